@@ -120,7 +120,7 @@ pub struct Step {
 /// The closed set of things a step can do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Server-side apply of a manifest, with strict validation. With a name the answer is kept
+    /// Create the objects of a manifest, with strict validation. With a name the answer is kept
     /// (`accepted`, `code`, `message`) and a refusal is no problem.
     Apply {
         /// Index into [`Scenario::manifests`].
@@ -139,6 +139,8 @@ pub enum Action {
     Until {
         /// Name of the moment.
         moment: String,
+        /// Where it may not come: then the cap passes and the moment stays missing.
+        optional: bool,
     },
     /// The real kubectl in the scenario's namespace.
     Kubectl {
