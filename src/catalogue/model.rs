@@ -144,8 +144,10 @@ pub enum Action {
     },
     /// The real kubectl in the scenario's namespace.
     Kubectl {
-        /// Its arguments, split as a shell splits them. `{namespace}` stands for the scenario's.
+        /// Its arguments, split as a shell splits them, with placeholders (`observe::fill`).
         args: Vec<String>,
+        /// What it reads on standard input, with placeholders.
+        stdin: Option<String>,
         /// Goes on beside the next steps until `stop` or the scenario's end.
         background: bool,
         /// Run it as a user without privileges where the runner has some.
@@ -155,8 +157,8 @@ pub enum Action {
     Node {
         /// Whose node.
         pod: String,
-        /// The command, split as a shell splits it. `{pod_uid}`, `{pod_ip}`, `{namespace}` and
-        /// `{container_id}` (first container's) are filled in.
+        /// The command, split as a shell splits it, with placeholders; without a name they mean
+        /// this pod.
         args: Vec<String>,
     },
     /// Lets everything go that holds, or will hold, under this name.
@@ -172,6 +174,11 @@ pub enum Action {
     },
     /// Ends a background step and keeps what it printed.
     Stop {
+        /// Its `as` name.
+        name: String,
+    },
+    /// Waits until a background step has ended by itself.
+    Ended {
         /// Its `as` name.
         name: String,
     },

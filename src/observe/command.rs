@@ -7,7 +7,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +74,18 @@ impl Kubectl {
     }
 }
 
+/// A program to be run.
+pub struct Program {
+    /// It and its arguments.
+    pub command: Command,
+    /// Kind of step.
+    pub step: &'static str,
+    /// The command as people would type it.
+    pub shown: Vec<String>,
+    /// What it reads on standard input.
+    pub stdin: Option<String>,
+}
+
 /// A program under way.
 pub struct Running {
     name: String,
@@ -90,20 +102,19 @@ impl Running {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(
-        mut command: Command,
-        name: &str,
-        step: &'static str,
-        shown: Vec<String>,
-        recorder: &Recorder,
-    ) -> std::io::Result<Self> {
+    pub fn start(program: Program, name: &str, recorder: &Recorder) -> std::io::Result<Self> {
+        let Program { mut command, step, shown, stdin } = program;
         let begin = recorder.clock().now();
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
+        if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
+            // A program that ends without reading it all has said why in its own output.
+            tokio::spawn(async move { pipe.write_all(text.as_bytes()).await });
+        }
         let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
             readers.push(tokio::spawn(lines(stdout, "stdout", name.to_owned(), recorder.clone())));

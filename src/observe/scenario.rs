@@ -9,12 +9,13 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalogue::model::{Action, Scenario, Step};
+use crate::catalogue::model::{Action, Manifest, Scenario, Step};
 use crate::judge::moments::MomentMatcher;
 
 use super::api::Answer;
-use super::command::Running;
+use super::command::{Program, Running};
 use super::evidence::{Clock, Evidence, Output, Problem, SCHEMA, Seen};
+use super::fill::{Filler, manifests_in};
 use super::recorder::Recorder;
 use super::session::{Session, slug};
 use super::timeline;
@@ -28,6 +29,13 @@ const BACKGROUND_END: Duration = Duration::from_secs(10);
 struct Background {
     stop: CancellationToken,
     done: JoinHandle<()>,
+}
+
+/// Files with prepared manifests; gone with this value, once the command has read them.
+#[derive(Default)]
+struct ManifestFiles {
+    paths: Vec<(String, String)>,
+    folder: Option<tempfile::TempDir>,
 }
 
 struct Runner<'a> {
@@ -142,13 +150,22 @@ impl Runner<'_> {
                 self.answered(name, "delete", begin, &answer)
             }
             Action::Until { moment, .. } => self.until(moment).await,
-            Action::Kubectl { args, background, ordinary_user } => {
-                let args = self.filled(args, &BTreeMap::new());
+            Action::Kubectl { args, stdin, background, ordinary_user } => {
+                let files = self.manifest_files(args).await?;
+                let filler = self.filler(None, &files.paths);
+                let args = filler.fill_all(args).await.map_err(|e| e.to_string())?;
+                let stdin = match stdin {
+                    Some(text) => Some(filler.fill(text).await.map_err(|e| e.to_string())?),
+                    None => None,
+                };
                 let kubectl = &self.session.target.kubectl;
-                let command = kubectl.command(&self.namespace, &args, *ordinary_user);
-                let shown = std::iter::once("kubectl".to_owned()).chain(args).collect();
-                self.run(command, name.unwrap_or("kubectl"), "kubectl", shown, *background, step.cap)
-                    .await
+                let program = Program {
+                    command: kubectl.command(&self.namespace, &args, *ordinary_user),
+                    step: "kubectl",
+                    shown: std::iter::once("kubectl".to_owned()).chain(args).collect(),
+                    stdin,
+                };
+                self.run(program, name.unwrap_or("kubectl"), *background, step.cap).await
             }
             Action::Node { pod, args } => self.on_node(pod, args, name, step.cap).await,
             Action::Release { hold, pod, container, start } => {
@@ -158,9 +175,11 @@ impl Runner<'_> {
                 });
                 self.session.witness.release(&wanted).await.map_err(|e| e.to_string())
             }
-            Action::Stop { name } => match self.background.remove(name) {
+            Action::Stop { name } | Action::Ended { name } => match self.background.remove(name) {
                 Some(background) => {
-                    background.stop.cancel();
+                    if matches!(step.action, Action::Stop { .. }) {
+                        background.stop.cancel();
+                    }
                     background.done.await.map_err(|e| e.to_string())
                 }
                 None => Err(format!("no background step `{name}` is under way")),
@@ -184,9 +203,7 @@ impl Runner<'_> {
         let manifest =
             self.scenario.manifests.get(manifest).ok_or("the scenario has no such manifest")?;
         let begin = self.recorder.clock().now();
-        let objects = objects(&manifest.path, &manifest.text).map_err(|e| e.to_string())?;
-        for mut object in objects {
-            self.additions.add_to(&mut object);
+        for object in self.prepared(manifest).await? {
             let answer = self.session.api.create(&object, &self.namespace, dry_run).await;
             let answer = answer.map_err(|e| e.to_string())?;
             if !answer.accepted {
@@ -196,6 +213,39 @@ impl Runner<'_> {
         let taken =
             Answer { accepted: true, code: 201, message: String::new(), reason: String::new() };
         self.answered(name, "apply", begin, &taken)
+    }
+
+    /// A manifest's objects as they are applied.
+    async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, String> {
+        let filler = self.filler(None, &[]);
+        let text = filler.fill(&manifest.text).await.map_err(|e| e.to_string())?;
+        let mut objects = objects(&manifest.path, &text).map_err(|e| e.to_string())?;
+        for object in &mut objects {
+            self.additions.add_to(object);
+        }
+        Ok(objects)
+    }
+
+    /// Files with the manifests that a command's arguments name by `{manifest}`.
+    async fn manifest_files(&self, args: &[String]) -> Result<ManifestFiles, String> {
+        let mut files = ManifestFiles::default();
+        if !args.iter().any(|arg| !manifests_in(arg).is_empty()) {
+            return Ok(files);
+        }
+        let folder = tempfile::tempdir().map_err(|e| format!("a temporary folder: {e}"))?;
+        for (index, manifest) in self.scenario.manifests.iter().enumerate() {
+            let objects = self.prepared(manifest).await?;
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+            let path = folder.path().join(format!("{index}.json"));
+            std::fs::write(&path, list.to_string()).map_err(|e| format!("{}: {e}", path.display()))?;
+            files.paths.push((manifest.path.clone(), path.display().to_string()));
+        }
+        files.folder = Some(folder);
+        Ok(files)
+    }
+
+    fn filler<'b>(&'b self, pod: Option<&'b str>, manifests: &'b [(String, String)]) -> Filler<'b> {
+        Filler { api: &self.session.api, namespace: &self.namespace, pod, manifests }
     }
 
     /// A refusal is an answer where the step keeps it, and a problem elsewhere.
@@ -248,24 +298,22 @@ impl Runner<'_> {
 
     async fn run(
         &mut self,
-        command: Command,
+        program: Program,
         name: &str,
-        step: &'static str,
-        shown: Vec<String>,
         background: bool,
         cap: Duration,
     ) -> Result<(), String> {
-        let program = shown.first().cloned().unwrap_or_default();
-        let running = Running::start(command, name, step, shown, &self.recorder)
-            .map_err(|e| format!("{program} could not be started: {e}"))?;
+        let called = program.shown.first().cloned().unwrap_or_default();
+        let running = Running::start(program, name, &self.recorder)
+            .map_err(|e| format!("{called} could not be started: {e}"))?;
         let stop = CancellationToken::new();
         if background {
             let token = stop.clone();
-            // Its end comes by `stop` or the scenario's; no cap of its own.
+            // Its end comes by itself, by `stop` or with the scenario; it has no cap of its own.
             let done = tokio::spawn(async move { running.finish(Duration::MAX, &token).await });
             self.background.insert(name.to_owned(), Background { stop, done });
         } else {
-            // Ends a little before the step's own cap so that what it printed is kept.
+            // A little before the step's own cap, so that what it printed is kept.
             running.finish(cap.mul_f32(0.95), &stop).await;
         }
         Ok(())
@@ -288,32 +336,15 @@ impl Runner<'_> {
         if node.is_empty() {
             return Err(format!("pod {pod} is on no node yet"));
         }
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let container = text(&object["status"]["containerStatuses"][0]["containerID"]);
-        let known = BTreeMap::from([
-            ("pod_uid", text(&object["metadata"]["uid"])),
-            ("pod_ip", text(&object["status"]["podIP"])),
-            ("container_id", container.rsplit('/').next().unwrap_or_default().to_owned()),
-        ]);
-        let args = self.filled(args, &known);
+        let filler = self.filler(Some(pod), &[]);
+        let args = filler.fill_all(args).await.map_err(|e| e.to_string())?;
         let mut all = shell.prefix.clone();
         all.push(node.to_owned());
         all.extend(args.iter().cloned());
         let mut command = Command::new(&all[0]);
         command.args(&all[1..]);
-        self.run(command, name.unwrap_or("node"), "node", args, false, cap).await
-    }
-
-    fn filled(&self, args: &[String], known: &BTreeMap<&str, String>) -> Vec<String> {
-        args.iter()
-            .map(|arg| {
-                let mut arg = arg.replace("{namespace}", &self.namespace);
-                for (key, value) in known {
-                    arg = arg.replace(&format!("{{{key}}}"), value);
-                }
-                arg
-            })
-            .collect()
+        let program = Program { command, step: "node", shown: args, stdin: None };
+        self.run(program, name.unwrap_or("node"), false, cap).await
     }
 
     async fn http(&self, through: &str, path: &str, name: Option<&str>) -> Result<(), String> {
@@ -379,8 +410,8 @@ impl Runner<'_> {
             ["describe", "pods"].iter().map(|arg| (*arg).to_owned()).collect();
         let command = kubectl.command(&self.namespace, &args, false);
         let shown = vec!["kubectl".into(), "describe".into(), "pods".into()];
-        if let Ok(running) = Running::start(command, "at_problem", "kubectl", shown, &self.recorder)
-        {
+        let program = Program { command, step: "kubectl", shown, stdin: None };
+        if let Ok(running) = Running::start(program, "at_problem", &self.recorder) {
             running.finish(Duration::from_secs(10), &CancellationToken::new()).await;
         }
     }
@@ -398,6 +429,7 @@ pub fn describe(step: &Step) -> String {
         Action::Node { args, .. } => format!("node {}", args.join(" ")),
         Action::Release { hold, .. } => format!("release {hold}"),
         Action::Stop { name } => format!("stop {name}"),
+        Action::Ended { name } => format!("until {name} has ended"),
         Action::Http { path, .. } => format!("http {path}"),
         Action::Get { object } => format!("get {object}"),
         Action::Pause { time, .. } => format!("pause {} s", time.as_secs_f64()),
