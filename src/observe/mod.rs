@@ -3,6 +3,7 @@
 pub mod api;
 pub mod command;
 pub mod evidence;
+pub mod facts;
 pub mod fill;
 pub mod http;
 pub mod recorder;
