@@ -139,6 +139,8 @@ pub enum Action {
     Until {
         /// Name of the moment.
         moment: String,
+        /// Running into the cap is no problem: the moment just stays missing.
+        optional: bool,
     },
     /// The real kubectl in the scenario's namespace.
     Kubectl {
