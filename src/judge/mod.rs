@@ -1,0 +1,4 @@
+//! Verdicts from evidence: a pure function of evidence and catalogue.
+
+pub mod judgement;
+pub mod moments;
