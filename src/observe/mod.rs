@@ -1,3 +1,5 @@
 //! What happens on a cluster during a scenario, written down. Observing never judges.
 
 pub mod evidence;
+pub mod store;
+pub mod timeline;
