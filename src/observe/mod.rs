@@ -9,6 +9,7 @@ pub mod http;
 pub mod recorder;
 pub mod scenario;
 pub mod session;
+pub mod store;
 pub mod timeline;
 pub mod watch;
 pub mod witness;
