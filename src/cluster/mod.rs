@@ -1,1 +1,3 @@
 //! Where experiments are made: clusters, node images, the agent image.
+
+pub mod agent_image;
