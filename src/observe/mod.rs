@@ -3,11 +3,13 @@
 pub mod api;
 pub mod command;
 pub mod evidence;
+pub mod facts;
 pub mod fill;
 pub mod http;
 pub mod recorder;
 pub mod scenario;
 pub mod session;
+pub mod store;
 pub mod timeline;
 pub mod watch;
 pub mod witness;

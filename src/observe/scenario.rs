@@ -104,7 +104,7 @@ pub async fn observe(
         began,
         ended: session.clock.now(),
         attempt,
-        timeline: timeline::ordered(recorder.entries()),
+        timeline: timeline::build(recorder.entries()),
         problems,
     }
 }
@@ -285,15 +285,14 @@ impl Runner<'_> {
 
     async fn until(&self, moment: &str) -> Result<(), String> {
         let wanted = self.scenario.moments.get(moment).ok_or("the scenario has no such moment")?;
-        let matcher = MomentMatcher::compile(wanted).map_err(|e| e.to_string())?;
+        let matcher = MomentMatcher::new(wanted)?;
         self.recorder
             .wait(
                 wanted.nth.max(1),
-                |entry| matcher.matches(entry),
+                |entry| Ok::<bool, String>(matcher.matches(entry)),
                 |line| matcher.matches_line(&line.output, &line.text),
             )
             .await
-            .map_err(|e| e.to_string())
     }
 
     async fn run(

@@ -1,6 +1,8 @@
 //! A run: what to do (plan) and doing it (dispatch). It tells what happens as events.
 
+pub mod dispatch;
 pub mod event;
+pub mod plan;
 
 /// A random id of lower-case letters and digits, fit for names on a cluster.
 #[must_use]
