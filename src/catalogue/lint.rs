@@ -340,8 +340,12 @@ impl Lint<'_> {
             return;
         }
         let finding = Finding::new(&place, format!("nothing is named `{shown}`"));
-        self.findings
-            .push(finding.with_near(&shown, self.names.known()));
+        // A slip in a moment's name shows in the whole, one in a step's name at its beginning.
+        let finding = match nearest(&shown, self.names.moments.iter().map(String::as_str)) {
+            Some(near) => finding.with_help(format!("did you mean `{near}`?")),
+            None => finding.with_near(root, self.names.known()),
+        };
+        self.findings.push(finding);
     }
 
     fn call(&mut self, name: &str, call: &IdedExpr, program: &cel::Program) {

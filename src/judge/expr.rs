@@ -85,7 +85,9 @@ pub fn compile(text: &str) -> Result<Program, Vec<SyntaxError>> {
 fn plain(message: &str) -> String {
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
     let message = message.split(" expecting {").next().unwrap_or(message);
-    message.replace("'<EOF>'", "the end")
+    message
+        .replace("mismatched input '<EOF>'", "it ends too early")
+        .replace("'<EOF>'", "the end")
 }
 
 /// A context with the functions and without any variable.
