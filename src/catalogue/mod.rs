@@ -11,4 +11,5 @@ pub mod model;
 mod node;
 pub mod parse;
 mod raw;
+pub mod select;
 mod steps;

@@ -66,6 +66,8 @@ pub(super) struct RawStep {
     pub(super) release: Text,
     /// Action: end the background step of this name.
     pub(super) stop: Text,
+    /// Action: wait until the background step of this name has ended by itself.
+    pub(super) ended: Text,
     /// Action: GET of this path through the port-forward step named in `through`.
     pub(super) http: Text,
     /// Action: read an object such as `pod/NAME` and keep it.
@@ -81,6 +83,8 @@ pub(super) struct RawStep {
     pub(super) optional: Field<bool>,
     /// `kubectl`: goes on beside the next steps.
     pub(super) background: Field<bool>,
+    /// `kubectl`: what it reads on standard input.
+    pub(super) stdin: Text,
     /// `kubectl`: `ordinary` runs it as a user without privileges.
     pub(super) user: Text,
     /// `apply`: ask the API server only what it would do.

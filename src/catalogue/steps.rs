@@ -11,14 +11,15 @@ use super::parse;
 use super::raw::{RawMoment, RawStep};
 
 /// The actions, and what may be said with each of them.
-const ACTIONS: [(&str, &[&str]); 10] = [
+const ACTIONS: [(&str, &[&str]); 11] = [
     ("apply", &["as", "cap", "dry_run"]),
     ("delete", &["as", "cap", "grace"]),
     ("until", &["cap", "optional"]),
-    ("kubectl", &["as", "cap", "background", "user"]),
+    ("kubectl", &["as", "cap", "background", "stdin", "user"]),
     ("node", &["as", "cap", "pod"]),
     ("release", &["cap", "pod", "container", "start"]),
     ("stop", &["cap"]),
+    ("ended", &["cap"]),
     ("http", &["as", "cap", "through"]),
     ("get", &["as", "cap"]),
     ("pause", &["because"]),
@@ -252,6 +253,7 @@ fn action_of(lower: &mut Lower<'_>, place: &Place, raw: &RawStep) -> Option<&'st
         ("node", raw.node.is_some()),
         ("release", raw.release.is_some()),
         ("stop", raw.stop.is_some()),
+        ("ended", raw.ended.is_some()),
         ("http", raw.http.is_some()),
         ("get", raw.get.is_some()),
         ("pause", raw.pause.is_some()),
@@ -287,6 +289,7 @@ fn action_of(lower: &mut Lower<'_>, place: &Place, raw: &RawStep) -> Option<&'st
         ("cap", raw.cap.is_some()),
         ("optional", raw.optional.is_some()),
         ("background", raw.background.is_some()),
+        ("stdin", raw.stdin.is_some()),
         ("user", raw.user.is_some()),
         ("dry_run", raw.dry_run.is_some()),
         ("grace", raw.grace.is_some()),
@@ -392,6 +395,7 @@ fn step(
             };
             Action::Kubectl {
                 args: words(lower, raw.kubectl?)?,
+                stdin: text(raw.stdin),
                 background,
                 ordinary_user,
             }
@@ -411,6 +415,9 @@ fn step(
         },
         "stop" => Action::Stop {
             name: background(lower, raw.stop?, before)?,
+        },
+        "ended" => Action::Ended {
+            name: background(lower, raw.ended?, before)?,
         },
         "http" => {
             let path = raw.http?;
