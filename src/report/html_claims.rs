@@ -82,7 +82,7 @@ struct PartView {
     text: String,
     key: &'static str,
     truth: &'static str,
-    /// Its value is worth saying: it differs from the whole's.
+    /// Its value is worth saying: of a whole that is true every part is.
     differs: bool,
     read: Vec<Read>,
 }
@@ -321,7 +321,7 @@ fn evaluation_view(role: &'static str, evaluation: &Evaluation) -> EvaluationVie
                     text: text.clone(),
                     key: truth_key(*part_value),
                     truth: truth(*part_value),
-                    differs: part_value != value || parts.len() > 1,
+                    differs: *value != Some(true) && parts.len() > 1,
                     read: read
                         .iter()
                         .map(|(path, value)| Read {

@@ -255,9 +255,11 @@ impl Drawing {
                     .iter()
                     .all(|m| beyond(m.at) || self.x(m.at) <= from + 2.0);
             if free && words <= to - from {
-                self.text(from + 6.0, y + 13.0, "in", &bar.label);
+                self.text(from + 6.0, y + 13.0, ink(bar.look), &bar.label);
             } else {
-                outside.push((from, bar.label.clone(), y));
+                // A process's words are about its end.
+                let at = if ink(bar.look) == "in" { from } else { to };
+                outside.push((at, bar.label.clone(), y));
             }
         }
         let row_of = |at: f64| {
@@ -280,8 +282,14 @@ impl Drawing {
                 self.x(hold.to).max(self.x(hold.from) + 2.0),
             );
             self.bar(hold, from, to, y);
-            if width(&hold.label) + 12.0 <= to - from {
-                self.text(from + 6.0, y + 13.0, "in halo", &hold.label);
+            let mut at = from + 6.0;
+            for x in lane.marks.iter().map(|mark| self.x(mark.at)) {
+                if x > at - 8.0 && x < at + width(&hold.label) + 6.0 {
+                    at = x + 9.0;
+                }
+            }
+            if at + width(&hold.label) + 4.0 <= to {
+                self.text(at, y + 13.0, "in halo", &hold.label);
             } else {
                 outside.push((from, hold.label.clone(), y));
             }
@@ -365,6 +373,15 @@ impl Drawing {
             "<path class=\"mark {class}\" d=\"{shape}\"><title>{}</title></path>",
             escape(&mark.tip)
         );
+    }
+}
+
+/// The class of words on a bar; `in` for all but processes.
+fn ink(look: Look) -> &'static str {
+    match look {
+        Look::Entrypoint | Look::Prestop | Look::Init | Look::Process => "on-process",
+        Look::Hook => "on-hook",
+        _ => "in",
     }
 }
 
