@@ -112,6 +112,10 @@ impl Reports {
                 results.judgements.extend(judgements.iter().cloned());
                 self.write_data()
             }
+            RunEvent::Judged { cluster, judgement } => {
+                self.cluster(cluster).judgements.push((**judgement).clone());
+                Ok(())
+            }
             RunEvent::Ended { interrupted } => {
                 self.results.ended = (!interrupted).then(Timestamp::now);
                 write_all(&self.results, &self.folder)
