@@ -8,6 +8,8 @@ mod html_claims;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod merge;
+pub mod progress;
 pub mod reports;
 pub mod results;
 pub mod terminal;
