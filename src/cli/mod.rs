@@ -2,6 +2,7 @@
 
 mod clusters;
 mod exit;
+mod report;
 mod run;
 mod show;
 mod suites;
@@ -31,6 +32,7 @@ Exit codes:
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Report(report::ReportArgs),
 }
 
 /// Does what the command line says.
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         match cli.command {
             Command::Run(args) => run::run(args).await,
+            Command::Report(args) => report::report(&args),
         }
     });
     match ended {
