@@ -1,0 +1,1 @@
+//! Where experiments are made: clusters, node images, the agent image.

@@ -1,0 +1,3 @@
+//! A run: what to do (plan) and doing it (dispatch). It tells what happens as events.
+
+pub mod event;
