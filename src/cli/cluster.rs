@@ -1,18 +1,17 @@
 //! `hookproof cluster` and `hookproof clean`.
 
-use std::process::ExitCode;
-
 use clap::Subcommand;
 
+use super::exit::{Exit, Failure};
 use super::print;
 use crate::cluster::cache::Cache;
-use crate::cluster::error::{ClusterError, Result};
+use crate::cluster::error::{ClusterError, Result as ClusterResult};
 use crate::cluster::kind::{Options, Profile, delete, ensure, list};
 use crate::cluster::node_image::{Sources, remove_images};
 
 /// Arguments of `hookproof cluster`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct ClusterCommand {
     #[command(subcommand)]
     command: Command,
 }
@@ -59,7 +58,7 @@ enum Command {
 
 /// Arguments of `hookproof clean`.
 #[derive(Debug, clap::Args)]
-pub struct CleanArgs {
+pub(super) struct CleanArgs {
     /// The node images too; building them takes minutes.
     #[arg(long)]
     images: bool,
@@ -72,7 +71,7 @@ pub struct CleanArgs {
 ///
 /// # Errors
 /// It is written otherwise.
-pub fn gate(text: &str) -> std::result::Result<(String, bool), String> {
+pub(super) fn gate(text: &str) -> std::result::Result<(String, bool), String> {
     let (name, on) = text
         .split_once('=')
         .ok_or("write it like PodLifecycleSleepAction=false")?;
@@ -87,7 +86,7 @@ pub fn gate(text: &str) -> std::result::Result<(String, bool), String> {
 ///
 /// # Errors
 /// There is no docker, no node image, no such cluster …
-pub fn run(args: Args) -> Result<ExitCode> {
+pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     match args.command {
         Command::Create {
@@ -123,7 +122,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             if json {
                 let text = serde_json::to_string_pretty(&found).unwrap_or_default();
                 println!("{text}");
-                return Ok(ExitCode::SUCCESS);
+                return Ok(Exit::AsExpected);
             }
             for listed in found {
                 let use_ = if listed.in_use { "  in use" } else { "" };
@@ -147,10 +146,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::AsExpected)
 }
 
-fn own(cache: &Cache) -> Result<Vec<String>> {
+fn own(cache: &Cache) -> ClusterResult<Vec<String>> {
     Ok(list(cache)?
         .into_iter()
         .map(|listed| listed.state.name)
@@ -161,7 +160,7 @@ fn own(cache: &Cache) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// A cluster is in use, or docker refuses.
-pub fn clean(args: &CleanArgs) -> Result<ExitCode> {
+pub(super) fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     for name in own(&cache)? {
         delete(&cache, &name)?;
@@ -177,7 +176,7 @@ pub fn clean(args: &CleanArgs) -> Result<ExitCode> {
             .map_err(ClusterError::file("cannot remove", cache.root()))?;
         println!("removed {}", cache.root());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::AsExpected)
 }
 
 #[cfg(test)]

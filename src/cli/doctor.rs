@@ -1,15 +1,12 @@
 //! `hookproof doctor`.
 
-use std::process::ExitCode;
-
-use super::EXIT_INFRASTRUCTURE;
+use super::exit::{Exit, Failure};
 use crate::cluster::cache::Cache;
 use crate::cluster::doctor::{examine, fit, render};
-use crate::cluster::error::Result;
 
 /// Arguments of `hookproof doctor`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct DoctorArgs {
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -19,7 +16,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The cache cannot be used.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(super) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     let checks = examine(&Cache::open()?);
     if args.json {
         println!(
@@ -30,8 +27,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         print!("{}", render(&checks));
     }
     Ok(if fit(&checks) {
-        ExitCode::SUCCESS
+        Exit::AsExpected
     } else {
-        ExitCode::from(EXIT_INFRASTRUCTURE)
+        Exit::Infrastructure
     })
 }

@@ -1,64 +1,86 @@
 //! What a user types.
 
-pub mod cluster;
-pub mod doctor;
-pub mod node_image;
+mod cluster;
+mod clusters;
+mod doctor;
+mod exit;
+mod node_image;
+mod run;
+mod show;
+mod suites;
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::Parser;
 
-use crate::cluster::error::ClusterError;
-use crate::cluster::progress::Progress;
+pub use exit::{Exit, Failure};
 
-/// Exit code for a wrong wish: an unknown version, a wrong option.
-pub const EXIT_USAGE: u8 = 2;
-/// Exit code for a machine or a cluster that does not play along.
-pub const EXIT_INFRASTRUCTURE: u8 = 3;
+/// Finds out on real Kubernetes clusters whether statements about container lifecycle hooks are true.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
 
-/// What can be done.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Node images: which there are, and building one.
-    NodeImage(node_image::Args),
-    /// Clusters that were made here: create, list, delete.
-    Cluster(cluster::Args),
-    /// Removes what was made here: clusters, and node images if wanted.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    every verdict is the expected one
+  1    a verdict changed
+  2    wrong usage, suite, document or results folder; nothing was started
+  3    a cluster could not be set up, or something could not be observed
+  130  interrupted; what was found until then is written";
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    /// Clusters that were made here: create, list, delete
+    Cluster(cluster::ClusterCommand),
+    /// Node images: which there are, and building one
+    NodeImage(node_image::NodeImageCommand),
+    /// Remove what was made here: clusters, and node images if wanted
     Clean(cluster::CleanArgs),
-    /// What this machine has and lacks for a run, and what mends it.
-    Doctor(doctor::Args),
+    /// What this machine has and lacks for a run, and what mends it
+    Doctor(doctor::DoctorArgs),
 }
 
-/// Does it; an error is told in words.
+/// Does what the command line says.
 #[must_use]
-pub fn run(command: Command) -> ExitCode {
-    let result = match command {
-        Command::NodeImage(args) => node_image::run(args),
-        Command::Cluster(args) => cluster::run(args),
-        Command::Clean(args) => cluster::clean(&args),
-        Command::Doctor(args) => doctor::run(&args),
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("HOOKPROOF_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off")),
+        )
+        .init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no threads can be started: {error}");
+            return Exit::Infrastructure.into();
+        }
     };
-    result.unwrap_or_else(|error| explain(&error))
-}
-
-/// Prints an error with its causes; gives its exit code.
-#[must_use]
-pub fn explain(error: &ClusterError) -> ExitCode {
-    let mut text = format!("error: {error}");
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text.push_str(&format!(": {inner}"));
-        cause = inner.source();
+    let ended = runtime.block_on(async {
+        match cli.command {
+            Command::Run(args) => run::run(args).await,
+            Command::Cluster(args) => cluster::run(args),
+            Command::NodeImage(args) => node_image::run(args),
+            Command::Clean(args) => cluster::clean(&args),
+            Command::Doctor(args) => doctor::run(&args),
+        }
+    });
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(Failure { exit, message }) => {
+            eprintln!("error: {message}");
+            exit.into()
+        }
     }
-    eprintln!("{text}");
-    ExitCode::from(if error.is_usage() {
-        EXIT_USAGE
-    } else {
-        EXIT_INFRASTRUCTURE
-    })
 }
 
 /// Prints what long work tells, a line each.
-fn print(progress: Progress) {
+fn print(progress: crate::cluster::progress::Progress) {
     eprintln!("{progress}");
 }

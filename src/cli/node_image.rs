@@ -1,19 +1,17 @@
 //! `hookproof node-image`.
 
-use std::process::ExitCode;
-
 use clap::Subcommand;
 
+use super::exit::{Exit, Failure};
 use super::print;
 use crate::cluster::cache::Cache;
-use crate::cluster::error::Result;
 use crate::cluster::node_image::versions::{RELEASES, newest, resolve};
 use crate::cluster::node_image::{Sources, get, list};
 use crate::cluster::progress::Teller;
 
 /// Arguments of `hookproof node-image`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct NodeImageCommand {
     #[command(subcommand)]
     command: Command,
 }
@@ -39,7 +37,7 @@ enum Command {
 ///
 /// # Errors
 /// No image can be had; the cache cannot be used.
-pub fn run(args: Args) -> Result<ExitCode> {
+pub(super) fn run(args: NodeImageCommand) -> Result<Exit, Failure> {
     match args.command {
         Command::Build { version, source } => {
             let wanted = resolve(&version)?;
@@ -67,5 +65,5 @@ pub fn run(args: Args) -> Result<ExitCode> {
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::AsExpected)
 }

@@ -64,6 +64,19 @@ impl ClusterError {
         matches!(self, Self::Refused(_))
     }
 
+    /// The error with its causes, in one text.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(inner) = cause {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        text
+    }
+
     /// Makes the error of a file operation.
     pub(crate) fn file(
         doing: &'static str,

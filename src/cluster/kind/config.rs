@@ -8,6 +8,7 @@ use super::Profile;
 use crate::cluster::cache::Cache;
 use crate::cluster::capability::cgroup_v2;
 use crate::cluster::error::{ClusterError, Result};
+use crate::cluster::existing::SPARE_LABEL;
 use crate::cluster::node_image::versions::Version;
 use crate::cluster::node_image::{NodeImage, Source};
 
@@ -67,11 +68,20 @@ fn render_for(profile: &Profile, version: Version, source: Source, cgroup_v2: bo
         }
     }
     text.push_str("nodes:\n- role: control-plane\n");
-    for _ in 0..profile.workers {
+    for number in 1..=profile.workers {
         text.push_str("- role: worker\n");
+        if number == profile.workers {
+            // Scenarios that disturb a node disturb this one.
+            let _ = writeln!(text, "  labels:\n    {SPARE_LABEL}: \"true\"");
+        }
+    }
+    text.push_str("kubeadmConfigPatches:\n");
+    if profile.workers > 0 {
+        // The others are to run somewhere too.
+        text.push_str("- |\n  kind: InitConfiguration\n  nodeRegistration:\n    taints: []\n");
     }
     text.push_str(
-        "kubeadmConfigPatches:\n- |\n  kind: KubeletConfiguration\n  \
+        "ConfigPatches:\n- |\n  kind: KubeletConfiguration\n  \
          apiVersion: kubelet.config.k8s.io/v1beta1\n",
     );
     // Every event counts here: none may be dropped for coming too fast.
@@ -145,7 +155,13 @@ mod tests {
         - role: control-plane
         - role: worker
         - role: worker
+          labels:
+            hookproof/spare: "true"
         kubeadmConfigPatches:
+        - |
+          kind: InitConfiguration
+          nodeRegistration:
+            taints: []
         - |
           kind: KubeletConfiguration
           apiVersion: kubelet.config.k8s.io/v1beta1
