@@ -13,7 +13,12 @@ use super::exit::Failure;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClusterArgs {
     /// Kubernetes versions to make kind clusters of, one after the other, such as 1.34,1.36
-    #[arg(long, value_name = "VERSIONS", value_delimiter = ',', conflicts_with = "context")]
+    #[arg(
+        long,
+        value_name = "VERSIONS",
+        value_delimiter = ',',
+        conflicts_with = "context"
+    )]
     kubernetes: Vec<String>,
     /// Feature gate for those clusters, such as PodLifecycleSleepAction=false
     #[arg(long = "gate", value_name = "NAME=BOOL", conflicts_with = "context")]
@@ -78,10 +83,15 @@ impl ClusterArgs {
                     context: Some(context.clone()),
                     kubectl: self.kubectl.clone(),
                     agent_image: self.agent_image.clone(),
-                    facts: ClusterFacts { profile: "existing".to_owned(), ..ClusterFacts::default() },
+                    facts: ClusterFacts {
+                        profile: "existing".to_owned(),
+                        ..ClusterFacts::default()
+                    },
                 };
                 let image = agent_archive()?;
-                let target = existing::target(wanted, &image).await.map_err(|e| e.to_string())?;
+                let target = existing::target(wanted, &image)
+                    .await
+                    .map_err(|e| e.to_string())?;
                 Ok((target, "connected".to_owned()))
             }
         }

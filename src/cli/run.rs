@@ -16,9 +16,9 @@ use crate::run::dispatch::{Dispatch, Options};
 use crate::run::event::RunEvent;
 use crate::run::plan::{Plan, Shard};
 
+use super::clusters::{ClusterArgs, Where};
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
-use super::clusters::{ClusterArgs, Where};
 
 /// Runs experiments and reports verdicts.
 #[derive(Debug, clap::Args)]
@@ -96,7 +96,12 @@ pub async fn run(args: RunArgs) -> Result<Exit, Failure> {
         };
         one.run().await;
     }
-    tell(&events, RunEvent::Ended { interrupted: stop.is_cancelled() });
+    tell(
+        &events,
+        RunEvent::Ended {
+            interrupted: stop.is_cancelled(),
+        },
+    );
     drop(events);
     let shown = reports.await.map_err(Failure::infrastructure)?;
     if stop.is_cancelled() {
@@ -119,18 +124,27 @@ struct OneCluster<'a> {
 impl OneCluster<'_> {
     async fn run(self) {
         let cluster = self.place.name();
-        let Some(target) = self.phase("provision", self.provision()).await else { return };
+        let Some(target) = self.phase("provision", self.provision()).await else {
+            return;
+        };
         let client = target.client.clone();
         let cleaned = async {
-            let removed = session::clean(&client, false).await.map_err(|e| e.to_string())?;
-            Ok((removed.len(), format!("{} earlier runs removed", removed.len())))
+            let removed = session::clean(&client, false)
+                .await
+                .map_err(|e| e.to_string())?;
+            Ok((
+                removed.len(),
+                format!("{} earlier runs removed", removed.len()),
+            ))
         };
         // Left-overs of a run that was killed would crowd the node; failing to remove them is said.
         if self.phase("clean", cleaned).await.is_none() {
             return;
         }
         let started = async {
-            let session = Session::start(self.id, target).await.map_err(|e| e.to_string())?;
+            let session = Session::start(self.id, target)
+                .await
+                .map_err(|e| e.to_string())?;
             Ok((session, "witness ready".to_owned()))
         };
         let Some(session) = self.phase("ready", started).await else {
@@ -139,7 +153,13 @@ impl OneCluster<'_> {
             return;
         };
         for judgement in untestable(self.catalogue) {
-            tell(self.events, RunEvent::Judged { cluster: cluster.clone(), judgement: Box::new(judgement) });
+            tell(
+                self.events,
+                RunEvent::Judged {
+                    cluster: cluster.clone(),
+                    judgement: Box::new(judgement),
+                },
+            );
         }
         let dispatch = Dispatch {
             session: session.clone(),
@@ -154,7 +174,14 @@ impl OneCluster<'_> {
         let keep = self.options.keep;
         let finished = async {
             session.finish(keep).await.map_err(|e| e.to_string())?;
-            Ok(((), if keep { "kept".to_owned() } else { "namespaces removed".to_owned() }))
+            Ok((
+                (),
+                if keep {
+                    "kept".to_owned()
+                } else {
+                    "namespaces removed".to_owned()
+                },
+            ))
         };
         self.phase("teardown", finished).await;
     }
@@ -168,7 +195,10 @@ impl OneCluster<'_> {
         let began = Timestamp::now();
         tell(
             self.events,
-            RunEvent::Provisioning { cluster: self.place.name(), doing: name.to_owned() },
+            RunEvent::Provisioning {
+                cluster: self.place.name(),
+                doing: name.to_owned(),
+            },
         );
         let (value, note, error) = match work.await {
             Ok((value, note)) => (Some(value), note, None),
@@ -181,7 +211,13 @@ impl OneCluster<'_> {
             error,
             note,
         };
-        tell(self.events, RunEvent::PhaseEnded { cluster: self.place.name(), phase });
+        tell(
+            self.events,
+            RunEvent::PhaseEnded {
+                cluster: self.place.name(),
+                phase,
+            },
+        );
         value
     }
 
@@ -189,7 +225,13 @@ impl OneCluster<'_> {
         let events = self.events.clone();
         let cluster = self.place.name();
         let say = move |doing: String| {
-            tell(&events, RunEvent::Provisioning { cluster: cluster.clone(), doing });
+            tell(
+                &events,
+                RunEvent::Provisioning {
+                    cluster: cluster.clone(),
+                    doing,
+                },
+            );
         };
         self.clusters.provide(self.place, say).await
     }
@@ -203,7 +245,9 @@ fn tell(events: &UnboundedSender<RunEvent>, event: RunEvent) {
 /// A folder for results: new, empty, or one that holds results. Anything else is left alone.
 fn prepare_folder(out: &Utf8Path) -> Result<(), Failure> {
     let fail = |e: std::io::Error| {
-        Failure::usage(format!("{out} cannot be used for results: {e}. Name another with --out"))
+        Failure::usage(format!(
+            "{out} cannot be used for results: {e}. Name another with --out"
+        ))
     };
     if out.exists() {
         let ours = out.join("results.json").is_file();
@@ -228,7 +272,8 @@ fn stop_on_signals() -> CancellationToken {
     let stop = CancellationToken::new();
     let token = stop.clone();
     tokio::spawn(async move {
-        let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        let Ok(mut term) =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         else {
             return;
         };

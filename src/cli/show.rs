@@ -31,7 +31,14 @@ pub async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, Failure>
         }
     }
     let results = reports.results();
-    print!("{}", terminal::summary(results, Some(&reports.page()), terminal::Layout::for_stdout()));
+    print!(
+        "{}",
+        terminal::summary(
+            results,
+            Some(&reports.page()),
+            terminal::Layout::for_stdout()
+        )
+    );
     match failed {
         Some(error) => Err(Failure::infrastructure(error)),
         None => Ok(exit(results)),
