@@ -2,7 +2,8 @@
 
 use camino::Utf8PathBuf;
 
-use crate::cluster::existing::{self, AgentArchive};
+use crate::cluster::agent_image::{self, AgentImage};
+use crate::cluster::existing;
 use crate::observe::evidence::ClusterFacts;
 use crate::observe::session::Target;
 
@@ -10,7 +11,7 @@ use super::exit::Failure;
 
 /// Where experiments are made.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ClusterArgs {
+pub(super) struct ClusterArgs {
     /// Kubernetes versions to make kind clusters of, one after the other, such as 1.34,1.36
     #[arg(
         long,
@@ -38,7 +39,7 @@ pub struct ClusterArgs {
 
 /// One cluster of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Where {
+pub(super) enum Where {
     /// An existing one.
     Context(String),
 }
@@ -46,7 +47,7 @@ pub enum Where {
 impl Where {
     /// Its name in events and results.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self {
             Self::Context(context) => context.clone(),
         }
@@ -58,7 +59,7 @@ impl ClusterArgs {
     ///
     /// # Errors
     /// Arguments that name none.
-    pub fn places(&self) -> Result<Vec<Where>, Failure> {
+    pub(super) fn places(&self) -> Result<Vec<Where>, Failure> {
         match &self.context {
             Some(context) => Ok(vec![Where::Context(context.clone())]),
             None => Err(Failure::usage("not yet")),
@@ -69,7 +70,7 @@ impl ClusterArgs {
     ///
     /// # Errors
     /// What keeps it from being used, in a sentence.
-    pub async fn provide(
+    pub(super) async fn provide(
         &self,
         place: &Where,
         say: impl Fn(String),
@@ -97,6 +98,11 @@ impl ClusterArgs {
     }
 }
 
-fn agent_archive() -> Result<AgentArchive, String> {
-    Err("todo".into())
+fn agent_archive() -> Result<AgentImage, String> {
+    let home = std::env::var("HOME").unwrap_or_else(|_| "/tmp".to_owned());
+    let cache = std::env::var("HOOKPROOF_CACHE").map_or_else(
+        |_| Utf8PathBuf::from(home).join(".cache/hookproof"),
+        Utf8PathBuf::from,
+    );
+    agent_image::assemble(&cache).map_err(|e| e.to_string())
 }

@@ -5,6 +5,7 @@ mod clusters;
 mod doctor;
 mod exit;
 mod node_image;
+mod report;
 mod run;
 mod show;
 mod suites;
@@ -34,6 +35,7 @@ Exit codes:
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Report(report::ReportArgs),
     /// Clusters that were made here: create, list, delete
     Cluster(cluster::ClusterCommand),
     /// Node images: which there are, and building one
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         match cli.command {
             Command::Run(args) => run::run(args).await,
+            Command::Report(args) => report::report(&args),
             Command::Cluster(args) => cluster::run(args),
             Command::NodeImage(args) => node_image::run(args),
             Command::Clean(args) => cluster::clean(&args),

@@ -96,6 +96,27 @@ mod tests {
     }
 
     #[test]
+    fn several_at_once_give_one_archive() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let images: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..3).map(|_| scope.spawn(|| assemble(dir))).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let Ok(first) = &images[0] else {
+            // A machine without a static busybox is told so, by the name of the package.
+            let message = images[0].as_ref().unwrap_err().to_string();
+            assert!(message.contains("busybox-static"), "{message}");
+            return;
+        };
+        assert!(images.iter().all(|image| image.as_ref().unwrap() == first));
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 1);
+    }
+
+    #[test]
     fn the_cache_is_used_and_mended() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap().join("new");

@@ -9,6 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::process::Command;
 
+use super::agent_image::AgentImage;
 use crate::observe::command::{Kubectl, ordinary_user};
 use crate::observe::evidence::ClusterFacts;
 use crate::observe::facts;
@@ -87,7 +88,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// See [`ExistingError`]; nothing is left behind on the cluster but the image.
-pub async fn target(wanted: Wanted, image: &AgentArchive) -> Result<Target, ExistingError> {
+pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, ExistingError> {
     let kubeconfig_path = match wanted.kubeconfig {
         Some(path) => path,
         None => default_kubeconfig(),
@@ -179,15 +180,6 @@ pub async fn target(wanted: Wanted, image: &AgentArchive) -> Result<Target, Exis
     })
 }
 
-/// The agent's image as a file.
-#[derive(Debug, Clone)]
-pub struct AgentArchive {
-    /// Name and tag; the tag is new for every content.
-    pub tag: String,
-    /// The archive.
-    pub archive: Utf8PathBuf,
-}
-
 fn default_kubeconfig() -> Utf8PathBuf {
     let first = std::env::var("KUBECONFIG").ok().and_then(|paths| {
         paths
@@ -216,7 +208,7 @@ async fn has_docker(nodes: &[String]) -> bool {
     !nodes.is_empty() && inspected.is_ok_and(|output| output.status.success())
 }
 
-async fn load(node: &str, image: &AgentArchive) -> Result<(), ExistingError> {
+async fn load(node: &str, image: &AgentImage) -> Result<(), ExistingError> {
     let fail = |why: String| ExistingError::Load {
         node: node.to_owned(),
         why,

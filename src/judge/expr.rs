@@ -74,11 +74,20 @@ pub fn compile(text: &str) -> Result<Program, Vec<SyntaxError>> {
                 let column = usize::try_from(column - 1).unwrap_or(0);
                 SyntaxError {
                     offset: before + column,
-                    message: error.msg,
+                    message: plain(&error.msg),
                 }
             })
             .collect()
     })
+}
+
+/// The parser's message without its list of all that could have stood there instead.
+fn plain(message: &str) -> String {
+    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
+    let message = message.split(" expecting {").next().unwrap_or(message);
+    message
+        .replace("mismatched input '<EOF>'", "it ends too early")
+        .replace("'<EOF>'", "the end")
 }
 
 /// A context with the functions and without any variable.
@@ -96,11 +105,11 @@ pub fn context() -> Context<'static, 'static> {
 type Answer = Result<Value, ExecutionError>;
 
 fn first(Arguments(args): Arguments) -> Answer {
-    item("first", &args, |list| list.first())
+    item("first", &args, <[Value]>::first)
 }
 
 fn last(Arguments(args): Arguments) -> Answer {
-    item("last", &args, |list| list.last())
+    item("last", &args, <[Value]>::last)
 }
 
 fn item(name: &str, args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
@@ -185,7 +194,7 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
             return true;
         };
         let root = read.names[0];
-        if !bound.iter().any(|name| *name == root) {
+        if !bound.contains(&root) {
             read.expr = part;
             found.push(read);
         }
@@ -198,7 +207,7 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
                     found.extend(
                         reads(&call.args[1])
                             .into_iter()
-                            .filter(|read| !bound.iter().any(|name| *name == read.names[0])),
+                            .filter(|read| !bound.contains(&read.names[0])),
                     );
                     inner = &call.args[0];
                 }
@@ -344,18 +353,16 @@ pub fn conjuncts(text: &str) -> Vec<&str> {
                 chars.next();
             }
             (Some(open), _) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
             (None, '(' | '[' | '{') => depth += 1,
             (None, ')' | ']' | '}') => depth -= 1,
-            (None, '?') if depth == 0 => return vec![text.trim()],
-            (None, '|') if depth == 0 => return vec![text.trim()],
+            (None, '?' | '|') if depth == 0 => return vec![text.trim()],
             (None, '&') if depth == 0 && chars.peek().is_some_and(|(_, next)| *next == '&') => {
                 parts.push(text[from..at].trim());
                 from = at + 2;
                 chars.next();
             }
-            (None, _) => {}
+            _ => {}
         }
     }
     parts.push(text[from..].trim());

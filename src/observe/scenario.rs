@@ -89,6 +89,11 @@ pub async fn observe(
                 runner.show_states().await;
             }
             session.router.remove(&namespace);
+            // A pod is not removed while one of its hooks is under way.
+            let every = json!({"namespace": namespace, "name": "*"});
+            if let Err(error) = session.witness.release(&every).await {
+                tracing::warn!("{error}");
+            }
             if !keep && let Err(error) = session.remove_namespace(&namespace).await {
                 // The end of the run tries again and says so if it fails.
                 tracing::warn!("{error}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
@@ -184,7 +184,7 @@ impl Session {
     /// # Errors
     /// When the API server refuses.
     pub async fn remove_namespace(&self, name: &str) -> Result<(), SessionError> {
-        delete_namespace(&self.target.client, name).await
+        remove_namespace(&self.target.client, name).await
     }
 
     /// Ends the watches and removes everything of the run, unless it is to be kept.
@@ -264,6 +264,16 @@ async fn create_namespace(
             "create the service account of namespace {name}"
         )))?;
     Ok(())
+}
+
+async fn remove_namespace(client: &Client, name: &str) -> Result<(), SessionError> {
+    // Pods that hold on to their grace would only hold up the removal.
+    let pods: Api<Pod> = Api::namespaced(client.clone(), name);
+    let soon = DeleteParams::default().grace_period(1);
+    pods.delete_collection(&soon, &ListParams::default())
+        .await
+        .map_err(api(format!("delete the pods of namespace {name}")))?;
+    delete_namespace(client, name).await
 }
 
 async fn delete_namespace(client: &Client, name: &str) -> Result<(), SessionError> {
@@ -360,14 +370,7 @@ async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> {
         .await
         .map_err(api("delete the run's priority classes"))?;
     for namespace in &found {
-        // Pods that hold on to their grace would only hold up the removal.
-        let pods: Api<k8s_openapi::api::core::v1::Pod> =
-            Api::namespaced(client.clone(), &namespace.name_any());
-        let at_once = DeleteParams::default().grace_period(1);
-        pods.delete_collection(&at_once, &ListParams::default())
-            .await
-            .map_err(api("delete the run's pods"))?;
-        delete_namespace(client, &namespace.name_any()).await?;
+        remove_namespace(client, &namespace.name_any()).await?;
     }
     let gone = async {
         for namespace in &found {

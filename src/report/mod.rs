@@ -4,13 +4,19 @@ pub mod error;
 pub mod essentials;
 pub mod file;
 pub mod html;
+mod html_claims;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod merge;
+pub mod progress;
 pub mod reports;
 pub mod results;
 pub mod terminal;
 pub mod text;
+pub mod timeline;
+mod timeline_pods;
+pub mod timeline_svg;
 pub mod view;
 
 #[cfg(test)]

@@ -229,6 +229,24 @@ mod tests {
             .collect();
         insta::assert_snapshot!(listing.join("\n"), @r"
         0755 bin/
+        0755 etc/
+        0700 root/
+        1777 tmp/
+        0755 usr/
+        0755 var/
+        1777 var/log/
+        1777 var/run/
+        1777 var/tmp/
+        0777 sbin -> bin
+        0777 usr/bin -> ../bin
+        0777 usr/sbin -> ../bin
+        0644 etc/group
+        0644 etc/passwd
+        0755 bin/agent
+        0755 bin/busybox
+        0777 bin/httpd -> busybox
+        0777 bin/ps -> busybox
+        0777 bin/sh -> busybox
         ");
     }
 
