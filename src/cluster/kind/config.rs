@@ -86,7 +86,7 @@ fn render_for(profile: &Profile, version: Version, source: Source, cgroup_v2: bo
         text.push_str("- |\n  kind: InitConfiguration\n  nodeRegistration:\n    taints: []\n");
     }
     text.push_str(
-        "ConfigPatches:\n- |\n  kind: KubeletConfiguration\n  \
+        "- |\n  kind: KubeletConfiguration\n  \
          apiVersion: kubelet.config.k8s.io/v1beta1\n",
     );
     // Every event counts here: none may be dropped for coming too fast.

@@ -9,7 +9,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::archive::{Content, Image, append_bytes, header, write_images};
 use super::go::Programs;
 use super::recipe::{
-    ADDONS, CONTAINERD_CONFIG, IMPORT_IMAGES, NODE_FILES, image_name, userland_digest,
+    ADDONS, CONTAINERD_CONFIG, IMPORT_IMAGES, NODE_FILES, control_plane_digest, image_name,
+    userland_digest,
 };
 use super::userland::Userland;
 use super::versions::Release;
@@ -32,11 +33,16 @@ pub(super) fn assemble(
         .unwrap_or(Utf8Path::new("/tmp"))
         .to_owned();
 
-    teller.say("images: packing the control plane's");
     let images = control_plane(release, programs, userland)?;
     let pause = pause_name(&images)?;
-    let archive = scratch.join("images.tar");
-    write_images(&images, &scratch, &archive)?;
+    let packed = format!("v{}-{}", release.version, control_plane_digest(release));
+    let archive = cache.path(format!("images/{packed}.tar"))?;
+    if !archive.exists() {
+        teller.say("images: packing the control plane's");
+        let aside = scratch.join("images.tar");
+        write_images(&images, &scratch, &aside)?;
+        std::fs::rename(&aside, &archive).map_err(ClusterError::file("cannot write", &archive))?;
+    }
 
     let base = base(userland, teller)?;
     let files = scratch.join("files.tar");

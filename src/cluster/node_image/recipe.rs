@@ -113,22 +113,28 @@ pub(super) fn addon_digest(addon: &Addon) -> String {
     digest(&[EDITION, module, version, addon.main])
 }
 
-/// Tells one recipe for the image of a release from another.
-pub(super) fn image_digest(release: &Release) -> String {
+/// Tells one set of control plane images from another.
+pub(super) fn control_plane_digest(release: &Release) -> String {
     let (version, controllers) = (release.version.to_string(), release.controllers.to_string());
     let userland = userland_digest();
     let addons: Vec<_> = ADDONS.iter().map(addon_digest).collect();
     let mut parts = vec![EDITION, &version, &controllers, release.tags, &userland];
     parts.extend(addons.iter().map(String::as_str));
-    parts.extend([IMPORT_IMAGES, CONTAINERD_CONFIG]);
+    for (module, stand_in) in release.substitutes {
+        parts.extend([*module, *stand_in]);
+    }
+    digest(&parts)
+}
+
+/// Tells one recipe for the image of a release from another.
+pub(super) fn image_digest(release: &Release) -> String {
+    let control_plane = control_plane_digest(release);
+    let mut parts = vec![EDITION, &control_plane, IMPORT_IMAGES, CONTAINERD_CONFIG];
     parts.extend(
         NODE_FILES
             .iter()
             .flat_map(|(path, _, content)| [*path, *content]),
     );
-    for (module, stand_in) in release.substitutes {
-        parts.extend([*module, *stand_in]);
-    }
     digest(&parts)
 }
 
