@@ -15,7 +15,7 @@ use super::run::Events;
 ///
 /// # Errors
 /// The reports could not be written.
-pub async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, Failure> {
+pub(super) async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, Failure> {
     let mut reports = Reports::new(out);
     let mut progress = Progress::for_stderr();
     let mut failed = None;
@@ -47,7 +47,7 @@ pub async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, Failure>
 /// What the results mean for the caller: infrastructure weighs more than a changed verdict, as
 /// it may hide one.
 #[must_use]
-pub fn exit(results: &Results) -> Exit {
+pub(super) fn exit(results: &Results) -> Exit {
     let mut exit = Exit::AsExpected;
     for cluster in &results.clusters {
         if cluster.phases.iter().any(|phase| phase.error.is_some()) {
