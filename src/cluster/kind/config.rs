@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_published_node_with_gates_and_workers() {
         let profile = profile(&[("B", true), ("A", false)], 2);
-        insta::assert_snapshot!(render_for(&profile, V36, Source::Published, true), @r"
+        insta::assert_snapshot!(render_for(&profile, V36, Source::Published, true), @r#"
         kind: Cluster
         apiVersion: kind.x-k8s.io/v1alpha4
         featureGates:
@@ -174,7 +174,7 @@ mod tests {
           serializeImagePulls: false
           logging:
             verbosity: 3
-        ");
+        "#);
     }
 
     #[test]
