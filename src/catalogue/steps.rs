@@ -455,6 +455,11 @@ fn step(
             }
         }
     };
+    // A pause takes its own time; the cap is for what may not come.
+    let cap = match &action {
+        Action::Pause { time, .. } => cap + *time,
+        _ => cap,
+    };
     Some(Step {
         place,
         action,

@@ -178,7 +178,10 @@ fn status(Arguments(args): Arguments) -> Answer {
 /// The address of `IP:PORT`, and of `[IP]:PORT`.
 fn ip(Arguments(args): Arguments) -> Answer {
     let [Value::String(text)] = args.as_slice() else {
-        return Err(ExecutionError::function_error("ip", "takes text such as 10.0.0.1:80"));
+        return Err(ExecutionError::function_error(
+            "ip",
+            "takes text such as 10.0.0.1:80",
+        ));
     };
     let address: Option<IpAddr> = text
         .parse::<SocketAddr>()
