@@ -134,7 +134,12 @@ pub fn alter(
 fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Result<(), String> {
     if alteration.channel == Channel::Cluster {
         let mut facts = serde_json::to_value(&evidence.cluster).map_err(|e| e.to_string())?;
-        change(alteration, &values::cluster(&evidence.cluster), scene, &mut facts)?;
+        change(
+            alteration,
+            &values::cluster(&evidence.cluster),
+            scene,
+            &mut facts,
+        )?;
         evidence.cluster = serde_json::from_value(facts).map_err(|e| e.to_string())?;
         return Ok(());
     }
@@ -174,9 +179,14 @@ fn means(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<bool, 
     {
         return Ok(false);
     }
-    let Some(condition) = &alteration.condition else { return Ok(true) };
+    let Some(condition) = &alteration.condition else {
+        return Ok(true);
+    };
     // A condition about a field that this entry lacks does not mean it.
-    Ok(matches!(evaluate(condition, Some(&values::entry(entry)), scene)?, Ok(Cel::Bool(true))))
+    Ok(matches!(
+        evaluate(condition, Some(&values::entry(entry)), scene)?,
+        Ok(Cel::Bool(true))
+    ))
 }
 
 fn changed(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<Entry, String> {
@@ -202,8 +212,14 @@ fn change(
     }
     for path in &alteration.unset {
         let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-        let parent = if parent.is_empty() { &mut *json } else { at_path(json, parent)? };
-        parent.as_object_mut().and_then(|fields| fields.remove(name));
+        let parent = if parent.is_empty() {
+            &mut *json
+        } else {
+            at_path(json, parent)?
+        };
+        parent
+            .as_object_mut()
+            .and_then(|fields| fields.remove(name));
     }
     Ok(())
 }
@@ -220,7 +236,11 @@ fn added(
             serde_json::json!({"container": "main", "start": 1, "process": "added", "pid": 1,
                 "seq": 1, "data": {}}),
         ),
-        Channel::Pods => ("pod", "runner", serde_json::json!({"change": "applied", "object": {}})),
+        Channel::Pods => (
+            "pod",
+            "runner",
+            serde_json::json!({"change": "applied", "object": {}}),
+        ),
         Channel::Events => (
             "event",
             "runner",
@@ -246,14 +266,19 @@ fn added(
 fn at_path<'a>(json: &'a mut Value, path: &str) -> Result<&'a mut Value, String> {
     path.split('.').try_fold(json, |json, part| {
         if let Value::Array(items) = json {
-            let index: usize =
-                part.parse().map_err(|_| format!("`{path}`: `{part}` is no number of an item"))?;
-            return items.get_mut(index).ok_or_else(|| format!("`{path}`: no item {index}"));
+            let index: usize = part
+                .parse()
+                .map_err(|_| format!("`{path}`: `{part}` is no number of an item"))?;
+            return items
+                .get_mut(index)
+                .ok_or_else(|| format!("`{path}`: no item {index}"));
         }
         if json.is_null() {
             *json = Value::Object(serde_json::Map::new());
         }
-        let fields = json.as_object_mut().ok_or_else(|| format!("`{path}` leads nowhere"))?;
+        let fields = json
+            .as_object_mut()
+            .ok_or_else(|| format!("`{path}` leads nowhere"))?;
         Ok(fields.entry(part).or_insert(Value::Null))
     })
 }
@@ -265,17 +290,16 @@ fn written(value: &Value, it: Option<&Cel>, scene: &Scene) -> Result<Value, Stri
     };
     let value = evaluate(text, it, scene)??;
     if let Cel::Timestamp(at) = &value {
-        return Ok(Value::String(at.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)));
+        return Ok(Value::String(
+            at.to_utc()
+                .to_rfc3339_opts(chrono::SecondsFormat::Nanos, true),
+        ));
     }
     value.json().map_err(|error| error.to_string())
 }
 
 /// The outer error is that of an expression that never works.
-fn evaluate(
-    text: &str,
-    it: Option<&Cel>,
-    scene: &Scene,
-) -> Result<Result<Cel, String>, String> {
+fn evaluate(text: &str, it: Option<&Cel>, scene: &Scene) -> Result<Result<Cel, String>, String> {
     let program = expr::compile(text).map_err(|errors| {
         let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
         format!("`{text}` does not compile: {}", messages.join("; "))
@@ -284,11 +308,15 @@ fn evaluate(
     if let Some(it) = it {
         context.add_variable_from_value("it", it.clone());
     }
-    Ok(program.execute(&context).map_err(|error| format!("`{text}`: {error}")))
+    Ok(program
+        .execute(&context)
+        .map_err(|error| format!("`{text}`: {error}")))
 }
 
 fn span(text: &str) -> Result<SignedDuration, String> {
-    let (back, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let (back, text) = text
+        .strip_prefix('-')
+        .map_or((false, text), |text| (true, text));
     let span = SignedDuration::try_from(parse::duration(text)?).map_err(|e| e.to_string())?;
     Ok(if back { -span } else { span })
 }
@@ -302,7 +330,9 @@ fn move_by(entry: &mut Entry, by: SignedDuration) -> Result<(), String> {
             output.end = moved(output.end)?;
             let lines = output.data.get_mut("lines").and_then(Value::as_array_mut);
             for line in lines.into_iter().flatten() {
-                let Some(at) = line.get_mut("at") else { continue };
+                let Some(at) = line.get_mut("at") else {
+                    continue;
+                };
                 if let Some(Ok(time)) = at.as_str().map(str::parse::<Timestamp>) {
                     *at = Value::String(moved(time)?.to_string());
                 }
