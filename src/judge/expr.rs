@@ -409,7 +409,7 @@ mod tests {
     #[case("a && b || c", &["a && b || c"])]
     #[case("a ? b && c : d", &["a ? b && c : d"])]
     #[case("l.exists(s, s.x && s.y)\n  && \"it\\\"s && so\" == a", &["l.exists(s, s.x && s.y)", "\"it\\\"s && so\" == a"])]
-    fn parts(#[case] text: &str, #[case] parts: &[&str]) {
+    fn parts_at_the_top(#[case] text: &str, #[case] parts: &[&str]) {
         assert_eq!(conjuncts(text), parts);
     }
 
