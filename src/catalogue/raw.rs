@@ -50,7 +50,7 @@ pub(super) struct RawNeeds {
 /// the action without anything.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "StepMap")]
+#[schemars(rename = "StepMap", transform = super::schema::or_word)]
 pub(super) struct RawStep {
     /// Action: apply a manifest; the first where none is named.
     pub(super) apply: Field<Option<String>>,

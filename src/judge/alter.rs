@@ -16,7 +16,7 @@ use super::scene::Scene;
 use super::values;
 use crate::catalogue::model::Scenario;
 use crate::catalogue::parse;
-use crate::observe::evidence::{Entry, Evidence, Seen};
+use crate::observe::evidence::{Entry, Evidence, Seen, Stamp};
 use crate::observe::timeline;
 
 /// The alterations of one scenario's evidence, by claim.
@@ -143,7 +143,7 @@ fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Resul
         evidence.cluster = serde_json::from_value(facts).map_err(|e| e.to_string())?;
         return Ok(());
     }
-    let mut entries = Vec::new();
+    let (mut entries, mut dropped) = (Vec::new(), Vec::new());
     for entry in std::mem::take(&mut evidence.timeline) {
         if alteration.add.is_some() || !means(alteration, &entry, scene)? {
             entries.push(entry);
@@ -152,15 +152,41 @@ fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Resul
         if alteration.copy {
             entries.push(entry.clone());
         }
-        if !alteration.drop {
+        if alteration.drop {
+            dropped.push(entry);
+        } else {
             entries.push(changed(alteration, &entry, scene)?);
         }
     }
     if let Some(fields) = &alteration.add {
         entries.push(added(alteration.channel, fields, scene)?);
     }
+    close_gaps(&mut entries, &dropped);
     evidence.timeline = timeline::build(entries);
     Ok(())
+}
+
+/// A stamp that is taken out was never made: it leaves no gap in its process's numbers, which
+/// would say that a stamp was lost.
+fn close_gaps(entries: &mut [Entry], dropped: &[Entry]) {
+    let mut gone: Vec<&Stamp> = dropped
+        .iter()
+        .filter_map(|entry| match &entry.seen {
+            Seen::Agent(stamp) => Some(stamp),
+            _ => None,
+        })
+        .collect();
+    gone.sort_by_key(|stamp| std::cmp::Reverse(stamp.seq));
+    for gone in gone {
+        for entry in &mut *entries {
+            if let Seen::Agent(stamp) = &mut entry.seen
+                && (&stamp.pod, &stamp.process) == (&gone.pod, &gone.process)
+                && stamp.seq > gone.seq
+            {
+                stamp.seq -= 1;
+            }
+        }
+    }
 }
 
 fn means(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<bool, String> {

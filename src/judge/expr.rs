@@ -394,3 +394,72 @@ pub fn conjuncts(text: &str) -> Vec<&str> {
         parts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("a == 1 && b.c < d", &["a == 1", "b.c < d"])]
+    #[case("a && (b && c) && x.contains('&&')", &["a", "(b && c)", "x.contains('&&')"])]
+    #[case("a && b || c", &["a && b || c"])]
+    #[case("a ? b && c : d", &["a ? b && c : d"])]
+    #[case("l.exists(s, s.x && s.y)\n  && \"it\\\"s && so\" == a", &["l.exists(s, s.x && s.y)", "\"it\\\"s && so\" == a"])]
+    fn parts_at_the_top(#[case] text: &str, #[case] parts: &[&str]) {
+        assert_eq!(conjuncts(text), parts);
+    }
+
+    #[rstest]
+    #[case("a.b.c == d", &["a.b.c", "d"])]
+    #[case("a[0].b > 1", &["a[0].b"])]
+    #[case("l.exists(s, s.at < hook.begun && s.x == other)", &["l", "hook.begun", "other"])]
+    #[case("has(hook.ended)", &["hook.ended"])]
+    #[case("m[k.x]", &["m[…]", "k.x"])]
+    fn what_is_read(#[case] text: &str, #[case] read: &[&str]) {
+        let program = compile(text).unwrap();
+        let found: Vec<String> = reads(program.expression())
+            .into_iter()
+            .map(|r| r.text)
+            .collect();
+        assert_eq!(found, read);
+    }
+
+    #[rstest]
+    #[case("ip('10.0.0.1:80')", "10.0.0.1")]
+    #[case("ip('[::1]:80')", "::1")]
+    #[case("ip('::ffff:10.0.0.1')", "10.0.0.1")]
+    #[case("first(['a', 'b'])", "a")]
+    #[case("last(['a', 'b'])", "b")]
+    #[case("string(seconds(duration('1500ms')))", "1.5")]
+    #[case(
+        "status({'status': {'initContainerStatuses': [{'name': 'i', 'x': 'y'}]}}, 'i').x",
+        "y"
+    )]
+    fn functions(#[case] text: &str, #[case] value: &str) {
+        let found = compile(text).unwrap().execute(&context()).unwrap();
+        assert_eq!(found, Value::from(value));
+    }
+
+    #[rstest]
+    #[case("first([])")]
+    #[case("last(3)")]
+    #[case("ip('nowhere')")]
+    #[case("seconds(1)")]
+    #[case("status({}, 'main')")]
+    fn functions_refuse(#[case] text: &str) {
+        assert!(compile(text).unwrap().execute(&context()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_compiles_or_is_refused(text in "[a-c0-1 .&|()'\\[\\]{}?:<=!\"\\\\]{0,24}") {
+            let _ = compile(&text);
+            let parts = conjuncts(&text);
+            prop_assert!(!parts.is_empty());
+        }
+    }
+}
