@@ -3,7 +3,6 @@
 use clap::Subcommand;
 
 use super::exit::{Exit, Failure};
-use super::print;
 use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result as ClusterResult};
 use crate::cluster::kind::{Options, Profile, delete, ensure, list};
@@ -109,7 +108,7 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
                 keep_failed: keep,
                 ..Options::new(cache)
             };
-            let cluster = ensure(&profile, &options, &mut print)?;
+            let cluster = ensure(&profile, &options, &mut |progress| eprintln!("{progress}"))?;
             println!("cluster     {}", cluster.name);
             println!("kubernetes  {}", cluster.version);
             println!("node image  {}", cluster.image);

@@ -82,8 +82,3 @@ pub fn main() -> ExitCode {
         }
     }
 }
-
-/// Prints what long work tells, a line each.
-fn print(progress: crate::cluster::progress::Progress) {
-    eprintln!("{progress}");
-}
