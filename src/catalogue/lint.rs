@@ -357,7 +357,7 @@ impl Lint<'_> {
         }
         let Expr::Call(call) = &call.expr else { return };
         let wanted = match name {
-            "first" | "last" | "seconds" => 1,
+            "first" | "last" | "seconds" | "ip" => 1,
             "status" => 2,
             _ => return,
         };
@@ -512,7 +512,7 @@ impl Lint<'_> {
                 operators::NEGATE | operators::MULTIPLY | operators::DIVIDE | operators::MODULO,
                 _,
             ) => Type::Number,
-            ("string", _) => Type::Text,
+            ("string" | "ip", _) => Type::Text,
             ("timestamp", _) => Type::Time,
             ("duration", _) => Type::Duration,
             ("status", _) => Type::Map,

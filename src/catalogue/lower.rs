@@ -207,18 +207,9 @@ impl Lower<'_> {
                 format!("`{id}`: a claim id is made of letters, digits, `.` and `-`"),
             );
         }
-        let cites = self.must(
-            raw.cites,
-            place,
-            "a claim needs `cites`: which document says so",
-        );
-        if let Some((cites, place)) = &cites
-            && cites.is_empty()
-        {
-            self.find(place, "`cites` is empty: which document says so?");
-        }
-        let cites = cites
-            .map(|(cites, _)| cites)
+        let cites = raw
+            .cites
+            .and_then(|at| at.value)
             .unwrap_or_default()
             .into_iter()
             .filter_map(|at| self.citation(&at.place, at.value?))

@@ -25,10 +25,9 @@ const ACTIONS: [(&str, &[&str]); 11] = [
     ("pause", &["because"]),
 ];
 
-/// Names that expressions have already: no step and no moment may take them.
-pub(super) const RESERVED: [&str; 13] = [
-    "stamps", "events", "pods", "outputs", "notes", "cluster", "moments", "stamp", "event", "pod",
-    "status", "deleted", "it",
+/// Names that the expressions of checks have already: no step and no moment may take them.
+pub(super) const RESERVED: [&str; 7] = [
+    "stamps", "events", "pods", "outputs", "notes", "cluster", "moments",
 ];
 
 pub(super) fn moments(lower: &mut Lower<'_>, raw: Entries<RawMoment>) -> BTreeMap<String, Moment> {

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::exit::{Exit, Failure};
 use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result as ClusterResult};
-use crate::cluster::kind::{Options, Profile, delete, ensure, list};
+use crate::cluster::kind::{Options, Profile, WORKERS, delete, ensure, list};
 use crate::cluster::node_image::{Sources, remove_images};
 
 /// Arguments of `hookproof cluster`.
@@ -26,7 +26,7 @@ enum Command {
         #[arg(long = "gate", value_name = "NAME=BOOL", value_parser = gate)]
         gates: Vec<(String, bool)>,
         /// Nodes beside the control plane's.
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, default_value_t = WORKERS)]
         workers: u8,
         /// Where the node image may come from.
         #[arg(long, value_enum, default_value_t)]

@@ -13,7 +13,7 @@ use super::exit::{Exit, Failure};
 
 /// Writes the reports of results anew; several results folders become one report.
 #[derive(Debug, clap::Args)]
-pub struct ReportArgs {
+pub(super) struct ReportArgs {
     /// Folders that `hookproof run` wrote to
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<Utf8PathBuf>,
@@ -26,7 +26,7 @@ pub struct ReportArgs {
 ///
 /// # Errors
 /// A folder holds no results, or the report cannot be written.
-pub fn report(args: &ReportArgs) -> Result<Exit, Failure> {
+pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     let out = match (&args.out, args.folders.as_slice()) {
         (Some(out), _) => out.clone(),
         (None, [only]) => only.clone(),

@@ -1,6 +1,5 @@
 //! `hookproof run`: experiments on clusters.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -10,19 +9,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::model::Catalogue;
 use crate::judge::verdict::untestable;
-use crate::observe::session::{self, Session, Target};
+use crate::observe::scratch;
+use crate::observe::session::{self, Session};
 use crate::report::results::Phase;
 use crate::run::dispatch::{Dispatch, Options};
 use crate::run::event::RunEvent;
 use crate::run::plan::{Plan, Shard};
 
-use super::clusters::{ClusterArgs, Where};
+use super::clusters::{ClusterArgs, Provided, Where};
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
 
 /// Runs experiments and reports verdicts.
 #[derive(Debug, clap::Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// Claims, scenarios, suites or documents; everything where none is given
     words: Vec<String>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub struct RunArgs {
 /// # Errors
 /// Wrong input; machines and clusters that could not be used are reported in the results, and
 /// as [`Exit::Infrastructure`].
-pub async fn run(args: RunArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let catalogue = Arc::new(args.suites.load()?);
     let claims = args.suites.select(&catalogue, &args.words)?;
     let plan = Plan::new(&catalogue, claims, args.shard);
@@ -124,11 +124,18 @@ struct OneCluster<'a> {
 impl OneCluster<'_> {
     async fn run(self) {
         let cluster = self.place.name();
-        let Some(target) = self.phase("provision", self.provision()).await else {
+        let Some(provided) = self.phase("provision", self.provision()).await else {
             return;
         };
+        // Held until the end: as long as the lease lives, nobody removes the cluster.
+        let Provided {
+            target,
+            lease: _lease,
+            ..
+        } = provided;
         let client = target.client.clone();
         let cleaned = async {
+            let _ = scratch::clean();
             let removed = session::clean(&client, false)
                 .await
                 .map_err(|e| e.to_string())?;
@@ -152,7 +159,7 @@ impl OneCluster<'_> {
             let _ = session::clean(&client, false).await;
             return;
         };
-        for judgement in untestable(self.catalogue) {
+        for judgement in self.plan.wanted(untestable(self.catalogue)) {
             tell(
                 self.events,
                 RunEvent::Judged {
@@ -221,19 +228,15 @@ impl OneCluster<'_> {
         value
     }
 
-    async fn provision(&self) -> Result<(Target, String), String> {
+    async fn provision(&self) -> Result<(Provided, String), String> {
         let events = self.events.clone();
         let cluster = self.place.name();
         let say = move |doing: String| {
-            tell(
-                &events,
-                RunEvent::Provisioning {
-                    cluster: cluster.clone(),
-                    doing,
-                },
-            );
+            tell(&events, RunEvent::Provisioning { cluster: cluster.clone(), doing });
         };
-        self.clusters.provide(self.place, say).await
+        let provided = self.clusters.provide(self.place, say).await?;
+        let note = provided.note.clone();
+        Ok((provided, note))
     }
 }
 
@@ -292,25 +295,6 @@ fn stop_on_signals() -> CancellationToken {
         }
     });
     stop
-}
-
-/// Gates given as `NAME=BOOL`.
-///
-/// # Errors
-/// When one is not.
-pub fn gates(given: &[String]) -> Result<BTreeMap<String, bool>, Failure> {
-    given
-        .iter()
-        .map(|text| {
-            let (name, value) = text.split_once('=').unwrap_or((text, ""));
-            match value.parse() {
-                Ok(value) if !name.is_empty() => Ok((name.to_owned(), value)),
-                _ => Err(Failure::usage(format!(
-                    "`{text}` is no gate; write NAME=true or NAME=false"
-                ))),
-            }
-        })
-        .collect()
 }
 
 pub(super) type Events = UnboundedReceiver<RunEvent>;

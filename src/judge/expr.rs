@@ -1,5 +1,6 @@
 //! Expressions: compiling them, walking them, and the functions that suites have beyond CEL's own.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, operators};
@@ -10,11 +11,12 @@ use cel::{Context, Env, ExecutionError, Program, Value};
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// Functions that suites may call, beside operators and macros.
-pub const FUNCTIONS: [&str; 33] = [
+pub const FUNCTIONS: [&str; 34] = [
     "first",
     "last",
     "seconds",
     "status",
+    "ip",
     "size",
     "contains",
     "startsWith",
@@ -99,6 +101,7 @@ pub fn context() -> Context<'static, 'static> {
     let _ = context.add_function("last", last);
     let _ = context.add_function("seconds", seconds);
     let _ = context.add_function("status", status);
+    let _ = context.add_function("ip", ip);
     context
 }
 
@@ -170,6 +173,21 @@ fn status(Arguments(args): Arguments) -> Answer {
         "status",
         format!("no status of container {container}"),
     ))
+}
+
+/// The address of `IP:PORT`, and of `[IP]:PORT`.
+fn ip(Arguments(args): Arguments) -> Answer {
+    let [Value::String(text)] = args.as_slice() else {
+        return Err(ExecutionError::function_error("ip", "takes text such as 10.0.0.1:80"));
+    };
+    let address: Option<IpAddr> = text
+        .parse::<SocketAddr>()
+        .map(|address| address.ip())
+        .or_else(|_| text.trim_matches(['[', ']']).parse())
+        .ok();
+    let address = address
+        .ok_or_else(|| ExecutionError::function_error("ip", format!("`{text}` is no address")))?;
+    Ok(Value::String(Arc::new(address.to_canonical().to_string())))
 }
 
 /// A value that an expression reads: a variable and what is selected of it.

@@ -134,6 +134,7 @@ pub fn page(results: &Results, folder: &Utf8Path) -> Result<String, minijinja::E
         }
         _ => minijinja::escape_formatter(out, state, value),
     });
+    environment.add_template("marks.svg", include_str!("templates/marks.svg"))?;
     environment.add_template("index.html", include_str!("templates/index.html"))?;
     let drawings: Vec<Value> = pictures
         .values()

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::essentials::{outcome_word, truth, verdict_in_words};
+use super::essentials::{outcome_word, truth, verdict_in_words, without_outcome};
 use super::html::{Picture, Pictures};
 use super::results::{ClaimInfo, Results, ScenarioResults};
 use super::text::{count, one_line, seconds, value};
@@ -288,7 +288,7 @@ fn check_view(check: &CheckJudgement) -> CheckView {
     CheckView {
         name: (name != "check").then(|| name.clone()),
         outcome: outcome_word(*outcome),
-        reason: reason.clone(),
+        reason: without_outcome(reason, *outcome).to_owned(),
         evaluations: [("control", control), ("holds", holds), ("fails", fails)]
             .into_iter()
             .map(|(role, evaluation)| evaluation_view(role, evaluation))

@@ -1,5 +1,6 @@
 //! What people and machines read: JUnit, HTML, Markdown, terminal, JSON. Reporters only consume.
 
+pub mod annotate;
 pub mod error;
 pub mod essentials;
 pub mod file;

@@ -376,7 +376,7 @@ fn process(
     evidence: &Evidence,
     clock: &Clock,
 ) {
-    let Some((first, head)) = stamps.first() else {
+    let Some((first, begun)) = stamps.first() else {
         return;
     };
     let from = clock.at(first.at);
@@ -386,7 +386,7 @@ fn process(
         .find(|(_, stamp)| stamp.stamp == "ended");
     let to = match ended {
         Some((entry, _)) => clock.at(entry.at),
-        None => pods::gone(evidence, clock, head).max(from),
+        None => pods::gone(evidence, clock, begun).max(from),
     };
     let end = match ended {
         Some((_, stamp)) => match stamp.data.get("code").and_then(Value::as_i64) {
@@ -397,7 +397,7 @@ fn process(
         None => "no end reported".to_owned(),
     };
     let start = if restarted {
-        format!("start {} · ", head.start)
+        format!("start {} · ", begun.start)
     } else {
         String::new()
     };
@@ -405,15 +405,15 @@ fn process(
         from,
         to,
         open: ended.is_none(),
-        look: Look::of_role(&head.role),
+        look: Look::of_role(&begun.role),
         label: format!("{start}{end}"),
         tip: format!(
             "{} in {}/{}, start {}, pid {}\n{from:.3} s to {to:.3} s, {end}",
-            one_line(&head.role),
-            one_line(&head.pod),
-            one_line(&head.container),
-            head.start,
-            head.pid
+            one_line(&begun.role),
+            one_line(&begun.pod),
+            one_line(&begun.container),
+            begun.start,
+            begun.pid
         ),
     });
     let mut held: Option<(f64, String)> = None;

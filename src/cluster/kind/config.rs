@@ -72,7 +72,12 @@ fn render_for(profile: &Profile, version: Version, source: Source, cgroup_v2: bo
         text.push_str("- role: worker\n");
         if number == profile.workers {
             // Scenarios that disturb a node disturb this one.
-            let _ = writeln!(text, "  labels:\n    {SPARE_LABEL}: \"true\"");
+            let _ = write!(
+                text,
+                "  labels:\n    {SPARE_LABEL}: \"true\"\n  kubeadmConfigPatches:\n  - |\n    \
+                 kind: JoinConfiguration\n    nodeRegistration:\n      taints:\n      \
+                 - {{key: {SPARE_LABEL}, value: \"true\", effect: NoSchedule}}\n"
+            );
         }
     }
     text.push_str("kubeadmConfigPatches:\n");

@@ -21,6 +21,9 @@ use super::node_image::{self, NodeImage, Sources, docker};
 use super::progress::{Progress, Teller, short};
 pub use state::{Listed, State, delete, list};
 
+/// Nodes beside the control plane's, where nothing else is said: one that may be disturbed.
+pub const WORKERS: u8 = 1;
+
 /// A cluster's shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
