@@ -4,7 +4,6 @@ use camino::Utf8PathBuf;
 use clap::Subcommand;
 
 use super::exit::{Exit, Failure};
-use super::print;
 use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result as ClusterResult};
 use crate::cluster::existing;
@@ -118,7 +117,7 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
                 keep_failed: keep,
                 ..Options::new(cache)
             };
-            let cluster = ensure(&profile, &options, &mut print)?;
+            let cluster = ensure(&profile, &options, &mut |progress| eprintln!("{progress}"))?;
             println!("cluster     {}", cluster.name);
             println!("kubernetes  {}", cluster.version);
             println!("node image  {}", cluster.image);

@@ -91,8 +91,3 @@ pub fn main() -> ExitCode {
         }
     }
 }
-
-/// Prints what long work tells, a line each.
-fn print(progress: crate::cluster::progress::Progress) {
-    eprintln!("{progress}");
-}
