@@ -1,0 +1,175 @@
+//! One test per claim, on a real cluster: `cargo test --features e2e`.
+//!
+//! The chosen claims are run once, together, by the program itself; the tests then say how each
+//! came out. Names, filters, `--skip`, `--exact` and `--list` work as with any test. The variable
+//! `HOOKPROOF_E2E_ARGS` adds arguments to `hookproof run`, such as `--kubernetes 1.34`.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+use camino::Utf8Path;
+use hookproof::catalogue::load;
+use hookproof::report::json::read_results;
+use hookproof::report::results::{ClusterResults, Results, Standing};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+const OUT: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/e2e-results");
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // The experiments are over when the tests begin: there is nothing to do side by side.
+    arguments.test_threads = Some(1);
+    match trials(&arguments) {
+        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn trials(arguments: &Arguments) -> Result<Vec<Trial>> {
+    let catalogue = load::catalogue(&[])?;
+    let of_scenarios = catalogue
+        .scenarios
+        .values()
+        .flat_map(|scenario| &scenario.claims);
+    let ids: Vec<String> = of_scenarios
+        .chain(&catalogue.untestable)
+        .map(|claim| claim.id.clone())
+        .collect();
+    if arguments.list {
+        return Ok(ids
+            .into_iter()
+            .map(|id| Trial::test(id, || Ok(())))
+            .collect());
+    }
+    let chosen: Vec<String> = ids
+        .iter()
+        .filter(|id| is_chosen(arguments, id))
+        .cloned()
+        .collect();
+    if chosen.is_empty() {
+        return Ok(ids
+            .into_iter()
+            .map(|id| Trial::test(id, || Ok(())))
+            .collect());
+    }
+    let results = run(if chosen.len() == ids.len() {
+        &[]
+    } else {
+        &chosen
+    })?;
+    let mut trials: Vec<Trial> = ids
+        .into_iter()
+        .map(|id| {
+            let outcome = outcome(&results, &id);
+            Trial::ignorable_test(id, move || outcome)
+        })
+        .collect();
+    for cluster in &results.clusters {
+        for phase in &cluster.phases {
+            let outcome = match &phase.error {
+                Some(error) => Err(Failed::from(error.clone())),
+                None => Ok(()),
+            };
+            trials.push(Trial::test(
+                format!("cluster.{} {}", cluster.facts.name, phase.name),
+                move || outcome,
+            ));
+        }
+    }
+    Ok(trials)
+}
+
+/// As the test runner itself chooses.
+fn is_chosen(arguments: &Arguments, name: &str) -> bool {
+    let fits = |filter: &String| {
+        if arguments.exact {
+            name == filter
+        } else {
+            name.contains(filter.as_str())
+        }
+    };
+    arguments.filter.as_ref().is_none_or(fits) && !arguments.skip.iter().any(fits)
+}
+
+fn run(claims: &[String]) -> Result<Results> {
+    let extra = std::env::var("HOOKPROOF_E2E_ARGS").unwrap_or_default();
+    let program = env!("CARGO_BIN_EXE_hookproof");
+    let status = Command::new(program)
+        .args(["run", "--out", OUT])
+        .args(extra.split_whitespace())
+        .args(claims)
+        .status()
+        .with_context(|| format!("{program} could not be started"))?;
+    // A changed verdict or a fault is in the results, and fails the tests it belongs to.
+    if !matches!(status.code(), Some(0 | 1 | 3)) {
+        bail!("hookproof run ended with {status}; what it said stands above");
+    }
+    Ok(read_results(Utf8Path::new(OUT))?)
+}
+
+fn outcome(results: &Results, claim: &str) -> Result<Completion, Failed> {
+    let mut skipped = Vec::new();
+    for cluster in &results.clusters {
+        match cluster.standing(claim) {
+            Standing::AsExpected => {}
+            Standing::Skipped => skipped.push(reason(cluster, claim)),
+            Standing::Changed => {
+                return Err(format!("{}: {}", cluster.facts.name, reason(cluster, claim)).into());
+            }
+            Standing::Error => {
+                return Err(format!(
+                    "{}: {}",
+                    cluster.facts.name,
+                    problems(results, cluster, claim)
+                )
+                .into());
+            }
+        }
+    }
+    if skipped.len() == results.clusters.len() && !skipped.is_empty() {
+        return Ok(Completion::ignored_with(skipped.join("; ")));
+    }
+    Ok(Completion::Completed)
+}
+
+fn reason(cluster: &ClusterResults, claim: &str) -> String {
+    let found = cluster
+        .judgements
+        .iter()
+        .find(|judgement| judgement.claim == claim);
+    found.map_or_else(String::new, |judgement| {
+        let expected = judgement
+            .expected
+            .map_or("none", |verdict| verdict.as_str());
+        format!(
+            "{} (expected: {expected}): {}",
+            judgement.verdict, judgement.reason
+        )
+    })
+}
+
+fn problems(results: &Results, cluster: &ClusterResults, claim: &str) -> String {
+    let scenario = results
+        .claims
+        .iter()
+        .find(|info| info.id == claim)
+        .and_then(|info| info.scenario.as_deref());
+    let found = cluster
+        .scenarios
+        .iter()
+        .find(|s| Some(s.scenario.as_str()) == scenario);
+    match found {
+        Some(scenario) => scenario.problems.join("\n"),
+        None => {
+            let errors: Vec<&str> = cluster
+                .phases
+                .iter()
+                .filter_map(|phase| phase.error.as_deref())
+                .collect();
+            format!("its scenario was not run. {}", errors.join("\n"))
+        }
+    }
+}
