@@ -455,6 +455,10 @@ fn step(
             }
         }
     };
+    let cap = match &action {
+        Action::Pause { time, .. } => time.saturating_add(CAP),
+        _ => cap,
+    };
     Some(Step {
         place,
         action,
