@@ -21,7 +21,11 @@ fn main() -> ExitCode {
     let tests = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let sample = tests.join("fixtures/sample");
     let mut trials = trials("", &Source::BuiltIn, &tests);
-    trials.extend(self::trials("sample: ", &Source::Folder(sample.clone()), &sample));
+    trials.extend(self::trials(
+        "sample: ",
+        &Source::Folder(sample.clone()),
+        &sample,
+    ));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -29,7 +33,9 @@ fn main() -> ExitCode {
 fn trials(prefix: &str, source: &Source, tests: &Utf8Path) -> Vec<Trial> {
     let loaded = load(std::slice::from_ref(source));
     let findings: Vec<String> = loaded.findings.iter().map(ToString::to_string).collect();
-    let sound = Trial::test(format!("{prefix}the suites are sound"), move || fail_with(findings));
+    let sound = Trial::test(format!("{prefix}the suites are sound"), move || {
+        fail_with(findings)
+    });
     let scenarios = loaded.catalogue.scenarios.into_values().map(|scenario| {
         let tests = tests.to_owned();
         Trial::test(format!("{prefix}{}", scenario.id), move || {
@@ -40,13 +46,21 @@ fn trials(prefix: &str, source: &Source, tests: &Utf8Path) -> Vec<Trial> {
 }
 
 fn fail_with(failures: Vec<String>) -> Result<(), Failed> {
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join("\n").into())
+    }
 }
 
 fn scenario_failures(scenario: &Scenario, tests: &Utf8Path) -> Vec<String> {
     let files = evidence_files(scenario, tests);
     if files.is_empty() {
-        let claims: Vec<&str> = scenario.claims.iter().map(|claim| claim.id.as_str()).collect();
+        let claims: Vec<&str> = scenario
+            .claims
+            .iter()
+            .map(|claim| claim.id.as_str())
+            .collect();
         return vec![format!(
             "no recorded evidence tests/evidence/{}.json for {}: run the scenario and copy its evidence file there",
             scenario.id,
@@ -72,7 +86,8 @@ fn evidence_files(scenario: &Scenario, tests: &Utf8Path) -> Vec<Utf8PathBuf> {
         .map(camino::Utf8DirEntry::into_path)
         .filter(|path| {
             path.file_name().is_some_and(|file| {
-                file.strip_prefix(name).is_some_and(|rest| rest.starts_with('@'))
+                file.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('@'))
             })
         })
         .collect();
@@ -111,14 +126,22 @@ fn evidence_failures(
     if file.file_name().is_some_and(|name| name.contains('@')) {
         return;
     }
-    let path = tests.join("alterations").join(format!("{}.yaml", scenario.id));
+    let path = tests
+        .join("alterations")
+        .join(format!("{}.yaml", scenario.id));
     let alterations = match std::fs::read_to_string(&path) {
         Ok(text) => Alterations::parse(&text),
         Err(_) => Ok(Alterations::default()),
     };
     match alterations {
         Ok(alterations) => {
-            altered_failures(scenario, evidence, &judged.judgements, alterations.claims, failures);
+            altered_failures(
+                scenario,
+                evidence,
+                &judged.judgements,
+                alterations.claims,
+                failures,
+            );
         }
         Err(error) => failures.push(format!("{path}: {error}")),
     }
@@ -134,7 +157,10 @@ fn altered_failures(
     for judgement in judgements {
         let claim = &judgement.claim;
         let of_claim = alterations.remove(claim);
-        if matches!(judgement.verdict, Verdict::NotApplicable | Verdict::Inconclusive) {
+        if matches!(
+            judgement.verdict,
+            Verdict::NotApplicable | Verdict::Inconclusive
+        ) {
             continue;
         }
         let Some(of_claim) = of_claim else {
@@ -158,7 +184,10 @@ fn altered_failures(
         try_one("missing", &of_claim.missing, &[Verdict::Inconclusive]);
     }
     failures.extend(alterations.keys().map(|claim| {
-        format!("{claim}: altered in tests/alterations/{}.yaml, but no such claim here", scenario.id)
+        format!(
+            "{claim}: altered in tests/alterations/{}.yaml, but no such claim here",
+            scenario.id
+        )
     }));
 }
 
@@ -174,7 +203,10 @@ fn altered(
     }
     let evidence = alter(scenario, evidence, alterations).map_err(|error| error.to_string())?;
     let judged = judge(scenario, &evidence).map_err(|error| error.to_string())?;
-    let judgement = judged.judgements.iter().find(|judgement| judgement.claim == claim);
+    let judgement = judged
+        .judgements
+        .iter()
+        .find(|judgement| judgement.claim == claim);
     let judgement = judgement.ok_or("no judgement")?;
     if wanted.contains(&judgement.verdict) {
         return Ok(());

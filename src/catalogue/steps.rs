@@ -220,6 +220,11 @@ fn step(
         Action::Pause { time, .. } => time.saturating_add(CAP),
         _ => cap,
     };
+    // A pause takes its own time; the cap is for what may not come.
+    let cap = match &action {
+        Action::Pause { time, .. } => cap + *time,
+        _ => cap,
+    };
     Some(Step {
         place,
         action,

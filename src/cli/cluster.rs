@@ -1,13 +1,15 @@
 //! `hookproof cluster` and `hookproof clean`.
 
+use camino::Utf8PathBuf;
 use clap::Subcommand;
 
 use super::exit::{Exit, Failure};
-use super::print;
 use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result as ClusterResult};
+use crate::cluster::existing;
 use crate::cluster::kind::{Options, Profile, WORKERS, delete, ensure, list};
 use crate::cluster::node_image::{Sources, remove_images};
+use crate::observe::{scratch, session};
 
 /// Arguments of `hookproof cluster`.
 #[derive(Debug, clap::Args)]
@@ -59,6 +61,12 @@ enum Command {
 /// Arguments of `hookproof clean`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CleanArgs {
+    /// Only what runs left on this existing cluster
+    #[arg(long, value_name = "CONTEXT", conflicts_with_all = ["images", "cache"])]
+    context: Option<String>,
+    /// The kubeconfig for --context
+    #[arg(long, value_name = "FILE", requires = "context")]
+    kubeconfig: Option<Utf8PathBuf>,
     /// The node images too; building them takes minutes.
     #[arg(long)]
     images: bool,
@@ -109,7 +117,7 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
                 keep_failed: keep,
                 ..Options::new(cache)
             };
-            let cluster = ensure(&profile, &options, &mut print)?;
+            let cluster = ensure(&profile, &options, &mut |progress| eprintln!("{progress}"))?;
             println!("cluster     {}", cluster.name);
             println!("kubernetes  {}", cluster.version);
             println!("node image  {}", cluster.image);
@@ -160,7 +168,21 @@ fn own(cache: &Cache) -> ClusterResult<Vec<String>> {
 ///
 /// # Errors
 /// A cluster is in use, or docker refuses.
-pub(super) fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
+pub(super) async fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
+    let folders = scratch::clean();
+    if folders > 0 {
+        println!("removed {folders} folders of temporary files");
+    }
+    if let Some(context) = &args.context {
+        let client = existing::client(args.kubeconfig.as_deref(), Some(context))
+            .await
+            .map_err(Failure::infrastructure)?;
+        let runs = session::clean(&client, true)
+            .await
+            .map_err(Failure::infrastructure)?;
+        println!("removed what {} runs left on {context}", runs.len());
+        return Ok(Exit::AsExpected);
+    }
     let cache = Cache::open()?;
     for name in own(&cache)? {
         delete(&cache, &name)?;

@@ -141,7 +141,10 @@ impl ClusterArgs {
                 let wanted = existing::Wanted {
                     kubeconfig: Some(cluster.kubeconfig.clone()),
                     context: None,
-                    kubectl: self.kubectl.clone().or_else(|| Some(cluster.kubectl.clone())),
+                    kubectl: self
+                        .kubectl
+                        .clone()
+                        .or_else(|| Some(cluster.kubectl.clone())),
                     agent_image: None,
                     facts: ClusterFacts {
                         name: cluster.name.clone(),
@@ -154,7 +157,9 @@ impl ClusterArgs {
                 (wanted, note, Some(cluster))
             }
         };
-        let target = existing::target(wanted, &image).await.map_err(|e| e.to_string())?;
+        let target = existing::target(wanted, &image)
+            .await
+            .map_err(|e| e.to_string())?;
         Ok(Provided {
             target,
             note,
@@ -171,7 +176,9 @@ async fn ensure(
     let made = tokio::task::spawn_blocking(move || {
         kind::ensure(&profile, &options, &mut |progress| say(progress.text))
     });
-    made.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+    made.await
+        .map_err(|e| e.to_string())?
+        .map_err(|e| e.to_string())
 }
 
 /// `default`, or the gates that differ: `PodLifecycleSleepAction-off`.

@@ -4,6 +4,9 @@ mod cluster;
 mod clusters;
 mod doctor;
 mod exit;
+mod explain;
+mod judge;
+mod list;
 mod node_image;
 mod report;
 mod run;
@@ -35,6 +38,9 @@ Exit codes:
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    List(list::ListArgs),
+    Explain(explain::ExplainArgs),
+    Judge(judge::JudgeArgs),
     Report(report::ReportArgs),
     /// Clusters that were made here: create, list, delete
     Cluster(cluster::ClusterCommand),
@@ -67,10 +73,13 @@ pub fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         match cli.command {
             Command::Run(args) => run::run(args).await,
+            Command::List(args) => list::list(&args),
+            Command::Explain(args) => explain::explain(&args),
+            Command::Judge(args) => judge::judge(&args),
             Command::Report(args) => report::report(&args),
             Command::Cluster(args) => cluster::run(args),
             Command::NodeImage(args) => node_image::run(args),
-            Command::Clean(args) => cluster::clean(&args),
+            Command::Clean(args) => cluster::clean(&args).await,
             Command::Doctor(args) => doctor::run(&args),
         }
     });
@@ -81,9 +90,4 @@ pub fn main() -> ExitCode {
             exit.into()
         }
     }
-}
-
-/// Prints what long work tells, a line each.
-fn print(progress: crate::cluster::progress::Progress) {
-    eprintln!("{progress}");
 }

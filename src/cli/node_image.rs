@@ -3,7 +3,6 @@
 use clap::Subcommand;
 
 use super::exit::{Exit, Failure};
-use super::print;
 use crate::cluster::cache::Cache;
 use crate::cluster::node_image::versions::{RELEASES, newest, resolve};
 use crate::cluster::node_image::{Sources, get, list};
@@ -41,7 +40,7 @@ pub(super) fn run(args: NodeImageCommand) -> Result<Exit, Failure> {
     match args.command {
         Command::Build { version, source } => {
             let wanted = resolve(&version)?;
-            let mut tell = print;
+            let mut tell = |progress| eprintln!("{progress}");
             let mut teller = Teller::new(&mut tell);
             let image = get(&Cache::open()?, &wanted, source, &mut teller)?;
             println!("{}", image.reference);

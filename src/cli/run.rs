@@ -232,7 +232,13 @@ impl OneCluster<'_> {
         let events = self.events.clone();
         let cluster = self.place.name();
         let say = move |doing: String| {
-            tell(&events, RunEvent::Provisioning { cluster: cluster.clone(), doing });
+            tell(
+                &events,
+                RunEvent::Provisioning {
+                    cluster: cluster.clone(),
+                    doing,
+                },
+            );
         };
         let provided = self.clusters.provide(self.place, say).await?;
         let note = provided.note.clone();

@@ -77,9 +77,7 @@ pub fn examine(cache: &Cache) -> Vec<Check> {
     let runtime = docker_is_there.then(default_runtime).flatten();
     checks.push(capabilities(missing.as_deref(), runtime.as_deref()));
     checks.push(cgroups(cgroup_v2()));
-    let images = docker_is_there
-        .then(|| list(cache).unwrap_or_default())
-        .unwrap_or_default();
+    let images = if docker_is_there { list(cache).unwrap_or_default() } else { Vec::new() };
     let images: Vec<_> = images.iter().map(|image| image.version.clone()).collect();
     checks.push(node_images(&images));
     let needed = if images.is_empty() {

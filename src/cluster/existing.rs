@@ -20,6 +20,8 @@ use crate::observe::session::{NodeShell, Target};
 pub const NODE_SHELL: &str = "node-shell";
 /// The capability of a node that may be disturbed.
 pub const SPARE_NODE: &str = "spare-node";
+/// The capability of a machine on which an ordinary user may not listen below port 1024.
+pub const PROTECTED_PORTS: &str = "protected-ports";
 /// The label on a node that may be disturbed.
 pub const SPARE_LABEL: &str = "hookproof/spare";
 
@@ -89,24 +91,14 @@ pub struct Wanted {
 /// # Errors
 /// See [`ExistingError`]; nothing is left behind on the cluster but the image.
 pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, ExistingError> {
-    let kubeconfig_path = match wanted.kubeconfig {
-        Some(path) => path,
-        None => default_kubeconfig(),
+    let kubeconfig = wanted.kubeconfig.unwrap_or_else(default_kubeconfig);
+    let context = match &wanted.context {
+        Some(context) => context.clone(),
+        None => Kubeconfig::read_from(&kubeconfig)?
+            .current_context
+            .unwrap_or_default(),
     };
-    let kubeconfig = Kubeconfig::read_from(&kubeconfig_path)?;
-    let context = wanted
-        .context
-        .clone()
-        .or_else(|| kubeconfig.current_context.clone())
-        .unwrap_or_default();
-    let options = KubeConfigOptions {
-        context: wanted.context.clone(),
-        ..Default::default()
-    };
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    // A watch is silent for minutes; what has to answer soon has a cap of its own.
-    config.read_timeout = None;
-    let client = Client::try_from(config).map_err(|e| ExistingError::Client(Box::new(e)))?;
+    let client = client(Some(&kubeconfig), wanted.context.as_deref()).await?;
     let unreachable = |source| ExistingError::Unreachable {
         context: context.clone(),
         source: Box::new(source),
@@ -161,11 +153,14 @@ pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, Existi
         None => return Err(ExistingError::NeedsAgentImage(context)),
     };
     let scratch = Scratch::new().map_err(ExistingError::Scratch)?;
-    let ordinary = ordinary_user(&program, &kubeconfig_path, scratch.path())
-        .map_err(ExistingError::Scratch)?;
+    let ordinary =
+        ordinary_user(&program, &kubeconfig, scratch.path()).map_err(ExistingError::Scratch)?;
+    if ports_are_protected() {
+        facts.capabilities.push(PROTECTED_PORTS.to_owned());
+    }
     let kubectl = Kubectl {
         program,
-        kubeconfig: kubeconfig_path,
+        kubeconfig,
         context: wanted.context,
         cache: scratch.path().join("kubectl-cache"),
         ordinary,
@@ -178,6 +173,26 @@ pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, Existi
         node_shell,
         scratch,
     })
+}
+
+/// A client for a context of a kubeconfig; of the usual one, and the current one, where none is given.
+///
+/// # Errors
+/// The kubeconfig is missing or broken, or lacks the context.
+pub async fn client(
+    kubeconfig: Option<&Utf8Path>,
+    context: Option<&str>,
+) -> Result<Client, ExistingError> {
+    let path = kubeconfig.map_or_else(default_kubeconfig, Utf8Path::to_owned);
+    let kubeconfig = Kubeconfig::read_from(&path)?;
+    let options = KubeConfigOptions {
+        context: context.map(ToOwned::to_owned),
+        ..Default::default()
+    };
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    // A watch is silent for minutes; what has to answer soon has a cap of its own.
+    config.read_timeout = None;
+    Client::try_from(config).map_err(|e| ExistingError::Client(Box::new(e)))
 }
 
 fn default_kubeconfig() -> Utf8PathBuf {
@@ -197,6 +212,14 @@ fn is_kind(node: &Node) -> bool {
         .as_ref()
         .and_then(|spec| spec.provider_id.as_deref());
     provider.is_some_and(|id| id.starts_with("kind://docker/"))
+}
+
+/// Whether the kernel keeps low ports from ordinary users here; containers often lift that.
+fn ports_are_protected() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+        .ok()
+        .and_then(|text| text.trim().parse::<u16>().ok())
+        .is_some_and(|start| start > 80)
 }
 
 async fn has_docker(nodes: &[String]) -> bool {

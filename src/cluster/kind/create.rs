@@ -129,12 +129,12 @@ fn run_kind(
         .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
         .env_remove("KIND_EXPERIMENTAL_DOCKER_NETWORK");
     let step = format!("creating the cluster {}", shape.name);
-    let long = Long {
+    let task = Long {
         step: &step,
         log,
         limit: Some(CREATE_LIMIT),
     };
-    long.run(&mut command, &mut |pulse| {
+    task.run(&mut command, &mut |pulse| {
         teller.say(format!(
             "cluster {}: {} (for {})",
             shape.name,
@@ -194,7 +194,7 @@ struct List {
     items: Vec<serde_json::Value>,
 }
 
-/// Reads the subnets from a NodeList; nothing until every node has one.
+/// Reads the subnets from a `NodeList`; nothing until every node has one.
 fn subnets(list: &str) -> Option<Vec<Subnet>> {
     let list: List = serde_json::from_str(list).ok()?;
     list.items

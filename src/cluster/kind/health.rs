@@ -77,7 +77,7 @@ struct Condition {
     status: String,
 }
 
-/// Whether all these nodes (a NodeList in JSON) are ready.
+/// Whether all these nodes (a `NodeList` in JSON) are ready.
 fn all_ready(list: &str, expected: usize) -> Result<(), String> {
     let list: List = serde_json::from_str(list)
         .map_err(|error| format!("its list of nodes is not understood: {error}"))?;

@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Profile, node};
 use crate::cluster::cache::{Cache, read_record, write_record};
-use crate::cluster::command::capture;
 use crate::cluster::error::{ClusterError, Result};
-use crate::cluster::node_image::{NodeImage, docker};
+use crate::cluster::node_image::NodeImage;
 
 /// How far a cluster is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,9 +138,7 @@ pub fn delete(cache: &Cache, name: &str) -> Result<()> {
 pub(super) fn remove(cache: &Cache, name: &str) -> Result<()> {
     let containers = node::containers(name)?;
     if !containers.is_empty() {
-        let mut rm = docker();
-        rm.args(["rm", "--force", "--volumes"]).args(&containers);
-        capture(&format!("removing the cluster {name}"), &mut rm)?;
+        node::remove(&format!("removing the cluster {name}"), &containers)?;
     }
     match std::fs::remove_dir_all(folder(cache, name)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ClusterError::file(

@@ -129,8 +129,8 @@ fn write_layer(image: &Image, path: &Utf8Path) -> io::Result<(Value, String)> {
             Content::Archive(source) => copy_entries(source, &mut layer)?,
         }
     }
-    let (packer, unpacked, _) = layer.into_inner()?.digest();
-    let (mut file, packed, size) = packer.finish()?.digest();
+    let (compressor, unpacked, _) = layer.into_inner()?.digest();
+    let (mut file, packed, size) = compressor.finish()?.digest();
     file.flush()?;
     let descriptor = json!({
         "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",

@@ -204,13 +204,15 @@ fn node_files(
 
 /// What the image is made of, for people who look into it.
 fn contents(release: &Release) -> String {
+    use std::fmt::Write as _;
+    // Writing to a string cannot fail.
     let mut text = format!("kubernetes {}\n", release.version);
     if let Some(note) = release.note() {
-        text.push_str(&format!("{note}\n"));
+        let _ = writeln!(text, "{note}");
     }
     for addon in &ADDONS {
         let (module, version) = addon.module.unwrap_or(("its own", ""));
-        text.push_str(&format!("{} {module} {version}\n", addon.name));
+        let _ = writeln!(text, "{} {module} {version}", addon.name);
     }
     text
 }

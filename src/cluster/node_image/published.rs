@@ -62,12 +62,12 @@ fn pull(cache: &Cache, version: Version, tag: &str, teller: &mut Teller) -> Resu
     }
     teller.say(format!("node image: pulling {tag}"));
     let log = cache.log(&format!("pull-{version}"))?;
-    let long = Long {
+    let task = Long {
         step: "pulling the published node image",
         log: &log,
         limit: Some(PULL_LIMIT),
     };
-    long.run(docker().args(["pull", tag]), &mut |pulse| {
+    task.run(docker().args(["pull", tag]), &mut |pulse| {
         teller.say(format!(
             "node image: {} (for {})",
             pulse.last,
