@@ -66,7 +66,9 @@ fn differences<'a>(loaded: &'a Loaded, documents: &Utf8Path) -> Vec<Difference<'
             let found = text
                 .clone()
                 .and_then(|text| digest_of(&text, &citation.lines));
-            if found.as_ref().ok() != citation.digest.as_ref() {
+            let same =
+                matches!((&found, &citation.digest), (Ok(found), Some(known)) if found == known);
+            if !same {
                 let place = place(loaded, claim, citation);
                 differences.push(Difference {
                     citation,

@@ -86,7 +86,7 @@ const AT: &str = "hookproof-at";
 /// A step may be a bare word: the same as a map with that key alone.
 const BARE_WORDS: &str = "RawStep";
 
-impl<'a, 'de> Decoder<'a, 'de> {
+impl<'de> Decoder<'_, 'de> {
     fn wrong(&self, wanted: &str) -> Wrong {
         let of = self
             .field
@@ -198,7 +198,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
         };
         visitor.visit_map(Fields {
             decoder: self,
-            fields,
+            known: fields,
             entries: entries.into_iter(),
             value: None,
         })
@@ -284,7 +284,7 @@ impl<'de> MapAccess<'de> for Pairs<'_, 'de> {
 
 struct Fields<'a, 'de> {
     decoder: Decoder<'a, 'de>,
-    fields: &'static [&'static str],
+    known: &'static [&'static str],
     entries: std::vec::IntoIter<(&'de Node, &'de Node)>,
     value: Option<(&'static str, &'de Node)>,
 }
@@ -301,7 +301,7 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
                 Kind::Scalar { text, .. } => text.as_str(),
                 _ => "",
             };
-            if let Some(field) = self.fields.iter().find(|field| **field == name) {
+            if let Some(field) = self.known.iter().find(|field| **field == name) {
                 self.value = Some((field, value));
                 let key: StrDeserializer<'_, Wrong> = (*field).into_deserializer();
                 return seed.deserialize(key).map(Some);
@@ -310,7 +310,7 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
             let finding = if name.contains(|c: char| !c.is_alphanumeric() && c != '_' && c != '-') {
                 finding.with_help("if this belongs to the value before it, put that in quotes")
             } else {
-                finding.with_near(name, self.fields.iter().copied())
+                finding.with_near(name, self.known.iter().copied())
             };
             self.decoder.sink.borrow_mut().push(finding);
         }
@@ -360,14 +360,13 @@ impl<'de> SeqAccess<'de> for Placed<'_, 'de> {
                 if decoder.node.is_null() {
                     decoder.field = None;
                 }
-                seed.deserialize(decoder).map(Some).map_err(|error| {
+                seed.deserialize(decoder).map(Some).inspect_err(|error| {
                     let of = match (self.decoder.field, decoder.field) {
                         (Some(field), None) => format!("`{field}`: "),
                         _ => String::new(),
                     };
                     let finding = Finding::new(place, format!("{of}{}", error.0));
                     self.decoder.sink.borrow_mut().push(finding);
-                    error
                 })
             }
         }

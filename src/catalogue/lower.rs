@@ -12,7 +12,7 @@ use super::model::{
 };
 use super::parse;
 use super::raw::{RawCheck, RawCitation, RawClaim, RawExpect, RawNeeds, RawSuite};
-use super::steps;
+use super::{moments, steps};
 
 /// How long a step may take where the suite says nothing.
 pub(super) const CAP: Duration = Duration::from_secs(60);
@@ -117,7 +117,7 @@ impl Lower<'_> {
             .and_then(|at| at.value)
             .map(|raw| self.needs(raw))
             .unwrap_or_default();
-        let moments = steps::moments(self, moments);
+        let moments = moments::moments(self, moments);
         let steps = steps::steps(self, steps, &manifests, &moments);
         let manifests: Vec<Manifest> = manifests.into_iter().filter_map(|(_, m)| m).collect();
         let scenario = Scenario {

@@ -9,6 +9,8 @@ pub mod load;
 mod lower;
 pub mod manifest;
 pub mod model;
+mod moments;
+mod names;
 mod node;
 pub mod parse;
 mod raw;

@@ -1,14 +1,14 @@
-//! Steps and moments of a scenario: one action each, with what belongs to it.
+//! Steps as suites write them: one action each, with what belongs to it.
 
 use std::collections::BTreeMap;
 
-use super::decode::{At, Entries};
+use super::decode::At;
 use super::finding::Finding;
-use super::lint;
 use super::lower::{CAP, Lower};
 use super::model::{Action, Manifest, Matches, Moment, Place, Step};
+use super::moments::{RESERVED, is_identifier, nested};
 use super::parse;
-use super::raw::{RawMoment, RawStep};
+use super::raw::RawStep;
 
 /// The actions, and what may be said with each of them.
 const ACTIONS: [(&str, &[&str]); 11] = [
@@ -24,147 +24,6 @@ const ACTIONS: [(&str, &[&str]); 11] = [
     ("get", &["as", "cap"]),
     ("pause", &["because"]),
 ];
-
-/// Names that the expressions of checks have already: no step and no moment may take them.
-pub(super) const RESERVED: [&str; 7] = [
-    "stamps", "events", "pods", "outputs", "notes", "cluster", "moments",
-];
-
-pub(super) fn moments(lower: &mut Lower<'_>, raw: Entries<RawMoment>) -> BTreeMap<String, Moment> {
-    let mut moments: BTreeMap<String, Moment> = BTreeMap::new();
-    for (name, at) in raw.0 {
-        let (Some(text), place) = (name.value, name.place) else {
-            continue;
-        };
-        if !text.split('.').all(is_identifier) {
-            lower.find(&place, format!("`{text}`: a moment's name is made of words joined by dots, each of letters, digits and `_`"));
-        }
-        let first = text.split('.').next().unwrap_or_default();
-        if RESERVED.contains(&first) {
-            lower.find(
-                &place,
-                format!("`{first}` already means something in expressions: choose another name"),
-            );
-        }
-        if let Some(other) = moments.keys().find(|other| nested(other, &text)) {
-            lower.find(
-                &place,
-                format!("`{text}` and `{other}`: one cannot be a part of the other"),
-            );
-        }
-        let Some(raw) = at.value else { continue };
-        if let Some(moment) = moment(lower, at.place, raw) {
-            moments.insert(text, moment);
-        }
-    }
-    moments
-}
-
-fn nested(a: &str, b: &str) -> bool {
-    let within = |short: &str, long: &str| {
-        long.strip_prefix(short)
-            .is_some_and(|rest| rest.starts_with('.'))
-    };
-    within(a, b) || within(b, a)
-}
-
-/// A word that CEL takes as a name.
-pub(super) fn is_identifier(word: &str) -> bool {
-    const TAKEN: [&str; 4] = ["in", "true", "false", "null"];
-    let mut chars = word.chars();
-    chars
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !TAKEN.contains(&word)
-}
-
-fn moment(lower: &mut Lower<'_>, place: Place, raw: RawMoment) -> Option<Moment> {
-    let kind = match (&raw.agent, &raw.event) {
-        (Some(_), _) => "agent",
-        (_, Some(_)) => "event",
-        _ => "pod",
-    };
-    if let Some(At {
-        value: Some(text),
-        place,
-    }) = &raw.when
-    {
-        let names = lint::Names::of_condition(kind);
-        lint::condition(&names, place, text, lower.source, lower.findings);
-    }
-    let when = raw.when.and_then(|at| at.value);
-    let pod = raw.pod.and_then(|at| at.value);
-    let nth = raw.nth.map_or(Some(1), |at| at.value);
-    let kinds = [raw.agent.is_some(), raw.event.is_some(), raw.line.is_some()];
-    if kinds.iter().filter(|given| **given).count() > 1 {
-        lower.find(
-            &place,
-            "a moment is one of `agent`, `event`, `line` or `pod`",
-        );
-        return None;
-    }
-    let (needless, kind): (Vec<(&str, bool)>, _) = if let Some(agent) = raw.agent {
-        let stamp = lower.must(raw.stamp, &place, "a moment of the agent needs the `stamp`");
-        let matches = agent
-            .value
-            .zip(stamp)
-            .map(|(role, (stamp, _))| Matches::Agent {
-                role,
-                stamp,
-                pod,
-                container: raw.container.and_then(|at| at.value),
-                start: raw.start.and_then(|at| at.value),
-                when,
-            });
-        (vec![("contains", raw.contains.is_some())], matches)
-    } else {
-        let mut needless = vec![
-            ("stamp", raw.stamp.is_some()),
-            ("container", raw.container.is_some()),
-            ("start", raw.start.is_some()),
-        ];
-        if let Some(event) = raw.event {
-            needless.push(("contains", raw.contains.is_some()));
-            (
-                needless,
-                event
-                    .value
-                    .map(|reason| Matches::Event { reason, pod, when }),
-            )
-        } else if let Some(line) = raw.line {
-            needless.extend([("pod", pod.is_some()), ("when", when.is_some())]);
-            let contains = lower.must(raw.contains, &place, "a moment of a line needs `contains`");
-            let matches = line
-                .value
-                .zip(contains)
-                .map(|(output, (contains, _))| Matches::Line { output, contains });
-            (needless, matches)
-        } else {
-            needless.push(("contains", raw.contains.is_some()));
-            let Some(pod) = pod else {
-                lower.find(&place, "a moment needs `agent` with `stamp`, `pod` with `when`, `event`, or `line` with `contains`");
-                return None;
-            };
-            let matches = when.map(|when| Matches::Pod { pod, when });
-            if matches.is_none() {
-                lower.find(&place, "a moment of a pod needs `when`: a condition over `pod`, `status` and `deleted`");
-            }
-            (needless, matches)
-        }
-    };
-    for (field, _) in needless.into_iter().filter(|(_, given)| *given) {
-        lower.find(
-            &place,
-            format!("`{field}` says nothing for this kind of moment"),
-        );
-    }
-    Some(Moment {
-        place,
-        matches: kind?,
-        nth: nth?,
-    })
-}
 
 pub(super) fn steps(
     lower: &mut Lower<'_>,
@@ -314,91 +173,22 @@ fn action_of(lower: &mut Lower<'_>, place: &Place, raw: &RawStep) -> Option<&'st
 fn step(
     lower: &mut Lower<'_>,
     place: Place,
-    raw: RawStep,
+    mut raw: RawStep,
     manifests: &[(String, Option<Manifest>)],
     moments: &BTreeMap<String, Moment>,
     before: &[Step],
 ) -> Option<Step> {
     let action = action_of(lower, &place, &raw)?;
-    let capped = raw.cap.is_some();
-    let cap = lower.parsed(raw.cap, parse::duration).unwrap_or(CAP);
-    let name = raw.as_.and_then(|at| at.value);
-    let yes = |field: Option<At<bool>>| field.and_then(|at| at.value).unwrap_or(false);
-    let text = |field: Option<At<String>>| field.and_then(|at| at.value);
+    let cap = lower
+        .parsed(raw.cap.clone(), parse::duration)
+        .unwrap_or(CAP);
+    let name = raw.as_.take().and_then(|at| at.value);
     let action = match action {
-        "apply" => {
-            let manifest = match raw.apply?.value? {
-                None => 0,
-                Some(path) => {
-                    let Some(index) = manifests.iter().position(|(known, _)| *known == path) else {
-                        let finding = Finding::new(
-                            &place,
-                            format!("`{path}` is not among the scenario's `manifests`"),
-                        );
-                        lower.findings.push(
-                            finding.with_near(&path, manifests.iter().map(|(p, _)| p.as_str())),
-                        );
-                        return None;
-                    };
-                    index
-                }
-            };
-            Action::Apply {
-                manifest,
-                dry_run: yes(raw.dry_run),
-            }
-        }
-        "delete" => Action::Delete {
-            object: object(lower, raw.delete?)?,
-            grace: raw.grace.and_then(|at| at.value),
-        },
-        "until" => {
-            let at = raw.until?;
-            let moment = at.value?;
-            if !moments.contains_key(&moment) {
-                let finding = Finding::new(&at.place, format!("no moment is named `{moment}`"));
-                lower
-                    .findings
-                    .push(finding.with_near(&moment, moments.keys().map(String::as_str)));
-                return None;
-            }
-            let optional = yes(raw.optional);
-            if optional && !capped {
-                lower.find(
-                    &place,
-                    "an optional `until` needs a `cap`: how long the moment is waited for",
-                );
-            }
-            Action::Until { moment, optional }
-        }
-        "kubectl" => {
-            let background = yes(raw.background);
-            if background && name.is_none() {
-                lower.find(&place, "a background step needs a name: add `as`");
-            }
-            let ordinary_user = match raw.user {
-                Some(At {
-                    value: Some(user), ..
-                }) if user == "ordinary" => true,
-                Some(At {
-                    value: Some(user),
-                    place,
-                }) => {
-                    lower.find(
-                        &place,
-                        format!("`{user}` is no known user: `ordinary` is the only one"),
-                    );
-                    false
-                }
-                _ => false,
-            };
-            Action::Kubectl {
-                args: words(lower, raw.kubectl?)?,
-                stdin: text(raw.stdin),
-                background,
-                ordinary_user,
-            }
-        }
+        "apply" => apply(lower, &place, raw, manifests)?,
+        "until" => until(lower, &place, raw, moments)?,
+        "kubectl" => kubectl(lower, &place, raw, name.as_deref())?,
+        "http" => http(lower, &place, raw, before)?,
+        "pause" => pause(lower, &place, raw)?,
         "node" => {
             let pod = lower.must(raw.pod, &place, "`node` needs `pod`: whose node is meant");
             Action::Node {
@@ -406,10 +196,14 @@ fn step(
                 pod: pod?.0,
             }
         }
+        "delete" => Action::Delete {
+            object: object(lower, raw.delete?)?,
+            grace: raw.grace.and_then(|at| at.value),
+        },
         "release" => Action::Release {
             hold: raw.release?.value?,
-            pod: text(raw.pod),
-            container: text(raw.container),
+            pod: raw.pod.and_then(|at| at.value),
+            container: raw.container.and_then(|at| at.value),
             start: raw.start.and_then(|at| at.value),
         },
         "stop" => Action::Stop {
@@ -418,42 +212,13 @@ fn step(
         "ended" => Action::Ended {
             name: background(lower, raw.ended?, before)?,
         },
-        "http" => {
-            let path = raw.http?;
-            if path
-                .value
-                .as_ref()
-                .is_some_and(|path| !path.starts_with('/'))
-            {
-                lower.find(&path.place, "an HTTP path begins with `/`");
-            }
-            let Some(through) = raw.through else {
-                lower.find(
-                    &place,
-                    "`http` needs `through`: the name of a background port-forward",
-                );
-                return None;
-            };
-            Action::Http {
-                through: background(lower, through, before)?,
-                path: path.value?,
-            }
-        }
-        "get" => Action::Get {
+        _ => Action::Get {
             object: object(lower, raw.get?)?,
         },
-        _ => {
-            let because = lower.must(
-                raw.because,
-                &place,
-                "`pause` needs `because`: why time itself is needed",
-            );
-            let time = lower.parsed(raw.pause, parse::duration);
-            Action::Pause {
-                time: time?,
-                because: because?.0,
-            }
-        }
+    };
+    let cap = match &action {
+        Action::Pause { time, .. } => time.saturating_add(CAP),
+        _ => cap,
     };
     // A pause takes its own time; the cap is for what may not come.
     let cap = match &action {
@@ -465,6 +230,123 @@ fn step(
         action,
         name,
         cap,
+    })
+}
+
+fn yes(field: Option<At<bool>>) -> bool {
+    field.and_then(|at| at.value).unwrap_or(false)
+}
+
+fn apply(
+    lower: &mut Lower<'_>,
+    place: &Place,
+    raw: RawStep,
+    manifests: &[(String, Option<Manifest>)],
+) -> Option<Action> {
+    let manifest = match raw.apply?.value? {
+        None => 0,
+        Some(path) => {
+            let index = manifests.iter().position(|(known, _)| *known == path);
+            if index.is_none() {
+                let message = format!("`{path}` is not among the scenario's `manifests`");
+                let known = manifests.iter().map(|(path, _)| path.as_str());
+                lower
+                    .findings
+                    .push(Finding::new(place, message).with_near(&path, known));
+            }
+            index?
+        }
+    };
+    Some(Action::Apply {
+        manifest,
+        dry_run: yes(raw.dry_run),
+    })
+}
+
+fn until(
+    lower: &mut Lower<'_>,
+    place: &Place,
+    raw: RawStep,
+    moments: &BTreeMap<String, Moment>,
+) -> Option<Action> {
+    let at = raw.until?;
+    let moment = at.value?;
+    if !moments.contains_key(&moment) {
+        let finding = Finding::new(&at.place, format!("no moment is named `{moment}`"));
+        let known = moments.keys().map(String::as_str);
+        lower.findings.push(finding.with_near(&moment, known));
+        return None;
+    }
+    let optional = yes(raw.optional);
+    if optional && raw.cap.is_none() {
+        lower.find(
+            place,
+            "an optional `until` needs a `cap`: how long the moment is waited for",
+        );
+    }
+    Some(Action::Until { moment, optional })
+}
+
+fn kubectl(
+    lower: &mut Lower<'_>,
+    place: &Place,
+    raw: RawStep,
+    name: Option<&str>,
+) -> Option<Action> {
+    let background = yes(raw.background);
+    if background && name.is_none() {
+        lower.find(place, "a background step needs a name: add `as`");
+    }
+    let mut ordinary_user = false;
+    if let Some(At {
+        value: Some(user),
+        place,
+    }) = raw.user
+    {
+        ordinary_user = user == "ordinary";
+        if !ordinary_user {
+            lower.find(
+                &place,
+                format!("`{user}` is no known user: `ordinary` is the only one"),
+            );
+        }
+    }
+    Some(Action::Kubectl {
+        args: words(lower, raw.kubectl?)?,
+        stdin: raw.stdin.and_then(|at| at.value),
+        background,
+        ordinary_user,
+    })
+}
+
+fn http(lower: &mut Lower<'_>, place: &Place, raw: RawStep, before: &[Step]) -> Option<Action> {
+    let path = raw.http?;
+    if path
+        .value
+        .as_ref()
+        .is_some_and(|path| !path.starts_with('/'))
+    {
+        lower.find(&path.place, "an HTTP path begins with `/`");
+    }
+    if raw.through.is_none() {
+        lower.find(
+            place,
+            "`http` needs `through`: the name of a background port-forward",
+        );
+    }
+    Some(Action::Http {
+        through: background(lower, raw.through?, before)?,
+        path: path.value?,
+    })
+}
+
+fn pause(lower: &mut Lower<'_>, place: &Place, raw: RawStep) -> Option<Action> {
+    let missing = "`pause` needs `because`: why time itself is needed";
+    let because = lower.must(raw.because, place, missing);
+    let time = lower.parsed(raw.pause, parse::duration);
+    Some(Action::Pause {
+        time: time?,
+        because: because?.0,
     })
 }
 

@@ -248,6 +248,10 @@ fn phrase(
         && let (Value::Timestamp(at), Value::Timestamp(bt)) = (&a, &b)
     {
         let difference = bt.signed_duration_since(at);
+        if difference == chrono::Duration::zero() {
+            let (left, right) = (name_of(left), name_of(right));
+            return format!("{left} ({}) at the same time as {right}", scene.short(&a));
+        }
         let order = if difference < chrono::Duration::zero() {
             "after"
         } else {
@@ -268,8 +272,12 @@ fn phrase(
             None => format!("`{text}` cannot be evaluated"),
         };
     }
+    // A whole list says nothing beside what was found in it.
+    let telling = |(_, value): &&(String, String)| !value.starts_with("a list of ");
+    let all = !read.iter().any(|read| telling(&read));
     let read: Vec<String> = read
         .iter()
+        .filter(|read| all || telling(read))
         .map(|(name, value)| format!("{name} = {value}"))
         .collect();
     read.join(", ")

@@ -122,12 +122,12 @@ pub fn entry(entry: &Entry) -> Value {
     }
 }
 
-/// An output under its step's name.
+/// An output under its step's name. What is null, such as the exit code of a killed command, is left
+/// out: `exit_code != 0` must not be true of it.
 #[must_use]
 pub fn output(output: &Output) -> Value {
-    let mut fields: HashMap<Key, Value> = output
-        .data
-        .iter()
+    let there = output.data.iter().filter(|(_, value)| !value.is_null());
+    let mut fields: HashMap<Key, Value> = there
         .map(|(name, value)| (key(name), from_json(value)))
         .collect();
     if let Some(Json::Array(lines)) = output.data.get("lines") {

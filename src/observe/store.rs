@@ -1,6 +1,7 @@
 //! Evidence files. They are written whole or not at all, and one timeline entry to a line, so that
 //! people can look at them and compare them.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -100,7 +101,7 @@ pub fn to_text(evidence: &Evidence) -> serde_json::Result<String> {
             Some(timeline) if name == "timeline" => timeline.to_string(),
             _ => value.to_string(),
         };
-        text.push_str(&format!("{}: {value}", Value::from(name.as_str())));
+        let _ = write!(text, "{}: {value}", Value::from(name.as_str()));
     }
     text.push_str("\n}\n");
     Ok(text)

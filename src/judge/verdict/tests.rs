@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use std::sync::LazyLock;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -21,16 +23,23 @@ fn catalogue() -> Catalogue {
     load(&[Source::Folder(sample())]).checked().unwrap()
 }
 
+static SCENARIO: LazyLock<Scenario> =
+    LazyLock::new(|| catalogue().scenarios["poststart/slow-hook"].clone());
+
+static EVIDENCE: LazyLock<Evidence> = LazyLock::new(|| {
+    let evidence = store::read(&sample().join("evidence/poststart/slow-hook.json")).unwrap();
+    Evidence {
+        scenario_digest: SCENARIO.digest.clone(),
+        ..evidence
+    }
+});
+
 fn scenario() -> Scenario {
-    catalogue().scenarios["poststart/slow-hook"].clone()
+    SCENARIO.clone()
 }
 
 fn evidence() -> Evidence {
-    let evidence = store::read(&sample().join("evidence/poststart/slow-hook.json")).unwrap();
-    Evidence {
-        scenario_digest: scenario().digest,
-        ..evidence
-    }
+    EVIDENCE.clone()
 }
 
 fn altered(alterations: &str) -> Evidence {
@@ -39,7 +48,7 @@ fn altered(alterations: &str) -> Evidence {
 }
 
 fn judged(evidence: &Evidence) -> Vec<Judgement> {
-    let judged = judge(&scenario(), evidence).unwrap();
+    let judged = judge(&SCENARIO, evidence).unwrap();
     assert!(judged.warnings.is_empty());
     judged.judgements
 }
@@ -68,6 +77,7 @@ fn verdicts_come_with_their_values() {
 #[case::neither(REFUSED, "[{in: outputs, name: logs_during, shift: -1s}]")]
 #[case::no_such_field(REFUSED, "[{in: outputs, name: logs_during, unset: [exit_code]}]")]
 #[case::wrong_kind(REFUSED, "[{in: outputs, name: logs_during, set: {exit_code: many}}]")]
+#[case::killed(REFUSED, "[{in: outputs, name: logs_during, set: {exit_code: null}}]")]
 #[case::gap(
     ORDER,
     "[{in: notes, add: {note: gap, text: the pod watch had to list anew}}]"

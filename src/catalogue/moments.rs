@@ -1,0 +1,151 @@
+//! Moments as suites write them: one kind of entry each, with what belongs to it.
+
+use std::collections::BTreeMap;
+
+use super::decode::{At, Entries};
+use super::lint;
+use super::lower::Lower;
+use super::model::{Matches, Moment, Place};
+use super::names::Names;
+use super::raw::RawMoment;
+
+/// Names that the expressions of checks have already: no step and no moment may take them.
+pub(super) const RESERVED: [&str; 7] = [
+    "stamps", "events", "pods", "outputs", "notes", "cluster", "moments",
+];
+
+pub(super) fn moments(lower: &mut Lower<'_>, raw: Entries<RawMoment>) -> BTreeMap<String, Moment> {
+    let mut moments: BTreeMap<String, Moment> = BTreeMap::new();
+    for (name, at) in raw.0 {
+        let (Some(text), place) = (name.value, name.place) else {
+            continue;
+        };
+        if !text.split('.').all(is_identifier) {
+            lower.find(&place, format!("`{text}`: a moment's name is made of words joined by dots, each of letters, digits and `_`"));
+        }
+        let first = text.split('.').next().unwrap_or_default();
+        if RESERVED.contains(&first) {
+            lower.find(
+                &place,
+                format!("`{first}` already means something in expressions: choose another name"),
+            );
+        }
+        if let Some(other) = moments.keys().find(|other| nested(other, &text)) {
+            lower.find(
+                &place,
+                format!("`{text}` and `{other}`: one cannot be a part of the other"),
+            );
+        }
+        let Some(raw) = at.value else { continue };
+        if let Some(moment) = moment(lower, at.place, raw) {
+            moments.insert(text, moment);
+        }
+    }
+    moments
+}
+
+pub(super) fn nested(a: &str, b: &str) -> bool {
+    let within = |short: &str, long: &str| {
+        long.strip_prefix(short)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    within(a, b) || within(b, a)
+}
+
+/// A word that CEL takes as a name.
+pub(super) fn is_identifier(word: &str) -> bool {
+    const TAKEN: [&str; 4] = ["in", "true", "false", "null"];
+    let mut chars = word.chars();
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !TAKEN.contains(&word)
+}
+
+fn moment(lower: &mut Lower<'_>, place: Place, raw: RawMoment) -> Option<Moment> {
+    let kind = match (&raw.agent, &raw.event) {
+        (Some(_), _) => "agent",
+        (_, Some(_)) => "event",
+        _ => "pod",
+    };
+    if let Some(At {
+        value: Some(text),
+        place,
+    }) = &raw.when
+    {
+        let names = Names::of_condition(kind);
+        lint::condition(&names, place, text, lower.source, lower.findings);
+    }
+    let when = raw.when.and_then(|at| at.value);
+    let pod = raw.pod.and_then(|at| at.value);
+    let nth = raw.nth.map_or(Some(1), |at| at.value);
+    let kinds = [raw.agent.is_some(), raw.event.is_some(), raw.line.is_some()];
+    if kinds.iter().filter(|given| **given).count() > 1 {
+        lower.find(
+            &place,
+            "a moment is one of `agent`, `event`, `line` or `pod`",
+        );
+        return None;
+    }
+    let (needless, kind): (Vec<(&str, bool)>, _) = if let Some(agent) = raw.agent {
+        let stamp = lower.must(raw.stamp, &place, "a moment of the agent needs the `stamp`");
+        let matches = agent
+            .value
+            .zip(stamp)
+            .map(|(role, (stamp, _))| Matches::Agent {
+                role,
+                stamp,
+                pod,
+                container: raw.container.and_then(|at| at.value),
+                start: raw.start.and_then(|at| at.value),
+                when,
+            });
+        (vec![("contains", raw.contains.is_some())], matches)
+    } else {
+        let mut needless = vec![
+            ("stamp", raw.stamp.is_some()),
+            ("container", raw.container.is_some()),
+            ("start", raw.start.is_some()),
+        ];
+        if let Some(event) = raw.event {
+            needless.push(("contains", raw.contains.is_some()));
+            (
+                needless,
+                event
+                    .value
+                    .map(|reason| Matches::Event { reason, pod, when }),
+            )
+        } else if let Some(line) = raw.line {
+            needless.extend([("pod", pod.is_some()), ("when", when.is_some())]);
+            let contains = lower.must(raw.contains, &place, "a moment of a line needs `contains`");
+            let matches = line
+                .value
+                .zip(contains)
+                .map(|(output, (contains, _))| Matches::Line { output, contains });
+            (needless, matches)
+        } else {
+            needless.push(("contains", raw.contains.is_some()));
+            let Some(pod) = pod else {
+                lower.find(&place, "a moment needs `agent` with `stamp`, `pod` with `when`, `event`, or `line` with `contains`");
+                return None;
+            };
+            let matches = when.map(|when| Matches::Pod { pod, when });
+            if matches.is_none() {
+                lower.find(&place, "a moment of a pod needs `when`: a condition over `pod`, `status` and `deleted`");
+            }
+            (needless, matches)
+        }
+    };
+    for (field, _) in needless.into_iter().filter(|(_, given)| *given) {
+        lower.find(
+            &place,
+            format!("`{field}` says nothing for this kind of moment"),
+        );
+    }
+    Some(Moment {
+        place,
+        matches: kind?,
+        nth: nth?,
+    })
+}
