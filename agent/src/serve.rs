@@ -92,9 +92,7 @@ pub(crate) async fn start(options: Serve, waits: Waits) -> Result<(), ServeError
 /// The port is not to be had.
 pub(crate) async fn start_tcp(port: u16, stamper: Stamper) -> Result<(), ServeError> {
     let listener = bind(port).await?;
-    stamper
-        .stamp("listening", json!({"port": port, "tls": false}))
-        .await;
+    let listening = stamper.stamp("listening", json!({"port": port, "tls": false}));
     tokio::spawn(accept(listener, move |stream, source| {
         let stamper = stamper.clone();
         async move {
@@ -107,6 +105,7 @@ pub(crate) async fn start_tcp(port: u16, stamper: Stamper) -> Result<(), ServeEr
                 .await;
         }
     }));
+    listening.await;
     Ok(())
 }
 
@@ -169,14 +168,17 @@ impl Server {
     async fn listen(self: Arc<Self>) -> Result<(), ServeError> {
         let Serve { port, tls, .. } = self.options;
         let listener = bind(port).await?;
-        self.waits
+        // Serving begins before the stamp has arrived: a signal that cuts the waiting short must not
+        // take the server away.
+        let listening = self
+            .waits
             .stamper
-            .stamp("listening", json!({"port": port, "tls": tls}))
-            .await;
+            .stamp("listening", json!({"port": port, "tls": tls}));
         tokio::spawn(accept(listener, move |stream, source| {
             let server = Arc::clone(&self);
             async move { server.attend(stream, source).await }
         }));
+        listening.await;
         Ok(())
     }
 

@@ -251,16 +251,11 @@ fn files_are_written_awaited_and_missed() {
 
 #[test]
 fn memory_and_cpu_are_used() {
-    let ended = alone(
-        "entrypoint",
-        &["allocate=8Mi", "cpu=20ms", "allocate=1024Gi"],
-    )
-    .end();
+    let ended = alone("entrypoint", &["allocate=8Mi", "cpu=20ms"]).end();
     let stamps = ended.stamps();
     assert_eq!(stamps[1]["data"]["bytes"], 8 << 20);
     assert_eq!(stamps[2]["data"]["ms"], 20);
-    // Whether the kernel refuses this much depends on its settings; either way there is an end.
-    assert!(matches!(ended.code, Some(0 | 1) | None));
+    assert_eq!(ended.code, Some(0));
 }
 
 #[test]

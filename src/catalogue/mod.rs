@@ -9,4 +9,5 @@ pub mod model;
 mod node;
 pub mod parse;
 mod raw;
+pub mod select;
 mod steps;

@@ -9,9 +9,11 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::process::Command;
 
-use crate::observe::command::Kubectl;
+use super::agent_image::AgentImage;
+use crate::observe::command::{Kubectl, ordinary_user};
 use crate::observe::evidence::ClusterFacts;
 use crate::observe::facts;
+use crate::observe::scratch::Scratch;
 use crate::observe::session::{NodeShell, Target};
 
 /// The capability of running commands on nodes.
@@ -51,6 +53,9 @@ pub enum ExistingError {
          (`hookproof agent-image --save FILE` writes it)"
     )]
     NeedsAgentImage(String),
+    /// The run's temporary files could not be made.
+    #[error("temporary files could not be made: {0}. Is the disk full?")]
+    Scratch(#[source] std::io::Error),
     /// Putting the image on a node failed.
     #[error("the agent's image could not be put on node {node}: {why}")]
     Load {
@@ -81,7 +86,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// See [`ExistingError`]; nothing is left behind on the cluster but the image.
-pub async fn target(wanted: Wanted, scratch: &Utf8Path, image: &AgentArchive) -> Result<Target, ExistingError> {
+pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, ExistingError> {
     let kubeconfig_path = match wanted.kubeconfig {
         Some(path) => path,
         None => default_kubeconfig(),
@@ -134,23 +139,17 @@ pub async fn target(wanted: Wanted, scratch: &Utf8Path, image: &AgentArchive) ->
         }
         None => return Err(ExistingError::NeedsAgentImage(context)),
     };
+    let scratch = Scratch::new().map_err(ExistingError::Scratch)?;
+    let ordinary = ordinary_user(&program, &kubeconfig_path, scratch.path())
+        .map_err(ExistingError::Scratch)?;
     let kubectl = Kubectl {
         program,
         kubeconfig: kubeconfig_path,
         context: wanted.context,
-        cache: scratch.join("kubectl-cache"),
-        ordinary: None,
+        cache: scratch.path().join("kubectl-cache"),
+        ordinary,
     };
-    Ok(Target { client, kubectl, facts, agent_image, node_shell, scratch: scratch.to_owned() })
-}
-
-/// The agent's image as a file.
-#[derive(Debug, Clone)]
-pub struct AgentArchive {
-    /// Name and tag; the tag is new for every content.
-    pub tag: String,
-    /// The archive.
-    pub archive: Utf8PathBuf,
+    Ok(Target { client, kubectl, facts, agent_image, node_shell, scratch })
 }
 
 fn default_kubeconfig() -> Utf8PathBuf {
@@ -171,7 +170,7 @@ async fn has_docker(nodes: &[String]) -> bool {
     !nodes.is_empty() && inspected.is_ok_and(|output| output.status.success())
 }
 
-async fn load(node: &str, image: &AgentArchive) -> Result<(), ExistingError> {
+async fn load(node: &str, image: &AgentImage) -> Result<(), ExistingError> {
     let fail = |why: String| ExistingError::Load { node: node.to_owned(), why };
     let here = Command::new("docker")
         .args(["exec", node, "crictl", "inspecti", "-q", &image.tag])

@@ -1,5 +1,6 @@
 //! Where experiments are made: clusters, node images, the agent image.
 
+pub mod agent_image;
 pub mod existing;
 
 use camino::Utf8PathBuf;

@@ -215,34 +215,31 @@ async fn lines(
     kept
 }
 
-/// Makes the copies that [`OrdinaryUser`] needs, in a new folder that goes away with the returned
-/// guard. None where the runner has no privileges to give up.
+/// Makes the copies that [`OrdinaryUser`] needs, in a folder that everybody may enter. None where
+/// the runner has no privileges to give up.
 ///
 /// # Errors
 /// When the files cannot be copied.
 pub fn ordinary_user(
     program: &Utf8Path,
     kubeconfig: &Utf8Path,
-) -> std::io::Result<Option<(OrdinaryUser, tempfile::TempDir)>> {
+    folder: &Utf8Path,
+) -> std::io::Result<Option<OrdinaryUser>> {
     use std::os::unix::fs::{PermissionsExt, chown};
     // `nobody` on every Linux distribution we know of.
     const NOBODY: u32 = 65534;
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
-    let folder = tempfile::Builder::new().prefix("hookproof-kubectl-").tempdir()?;
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
-    let root = Utf8Path::from_path(folder.path())
-        .ok_or_else(|| std::io::Error::other("the folder for temporary files is no UTF-8"))?;
-    let copy = root.join("kubectl");
+    let copy = folder.join("kubectl");
     std::fs::copy(program, &copy)?;
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755))?;
-    let config = root.join("config");
+    let config = folder.join("kubeconfig");
     std::fs::copy(kubeconfig, &config)?;
     std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600))?;
     chown(&config, Some(NOBODY), Some(NOBODY))?;
-    let home = root.join("home");
+    let home = folder.join("home");
     std::fs::create_dir(&home)?;
     chown(&home, Some(NOBODY), Some(NOBODY))?;
-    Ok(Some((OrdinaryUser { id: NOBODY, program: copy, kubeconfig: config, home }, folder)))
+    Ok(Some(OrdinaryUser { id: NOBODY, program: copy, kubeconfig: config, home }))
 }

@@ -8,6 +8,7 @@ pub mod fill;
 pub mod http;
 pub mod recorder;
 pub mod scenario;
+pub mod scratch;
 pub mod session;
 pub mod store;
 pub mod timeline;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
@@ -18,6 +17,7 @@ use super::api::ApiServer;
 use super::command::Kubectl;
 use super::evidence::ClusterFacts;
 use super::recorder::RunnerClock;
+use super::scratch::Scratch;
 use super::watch::{self, Router};
 use super::witness::{Witness, WitnessError};
 use super::workload::{RUN_LABEL, SCENARIO_LABEL};
@@ -81,8 +81,8 @@ pub struct Target {
     pub agent_image: String,
     /// How to run a command on its nodes, where that's possible.
     pub node_shell: Option<NodeShell>,
-    /// Where temporary files of the run go.
-    pub scratch: Utf8PathBuf,
+    /// Temporary files of the run; they go away with this value.
+    pub scratch: Scratch,
 }
 
 /// A run on a cluster.

@@ -163,7 +163,7 @@ fn actions() -> impl Strategy<Value = Action> {
                 url: url.parse().unwrap(),
                 cap
             }),
-        (0_usize..1 << 40).prop_map(|bytes| Action::Allocate { bytes }),
+        (0_usize..=64 << 30).prop_map(|bytes| Action::Allocate { bytes }),
         durations().prop_map(Action::Cpu),
         Just(Action::Who),
         Just(Action::Wait),

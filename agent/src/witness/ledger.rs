@@ -143,6 +143,11 @@ impl Ledger {
             .collect()
     }
 
+    /// How many stamps are kept.
+    pub(crate) fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
     /// Changes whenever a stamp is added.
     pub(crate) fn changes(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
