@@ -50,7 +50,7 @@ pub(super) struct RawNeeds {
 /// the action without anything.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "StepMap")]
+#[schemars(rename = "StepMap", transform = super::schema::or_word)]
 pub(super) struct RawStep {
     /// Action: apply a manifest; the first where none is named.
     pub(super) apply: Field<Option<String>>,
@@ -143,8 +143,7 @@ pub(super) struct RawClaim {
     pub(super) says: Text,
     /// What is true instead, for where the statement is refuted or qualified.
     pub(super) instead: Text,
-    /// Who says it.
-    #[schemars(required)]
+    /// Who says it; nobody where the claim goes beyond the documents.
     pub(super) cites: Field<Vec<At<RawCitation>>>,
     /// Must be true before either of the others counts.
     pub(super) control: Text,

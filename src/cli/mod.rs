@@ -1,7 +1,14 @@
 //! What a user types.
 
+mod cluster;
 mod clusters;
+mod doctor;
 mod exit;
+mod explain;
+mod judge;
+mod list;
+mod node_image;
+mod report;
 mod run;
 mod show;
 mod suites;
@@ -31,6 +38,18 @@ Exit codes:
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    List(list::ListArgs),
+    Explain(explain::ExplainArgs),
+    Judge(judge::JudgeArgs),
+    Report(report::ReportArgs),
+    /// Clusters that were made here: create, list, delete
+    Cluster(cluster::ClusterCommand),
+    /// Node images: which there are, and building one
+    NodeImage(node_image::NodeImageCommand),
+    /// Remove what was made here: clusters, and node images if wanted
+    Clean(cluster::CleanArgs),
+    /// What this machine has and lacks for a run, and what mends it
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Does what the command line says.
@@ -54,6 +73,14 @@ pub fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         match cli.command {
             Command::Run(args) => run::run(args).await,
+            Command::List(args) => list::list(&args),
+            Command::Explain(args) => explain::explain(&args),
+            Command::Judge(args) => judge::judge(&args),
+            Command::Report(args) => report::report(&args),
+            Command::Cluster(args) => cluster::run(args),
+            Command::NodeImage(args) => node_image::run(args),
+            Command::Clean(args) => cluster::clean(&args).await,
+            Command::Doctor(args) => doctor::run(&args),
         }
     });
     match ended {

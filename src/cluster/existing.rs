@@ -20,6 +20,8 @@ use crate::observe::session::{NodeShell, Target};
 pub const NODE_SHELL: &str = "node-shell";
 /// The capability of a node that may be disturbed.
 pub const SPARE_NODE: &str = "spare-node";
+/// The capability of a machine on which an ordinary user may not listen below port 1024.
+pub const PROTECTED_PORTS: &str = "protected-ports";
 /// The label on a node that may be disturbed.
 pub const SPARE_LABEL: &str = "hookproof/spare";
 
@@ -44,7 +46,9 @@ pub enum ExistingError {
         source: Box<kube::Error>,
     },
     /// No kubectl.
-    #[error("kubectl was not found; the claims about it need the real one. Install it, or name it with --kubectl PATH")]
+    #[error(
+        "kubectl was not found; the claims about it need the real one. Install it, or name it with --kubectl PATH"
+    )]
     NoKubectl,
     /// The nodes are not kind's, so the image has to come from a registry of the user's.
     #[error(
@@ -87,21 +91,14 @@ pub struct Wanted {
 /// # Errors
 /// See [`ExistingError`]; nothing is left behind on the cluster but the image.
 pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, ExistingError> {
-    let kubeconfig_path = match wanted.kubeconfig {
-        Some(path) => path,
-        None => default_kubeconfig(),
+    let kubeconfig = wanted.kubeconfig.unwrap_or_else(default_kubeconfig);
+    let context = match &wanted.context {
+        Some(context) => context.clone(),
+        None => Kubeconfig::read_from(&kubeconfig)?
+            .current_context
+            .unwrap_or_default(),
     };
-    let kubeconfig = Kubeconfig::read_from(&kubeconfig_path)?;
-    let context = wanted
-        .context
-        .clone()
-        .or_else(|| kubeconfig.current_context.clone())
-        .unwrap_or_default();
-    let options = KubeConfigOptions { context: wanted.context.clone(), ..Default::default() };
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    // A watch is silent for minutes; what has to answer soon has a cap of its own.
-    config.read_timeout = None;
-    let client = Client::try_from(config).map_err(|e| ExistingError::Client(Box::new(e)))?;
+    let client = client(Some(&kubeconfig), wanted.context.as_deref()).await?;
     let unreachable = |source| ExistingError::Unreachable {
         context: context.clone(),
         source: Box::new(source),
@@ -111,22 +108,38 @@ pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, Existi
         Some(path) => path,
         None => crate::cluster::on_path("kubectl").ok_or(ExistingError::NoKubectl)?,
     };
-    let mut facts = facts::gather(&client, wanted.facts).await.map_err(unreachable)?;
+    let mut facts = facts::gather(&client, wanted.facts)
+        .await
+        .map_err(unreachable)?;
     if facts.name.is_empty() {
         facts.name.clone_from(&context);
     }
-    facts.kubectl = kubectl_version(&program).await.ok_or(ExistingError::NoKubectl)?;
+    facts.kubectl = kubectl_version(&program)
+        .await
+        .ok_or(ExistingError::NoKubectl)?;
 
     let nodes = Api::<Node>::all(client.clone());
-    let nodes = nodes.list(&ListParams::default()).await.map_err(unreachable)?;
-    let kind_nodes: Vec<String> = nodes.iter().filter(|node| is_kind(node)).map(|n| n.name_any()).collect();
+    let nodes = nodes
+        .list(&ListParams::default())
+        .await
+        .map_err(unreachable)?;
+    let kind_nodes: Vec<String> = nodes
+        .iter()
+        .filter(|node| is_kind(node))
+        .map(|n| n.name_any())
+        .collect();
     let node_shell = if kind_nodes.len() == nodes.items.len() && has_docker(&kind_nodes).await {
         facts.capabilities.push(NODE_SHELL.to_owned());
-        Some(NodeShell { prefix: vec!["docker".into(), "exec".into()] })
+        Some(NodeShell {
+            prefix: vec!["docker".into(), "exec".into()],
+        })
     } else {
         None
     };
-    if nodes.iter().any(|node| node.labels().contains_key(SPARE_LABEL)) {
+    if nodes
+        .iter()
+        .any(|node| node.labels().contains_key(SPARE_LABEL))
+    {
         facts.capabilities.push(SPARE_NODE.to_owned());
     }
     let agent_image = match wanted.agent_image {
@@ -140,38 +153,89 @@ pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, Existi
         None => return Err(ExistingError::NeedsAgentImage(context)),
     };
     let scratch = Scratch::new().map_err(ExistingError::Scratch)?;
-    let ordinary = ordinary_user(&program, &kubeconfig_path, scratch.path())
-        .map_err(ExistingError::Scratch)?;
+    let ordinary =
+        ordinary_user(&program, &kubeconfig, scratch.path()).map_err(ExistingError::Scratch)?;
+    if ports_are_protected() {
+        facts.capabilities.push(PROTECTED_PORTS.to_owned());
+    }
     let kubectl = Kubectl {
         program,
-        kubeconfig: kubeconfig_path,
+        kubeconfig,
         context: wanted.context,
         cache: scratch.path().join("kubectl-cache"),
         ordinary,
     };
-    Ok(Target { client, kubectl, facts, agent_image, node_shell, scratch })
+    Ok(Target {
+        client,
+        kubectl,
+        facts,
+        agent_image,
+        node_shell,
+        scratch,
+    })
+}
+
+/// A client for a context of a kubeconfig; of the usual one, and the current one, where none is given.
+///
+/// # Errors
+/// The kubeconfig is missing or broken, or lacks the context.
+pub async fn client(
+    kubeconfig: Option<&Utf8Path>,
+    context: Option<&str>,
+) -> Result<Client, ExistingError> {
+    let path = kubeconfig.map_or_else(default_kubeconfig, Utf8Path::to_owned);
+    let kubeconfig = Kubeconfig::read_from(&path)?;
+    let options = KubeConfigOptions {
+        context: context.map(ToOwned::to_owned),
+        ..Default::default()
+    };
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    // A watch is silent for minutes; what has to answer soon has a cap of its own.
+    config.read_timeout = None;
+    Client::try_from(config).map_err(|e| ExistingError::Client(Box::new(e)))
 }
 
 fn default_kubeconfig() -> Utf8PathBuf {
     let first = std::env::var("KUBECONFIG").ok().and_then(|paths| {
-        paths.split(':').find(|path| !path.is_empty()).map(Utf8PathBuf::from)
+        paths
+            .split(':')
+            .find(|path| !path.is_empty())
+            .map(Utf8PathBuf::from)
     });
     let home = std::env::var("HOME").unwrap_or_default();
     first.unwrap_or_else(|| Utf8PathBuf::from(home).join(".kube/config"))
 }
 
 fn is_kind(node: &Node) -> bool {
-    let provider = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref());
+    let provider = node
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.provider_id.as_deref());
     provider.is_some_and(|id| id.starts_with("kind://docker/"))
 }
 
+/// Whether the kernel keeps low ports from ordinary users here; containers often lift that.
+fn ports_are_protected() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+        .ok()
+        .and_then(|text| text.trim().parse::<u16>().ok())
+        .is_some_and(|start| start > 80)
+}
+
 async fn has_docker(nodes: &[String]) -> bool {
-    let inspected = Command::new("docker").arg("inspect").args(nodes).output().await;
+    let inspected = Command::new("docker")
+        .arg("inspect")
+        .args(nodes)
+        .output()
+        .await;
     !nodes.is_empty() && inspected.is_ok_and(|output| output.status.success())
 }
 
 async fn load(node: &str, image: &AgentImage) -> Result<(), ExistingError> {
-    let fail = |why: String| ExistingError::Load { node: node.to_owned(), why };
+    let fail = |why: String| ExistingError::Load {
+        node: node.to_owned(),
+        why,
+    };
     let here = Command::new("docker")
         .args(["exec", node, "crictl", "inspecti", "-q", &image.tag])
         .output()
@@ -179,9 +243,19 @@ async fn load(node: &str, image: &AgentImage) -> Result<(), ExistingError> {
     if here.is_ok_and(|output| output.status.success()) {
         return Ok(());
     }
-    let archive = std::fs::File::open(&image.archive).map_err(|e| fail(format!("{}: {e}", image.archive)))?;
+    let archive =
+        std::fs::File::open(&image.archive).map_err(|e| fail(format!("{}: {e}", image.archive)))?;
     let output = Command::new("docker")
-        .args(["exec", "-i", node, "ctr", "--namespace=k8s.io", "images", "import", "-"])
+        .args([
+            "exec",
+            "-i",
+            node,
+            "ctr",
+            "--namespace=k8s.io",
+            "images",
+            "import",
+            "-",
+        ])
         .stdin(Stdio::from(archive))
         .output()
         .await
@@ -189,12 +263,20 @@ async fn load(node: &str, image: &AgentImage) -> Result<(), ExistingError> {
     if output.status.success() {
         Ok(())
     } else {
-        Err(fail(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        Err(fail(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
     }
 }
 
 async fn kubectl_version(program: &Utf8Path) -> Option<String> {
-    let output = Command::new(program).args(["version", "--client", "-o", "json"]).output().await.ok()?;
+    let output = Command::new(program)
+        .args(["version", "--client", "-o", "json"])
+        .output()
+        .await
+        .ok()?;
     let version: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-    version["clientVersion"]["gitVersion"].as_str().map(ToOwned::to_owned)
+    version["clientVersion"]["gitVersion"]
+        .as_str()
+        .map(ToOwned::to_owned)
 }

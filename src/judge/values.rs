@@ -284,3 +284,35 @@ pub fn measured(value: &Value, zero: Timestamp) -> Json {
             .unwrap_or_else(|_| Json::String(short(other, zero))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whole_numbers_are_ints(number in any::<i64>()) {
+            prop_assert_eq!(from_json(&Json::from(number)), Value::Int(number));
+        }
+
+        #[test]
+        fn times_keep_their_nanoseconds(nanos in -62_135_596_800_000_000_000_i128..253_402_207_200_000_000_000) {
+            let at = Timestamp::from_nanosecond(nanos).unwrap_or_default();
+            let Value::Timestamp(cel) = timestamp(at) else { return Err(TestCaseError::fail("no time")) };
+            let seconds = i128::from(cel.timestamp());
+            prop_assert_eq!(seconds * 1_000_000_000 + i128::from(cel.timestamp_subsec_nanos()), nanos);
+        }
+    }
+
+    #[rstest]
+    #[case(0, "0.000s")]
+    #[case(1_234_500_000, "1.235s")]
+    #[case(-250_000_000, "-0.250s")]
+    #[case(12_300, "0.000012s")]
+    fn spans(#[case] nanos: i64, #[case] text: &str) {
+        assert_eq!(span(chrono::Duration::nanoseconds(nanos)), text);
+    }
+}

@@ -1,87 +1,52 @@
 #![allow(clippy::unwrap_used)]
-use camino::Utf8Path;
-use serde_json::json;
+use camino::{Utf8Path, Utf8PathBuf};
+use proptest::prelude::*;
+use rstest::rstest;
 
 use super::*;
 use crate::catalogue::load::{Source, load};
-use crate::observe::evidence::Problem;
-use crate::observe::timeline;
+use crate::judge::alter::{Alteration, alter};
+use crate::observe::evidence::{Entry, Problem};
+use crate::observe::store;
+
+const REFUSED: usize = 0;
+const ORDER: usize = 1;
+const REPORTED: usize = 2;
+
+fn sample() -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sample")
+}
 
 fn catalogue() -> Catalogue {
-    let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sample");
-    load(&[Source::Folder(root)]).checked().unwrap()
+    load(&[Source::Folder(sample())]).checked().unwrap()
 }
 
 fn scenario() -> Scenario {
     catalogue().scenarios["poststart/slow-hook"].clone()
 }
 
-fn at(millis: i64) -> String {
-    let zero: jiff::Timestamp = "2026-01-02T03:04:00Z".parse().unwrap();
-    (zero + jiff::SignedDuration::from_millis(millis)).to_string()
-}
-
-fn stamp(millis: i64, role: &str, seq: u32, stamp: &str) -> serde_json::Value {
-    json!({"n": 0, "at": at(millis), "clock": "node", "source": "agent", "pod": "slow",
-        "container": "main", "start": 1, "role": role, "process": format!("p-{role}"), "pid": 7,
-        "seq": seq, "stamp": stamp, "data": {}})
-}
-
-fn logs(name: &str, begin: i64, end: i64, code: i32, stdout: &str) -> serde_json::Value {
-    json!({"n": 0, "at": at(end), "clock": "runner", "source": "output", "name": name,
-        "step": "kubectl", "begin": at(begin), "end": at(end), "argv": ["kubectl", "logs", "slow"],
-        "exit_code": code, "stdout": stdout, "stderr": "", "lines": []})
-}
-
-fn pod(millis: i64, running: bool) -> serde_json::Value {
-    let state = if running {
-        json!({"running": {}})
-    } else {
-        json!({"waiting": {}})
-    };
-    json!({"n": 0, "at": at(millis), "clock": "runner", "source": "pod", "pod": "slow",
-        "change": "applied", "object": {"metadata": {"name": "slow"}, "status": {
-            "phase": "Pending", "containerStatuses": [{"name": "main", "state": state}]}}})
-}
-
-fn entries() -> Vec<serde_json::Value> {
-    vec![
-        pod(100, false),
-        stamp(1020, "hook", 1, "begun"),
-        stamp(1010, "entrypoint", 1, "begun"),
-        logs("logs_during", 1310, 1600, 1, ""),
-        stamp(2300, "hook", 2, "ended"),
-        pod(2350, true),
-        logs("logs_after", 2500, 2600, 0, "begun\n"),
-        json!({"n": 0, "at": at(2700), "clock": "runner", "source": "output", "name": "forward",
-            "step": "kubectl", "begin": at(1700), "end": at(2700), "exit_code": null,
-            "lines": [{"at": at(1800), "stream": "stdout", "text": "Forwarding from 127.0.0.1:1"}]}),
-    ]
-}
-
-fn evidence(entries: Vec<serde_json::Value>) -> Evidence {
-    let evidence: Evidence = serde_json::from_value(json!({
-        "schema": crate::observe::evidence::SCHEMA, "scenario": "poststart/slow-hook",
-        "scenario_digest": scenario().digest, "run": "r", "cluster": {"name": "c",
-        "profile": "default", "kubernetes": "v1.36.1", "kubelets": [], "kubectl": "v1.36.1",
-        "container_runtimes": [], "node_image": null, "gates": {}, "capabilities": [], "nodes": 1},
-        "began": at(0), "ended": at(3000), "attempt": 1, "timeline": entries}))
-    .unwrap();
+fn evidence() -> Evidence {
+    let evidence = store::read(&sample().join("evidence/poststart/slow-hook.json")).unwrap();
     Evidence {
-        timeline: timeline::build(evidence.timeline.clone()),
+        scenario_digest: scenario().digest,
         ..evidence
     }
 }
 
-fn judged(entries: Vec<serde_json::Value>) -> Vec<Judgement> {
-    let judged = judge(&scenario(), &evidence(entries)).unwrap();
+fn altered(alterations: &str) -> Evidence {
+    let alterations: Vec<Alteration> = serde_saphyr::from_str(alterations).unwrap();
+    alter(&scenario(), &evidence(), &alterations).unwrap()
+}
+
+fn judged(evidence: &Evidence) -> Vec<Judgement> {
+    let judged = judge(&scenario(), evidence).unwrap();
     assert!(judged.warnings.is_empty());
     judged.judgements
 }
 
 #[test]
 fn verdicts_come_with_their_values() {
-    let judgements = judged(entries());
+    let judgements = judged(&evidence());
     let verdicts: Vec<Verdict> = judgements.iter().map(|j| j.verdict).collect();
     assert_eq!(
         verdicts,
@@ -93,4 +58,210 @@ fn verdicts_come_with_their_values() {
         verdicts.iter().copied().map(Some).collect::<Vec<_>>()
     );
     insta::assert_yaml_snapshot!(judgements);
+}
+
+/// What people read when a check decides nothing, or decides otherwise.
+#[rstest]
+#[case::moment_missing(REFUSED, "[{in: stamps, where: it.stamp == 'ended', drop: true}]")]
+#[case::control_not_met(REFUSED, "[{in: outputs, name: logs_after, set: {exit_code: 1}}]")]
+#[case::control_not_there(REFUSED, "[{in: outputs, name: logs_after, drop: true}]")]
+#[case::neither(REFUSED, "[{in: outputs, name: logs_during, shift: -1s}]")]
+#[case::no_such_field(REFUSED, "[{in: outputs, name: logs_during, unset: [exit_code]}]")]
+#[case::wrong_kind(REFUSED, "[{in: outputs, name: logs_during, set: {exit_code: many}}]")]
+#[case::gap(
+    ORDER,
+    "[{in: notes, add: {note: gap, text: the pod watch had to list anew}}]"
+)]
+#[case::lost(ORDER, "[{in: stamps, where: it.stamp == 'ended', set: {seq: 4}}]")]
+#[case::neither_before(
+    ORDER,
+    "[{in: stamps, where: it.stamp == 'begun', set: {at: '=hook.begun'}}]"
+)]
+#[case::qualified(REPORTED, "[{in: pods, shift: -1s}]")]
+#[case::empty_list(REPORTED, "[{in: stamps, where: it.stamp == 'begun', drop: true}]")]
+#[case::turned(ORDER, "[{in: stamps, where: it.role == 'entrypoint', shift: 1s}]")]
+fn reasons_name_what_decided(#[case] claim: usize, #[case] alterations: &str) {
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    let name = name.rsplit("::").next().unwrap_or_default().to_owned();
+    let judgement = judged(&altered(alterations)).remove(claim);
+    insta::assert_snapshot!(name, format!("{}\n{}", judgement.verdict, judgement.reason));
+}
+
+#[test]
+fn both_true_is_inconclusive() {
+    let mut scenario = scenario();
+    let check = &mut scenario.claims[ORDER].checks[0];
+    check.holds = check.fails.clone();
+    let judgement = judge(&scenario, &evidence())
+        .unwrap()
+        .judgements
+        .remove(ORDER);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    assert!(
+        judgement
+            .reason
+            .contains("both `holds` and `fails` are true")
+    );
+}
+
+#[test]
+fn what_cannot_be_evaluated_keeps_the_other_from_counting() {
+    let mut scenario = scenario();
+    scenario.claims[ORDER].checks[0].holds.text = "hook.begun < nothing.there".to_owned();
+    let judgement = judge(&scenario, &evidence())
+        .unwrap()
+        .judgements
+        .remove(ORDER);
+    assert_eq!(judgement.verdict, Verdict::Inconclusive);
+    assert!(
+        judgement
+            .reason
+            .contains("`fails` is true, but `holds` cannot be evaluated")
+    );
+}
+
+#[test]
+fn problems_give_no_verdict() {
+    let mut evidence = evidence();
+    let what = "it did not come within 60s".to_owned();
+    evidence.problems.push(Problem {
+        doing: "until running".to_owned(),
+        what,
+    });
+    let error = judge(&scenario(), &evidence).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "poststart/slow-hook could not be observed: until running: it did not come within 60s"
+    );
+}
+
+#[test]
+fn evidence_of_another_suite_is_judged_with_a_warning() {
+    let evidence = Evidence {
+        scenario_digest: "old".to_owned(),
+        ..evidence()
+    };
+    let judged = judge(&scenario(), &evidence).unwrap();
+    assert_eq!(judged.judgements.len(), 3);
+    assert!(judged.warnings[0].contains("changed since this evidence was recorded"));
+    let other = Evidence {
+        scenario: "other/one".to_owned(),
+        ..evidence
+    };
+    assert!(matches!(
+        judge(&scenario(), &other),
+        Err(Unusable::OtherScenario { .. })
+    ));
+}
+
+#[test]
+fn needs_are_looked_up_in_what_the_cluster_is() {
+    let mut scenario = scenario();
+    scenario.needs.capabilities.push("node-shell".to_owned());
+    let judgements = judge(&scenario, &evidence()).unwrap().judgements;
+    assert!(
+        judgements
+            .iter()
+            .all(|j| j.verdict == Verdict::NotApplicable)
+    );
+    assert_eq!(
+        judgements[0].reason,
+        "not applicable: needs node-shell, which this cluster does not allow"
+    );
+    // The gate makes the check apply, and its claim is then expected as before.
+    let with_gate = altered("[{in: cluster, set: {gates_seen.Imagined: true}}]");
+    let checks = judged(&with_gate).remove(REPORTED).checks;
+    assert_eq!(checks[1].outcome, Outcome::Fails);
+    let older = altered("[{in: cluster, set: {kubernetes: v1.29.3}}]");
+    assert_eq!(
+        judged(&older)[REPORTED].expected,
+        Some(Verdict::NotApplicable)
+    );
+}
+
+#[test]
+fn what_no_experiment_decides_is_said_with_its_reason() {
+    let judgements = untestable(&catalogue());
+    assert_eq!(judgements.len(), 1);
+    assert_eq!(judgements[0].verdict, Verdict::NotTestable);
+    assert_eq!(judgements[0].reason, "advice, not a statement of fact");
+}
+
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<u64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        "\\PC{0,8}".prop_map(Into::into),
+    ];
+    let name = prop_oneof![
+        "[a-z]{1,3}",
+        Just("status".to_owned()),
+        Just("state".to_owned())
+    ];
+    leaf.prop_recursive(3, 16, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::btree_map(name.clone(), inner, 0..4)
+                .prop_map(|fields| serde_json::Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let all = evidence().timeline;
+    let time = -377_705_023_201_i64..253_402_207_200;
+    (
+        prop::sample::select(all),
+        json(),
+        prop::option::of(time),
+        any::<u32>(),
+    )
+        .prop_map(|(mut entry, json, second, number)| {
+            if let Some(at) = second.and_then(|second| jiff::Timestamp::from_second(second).ok()) {
+                entry.at = at;
+            }
+            match &mut entry.seen {
+                Seen::Agent(stamp) => {
+                    stamp.seq = number;
+                    stamp.data = json;
+                }
+                Seen::Pod(pod) => pod.object = json,
+                Seen::Output(output) => {
+                    output.data.insert("exit_code".to_owned(), json.clone());
+                    output.data.insert("lines".to_owned(), json);
+                }
+                _ => {}
+            }
+            entry
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_evidence_makes_the_judge_panic(timeline in prop::collection::vec(entry(), 0..12)) {
+        let evidence = Evidence { timeline, ..evidence() };
+        prop_assert_eq!(judged(&evidence).len(), 3);
+    }
+
+    #[test]
+    fn the_order_in_which_entries_are_stored_changes_nothing(
+        timeline in Just(evidence().timeline).prop_shuffle(),
+    ) {
+        let shuffled = Evidence { timeline, ..evidence() };
+        prop_assert_eq!(judged(&shuffled), judged(&evidence()));
+    }
+
+    #[test]
+    fn without_any_one_entry_no_verdict_turns(n in 0usize..8) {
+        let mut evidence = evidence();
+        evidence.timeline.remove(n);
+        for (with, without) in judged(&self::evidence()).iter().zip(judged(&evidence)) {
+            prop_assert!([with.verdict, Verdict::Inconclusive].contains(&without.verdict));
+        }
+    }
 }

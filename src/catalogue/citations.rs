@@ -1,0 +1,282 @@
+//! Citations against the documents themselves: that the lines exist and still say what they said.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8Path;
+use sha2::{Digest, Sha256};
+
+use super::finding::{self, Finding};
+use super::load::{Loaded, hex};
+use super::model::{Citation, Claim, Place};
+use super::parse;
+
+/// The digest of lines of a document: first 12 hex digits of the SHA-256 of the lines joined by
+/// line feeds, carriage returns left out.
+///
+/// # Errors
+/// Where the lines are written wrongly or lie outside the document.
+pub fn digest_of(document: &str, lines: &str) -> Result<String, String> {
+    let all: Vec<&str> = document
+        .split('\n')
+        .map(|line| line.trim_end_matches('\r'))
+        .collect();
+    // A last line feed ends the last line, it begins none.
+    let count = all.len() - usize::from(document.ends_with('\n') || document.is_empty());
+    let mut cited = Vec::new();
+    for (from, to) in parse::lines(lines)? {
+        let (from, end) = (from as usize - 1, to as usize);
+        if end > count {
+            return Err(format!(
+                "line {end} is cited, but the document has {count} lines"
+            ));
+        }
+        cited.extend_from_slice(&all[from..end]);
+    }
+    Ok(hex(&Sha256::digest(cited.join("\n")))[..12].to_owned())
+}
+
+/// A citation whose digest is not that of the document.
+struct Difference<'a> {
+    citation: &'a Citation,
+    place: Place,
+    /// What the document gives, or why it gives nothing.
+    found: Result<String, String>,
+}
+
+fn differences<'a>(loaded: &'a Loaded, documents: &Utf8Path) -> Vec<Difference<'a>> {
+    let mut texts: BTreeMap<&str, Result<String, String>> = BTreeMap::new();
+    let claims = loaded
+        .catalogue
+        .scenarios
+        .values()
+        .flat_map(|scenario| &scenario.claims);
+    let mut differences = Vec::new();
+    for claim in claims.chain(&loaded.catalogue.untestable) {
+        for citation in &claim.cites {
+            let text = texts.entry(&citation.document).or_insert_with(|| {
+                std::fs::read(documents.join(&citation.document))
+                    .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                    .map_err(|error| {
+                        format!(
+                            "there is no document `{}` in {documents}: {error}",
+                            citation.document
+                        )
+                    })
+            });
+            let found = text
+                .clone()
+                .and_then(|text| digest_of(&text, &citation.lines));
+            if found.as_ref().ok() != citation.digest.as_ref() {
+                let place = place(loaded, claim, citation);
+                differences.push(Difference {
+                    citation,
+                    place,
+                    found,
+                });
+            }
+        }
+    }
+    differences
+}
+
+/// The line of the citation, from its claim on.
+fn place(loaded: &Loaded, claim: &Claim, citation: &Citation) -> Place {
+    let text = loaded
+        .texts
+        .get(&claim.place.file)
+        .map_or("", String::as_str);
+    let after = usize::try_from(claim.place.line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let found = (claim.place.line..)
+        .zip(text.lines().skip(after))
+        .find_map(|(number, line)| {
+            let column = line.find(&citation.document)?;
+            line.contains(&citation.lines).then(|| Place {
+                file: claim.place.file.clone(),
+                line: number,
+                column: u32::try_from(line[..column].chars().count() + 1).unwrap_or(1),
+            })
+        });
+    found.unwrap_or_else(|| claim.place.clone())
+}
+
+/// Checks every citation against the documents in a folder.
+#[must_use]
+pub fn check(loaded: &Loaded, documents: &Utf8Path) -> Vec<Finding> {
+    let finding = |Difference {
+                       citation,
+                       place,
+                       found,
+                   }| match (&citation.digest, found) {
+        (_, Err(message)) => Finding::new(&place, message),
+        (None, Ok(digest)) => Finding::new(&place, "the citation has no digest")
+            .with_help(format!("digest: {digest}")),
+        (Some(_), Ok(digest)) => Finding::new(
+            &place,
+            format!(
+                "the cited text changed: {} lines {}",
+                citation.document, citation.lines
+            ),
+        )
+        .with_help(format!(
+            "read it again; if the claim still fits: digest: {digest}"
+        )),
+    };
+    let mut findings: Vec<Finding> = differences(loaded, documents)
+        .into_iter()
+        .map(finding)
+        .collect();
+    finding::sort(&mut findings);
+    findings
+}
+
+/// The suite files with the digests that the documents give, by path: those in which something
+/// changes. Only citations written as `{document: …, lines: …}` on one line are rewritten.
+#[must_use]
+pub fn with_digests(loaded: &Loaded, documents: &Utf8Path) -> BTreeMap<String, String> {
+    let mut changed: BTreeMap<String, String> = BTreeMap::new();
+    for Difference {
+        citation,
+        place,
+        found,
+    } in differences(loaded, documents)
+    {
+        let (Ok(digest), Some(original)) = (found, loaded.texts.get(&place.file)) else {
+            continue;
+        };
+        let text = changed.get(&place.file).unwrap_or(original);
+        if let Some(text) = with_digest(text, citation, &digest) {
+            changed.insert(place.file, text);
+        }
+    }
+    changed
+}
+
+fn with_digest(text: &str, citation: &Citation, digest: &str) -> Option<String> {
+    let lines = [
+        format!("lines: {}", citation.lines),
+        format!("lines: \"{}\"", citation.lines),
+        format!("lines: '{}'", citation.lines),
+    ];
+    let mut changed = text.to_owned();
+    let mut from = 0;
+    let mut any = false;
+    while let Some(found) = changed[from..].find(&format!("document: {}", citation.document)) {
+        let begin = from + found;
+        let end = begin
+            + changed[begin..]
+                .find(['}', '\n'])
+                .unwrap_or(changed.len() - begin);
+        from = end;
+        let map = &changed[begin..end];
+        let ends = |wanted: &String| {
+            map.find(wanted.as_str()).is_some_and(|at| {
+                !map[at + wanted.len()..].starts_with(|c: char| c.is_ascii_digit() || c == '-')
+            })
+        };
+        if !changed[end..].starts_with('}') || !lines.iter().any(ends) {
+            continue;
+        }
+        let new = match map.split_once("digest:") {
+            Some((before, _)) => format!("{before}digest: {digest}"),
+            None => format!("{}, digest: {digest}", map.trim_end()),
+        };
+        from = begin + new.len();
+        changed.replace_range(begin..end, &new);
+        any = true;
+    }
+    any.then_some(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalogue::load::{Source, load};
+
+    const DOCUMENT: &str = "one\ntwo\r\nthree\nfour\nfive\n";
+
+    #[test]
+    fn digests_know_lines_and_no_line_ends() {
+        let digest = digest_of(DOCUMENT, "1-2, 5").unwrap();
+        assert_eq!(digest, digest_of("one\ntwo\nx\ny\nfive", "1-2,5").unwrap());
+        assert_eq!(digest, hex(&Sha256::digest("one\ntwo\nfive"))[..12]);
+        assert_eq!(
+            digest_of(DOCUMENT, "5-6").unwrap_err(),
+            "line 6 is cited, but the document has 5 lines"
+        );
+        assert!(digest_of("", "1").is_err());
+    }
+
+    #[test]
+    fn citations_are_checked_and_their_digests_written() {
+        let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sample");
+        let dir = tempfile::tempdir().unwrap();
+        let documents = Utf8Path::from_path(dir.path()).unwrap();
+        let mut loaded = load(&[Source::Folder(root.clone())]);
+        let missing = check(&loaded, documents);
+        assert_eq!(missing.len(), 4);
+        assert!(
+            missing[0]
+                .message
+                .starts_with("there is no document `sample.txt`")
+        );
+        std::fs::write(documents.join("sample.txt"), DOCUMENT).unwrap();
+        let told: Vec<String> = check(&loaded, documents)
+            .iter()
+            .map(|finding| finding.to_string().replace(root.as_str(), ""))
+            .collect();
+        insta::assert_snapshot!(told.join("\n"));
+        let changed = with_digests(&loaded, documents);
+        assert_eq!(changed.len(), 2);
+        let suite = changed
+            .iter()
+            .find(|(path, _)| path.ends_with("slow-hook.yaml"))
+            .unwrap()
+            .1;
+        insta::assert_snapshot!(
+            suite
+                .lines()
+                .filter(|line| line.contains("cites"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        );
+        // A document that changes afterwards is noticed.
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in &changed {
+            let name = Utf8Path::new(path).file_name().unwrap();
+            let text = text.replace("manifest: manifests/poststart", "manifest: manifests");
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("manifests")).unwrap();
+        std::fs::copy(
+            root.join("manifests/poststart/slow-hook.yaml"),
+            folder.path().join("manifests/slow-hook.yaml"),
+        )
+        .unwrap();
+        loaded = load(&[Source::Folder(
+            Utf8Path::from_path(folder.path()).unwrap().to_owned(),
+        )]);
+        assert_eq!(loaded.findings, []);
+        assert_eq!(check(&loaded, documents), []);
+        std::fs::write(
+            documents.join("sample.txt"),
+            DOCUMENT.replace("four", "fore"),
+        )
+        .unwrap();
+        let told = check(&loaded, documents);
+        assert_eq!(told.len(), 1);
+        assert_eq!(
+            told[0].message,
+            "the cited text changed: sample.txt lines 4"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_document_and_lines_do(document in "[a\\r\\n]{0,12}", from in 0u32..9, to in 0u32..9) {
+            let _ = digest_of(&document, &format!("{from}-{to}"));
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `hookproof judge DIR`: verdicts from recorded evidence, without a cluster.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use crate::catalogue::model::Catalogue;
+use crate::judge::verdict::judge as judge_one;
+use crate::observe::evidence::Evidence;
+use crate::observe::session::slug;
+use crate::observe::store;
+use crate::report::reports::write_all;
+use crate::report::results::{ClusterResults, Results, SCHEMA, ScenarioResults};
+use crate::report::terminal;
+use crate::run::plan::Plan;
+
+use super::exit::{Exit, Failure};
+use super::suites::SuiteArgs;
+
+/// Judges recorded evidence again, without a cluster
+#[derive(Debug, clap::Args)]
+pub(super) struct JudgeArgs {
+    /// Folders with evidence, or with the results of a run
+    #[arg(required = true)]
+    folders: Vec<Utf8PathBuf>,
+    #[command(flatten)]
+    suites: SuiteArgs,
+    /// Write reports of it to this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<Utf8PathBuf>,
+}
+
+/// Judges and prints.
+///
+/// # Errors
+/// Suites or evidence that cannot be read.
+pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
+    let catalogue = args.suites.load()?;
+    let mut found = Vec::new();
+    for folder in &args.folders {
+        let inside = folder.join("evidence");
+        let folder = if inside.is_dir() { &inside } else { folder };
+        for file in store::files(folder).map_err(Failure::usage)? {
+            // Earlier attempts are kept for people; the last one is what counts.
+            if file
+                .file_stem()
+                .is_some_and(|stem| stem.contains(".attempt-"))
+            {
+                continue;
+            }
+            found.push((file.clone(), store::read(&file).map_err(Failure::usage)?));
+        }
+    }
+    if found.is_empty() {
+        return Err(Failure::usage(
+            "there is no evidence in these folders; `hookproof run` makes some",
+        ));
+    }
+    let results = results(&catalogue, found, args.out.as_deref())?;
+    if let Some(out) = &args.out {
+        write_all(&results, out).map_err(Failure::usage)?;
+    }
+    let page = args.out.as_ref().map(|out| out.join("index.html"));
+    print!(
+        "{}",
+        terminal::summary(&results, page.as_deref(), terminal::Layout::for_stdout())
+    );
+    Ok(super::show::exit(&results))
+}
+
+/// Reports refer to evidence in their own folder only, so that it can be moved as a whole.
+fn copy(evidence: &Evidence, out: &Utf8Path) -> Result<String, Failure> {
+    let cluster = slug(&format!(
+        "{} {}",
+        evidence.cluster.name, evidence.cluster.kubernetes
+    ));
+    let relative = format!("evidence/{cluster}/{}.json", evidence.scenario);
+    store::write(&out.join(&relative), evidence).map_err(Failure::usage)?;
+    Ok(relative)
+}
+
+fn results(
+    catalogue: &Catalogue,
+    found: Vec<(Utf8PathBuf, Evidence)>,
+    out: Option<&Utf8Path>,
+) -> Result<Results, Failure> {
+    let mut clusters: Vec<ClusterResults> = Vec::new();
+    let mut claims = std::collections::BTreeSet::new();
+    let now = Timestamp::now();
+    let (mut began, mut ended) = (now, Timestamp::MIN);
+    let mut run = String::new();
+    for (file, evidence) in found {
+        let scenario = catalogue.scenarios.get(&evidence.scenario).ok_or_else(|| {
+            Failure::usage(format!(
+                "{file} is evidence of scenario {}, which no suite defines; name its folder with --suites",
+                evidence.scenario
+            ))
+        })?;
+        began = began.min(evidence.began);
+        ended = ended.max(evidence.ended);
+        run.clone_from(&evidence.run);
+        claims.extend(scenario.claims.iter().map(|claim| claim.id.clone()));
+        let judgements = match judge_one(scenario, &evidence) {
+            Ok(judged) => {
+                for warning in judged.warnings {
+                    eprintln!("warning: {file}: {warning}");
+                }
+                judged.judgements
+            }
+            // Its problems stand in the results.
+            Err(_) => Vec::new(),
+        };
+        let same = |c: &ClusterResults| {
+            c.facts.name == evidence.cluster.name
+                && c.facts.kubernetes == evidence.cluster.kubernetes
+        };
+        let at = clusters.iter().position(same).unwrap_or_else(|| {
+            clusters.push(ClusterResults {
+                facts: evidence.cluster.clone(),
+                phases: Vec::new(),
+                scenarios: Vec::new(),
+                judgements: Vec::new(),
+            });
+            clusters.len() - 1
+        });
+        clusters[at].judgements.extend(judgements);
+        clusters[at].scenarios.push(ScenarioResults {
+            scenario: scenario.id.clone(),
+            title: scenario.title.clone(),
+            began: evidence.began,
+            seconds: evidence.ended.duration_since(evidence.began).as_secs_f64(),
+            attempts: evidence.attempt,
+            problems: evidence
+                .problems
+                .iter()
+                .map(|p| format!("{}: {}", p.doing, p.what))
+                .collect(),
+            evidence: out.map(|out| copy(&evidence, out)).transpose()?,
+        });
+    }
+    // A claim is asked of the clusters whose evidence is here; what is missing is no failure.
+    let plan = Plan::new(catalogue, claims, None);
+    Ok(Results {
+        schema: SCHEMA.to_owned(),
+        hookproof: env!("CARGO_PKG_VERSION").to_owned(),
+        run,
+        began,
+        ended: Some(ended),
+        claims: plan.infos(catalogue),
+        clusters,
+    })
+}

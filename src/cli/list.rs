@@ -1,0 +1,87 @@
+//! `hookproof list`: the catalogue.
+
+use crate::catalogue::model::{Catalogue, Claim};
+
+use super::exit::{Exit, Failure};
+use super::suites::SuiteArgs;
+
+/// Lists claims and the scenarios that decide them
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    /// Claims, scenarios, suites or documents; everything where none is given
+    words: Vec<String>,
+    #[command(flatten)]
+    suites: SuiteArgs,
+    /// As JSON, one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the list.
+///
+/// # Errors
+/// Suites that are wrong, words that choose nothing.
+pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
+    let catalogue = args.suites.load()?;
+    let chosen = args.suites.select(&catalogue, &args.words)?;
+    for (scenario, title, claims) in groups(&catalogue) {
+        let claims: Vec<&Claim> = claims.iter().filter(|c| chosen.contains(&c.id)).collect();
+        if claims.is_empty() {
+            continue;
+        }
+        if args.json {
+            for claim in claims {
+                let line = serde_json::json!({
+                    "id": claim.id, "scenario": scenario, "says": claim.says,
+                    "cites": claim.cites, "not_testable": claim.not_testable,
+                });
+                println!("{line}");
+            }
+            continue;
+        }
+        println!("{scenario}  {title}");
+        for claim in claims {
+            println!("  {:<44} {}", claim.id, expectation(claim));
+        }
+    }
+    if !args.json {
+        println!("{} claims", chosen.len());
+    }
+    Ok(Exit::AsExpected)
+}
+
+fn groups(catalogue: &Catalogue) -> Vec<(&str, &str, &[Claim])> {
+    let mut groups: Vec<(&str, &str, &[Claim])> = catalogue
+        .scenarios
+        .values()
+        .map(|s| (s.id.as_str(), s.title.as_str(), s.claims.as_slice()))
+        .collect();
+    if !catalogue.untestable.is_empty() {
+        groups.push((
+            "(none)",
+            "claims that no experiment can decide",
+            &catalogue.untestable,
+        ));
+    }
+    groups
+}
+
+/// What is known to be found, in a word; a table of versions in full.
+pub(super) fn expectation(claim: &Claim) -> String {
+    if claim.not_testable.is_some() {
+        return "not-testable".to_owned();
+    }
+    let texts: Vec<String> = claim
+        .expect
+        .iter()
+        .map(|expectation| match &expectation.needs.kubernetes {
+            Some(range) => format!("{} ({})", expectation.verdict, range.text),
+            None => expectation.verdict.to_string(),
+        })
+        .collect();
+    if texts.is_empty() {
+        "-".to_owned()
+    } else {
+        texts.join(", ")
+    }
+}
