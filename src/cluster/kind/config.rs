@@ -162,6 +162,12 @@ mod tests {
         - role: worker
           labels:
             hookproof/spare: "true"
+          kubeadmConfigPatches:
+          - |
+            kind: JoinConfiguration
+            nodeRegistration:
+              taints:
+              - {key: hookproof/spare, value: "true", effect: NoSchedule}
         kubeadmConfigPatches:
         - |
           kind: InitConfiguration
