@@ -1,4 +1,13 @@
 //! What there is to find out: documents, citations, claims, scenarios. All of it is data from
 //! `suites/` and `manifests/`; loading it checks it.
 
+mod decode;
+pub mod finding;
+pub mod load;
+mod lower;
 pub mod model;
+mod node;
+pub mod parse;
+mod raw;
+pub mod select;
+mod steps;
