@@ -17,7 +17,13 @@ fn main() -> ExitCode {
     for path in ["suites", "manifests"] {
         println!("cargo::rerun-if-changed={path}");
     }
-    for path in ["agent/src", "agent/Cargo.toml", "Cargo.toml", "Cargo.lock", "build.rs"] {
+    for path in [
+        "agent/src",
+        "agent/Cargo.toml",
+        "Cargo.toml",
+        "Cargo.lock",
+        "build.rs",
+    ] {
         println!("cargo::rerun-if-changed={path}");
     }
     match build() {
@@ -40,7 +46,15 @@ fn build() -> Result<(), String> {
     let mut cargo = Command::new(variable("CARGO")?);
     cargo
         .current_dir(&root)
-        .args(["build", "--package", "hookproof-agent", "--profile", PROFILE, "--color", "never"])
+        .args([
+            "build",
+            "--package",
+            "hookproof-agent",
+            "--profile",
+            PROFILE,
+            "--color",
+            "never",
+        ])
         // An explicit target keeps the flags away from procedural macros, which cannot be static.
         .args(["--target", &target])
         .arg("--target-dir")
@@ -57,7 +71,9 @@ fn build() -> Result<(), String> {
     if env::var("CARGO_NET_OFFLINE").is_ok_and(|offline| offline == "true" || offline == "1") {
         cargo.arg("--offline");
     }
-    let output = cargo.output().map_err(|error| format!("cargo did not start: {error}"))?;
+    let output = cargo
+        .output()
+        .map_err(|error| format!("cargo did not start: {error}"))?;
     if !output.status.success() {
         return Err(format!(
             "{}\n{}\ntry: {cargo:?}",

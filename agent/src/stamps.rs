@@ -93,7 +93,7 @@ impl Stamper {
                 process,
                 pid,
                 seq: next.0,
-                stamp: name.to_owned(),
+                name: name.to_owned(),
                 data,
             };
             next.0 += 1;
@@ -127,7 +127,7 @@ async fn deliver(
                     tries = 1;
                     say(&format!(
                         "hookproof-agent: lost stamp {} (seq {}): {refusal}; is the witness pod running, and reachable from this pod?",
-                        stamp.stamp, stamp.seq
+                        stamp.name, stamp.seq
                     ));
                 }
             },
@@ -139,14 +139,14 @@ async fn deliver(
 async fn report(witness: &WitnessClient, line: &str, tries: u32) -> Result<u64, Refusal> {
     let deadline = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(100);
-    let mut tried = 0;
+    let mut attempt = 0;
     loop {
-        tried += 1;
+        attempt += 1;
         let left = deadline.saturating_duration_since(Instant::now());
         match witness.stamp(line, left).await {
             Ok(receipt) => return Ok(receipt.start),
             Err(refusal)
-                if tried == tries || refusal.is_final() || Instant::now() + pause >= deadline =>
+                if attempt == tries || refusal.is_final() || Instant::now() + pause >= deadline =>
             {
                 return Err(refusal);
             }

@@ -21,7 +21,8 @@ pub(crate) struct Stamp {
     pub(crate) pid: u32,
     /// From 1; a gap tells that a stamp was lost.
     pub(crate) seq: u64,
-    pub(crate) stamp: String,
+    #[serde(rename = "stamp")]
+    pub(crate) name: String,
     #[serde(default)]
     pub(crate) data: Value,
 }

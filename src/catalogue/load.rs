@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::finding::{self, Finding};
 use super::lower::{Lower, Unit};
 use super::model::{Catalogue, Manifest, Place};
-use super::{decode, node};
+use super::{decode, lint, manifest, node};
 
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
@@ -95,7 +95,12 @@ pub fn load(sources: &[Source]) -> Loaded {
         };
         for (id, file) in files {
             let mut findings = Vec::new();
-            let unit = read(&id, &file, |path| manifest(source, path), &mut findings);
+            let unit = read(
+                &id,
+                &file,
+                |path| manifest_file(source, path),
+                &mut findings,
+            );
             loaded.texts.insert(file.path, file.text);
             units.insert(id, (unit, findings));
         }
@@ -121,7 +126,7 @@ struct File {
 fn read(
     id: &str,
     file: &File,
-    manifest: impl FnMut(&str) -> Option<String>,
+    manifest: impl Fn(&str) -> Option<File>,
     findings: &mut Vec<Finding>,
 ) -> Unit {
     let Some(root) = node::parse(&file.path, &file.text, findings) else {
@@ -141,7 +146,33 @@ fn read(
         }
         hex(&hash.finalize())[..12].to_owned()
     };
-    Lower { findings }.suite(id, &root.place, raw, manifest, digest)
+    let mut manifests: Vec<(String, Manifest)> = Vec::new();
+    let text = |path: &str| {
+        let file = manifest(path)?;
+        let text = file.text.clone();
+        manifests.push((
+            file.path,
+            Manifest {
+                path: path.to_owned(),
+                text: file.text,
+            },
+        ));
+        Some(text)
+    };
+    let mut lower = Lower {
+        findings,
+        source: &file.text,
+        written: Vec::new(),
+    };
+    let unit = lower.suite(id, &root.place, raw, text, digest);
+    let written = lower.written;
+    for (shown, manifest) in &manifests {
+        manifest::check(shown, manifest, findings);
+    }
+    if let Some(scenario) = &unit.scenario {
+        lint::expressions(scenario, &written, &file.text, findings);
+    }
+    unit
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
@@ -267,18 +298,25 @@ fn folder_files(folder: &Utf8Path, findings: &mut Vec<Finding>) -> BTreeMap<Stri
 }
 
 /// A manifest's text: of the suite's own source first, then a built-in one.
-fn manifest(source: &Source, path: &str) -> Option<String> {
+fn manifest_file(source: &Source, path: &str) -> Option<File> {
     let clean = path.strip_prefix("./").unwrap_or(path);
     if clean.starts_with('/') || clean.split('/').any(|part| part == "..") {
         return None;
     }
-    if let Source::Folder(folder) = source
-        && let Ok(text) = std::fs::read_to_string(folder.join(clean))
-    {
-        return Some(text);
+    if let Source::Folder(folder) = source {
+        let path = folder.join(clean);
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            return Some(File {
+                path: path.into_string(),
+                text,
+            });
+        }
     }
     let file = MANIFESTS.get_file(clean.strip_prefix("manifests/")?)?;
-    file.contents_utf8().map(str::to_owned)
+    Some(File {
+        path: clean.to_owned(),
+        text: file.contents_utf8()?.to_owned(),
+    })
 }
 
 fn repeated_claims(catalogue: &Catalogue, findings: &mut Vec<Finding>) {

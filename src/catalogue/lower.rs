@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::decode::{At, Entries};
 use super::finding::Finding;
+use super::lint::{Part, Written};
 use super::model::{
     Check, Citation, Claim, Expectation, Expression, Manifest, Needs, Place, Scenario,
 };
@@ -28,6 +29,10 @@ pub(super) struct Unit {
 /// Notes findings while values are taken out of their fields.
 pub(super) struct Lower<'a> {
     pub(super) findings: &'a mut Vec<Finding>,
+    /// Text of the suite file.
+    pub(super) source: &'a str,
+    /// Every expression of the claims, for checking.
+    pub(super) written: Vec<Written>,
 }
 
 impl Lower<'_> {
@@ -202,18 +207,9 @@ impl Lower<'_> {
                 format!("`{id}`: a claim id is made of letters, digits, `.` and `-`"),
             );
         }
-        let cites = self.must(
-            raw.cites,
-            place,
-            "a claim needs `cites`: which document says so",
-        );
-        if let Some((cites, place)) = &cites
-            && cites.is_empty()
-        {
-            self.find(place, "`cites` is empty: which document says so?");
-        }
-        let cites = cites
-            .map(|(cites, _)| cites)
+        let cites = raw
+            .cites
+            .and_then(|at| at.value)
             .unwrap_or_default()
             .into_iter()
             .filter_map(|at| self.citation(&at.place, at.value?))
@@ -248,6 +244,16 @@ impl Lower<'_> {
             (false, None) => self.check(place, own).into_iter().collect(),
         };
         let measures = raw.measures.and_then(|at| at.value).unwrap_or_default();
+        let measures: BTreeMap<String, Expression> = measures
+            .0
+            .into_iter()
+            .filter_map(|(name, at)| {
+                Some((
+                    name.value?,
+                    self.expression(Some(at), place, "", Part::Measure)?,
+                ))
+            })
+            .collect();
         let expect = raw
             .expect
             .and_then(|at| Some(self.expect(&at.place, at.value?)));
@@ -259,19 +265,7 @@ impl Lower<'_> {
             instead: raw.instead.and_then(|at| at.value),
             cites,
             checks,
-            measures: measures
-                .0
-                .into_iter()
-                .filter_map(|(name, at)| {
-                    Some((
-                        name.value?,
-                        Expression {
-                            text: at.value?,
-                            place: at.place,
-                        },
-                    ))
-                })
-                .collect(),
+            measures,
             expect: expect.unwrap_or_default(),
             not_testable,
         })
@@ -297,18 +291,23 @@ impl Lower<'_> {
 
     fn check(&mut self, place: &Place, raw: RawCheck) -> Option<Check> {
         let name = self.must(raw.name, place, "a check needs a `name`");
-        let mut expression = |field, missing| {
-            let (text, place) = self.must(field, place, missing)?;
-            Some(Expression { text, place })
-        };
-        let control = expression(
+        let control = self.expression(
             raw.control,
+            place,
             "no `control`: what must be true before the check counts",
+            Part::Control,
         );
-        let holds = expression(raw.holds, "no `holds`: what is true if the statement is");
-        let fails = expression(
+        let holds = self.expression(
+            raw.holds,
+            place,
+            "no `holds`: what is true if the statement is",
+            Part::Prediction,
+        );
+        let fails = self.expression(
             raw.fails,
+            place,
             "no `fails`: what is true if the statement is not",
+            Part::Prediction,
         );
         let needs = raw.needs.and_then(|at| at.value).map(|raw| self.needs(raw));
         Some(Check {
@@ -318,6 +317,22 @@ impl Lower<'_> {
             holds: holds?,
             fails: fails?,
         })
+    }
+
+    fn expression(
+        &mut self,
+        field: Option<At<String>>,
+        owner: &Place,
+        missing: &str,
+        part: Part,
+    ) -> Option<Expression> {
+        let (text, place) = self.must(field, owner, missing)?;
+        let expression = Expression { text, place };
+        self.written.push(Written {
+            expression: expression.clone(),
+            part,
+        });
+        Some(expression)
     }
 
     fn citation(&mut self, place: &Place, raw: RawCitation) -> Option<Citation> {

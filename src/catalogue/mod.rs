@@ -3,8 +3,10 @@
 
 mod decode;
 pub mod finding;
+mod lint;
 pub mod load;
 mod lower;
+pub mod manifest;
 pub mod model;
 mod node;
 pub mod parse;

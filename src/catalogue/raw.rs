@@ -143,8 +143,7 @@ pub(super) struct RawClaim {
     pub(super) says: Text,
     /// What is true instead, for where the statement is refuted or qualified.
     pub(super) instead: Text,
-    /// Who says it.
-    #[schemars(required)]
+    /// Who says it; nobody where the claim goes beyond the documents.
     pub(super) cites: Field<Vec<At<RawCitation>>>,
     /// Must be true before either of the others counts.
     pub(super) control: Text,

@@ -23,10 +23,7 @@ pub struct NothingChosen {
 ///
 /// # Errors
 /// When a word chooses nothing.
-pub fn claims(
-    catalogue: &Catalogue,
-    words: &[String],
-) -> Result<BTreeSet<String>, NothingChosen> {
+pub fn claims(catalogue: &Catalogue, words: &[String]) -> Result<BTreeSet<String>, NothingChosen> {
     let all = all(catalogue);
     if words.is_empty() {
         return Ok(all.into_iter().map(|(claim, _)| claim.id.clone()).collect());
@@ -41,25 +38,35 @@ pub fn claims(
             }
         }
         if chosen.len() == before && !known_already {
-            let ids = all.iter().flat_map(|(claim, scenario)| [claim.id.as_str(), scenario]);
+            let ids = all
+                .iter()
+                .flat_map(|(claim, scenario)| [claim.id.as_str(), scenario]);
             let near = nearest(word, ids).map(ToOwned::to_owned);
-            return Err(NothingChosen { word: word.clone(), near });
+            return Err(NothingChosen {
+                word: word.clone(),
+                near,
+            });
         }
     }
     Ok(chosen)
 }
 
 fn all(catalogue: &Catalogue) -> Vec<(&Claim, &str)> {
-    let of_scenarios = catalogue
-        .scenarios
-        .values()
-        .flat_map(|scenario| scenario.claims.iter().map(|claim| (claim, scenario.id.as_str())));
-    of_scenarios.chain(catalogue.untestable.iter().map(|claim| (claim, ""))).collect()
+    let of_scenarios = catalogue.scenarios.values().flat_map(|scenario| {
+        scenario
+            .claims
+            .iter()
+            .map(|claim| (claim, scenario.id.as_str()))
+    });
+    of_scenarios
+        .chain(catalogue.untestable.iter().map(|claim| (claim, "")))
+        .collect()
 }
 
 fn fits(word: &str, claim: &Claim, scenario: &str) -> bool {
     let begins = |text: &str, separator: char| {
-        text.strip_prefix(word).is_some_and(|rest| rest.starts_with(separator))
+        text.strip_prefix(word)
+            .is_some_and(|rest| rest.starts_with(separator))
     };
     let starred = word.strip_suffix('*');
     let name = word.rsplit('/').next().unwrap_or(word);
@@ -85,7 +92,11 @@ mod tests {
             place: super::super::model::Place::default(),
             says: String::new(),
             instead: None,
-            cites: vec![Citation { document: document.into(), lines: "1".into(), digest: None }],
+            cites: vec![Citation {
+                document: document.into(),
+                lines: "1".into(),
+                digest: None,
+            }],
             checks: Vec::new(),
             measures: std::collections::BTreeMap::new(),
             expect: Vec::new(),
@@ -103,7 +114,11 @@ mod tests {
     #[case(&[], 3)]
     fn words_choose_claims(#[case] words: &[&str], #[case] count: usize) {
         let catalogue = Catalogue {
-            untestable: vec![claim("a.one", "x"), claim("a.two", "x"), claim("ab.three", "doc.txt")],
+            untestable: vec![
+                claim("a.one", "x"),
+                claim("a.two", "x"),
+                claim("ab.three", "doc.txt"),
+            ],
             ..Catalogue::default()
         };
         let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
@@ -112,7 +127,10 @@ mod tests {
 
     #[test]
     fn an_unknown_word_is_an_error() {
-        let catalogue = Catalogue { untestable: vec![claim("a.one", "x")], ..Catalogue::default() };
+        let catalogue = Catalogue {
+            untestable: vec![claim("a.one", "x")],
+            ..Catalogue::default()
+        };
         let error = claims(&catalogue, &["a.ome".to_owned()]).unwrap_err();
         assert!(error.to_string().contains("is `a.one` meant?"), "{error}");
     }

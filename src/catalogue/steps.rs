@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::decode::{At, Entries};
 use super::finding::Finding;
+use super::lint;
 use super::lower::{CAP, Lower};
 use super::model::{Action, Manifest, Matches, Moment, Place, Step};
 use super::parse;
@@ -24,10 +25,9 @@ const ACTIONS: [(&str, &[&str]); 11] = [
     ("pause", &["because"]),
 ];
 
-/// Names that expressions have already: no step and no moment may take them.
-pub(super) const RESERVED: [&str; 13] = [
-    "stamps", "events", "pods", "outputs", "notes", "cluster", "moments", "stamp", "event", "pod",
-    "status", "deleted", "it",
+/// Names that the expressions of checks have already: no step and no moment may take them.
+pub(super) const RESERVED: [&str; 7] = [
+    "stamps", "events", "pods", "outputs", "notes", "cluster", "moments",
 ];
 
 pub(super) fn moments(lower: &mut Lower<'_>, raw: Entries<RawMoment>) -> BTreeMap<String, Moment> {
@@ -80,6 +80,19 @@ pub(super) fn is_identifier(word: &str) -> bool {
 }
 
 fn moment(lower: &mut Lower<'_>, place: Place, raw: RawMoment) -> Option<Moment> {
+    let kind = match (&raw.agent, &raw.event) {
+        (Some(_), _) => "agent",
+        (_, Some(_)) => "event",
+        _ => "pod",
+    };
+    if let Some(At {
+        value: Some(text),
+        place,
+    }) = &raw.when
+    {
+        let names = lint::Names::of_condition(kind);
+        lint::condition(&names, place, text, lower.source, lower.findings);
+    }
     let when = raw.when.and_then(|at| at.value);
     let pod = raw.pod.and_then(|at| at.value);
     let nth = raw.nth.map_or(Some(1), |at| at.value);

@@ -1,23 +1,39 @@
 //! Which clusters a command is about.
 
+use std::collections::BTreeMap;
+
 use camino::Utf8PathBuf;
 
-use crate::cluster::agent_image::{self, AgentImage};
+use crate::cluster::agent_image;
+use crate::cluster::cache::Cache;
 use crate::cluster::existing;
+use crate::cluster::kind::{self, Cluster, Options, Profile, WORKERS};
+use crate::cluster::node_image::Sources;
+use crate::cluster::node_image::versions::resolve;
 use crate::observe::evidence::ClusterFacts;
 use crate::observe::session::Target;
 
+use super::cluster::gate;
 use super::exit::Failure;
 
 /// Where experiments are made.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClusterArgs {
     /// Kubernetes versions to make kind clusters of, one after the other, such as 1.34,1.36
-    #[arg(long, value_name = "VERSIONS", value_delimiter = ',', conflicts_with = "context")]
+    #[arg(
+        long,
+        value_name = "VERSIONS",
+        value_delimiter = ',',
+        default_value = "newest",
+        conflicts_with = "context"
+    )]
     kubernetes: Vec<String>,
     /// Feature gate for those clusters, such as PodLifecycleSleepAction=false
-    #[arg(long = "gate", value_name = "NAME=BOOL", conflicts_with = "context")]
-    gates: Vec<String>,
+    #[arg(long = "gate", value_name = "NAME=BOOL", value_parser = gate, conflicts_with = "context")]
+    gates: Vec<(String, bool)>,
+    /// Where their node images may come from
+    #[arg(long, value_enum, default_value_t)]
+    source: Sources,
     /// Use an existing cluster, by its context in the kubeconfig
     #[arg(long, value_name = "CONTEXT")]
     context: Option<String>,
@@ -37,6 +53,18 @@ pub(super) struct ClusterArgs {
 pub(super) enum Where {
     /// An existing one.
     Context(String),
+    /// One that kind makes.
+    Profile(Profile),
+}
+
+/// A cluster that can be used for as long as this lives.
+pub(super) struct Provided {
+    /// The cluster.
+    pub(super) target: Target,
+    /// How it came about, in words.
+    pub(super) note: String,
+    /// Keeps other processes from removing it.
+    pub(super) lease: Option<Cluster>,
 }
 
 impl Where {
@@ -45,6 +73,7 @@ impl Where {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Context(context) => context.clone(),
+            Self::Profile(profile) => format!("{} {}", profile.kubernetes, profile.name),
         }
     }
 }
@@ -53,12 +82,24 @@ impl ClusterArgs {
     /// The clusters that the arguments name.
     ///
     /// # Errors
-    /// Arguments that name none.
+    /// A version that cannot be had.
     pub(super) fn places(&self) -> Result<Vec<Where>, Failure> {
-        match &self.context {
-            Some(context) => Ok(vec![Where::Context(context.clone())]),
-            None => Err(Failure::usage("not yet")),
+        if let Some(context) = &self.context {
+            return Ok(vec![Where::Context(context.clone())]);
         }
+        let gates: BTreeMap<String, bool> = self.gates.iter().cloned().collect();
+        self.kubernetes
+            .iter()
+            .map(|text| {
+                let wanted = resolve(text)?;
+                Ok(Where::Profile(Profile {
+                    name: profile_name(&gates),
+                    kubernetes: wanted.version.to_string(),
+                    gates: gates.clone(),
+                    workers: WORKERS,
+                }))
+            })
+            .collect()
     }
 
     /// Makes a cluster ready to be used.
@@ -68,9 +109,11 @@ impl ClusterArgs {
     pub(super) async fn provide(
         &self,
         place: &Where,
-        say: impl Fn(String),
-    ) -> Result<(Target, String), String> {
-        match place {
+        say: impl Fn(String) + Send + 'static,
+    ) -> Result<Provided, String> {
+        let cache = Cache::open().map_err(|e| e.to_string())?;
+        let image = agent_image::assemble(cache.root()).map_err(|e| e.to_string())?;
+        let (wanted, note, lease) = match place {
             Where::Context(context) => {
                 say("connecting".to_owned());
                 let wanted = existing::Wanted {
@@ -78,21 +121,67 @@ impl ClusterArgs {
                     context: Some(context.clone()),
                     kubectl: self.kubectl.clone(),
                     agent_image: self.agent_image.clone(),
-                    facts: ClusterFacts { profile: "existing".to_owned(), ..ClusterFacts::default() },
+                    facts: ClusterFacts {
+                        profile: "existing".to_owned(),
+                        ..ClusterFacts::default()
+                    },
                 };
-                let image = agent_archive()?;
-                let target = existing::target(wanted, &image).await.map_err(|e| e.to_string())?;
-                Ok((target, "connected".to_owned()))
+                (wanted, "connected".to_owned(), None)
             }
-        }
+            Where::Profile(profile) => {
+                let options = Options {
+                    sources: self.source,
+                    ..Options::new(cache)
+                };
+                let cluster = ensure(profile.clone(), options, say).await?;
+                let note = match &cluster.created {
+                    Some(reason) => format!("created: {reason}"),
+                    None => "reused".to_owned(),
+                };
+                let wanted = existing::Wanted {
+                    kubeconfig: Some(cluster.kubeconfig.clone()),
+                    context: None,
+                    kubectl: self.kubectl.clone().or_else(|| Some(cluster.kubectl.clone())),
+                    agent_image: None,
+                    facts: ClusterFacts {
+                        name: cluster.name.clone(),
+                        profile: profile.name.clone(),
+                        node_image: Some(cluster.image.to_string()),
+                        gates: profile.gates.clone(),
+                        ..ClusterFacts::default()
+                    },
+                };
+                (wanted, note, Some(cluster))
+            }
+        };
+        let target = existing::target(wanted, &image).await.map_err(|e| e.to_string())?;
+        Ok(Provided {
+            target,
+            note,
+            lease,
+        })
     }
 }
 
-fn agent_archive() -> Result<AgentImage, String> {
-    let home = std::env::var("HOME").unwrap_or_else(|_| "/tmp".to_owned());
-    let cache = std::env::var("HOOKPROOF_CACHE").map_or_else(
-        |_| Utf8PathBuf::from(home).join(".cache/hookproof"),
-        Utf8PathBuf::from,
-    );
-    agent_image::assemble(&cache).map_err(|e| e.to_string())
+async fn ensure(
+    profile: Profile,
+    options: Options,
+    say: impl Fn(String) + Send + 'static,
+) -> Result<Cluster, String> {
+    let made = tokio::task::spawn_blocking(move || {
+        kind::ensure(&profile, &options, &mut |progress| say(progress.text))
+    });
+    made.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+}
+
+/// `default`, or the gates that differ: `PodLifecycleSleepAction-off`.
+fn profile_name(gates: &BTreeMap<String, bool>) -> String {
+    if gates.is_empty() {
+        return "default".to_owned();
+    }
+    let names: Vec<String> = gates
+        .iter()
+        .map(|(gate, on)| format!("{gate}-{}", if *on { "on" } else { "off" }))
+        .collect();
+    names.join("-")
 }

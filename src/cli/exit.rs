@@ -49,11 +49,31 @@ pub struct Failure {
 impl Failure {
     /// The user's input is at fault.
     pub fn usage(error: impl std::fmt::Display) -> Self {
-        Self { exit: Exit::Usage, message: error.to_string() }
+        Self {
+            exit: Exit::Usage,
+            message: error.to_string(),
+        }
     }
 
     /// The machine or the cluster is.
     pub fn infrastructure(error: impl std::fmt::Display) -> Self {
-        Self { exit: Exit::Infrastructure, message: error.to_string() }
+        Self {
+            exit: Exit::Infrastructure,
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<crate::cluster::error::ClusterError> for Failure {
+    fn from(error: crate::cluster::error::ClusterError) -> Self {
+        let exit = if error.is_usage() {
+            Exit::Usage
+        } else {
+            Exit::Infrastructure
+        };
+        Self {
+            exit,
+            message: error.whole(),
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! What a user types.
 
+mod cluster;
 mod clusters;
+mod doctor;
 mod exit;
+mod node_image;
+mod report;
 mod run;
 mod show;
 mod suites;
@@ -31,6 +35,15 @@ Exit codes:
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Report(report::ReportArgs),
+    /// Clusters that were made here: create, list, delete
+    Cluster(cluster::ClusterCommand),
+    /// Node images: which there are, and building one
+    NodeImage(node_image::NodeImageCommand),
+    /// Remove what was made here: clusters, and node images if wanted
+    Clean(cluster::CleanArgs),
+    /// What this machine has and lacks for a run, and what mends it
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Does what the command line says.
@@ -54,6 +67,11 @@ pub fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         match cli.command {
             Command::Run(args) => run::run(args).await,
+            Command::Report(args) => report::report(&args),
+            Command::Cluster(args) => cluster::run(args),
+            Command::NodeImage(args) => node_image::run(args),
+            Command::Clean(args) => cluster::clean(&args),
+            Command::Doctor(args) => doctor::run(&args),
         }
     });
     match ended {
@@ -63,4 +81,9 @@ pub fn main() -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// Prints what long work tells, a line each.
+fn print(progress: crate::cluster::progress::Progress) {
+    eprintln!("{progress}");
 }

@@ -1,6 +1,5 @@
 //! `hookproof run`: experiments on clusters.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -10,19 +9,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::model::Catalogue;
 use crate::judge::verdict::untestable;
-use crate::observe::session::{self, Session, Target};
+use crate::observe::scratch;
+use crate::observe::session::{self, Session};
 use crate::report::results::Phase;
 use crate::run::dispatch::{Dispatch, Options};
 use crate::run::event::RunEvent;
 use crate::run::plan::{Plan, Shard};
 
+use super::clusters::{ClusterArgs, Provided, Where};
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
-use super::clusters::{ClusterArgs, Where};
 
 /// Runs experiments and reports verdicts.
 #[derive(Debug, clap::Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// Claims, scenarios, suites or documents; everything where none is given
     words: Vec<String>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub struct RunArgs {
 /// # Errors
 /// Wrong input; machines and clusters that could not be used are reported in the results, and
 /// as [`Exit::Infrastructure`].
-pub async fn run(args: RunArgs) -> Result<Exit, Failure> {
+pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let catalogue = Arc::new(args.suites.load()?);
     let claims = args.suites.select(&catalogue, &args.words)?;
     let plan = Plan::new(&catalogue, claims, args.shard);
@@ -96,7 +96,12 @@ pub async fn run(args: RunArgs) -> Result<Exit, Failure> {
         };
         one.run().await;
     }
-    tell(&events, RunEvent::Ended { interrupted: stop.is_cancelled() });
+    tell(
+        &events,
+        RunEvent::Ended {
+            interrupted: stop.is_cancelled(),
+        },
+    );
     drop(events);
     let shown = reports.await.map_err(Failure::infrastructure)?;
     if stop.is_cancelled() {
@@ -119,18 +124,34 @@ struct OneCluster<'a> {
 impl OneCluster<'_> {
     async fn run(self) {
         let cluster = self.place.name();
-        let Some(target) = self.phase("provision", self.provision()).await else { return };
+        let Some(provided) = self.phase("provision", self.provision()).await else {
+            return;
+        };
+        // Held until the end: as long as the lease lives, nobody removes the cluster.
+        let Provided {
+            target,
+            lease: _lease,
+            ..
+        } = provided;
         let client = target.client.clone();
         let cleaned = async {
-            let removed = session::clean(&client, false).await.map_err(|e| e.to_string())?;
-            Ok((removed.len(), format!("{} earlier runs removed", removed.len())))
+            let _ = scratch::clean();
+            let removed = session::clean(&client, false)
+                .await
+                .map_err(|e| e.to_string())?;
+            Ok((
+                removed.len(),
+                format!("{} earlier runs removed", removed.len()),
+            ))
         };
         // Left-overs of a run that was killed would crowd the node; failing to remove them is said.
         if self.phase("clean", cleaned).await.is_none() {
             return;
         }
         let started = async {
-            let session = Session::start(self.id, target).await.map_err(|e| e.to_string())?;
+            let session = Session::start(self.id, target)
+                .await
+                .map_err(|e| e.to_string())?;
             Ok((session, "witness ready".to_owned()))
         };
         let Some(session) = self.phase("ready", started).await else {
@@ -138,8 +159,14 @@ impl OneCluster<'_> {
             let _ = session::clean(&client, false).await;
             return;
         };
-        for judgement in untestable(self.catalogue) {
-            tell(self.events, RunEvent::Judged { cluster: cluster.clone(), judgement: Box::new(judgement) });
+        for judgement in self.plan.wanted(untestable(self.catalogue)) {
+            tell(
+                self.events,
+                RunEvent::Judged {
+                    cluster: cluster.clone(),
+                    judgement: Box::new(judgement),
+                },
+            );
         }
         let dispatch = Dispatch {
             session: session.clone(),
@@ -154,7 +181,14 @@ impl OneCluster<'_> {
         let keep = self.options.keep;
         let finished = async {
             session.finish(keep).await.map_err(|e| e.to_string())?;
-            Ok(((), if keep { "kept".to_owned() } else { "namespaces removed".to_owned() }))
+            Ok((
+                (),
+                if keep {
+                    "kept".to_owned()
+                } else {
+                    "namespaces removed".to_owned()
+                },
+            ))
         };
         self.phase("teardown", finished).await;
     }
@@ -168,7 +202,10 @@ impl OneCluster<'_> {
         let began = Timestamp::now();
         tell(
             self.events,
-            RunEvent::Provisioning { cluster: self.place.name(), doing: name.to_owned() },
+            RunEvent::Provisioning {
+                cluster: self.place.name(),
+                doing: name.to_owned(),
+            },
         );
         let (value, note, error) = match work.await {
             Ok((value, note)) => (Some(value), note, None),
@@ -181,17 +218,25 @@ impl OneCluster<'_> {
             error,
             note,
         };
-        tell(self.events, RunEvent::PhaseEnded { cluster: self.place.name(), phase });
+        tell(
+            self.events,
+            RunEvent::PhaseEnded {
+                cluster: self.place.name(),
+                phase,
+            },
+        );
         value
     }
 
-    async fn provision(&self) -> Result<(Target, String), String> {
+    async fn provision(&self) -> Result<(Provided, String), String> {
         let events = self.events.clone();
         let cluster = self.place.name();
         let say = move |doing: String| {
             tell(&events, RunEvent::Provisioning { cluster: cluster.clone(), doing });
         };
-        self.clusters.provide(self.place, say).await
+        let provided = self.clusters.provide(self.place, say).await?;
+        let note = provided.note.clone();
+        Ok((provided, note))
     }
 }
 
@@ -203,7 +248,9 @@ fn tell(events: &UnboundedSender<RunEvent>, event: RunEvent) {
 /// A folder for results: new, empty, or one that holds results. Anything else is left alone.
 fn prepare_folder(out: &Utf8Path) -> Result<(), Failure> {
     let fail = |e: std::io::Error| {
-        Failure::usage(format!("{out} cannot be used for results: {e}. Name another with --out"))
+        Failure::usage(format!(
+            "{out} cannot be used for results: {e}. Name another with --out"
+        ))
     };
     if out.exists() {
         let ours = out.join("results.json").is_file();
@@ -228,7 +275,8 @@ fn stop_on_signals() -> CancellationToken {
     let stop = CancellationToken::new();
     let token = stop.clone();
     tokio::spawn(async move {
-        let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        let Ok(mut term) =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         else {
             return;
         };
@@ -247,25 +295,6 @@ fn stop_on_signals() -> CancellationToken {
         }
     });
     stop
-}
-
-/// Gates given as `NAME=BOOL`.
-///
-/// # Errors
-/// When one is not.
-pub fn gates(given: &[String]) -> Result<BTreeMap<String, bool>, Failure> {
-    given
-        .iter()
-        .map(|text| {
-            let (name, value) = text.split_once('=').unwrap_or((text, ""));
-            match value.parse() {
-                Ok(value) if !name.is_empty() => Ok((name.to_owned(), value)),
-                _ => Err(Failure::usage(format!(
-                    "`{text}` is no gate; write NAME=true or NAME=false"
-                ))),
-            }
-        })
-        .collect()
 }
 
 pub(super) type Events = UnboundedReceiver<RunEvent>;

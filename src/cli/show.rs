@@ -2,10 +2,10 @@
 
 use camino::Utf8PathBuf;
 
+use crate::report::progress::Progress;
 use crate::report::reports::Reports;
 use crate::report::results::{Results, Standing};
 use crate::report::terminal;
-use crate::run::event::RunEvent;
 
 use super::exit::{Exit, Failure};
 use super::run::Events;
@@ -15,13 +15,12 @@ use super::run::Events;
 ///
 /// # Errors
 /// The reports could not be written.
-pub async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, Failure> {
+pub(super) async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, Failure> {
     let mut reports = Reports::new(out);
+    let mut progress = Progress::for_stderr();
     let mut failed = None;
     while let Some(event) = events.recv().await {
-        if let RunEvent::Warning { text } = &event {
-            eprintln!("warning: {text}");
-        }
+        progress.on(&event);
         if let Err(error) = reports.on(&event) {
             // Said once: the disk is full or the folder gone, and every event would say so.
             if failed.is_none() {
@@ -31,7 +30,14 @@ pub async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, Failure>
         }
     }
     let results = reports.results();
-    print!("{}", terminal::summary(results, Some(&reports.page()), terminal::Layout::for_stdout()));
+    print!(
+        "{}",
+        terminal::summary(
+            results,
+            Some(&reports.page()),
+            terminal::Layout::for_stdout()
+        )
+    );
     match failed {
         Some(error) => Err(Failure::infrastructure(error)),
         None => Ok(exit(results)),
@@ -41,7 +47,7 @@ pub async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, Failure>
 /// What the results mean for the caller: infrastructure weighs more than a changed verdict, as
 /// it may hide one.
 #[must_use]
-pub fn exit(results: &Results) -> Exit {
+pub(super) fn exit(results: &Results) -> Exit {
     let mut exit = Exit::AsExpected;
     for cluster in &results.clusters {
         if cluster.phases.iter().any(|phase| phase.error.is_some()) {

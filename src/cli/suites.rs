@@ -12,13 +12,13 @@ use super::exit::Failure;
 
 /// Where suites and documents come from.
 #[derive(Debug, Clone, clap::Args)]
-pub struct SuiteArgs {
+pub(super) struct SuiteArgs {
     /// Folder with suites that add to those built in, or replace them by id
     #[arg(long, value_name = "DIR")]
     suites: Vec<Utf8PathBuf>,
     /// Folder with the cited documents, to check that their text is still the one cited
     #[arg(long, value_name = "DIR")]
-    pub documents: Option<Utf8PathBuf>,
+    pub(super) documents: Option<Utf8PathBuf>,
 }
 
 impl SuiteArgs {
@@ -26,7 +26,7 @@ impl SuiteArgs {
     ///
     /// # Errors
     /// All that is wrong, together.
-    pub fn load(&self) -> Result<Catalogue, Failure> {
+    pub(super) fn load(&self) -> Result<Catalogue, Failure> {
         load::catalogue(&self.suites).map_err(Failure::usage)
     }
 
@@ -34,7 +34,7 @@ impl SuiteArgs {
     ///
     /// # Errors
     /// A word that fits nothing.
-    pub fn select(
+    pub(super) fn select(
         &self,
         catalogue: &Catalogue,
         words: &[String],

@@ -39,7 +39,9 @@ pub enum AgentImageError {
     #[error("the agent image could not be put together: {0}")]
     Archive(#[source] io::Error),
     /// It could not be kept.
-    #[error("the agent image could not be written below {dir}: {source}. Is the disk full, or the folder not yours?")]
+    #[error(
+        "the agent image could not be written below {dir}: {source}. Is the disk full, or the folder not yours?"
+    )]
     Write {
         /// The cache directory.
         dir: Utf8PathBuf,
@@ -57,12 +59,16 @@ pub enum AgentImageError {
 /// There is no static busybox, or the cache directory cannot be written.
 pub fn assemble(cache_dir: &Utf8Path) -> Result<AgentImage, AgentImageError> {
     let busybox = busybox::find()?;
-    let image =
-        archive::build(REPOSITORY, AGENT, &busybox).map_err(AgentImageError::Archive)?;
+    let image = archive::build(REPOSITORY, AGENT, &busybox).map_err(AgentImageError::Archive)?;
     let place = cache_dir.join(format!("agent-{}.tar", image.digest));
-    keep(cache_dir, &place, &image.bytes)
-        .map_err(|source| AgentImageError::Write { dir: cache_dir.to_owned(), source })?;
-    Ok(AgentImage { tag: image.tag, archive: place })
+    keep(cache_dir, &place, &image.bytes).map_err(|source| AgentImageError::Write {
+        dir: cache_dir.to_owned(),
+        source,
+    })?;
+    Ok(AgentImage {
+        tag: image.tag,
+        archive: place,
+    })
 }
 
 /// A file that was cut short or changed is written anew.
@@ -87,6 +93,27 @@ mod tests {
     #[test]
     fn the_embedded_agent_is_static() {
         busybox::check_static(AGENT).unwrap();
+    }
+
+    #[test]
+    fn several_at_once_give_one_archive() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let images: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..3).map(|_| scope.spawn(|| assemble(dir))).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let Ok(first) = &images[0] else {
+            // A machine without a static busybox is told so, by the name of the package.
+            let message = images[0].as_ref().unwrap_err().to_string();
+            assert!(message.contains("busybox-static"), "{message}");
+            return;
+        };
+        assert!(images.iter().all(|image| image.as_ref().unwrap() == first));
+        assert_eq!(fs::read_dir(dir).unwrap().count(), 1);
     }
 
     #[test]

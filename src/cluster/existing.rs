@@ -44,7 +44,9 @@ pub enum ExistingError {
         source: Box<kube::Error>,
     },
     /// No kubectl.
-    #[error("kubectl was not found; the claims about it need the real one. Install it, or name it with --kubectl PATH")]
+    #[error(
+        "kubectl was not found; the claims about it need the real one. Install it, or name it with --kubectl PATH"
+    )]
     NoKubectl,
     /// The nodes are not kind's, so the image has to come from a registry of the user's.
     #[error(
@@ -97,7 +99,10 @@ pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, Existi
         .clone()
         .or_else(|| kubeconfig.current_context.clone())
         .unwrap_or_default();
-    let options = KubeConfigOptions { context: wanted.context.clone(), ..Default::default() };
+    let options = KubeConfigOptions {
+        context: wanted.context.clone(),
+        ..Default::default()
+    };
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
     // A watch is silent for minutes; what has to answer soon has a cap of its own.
     config.read_timeout = None;
@@ -111,22 +116,38 @@ pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, Existi
         Some(path) => path,
         None => crate::cluster::on_path("kubectl").ok_or(ExistingError::NoKubectl)?,
     };
-    let mut facts = facts::gather(&client, wanted.facts).await.map_err(unreachable)?;
+    let mut facts = facts::gather(&client, wanted.facts)
+        .await
+        .map_err(unreachable)?;
     if facts.name.is_empty() {
         facts.name.clone_from(&context);
     }
-    facts.kubectl = kubectl_version(&program).await.ok_or(ExistingError::NoKubectl)?;
+    facts.kubectl = kubectl_version(&program)
+        .await
+        .ok_or(ExistingError::NoKubectl)?;
 
     let nodes = Api::<Node>::all(client.clone());
-    let nodes = nodes.list(&ListParams::default()).await.map_err(unreachable)?;
-    let kind_nodes: Vec<String> = nodes.iter().filter(|node| is_kind(node)).map(|n| n.name_any()).collect();
+    let nodes = nodes
+        .list(&ListParams::default())
+        .await
+        .map_err(unreachable)?;
+    let kind_nodes: Vec<String> = nodes
+        .iter()
+        .filter(|node| is_kind(node))
+        .map(|n| n.name_any())
+        .collect();
     let node_shell = if kind_nodes.len() == nodes.items.len() && has_docker(&kind_nodes).await {
         facts.capabilities.push(NODE_SHELL.to_owned());
-        Some(NodeShell { prefix: vec!["docker".into(), "exec".into()] })
+        Some(NodeShell {
+            prefix: vec!["docker".into(), "exec".into()],
+        })
     } else {
         None
     };
-    if nodes.iter().any(|node| node.labels().contains_key(SPARE_LABEL)) {
+    if nodes
+        .iter()
+        .any(|node| node.labels().contains_key(SPARE_LABEL))
+    {
         facts.capabilities.push(SPARE_NODE.to_owned());
     }
     let agent_image = match wanted.agent_image {
@@ -149,29 +170,49 @@ pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, Existi
         cache: scratch.path().join("kubectl-cache"),
         ordinary,
     };
-    Ok(Target { client, kubectl, facts, agent_image, node_shell, scratch })
+    Ok(Target {
+        client,
+        kubectl,
+        facts,
+        agent_image,
+        node_shell,
+        scratch,
+    })
 }
 
 fn default_kubeconfig() -> Utf8PathBuf {
     let first = std::env::var("KUBECONFIG").ok().and_then(|paths| {
-        paths.split(':').find(|path| !path.is_empty()).map(Utf8PathBuf::from)
+        paths
+            .split(':')
+            .find(|path| !path.is_empty())
+            .map(Utf8PathBuf::from)
     });
     let home = std::env::var("HOME").unwrap_or_default();
     first.unwrap_or_else(|| Utf8PathBuf::from(home).join(".kube/config"))
 }
 
 fn is_kind(node: &Node) -> bool {
-    let provider = node.spec.as_ref().and_then(|spec| spec.provider_id.as_deref());
+    let provider = node
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.provider_id.as_deref());
     provider.is_some_and(|id| id.starts_with("kind://docker/"))
 }
 
 async fn has_docker(nodes: &[String]) -> bool {
-    let inspected = Command::new("docker").arg("inspect").args(nodes).output().await;
+    let inspected = Command::new("docker")
+        .arg("inspect")
+        .args(nodes)
+        .output()
+        .await;
     !nodes.is_empty() && inspected.is_ok_and(|output| output.status.success())
 }
 
 async fn load(node: &str, image: &AgentImage) -> Result<(), ExistingError> {
-    let fail = |why: String| ExistingError::Load { node: node.to_owned(), why };
+    let fail = |why: String| ExistingError::Load {
+        node: node.to_owned(),
+        why,
+    };
     let here = Command::new("docker")
         .args(["exec", node, "crictl", "inspecti", "-q", &image.tag])
         .output()
@@ -179,9 +220,19 @@ async fn load(node: &str, image: &AgentImage) -> Result<(), ExistingError> {
     if here.is_ok_and(|output| output.status.success()) {
         return Ok(());
     }
-    let archive = std::fs::File::open(&image.archive).map_err(|e| fail(format!("{}: {e}", image.archive)))?;
+    let archive =
+        std::fs::File::open(&image.archive).map_err(|e| fail(format!("{}: {e}", image.archive)))?;
     let output = Command::new("docker")
-        .args(["exec", "-i", node, "ctr", "--namespace=k8s.io", "images", "import", "-"])
+        .args([
+            "exec",
+            "-i",
+            node,
+            "ctr",
+            "--namespace=k8s.io",
+            "images",
+            "import",
+            "-",
+        ])
         .stdin(Stdio::from(archive))
         .output()
         .await
@@ -189,12 +240,20 @@ async fn load(node: &str, image: &AgentImage) -> Result<(), ExistingError> {
     if output.status.success() {
         Ok(())
     } else {
-        Err(fail(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        Err(fail(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ))
     }
 }
 
 async fn kubectl_version(program: &Utf8Path) -> Option<String> {
-    let output = Command::new(program).args(["version", "--client", "-o", "json"]).output().await.ok()?;
+    let output = Command::new(program)
+        .args(["version", "--client", "-o", "json"])
+        .output()
+        .await
+        .ok()?;
     let version: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
-    version["clientVersion"]["gitVersion"].as_str().map(ToOwned::to_owned)
+    version["clientVersion"]["gitVersion"]
+        .as_str()
+        .map(ToOwned::to_owned)
 }

@@ -1,7 +1,15 @@
 //! Where experiments are made: clusters, node images, the agent image.
 
 pub mod agent_image;
+pub mod cache;
+pub mod capability;
+pub mod command;
+pub mod doctor;
+pub mod error;
 pub mod existing;
+pub mod kind;
+pub mod node_image;
+pub mod progress;
 
 use camino::Utf8PathBuf;
 
@@ -9,5 +17,7 @@ use camino::Utf8PathBuf;
 #[must_use]
 pub fn on_path(program: &str) -> Option<Utf8PathBuf> {
     let path = std::env::var("PATH").ok()?;
-    path.split(':').map(|dir| Utf8PathBuf::from(dir).join(program)).find(|file| file.is_file())
+    path.split(':')
+        .map(|dir| Utf8PathBuf::from(dir).join(program))
+        .find(|file| file.is_file())
 }

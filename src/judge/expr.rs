@@ -1,5 +1,6 @@
 //! Expressions: compiling them, walking them, and the functions that suites have beyond CEL's own.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, operators};
@@ -10,11 +11,12 @@ use cel::{Context, Env, ExecutionError, Program, Value};
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// Functions that suites may call, beside operators and macros.
-pub const FUNCTIONS: [&str; 33] = [
+pub const FUNCTIONS: [&str; 34] = [
     "first",
     "last",
     "seconds",
     "status",
+    "ip",
     "size",
     "contains",
     "startsWith",
@@ -74,11 +76,20 @@ pub fn compile(text: &str) -> Result<Program, Vec<SyntaxError>> {
                 let column = usize::try_from(column - 1).unwrap_or(0);
                 SyntaxError {
                     offset: before + column,
-                    message: error.msg,
+                    message: plain(&error.msg),
                 }
             })
             .collect()
     })
+}
+
+/// The parser's message without its list of all that could have stood there instead.
+fn plain(message: &str) -> String {
+    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
+    let message = message.split(" expecting {").next().unwrap_or(message);
+    message
+        .replace("mismatched input '<EOF>'", "it ends too early")
+        .replace("'<EOF>'", "the end")
 }
 
 /// A context with the functions and without any variable.
@@ -90,17 +101,18 @@ pub fn context() -> Context<'static, 'static> {
     let _ = context.add_function("last", last);
     let _ = context.add_function("seconds", seconds);
     let _ = context.add_function("status", status);
+    let _ = context.add_function("ip", ip);
     context
 }
 
 type Answer = Result<Value, ExecutionError>;
 
 fn first(Arguments(args): Arguments) -> Answer {
-    item("first", &args, |list| list.first())
+    item("first", &args, <[Value]>::first)
 }
 
 fn last(Arguments(args): Arguments) -> Answer {
-    item("last", &args, |list| list.last())
+    item("last", &args, <[Value]>::last)
 }
 
 fn item(name: &str, args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
@@ -163,6 +175,21 @@ fn status(Arguments(args): Arguments) -> Answer {
     ))
 }
 
+/// The address of `IP:PORT`, and of `[IP]:PORT`.
+fn ip(Arguments(args): Arguments) -> Answer {
+    let [Value::String(text)] = args.as_slice() else {
+        return Err(ExecutionError::function_error("ip", "takes text such as 10.0.0.1:80"));
+    };
+    let address: Option<IpAddr> = text
+        .parse::<SocketAddr>()
+        .map(|address| address.ip())
+        .or_else(|_| text.trim_matches(['[', ']']).parse())
+        .ok();
+    let address = address
+        .ok_or_else(|| ExecutionError::function_error("ip", format!("`{text}` is no address")))?;
+    Ok(Value::String(Arc::new(address.to_canonical().to_string())))
+}
+
 /// A value that an expression reads: a variable and what is selected of it.
 #[derive(Debug, Clone)]
 pub struct Read<'a> {
@@ -185,7 +212,7 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
             return true;
         };
         let root = read.names[0];
-        if !bound.iter().any(|name| *name == root) {
+        if !bound.contains(&root) {
             read.expr = part;
             found.push(read);
         }
@@ -198,7 +225,7 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
                     found.extend(
                         reads(&call.args[1])
                             .into_iter()
-                            .filter(|read| !bound.iter().any(|name| *name == read.names[0])),
+                            .filter(|read| !bound.contains(&read.names[0])),
                     );
                     inner = &call.args[0];
                 }
@@ -344,18 +371,16 @@ pub fn conjuncts(text: &str) -> Vec<&str> {
                 chars.next();
             }
             (Some(open), _) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
             (None, '(' | '[' | '{') => depth += 1,
             (None, ')' | ']' | '}') => depth -= 1,
-            (None, '?') if depth == 0 => return vec![text.trim()],
-            (None, '|') if depth == 0 => return vec![text.trim()],
+            (None, '?' | '|') if depth == 0 => return vec![text.trim()],
             (None, '&') if depth == 0 && chars.peek().is_some_and(|(_, next)| *next == '&') => {
                 parts.push(text[from..at].trim());
                 from = at + 2;
                 chars.next();
             }
-            (None, _) => {}
+            _ => {}
         }
     }
     parts.push(text[from..].trim());

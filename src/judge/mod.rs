@@ -1,5 +1,6 @@
 //! Verdicts from evidence: a pure function of evidence and catalogue.
 
+pub mod alter;
 pub mod expr;
 pub mod judgement;
 pub mod moments;

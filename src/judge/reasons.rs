@@ -105,8 +105,7 @@ fn boolean(text: &str, scene: &Scene) -> Result<bool, String> {
 fn in_words(error: &cel::ExecutionError) -> String {
     use cel::ExecutionError as E;
     match error {
-        E::NoSuchKey(name) => format!("there is no `{name}`"),
-        E::UndeclaredReference(name) => format!("there is no `{name}`"),
+        E::NoSuchKey(name) | E::UndeclaredReference(name) => format!("there is no `{name}`"),
         E::FunctionError { function, message } => format!("{function}: {message}"),
         E::IndexOutOfBounds(index) => match index {
             Value::Int(index) => format!("there is no item {index}"),

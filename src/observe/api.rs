@@ -79,7 +79,10 @@ impl ApiServer {
     /// The API behind a client.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, kinds: Arc::default() }
+        Self {
+            client,
+            kinds: Arc::default(),
+        }
     }
 
     /// The client.
@@ -93,7 +96,12 @@ impl ApiServer {
     /// # Errors
     /// When the server does not know the kind.
     pub async fn home(&self, gvk: &GroupVersionKind, namespace: &str) -> Result<Home, ApiError> {
-        let known = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(gvk).cloned();
+        let known = self
+            .kinds
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(gvk)
+            .cloned();
         let (resource, scope) = if let Some(known) = known {
             known
         } else {
@@ -108,11 +116,13 @@ impl ApiServer {
             found
         };
         let namespaced = scope == Scope::Namespaced;
-        let path = <DynamicObject as kube::Resource>::url_path(
-            &resource,
-            namespaced.then_some(namespace),
-        );
-        Ok(Home { path, namespaced, resource })
+        let path =
+            <DynamicObject as kube::Resource>::url_path(&resource, namespaced.then_some(namespace));
+        Ok(Home {
+            path,
+            namespaced,
+            resource,
+        })
     }
 
     /// Creates an object with strict validation, as `kubectl create` asks for it.
@@ -127,7 +137,10 @@ impl ApiServer {
     ) -> Result<Answer, ApiError> {
         let home = self.home(&gvk_of(object)?, namespace).await?;
         let dry = if dry_run { "&dryRun=All" } else { "" };
-        let uri = format!("{}?fieldManager=hookproof&fieldValidation=Strict{dry}", home.path);
+        let uri = format!(
+            "{}?fieldManager=hookproof&fieldValidation=Strict{dry}",
+            home.path
+        );
         let body = serde_json::to_vec(object).map_err(|e| ApiError::Object(e.to_string()))?;
         self.change(http::Method::POST, uri, body).await
     }
@@ -148,7 +161,8 @@ impl ApiServer {
             None => json!({}),
         };
         let uri = format!("{}/{name}", home.path);
-        self.change(http::Method::DELETE, uri, body.to_string().into_bytes()).await
+        self.change(http::Method::DELETE, uri, body.to_string().into_bytes())
+            .await
     }
 
     /// Reads `kind/name`.
@@ -168,15 +182,24 @@ impl ApiServer {
     pub async fn read(&self, doing: String, path: &str) -> Result<Value, ApiError> {
         let request = http::Request::get(path)
             .body(Vec::new())
-            .map_err(|source| ApiError::Build { doing: doing.clone(), source })?;
-        self.client.request(request).await.map_err(|e| self::request(doing, e))
+            .map_err(|source| ApiError::Build {
+                doing: doing.clone(),
+                source,
+            })?;
+        self.client
+            .request(request)
+            .await
+            .map_err(|e| self::request(doing, e))
     }
 
     async fn find(&self, object: &str, namespace: &str) -> Result<(Home, String), ApiError> {
         let (kind, name) = object.split_once('/').ok_or_else(|| {
             ApiError::Object(format!("`{object}` is no KIND/NAME, such as pod/web"))
         })?;
-        Ok((self.home(&gvk_by_word(kind)?, namespace).await?, name.to_owned()))
+        Ok((
+            self.home(&gvk_by_word(kind)?, namespace).await?,
+            name.to_owned(),
+        ))
     }
 
     async fn change(
@@ -191,7 +214,10 @@ impl ApiServer {
             .uri(uri)
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)
-            .map_err(|source| ApiError::Build { doing: doing.clone(), source })?;
+            .map_err(|source| ApiError::Build {
+                doing: doing.clone(),
+                source,
+            })?;
         match self.client.request::<Value>(request).await {
             Ok(_) => Ok(Answer {
                 accepted: true,
@@ -219,7 +245,10 @@ impl Home {
 }
 
 fn request(doing: String, source: kube::Error) -> ApiError {
-    ApiError::Request { doing, source: Box::new(source) }
+    ApiError::Request {
+        doing,
+        source: Box::new(source),
+    }
 }
 
 /// The kind that an object says it is.
@@ -229,7 +258,9 @@ fn request(doing: String, source: kube::Error) -> ApiError {
 pub fn gvk_of(object: &Value) -> Result<GroupVersionKind, ApiError> {
     let (Some(api_version), Some(kind)) = (object["apiVersion"].as_str(), object["kind"].as_str())
     else {
-        return Err(ApiError::Object("an object of the manifest lacks apiVersion or kind".into()));
+        return Err(ApiError::Object(
+            "an object of the manifest lacks apiVersion or kind".into(),
+        ));
     };
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     Ok(GroupVersionKind::gvk(group, version, kind))

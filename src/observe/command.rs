@@ -59,7 +59,10 @@ impl Kubectl {
             None => (&self.program, &self.kubeconfig),
         };
         let mut command = Command::new(program);
-        command.env_remove("KUBECONFIG").arg("--kubeconfig").arg(kubeconfig);
+        command
+            .env_remove("KUBECONFIG")
+            .arg("--kubeconfig")
+            .arg(kubeconfig);
         if let Some(context) = &self.context {
             command.arg("--context").arg(context);
         }
@@ -103,10 +106,19 @@ impl Running {
     /// # Errors
     /// When it cannot be started.
     pub fn start(program: Program, name: &str, recorder: &Recorder) -> std::io::Result<Self> {
-        let Program { mut command, step, shown, stdin } = program;
+        let Program {
+            mut command,
+            step,
+            shown,
+            stdin,
+        } = program;
         let begin = recorder.clock().now();
         let mut child = command
-            .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+            .stdin(if stdin.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -117,10 +129,20 @@ impl Running {
         }
         let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
-            readers.push(tokio::spawn(lines(stdout, "stdout", name.to_owned(), recorder.clone())));
+            readers.push(tokio::spawn(lines(
+                stdout,
+                "stdout",
+                name.to_owned(),
+                recorder.clone(),
+            )));
         }
         if let Some(stderr) = child.stderr.take() {
-            readers.push(tokio::spawn(lines(stderr, "stderr", name.to_owned(), recorder.clone())));
+            readers.push(tokio::spawn(lines(
+                stderr,
+                "stderr",
+                name.to_owned(),
+                recorder.clone(),
+            )));
         }
         Ok(Self {
             name: name.to_owned(),
@@ -164,7 +186,11 @@ impl Running {
             .map(|(at, stream, text)| json!({"at": at, "stream": stream, "text": text}))
             .collect();
         // A program that the runner ended has no exit code of its own.
-        let exit_code = if stopped { None } else { status.and_then(|s| s.code()) };
+        let exit_code = if stopped {
+            None
+        } else {
+            status.and_then(|s| s.code())
+        };
         let data = BTreeMap::from([
             ("argv".to_owned(), json!(self.argv)),
             ("exit_code".to_owned(), json!(exit_code)),
@@ -173,9 +199,15 @@ impl Running {
             ("stderr".to_owned(), json!(text("stderr"))),
             ("lines".to_owned(), Value::Array(lines)),
         ]);
-        let output =
-            Output { name: self.name, step: self.step.to_owned(), begin: self.begin, end, data };
-        self.recorder.record(self.begin, Clock::Runner, Seen::Output(output));
+        let output = Output {
+            name: self.name,
+            step: self.step.to_owned(),
+            begin: self.begin,
+            end,
+            data,
+        };
+        self.recorder
+            .record(self.begin, Clock::Runner, Seen::Output(output));
     }
 
     async fn interrupt(&mut self) -> Option<std::process::ExitStatus> {
@@ -203,8 +235,14 @@ async fn lines(
     let mut reader = BufReader::new(from);
     let (mut kept, mut size, mut buffer) = (Vec::new(), 0, Vec::new());
     // What is no UTF-8 is shown with replacement characters rather than dropped.
-    while reader.read_until(b'\n', &mut buffer).await.is_ok_and(|n| n > 0) {
-        let line = String::from_utf8_lossy(&buffer).trim_end_matches(['\n', '\r']).to_owned();
+    while reader
+        .read_until(b'\n', &mut buffer)
+        .await
+        .is_ok_and(|n| n > 0)
+    {
+        let line = String::from_utf8_lossy(&buffer)
+            .trim_end_matches(['\n', '\r'])
+            .to_owned();
         buffer.clear();
         size += line.len();
         if size <= OUTPUT_LIMIT {
@@ -241,5 +279,10 @@ pub fn ordinary_user(
     let home = folder.join("home");
     std::fs::create_dir(&home)?;
     chown(&home, Some(NOBODY), Some(NOBODY))?;
-    Ok(Some(OrdinaryUser { id: NOBODY, program: copy, kubeconfig: config, home }))
+    Ok(Some(OrdinaryUser {
+        id: NOBODY,
+        program: copy,
+        kubeconfig: config,
+        home,
+    }))
 }

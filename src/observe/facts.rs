@@ -27,11 +27,17 @@ const GATES: &[&str] = &[
 /// When the API server cannot be reached or does not let the user list nodes.
 pub async fn gather(client: &Client, mut facts: ClusterFacts) -> Result<ClusterFacts, kube::Error> {
     facts.kubernetes = client.apiserver_version().await?.git_version;
-    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await?;
+    let nodes = Api::<Node>::all(client.clone())
+        .list(&ListParams::default())
+        .await?;
     facts.nodes = u32::try_from(nodes.items.len()).unwrap_or(u32::MAX);
     let mut kubelets = BTreeSet::new();
     let mut runtimes = BTreeSet::new();
-    for info in nodes.items.into_iter().filter_map(|node| node.status?.node_info) {
+    for info in nodes
+        .items
+        .into_iter()
+        .filter_map(|node| node.status?.node_info)
+    {
         kubelets.insert(info.kubelet_version);
         runtimes.insert(info.container_runtime_version);
     }
@@ -53,7 +59,9 @@ fn gates_in(metrics: &str) -> BTreeMap<String, bool> {
         .filter_map(|line| {
             let (labels, value) = line.split_once('}')?;
             let name = labels.split("name=\"").nth(1)?.split('"').next()?;
-            GATES.contains(&name).then(|| (name.to_owned(), value.trim() == "1"))
+            GATES
+                .contains(&name)
+                .then(|| (name.to_owned(), value.trim() == "1"))
         })
         .collect()
 }

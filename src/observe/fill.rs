@@ -44,7 +44,9 @@ struct Placeholder<'a> {
 fn split(text: &str) -> Vec<Result<Placeholder<'_>, &str>> {
     let (mut parts, mut plain_from, mut at) = (Vec::new(), 0, 0);
     while let Some(open) = text[at..].find('{').map(|i| at + i) {
-        let Some(close) = text[open..].find('}').map(|i| open + i) else { break };
+        let Some(close) = text[open..].find('}').map(|i| open + i) else {
+            break;
+        };
         let inside = &text[open + 1..close];
         let (word, name) = match inside.split_once(':') {
             Some((word, name)) => (word, Some(name)),
@@ -132,12 +134,19 @@ impl Filler<'_> {
             _ => {}
         }
         let name = placeholder.name.or(self.pod).ok_or_else(unknown)?;
-        let kind = if placeholder.word == "cluster_ip" { "service" } else { "pod" };
+        let kind = if placeholder.word == "cluster_ip" {
+            "service"
+        } else {
+            "pod"
+        };
         let object = self
             .api
             .get(&format!("{kind}/{name}"), self.namespace)
             .await
-            .map_err(|source| FillError::Api { placeholder: shown.clone(), source })?;
+            .map_err(|source| FillError::Api {
+                placeholder: shown.clone(),
+                source,
+            })?;
         let value: &Value = match placeholder.word {
             "pod_ip" => &object["status"]["podIP"],
             "pod_uid" => &object["metadata"]["uid"],
@@ -146,7 +155,10 @@ impl Filler<'_> {
             "container_id" => &object["status"]["containerStatuses"][0]["containerID"],
             _ => &object["spec"]["clusterIP"],
         };
-        let text = value.as_str().filter(|text| !text.is_empty()).ok_or_else(unknown)?;
+        let text = value
+            .as_str()
+            .filter(|text| !text.is_empty())
+            .ok_or_else(unknown)?;
         // `containerd://ID`
         Ok(text.rsplit("://").next().unwrap_or(text).to_owned())
     }

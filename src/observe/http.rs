@@ -46,5 +46,7 @@ pub async fn get(port: u16, path: &str) -> Result<(u16, String), HttpError> {
             .to_bytes();
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     };
-    tokio::time::timeout(TIME, answer).await.map_err(|_| HttpError::Time)?
+    tokio::time::timeout(TIME, answer)
+        .await
+        .map_err(|_| HttpError::Time)?
 }

@@ -62,7 +62,11 @@ impl Recorder {
     #[must_use]
     pub fn new(clock: RunnerClock) -> Self {
         let (changed, _) = watch::channel(0);
-        Self { clock, written: Arc::default(), changed }
+        Self {
+            clock,
+            written: Arc::default(),
+            changed,
+        }
     }
 
     /// The clock that it stamps with.
@@ -92,12 +96,18 @@ impl Recorder {
 
     /// Adds a note of the runner.
     pub fn note(&self, note: &str, text: impl Into<String>) {
-        self.record_now(Seen::Runner(Note { note: note.to_owned(), text: text.into() }));
+        self.record_now(Seen::Runner(Note {
+            note: note.to_owned(),
+            text: text.into(),
+        }));
     }
 
     /// Adds a line of a background step, for those that wait for it.
     pub fn line(&self, output: &str, text: &str) {
-        self.lock().lines.push(LiveLine { output: output.to_owned(), text: text.to_owned() });
+        self.lock().lines.push(LiveLine {
+            output: output.to_owned(),
+            text: text.to_owned(),
+        });
         self.changed.send_modify(|version| *version += 1);
     }
 
@@ -110,7 +120,11 @@ impl Recorder {
     /// How many stamps of agents have arrived.
     #[must_use]
     pub fn stamps(&self) -> usize {
-        self.lock().entries.iter().filter(|e| matches!(e.seen, Seen::Agent(_))).count()
+        self.lock()
+            .entries
+            .iter()
+            .filter(|e| matches!(e.seen, Seen::Agent(_)))
+            .count()
     }
 
     /// Waits until as many of the entries and lines satisfy a condition as wanted. Each is asked
@@ -127,7 +141,10 @@ impl Recorder {
             changes.borrow_and_update();
             let (entries, lines) = {
                 let written = self.lock();
-                (written.entries[next_entry..].to_vec(), written.lines[next_line..].to_vec())
+                (
+                    written.entries[next_entry..].to_vec(),
+                    written.lines[next_line..].to_vec(),
+                )
             };
             next_entry += entries.len();
             next_line += lines.len();

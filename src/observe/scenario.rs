@@ -89,6 +89,11 @@ pub async fn observe(
                 runner.show_states().await;
             }
             session.router.remove(&namespace);
+            // A pod is not removed while one of its hooks is under way.
+            let every = json!({"namespace": namespace, "name": "*"});
+            if let Err(error) = session.witness.release(&every).await {
+                tracing::warn!("{error}");
+            }
             if !keep && let Err(error) = session.remove_namespace(&namespace).await {
                 // The end of the run tries again and says so if it fails.
                 tracing::warn!("{error}");
@@ -110,7 +115,10 @@ pub async fn observe(
 }
 
 fn problem(doing: &str, what: &dyn std::fmt::Display) -> Problem {
-    Problem { doing: doing.to_owned(), what: what.to_string() }
+    Problem {
+        doing: doing.to_owned(),
+        what: what.to_string(),
+    }
 }
 
 impl Runner<'_> {
@@ -133,7 +141,10 @@ impl Runner<'_> {
                 },
             };
             if let Err(what) = done {
-                return Some(Problem { doing: format!("{words} ({})", step.place), what });
+                return Some(Problem {
+                    doing: format!("{words} ({})", step.place),
+                    what,
+                });
             }
         }
         None
@@ -145,12 +156,21 @@ impl Runner<'_> {
             Action::Apply { manifest, dry_run } => self.apply(*manifest, *dry_run, name).await,
             Action::Delete { object, grace } => {
                 let begin = self.recorder.clock().now();
-                let answer = self.session.api.delete(object, &self.namespace, *grace).await;
+                let answer = self
+                    .session
+                    .api
+                    .delete(object, &self.namespace, *grace)
+                    .await;
                 let answer = answer.map_err(|e| e.to_string())?;
                 self.answered(name, "delete", begin, &answer)
             }
             Action::Until { moment, .. } => self.until(moment).await,
-            Action::Kubectl { args, stdin, background, ordinary_user } => {
+            Action::Kubectl {
+                args,
+                stdin,
+                background,
+                ordinary_user,
+            } => {
                 let files = self.manifest_files(args).await?;
                 let filler = self.filler(None, &files.paths);
                 let args = filler.fill_all(args).await.map_err(|e| e.to_string())?;
@@ -165,15 +185,25 @@ impl Runner<'_> {
                     shown: std::iter::once("kubectl".to_owned()).chain(args).collect(),
                     stdin,
                 };
-                self.run(program, name.unwrap_or("kubectl"), *background, step.cap).await
+                self.run(program, name.unwrap_or("kubectl"), *background, step.cap)
+                    .await
             }
             Action::Node { pod, args } => self.on_node(pod, args, name, step.cap).await,
-            Action::Release { hold, pod, container, start } => {
+            Action::Release {
+                hold,
+                pod,
+                container,
+                start,
+            } => {
                 let wanted = json!({
                     "namespace": self.namespace, "name": hold, "pod": pod,
                     "container": container, "start": start,
                 });
-                self.session.witness.release(&wanted).await.map_err(|e| e.to_string())
+                self.session
+                    .witness
+                    .release(&wanted)
+                    .await
+                    .map_err(|e| e.to_string())
             }
             Action::Stop { name } | Action::Ended { name } => match self.background.remove(name) {
                 Some(background) => {
@@ -189,7 +219,12 @@ impl Runner<'_> {
                 let begin = self.recorder.clock().now();
                 let found = self.session.api.get(object, &self.namespace).await;
                 let object = found.map_err(|e| e.to_string())?;
-                self.keep(name, "get", begin, BTreeMap::from([("object".to_owned(), object)]));
+                self.keep(
+                    name,
+                    "get",
+                    begin,
+                    BTreeMap::from([("object".to_owned(), object)]),
+                );
                 Ok(())
             }
             Action::Pause { time, .. } => {
@@ -199,26 +234,45 @@ impl Runner<'_> {
         }
     }
 
-    async fn apply(&self, manifest: usize, dry_run: bool, name: Option<&str>) -> Result<(), String> {
-        let manifest =
-            self.scenario.manifests.get(manifest).ok_or("the scenario has no such manifest")?;
+    async fn apply(
+        &self,
+        manifest: usize,
+        dry_run: bool,
+        name: Option<&str>,
+    ) -> Result<(), String> {
+        let manifest = self
+            .scenario
+            .manifests
+            .get(manifest)
+            .ok_or("the scenario has no such manifest")?;
         let begin = self.recorder.clock().now();
         for object in self.prepared(manifest).await? {
-            let answer = self.session.api.create(&object, &self.namespace, dry_run).await;
+            let answer = self
+                .session
+                .api
+                .create(&object, &self.namespace, dry_run)
+                .await;
             let answer = answer.map_err(|e| e.to_string())?;
             if !answer.accepted {
                 return self.answered(name, "apply", begin, &answer);
             }
         }
-        let taken =
-            Answer { accepted: true, code: 201, message: String::new(), reason: String::new() };
+        let taken = Answer {
+            accepted: true,
+            code: 201,
+            message: String::new(),
+            reason: String::new(),
+        };
         self.answered(name, "apply", begin, &taken)
     }
 
     /// A manifest's objects as they are applied.
     async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, String> {
         let filler = self.filler(None, &[]);
-        let text = filler.fill(&manifest.text).await.map_err(|e| e.to_string())?;
+        let text = filler
+            .fill(&manifest.text)
+            .await
+            .map_err(|e| e.to_string())?;
         let mut objects = objects(&manifest.path, &text).map_err(|e| e.to_string())?;
         for object in &mut objects {
             self.additions.add_to(object);
@@ -237,15 +291,23 @@ impl Runner<'_> {
             let objects = self.prepared(manifest).await?;
             let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
             let path = folder.path().join(format!("{index}.json"));
-            std::fs::write(&path, list.to_string()).map_err(|e| format!("{}: {e}", path.display()))?;
-            files.paths.push((manifest.path.clone(), path.display().to_string()));
+            std::fs::write(&path, list.to_string())
+                .map_err(|e| format!("{}: {e}", path.display()))?;
+            files
+                .paths
+                .push((manifest.path.clone(), path.display().to_string()));
         }
         files.folder = Some(folder);
         Ok(files)
     }
 
     fn filler<'b>(&'b self, pod: Option<&'b str>, manifests: &'b [(String, String)]) -> Filler<'b> {
-        Filler { api: &self.session.api, namespace: &self.namespace, pod, manifests }
+        Filler {
+            api: &self.session.api,
+            namespace: &self.namespace,
+            pod,
+            manifests,
+        }
     }
 
     /// A refusal is an answer where the step keeps it, and a problem elsewhere.
@@ -272,7 +334,13 @@ impl Runner<'_> {
         Ok(())
     }
 
-    fn keep(&self, name: Option<&str>, step: &str, begin: Timestamp, data: BTreeMap<String, Value>) {
+    fn keep(
+        &self,
+        name: Option<&str>,
+        step: &str,
+        begin: Timestamp,
+        data: BTreeMap<String, Value>,
+    ) {
         let output = Output {
             name: name.unwrap_or(step).to_owned(),
             step: step.to_owned(),
@@ -280,11 +348,16 @@ impl Runner<'_> {
             end: self.recorder.clock().now(),
             data,
         };
-        self.recorder.record(begin, Clock::Runner, Seen::Output(output));
+        self.recorder
+            .record(begin, Clock::Runner, Seen::Output(output));
     }
 
     async fn until(&self, moment: &str) -> Result<(), String> {
-        let wanted = self.scenario.moments.get(moment).ok_or("the scenario has no such moment")?;
+        let wanted = self
+            .scenario
+            .moments
+            .get(moment)
+            .ok_or("the scenario has no such moment")?;
         let matcher = MomentMatcher::new(wanted)?;
         self.recorder
             .wait(
@@ -310,7 +383,8 @@ impl Runner<'_> {
             let token = stop.clone();
             // Its end comes by itself, by `stop` or with the scenario; it has no cap of its own.
             let done = tokio::spawn(async move { running.finish(Duration::MAX, &token).await });
-            self.background.insert(name.to_owned(), Background { stop, done });
+            self.background
+                .insert(name.to_owned(), Background { stop, done });
         } else {
             // A little before the step's own cap, so that what it printed is kept.
             running.finish(cap.mul_f32(0.95), &stop).await;
@@ -329,7 +403,11 @@ impl Runner<'_> {
             "this cluster gives no shell on its nodes; the scenario must say \
              `needs: {capabilities: [node-shell]}`",
         )?;
-        let object = self.session.api.get(&format!("pod/{pod}"), &self.namespace).await;
+        let object = self
+            .session
+            .api
+            .get(&format!("pod/{pod}"), &self.namespace)
+            .await;
         let object = object.map_err(|e| e.to_string())?;
         let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
         if node.is_empty() {
@@ -342,7 +420,12 @@ impl Runner<'_> {
         all.extend(args.iter().cloned());
         let mut command = Command::new(&all[0]);
         command.args(&all[1..]);
-        let program = Program { command, step: "node", shown: args, stdin: None };
+        let program = Program {
+            command,
+            step: "node",
+            shown: args,
+            stdin: None,
+        };
         self.run(program, name.unwrap_or("node"), false, cap).await
     }
 
@@ -385,8 +468,12 @@ impl Runner<'_> {
     async fn end_background(&mut self) {
         for (name, background) in self.background.drain() {
             background.stop.cancel();
-            if tokio::time::timeout(BACKGROUND_END, background.done).await.is_err() {
-                self.recorder.note("background", format!("`{name}` did not end when asked to"));
+            if tokio::time::timeout(BACKGROUND_END, background.done)
+                .await
+                .is_err()
+            {
+                self.recorder
+                    .note("background", format!("`{name}` did not end when asked to"));
             }
         }
     }
@@ -394,24 +481,41 @@ impl Runner<'_> {
     /// Every stamp that the witness had taken when the steps ended belongs to the evidence.
     async fn last_stamps(&self) -> Result<(), Problem> {
         let doing = "collect the last stamps";
-        let wanted = self.session.witness.count().await.map_err(|e| problem(doing, &e))?;
+        let wanted = self
+            .session
+            .witness
+            .count()
+            .await
+            .map_err(|e| problem(doing, &e))?;
         let mut seen = self.session.stamps_seen.clone();
         match tokio::time::timeout(LAST_STAMPS, seen.wait_for(|n| *n >= wanted)).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(problem(doing, &format!("the witness had {wanted}, fewer arrived here"))),
+            _ => Err(problem(
+                doing,
+                &format!("the witness had {wanted}, fewer arrived here"),
+            )),
         }
     }
 
     /// Before the namespace goes: what state its pods were in, for whoever reads the problem.
     async fn show_states(&self) {
         let kubectl = &self.session.target.kubectl;
-        let args: Vec<String> =
-            ["describe", "pods"].iter().map(|arg| (*arg).to_owned()).collect();
+        let args: Vec<String> = ["describe", "pods"]
+            .iter()
+            .map(|arg| (*arg).to_owned())
+            .collect();
         let command = kubectl.command(&self.namespace, &args, false);
         let shown = vec!["kubectl".into(), "describe".into(), "pods".into()];
-        let program = Program { command, step: "kubectl", shown, stdin: None };
+        let program = Program {
+            command,
+            step: "kubectl",
+            shown,
+            stdin: None,
+        };
         if let Ok(running) = Running::start(program, "at_problem", &self.recorder) {
-            running.finish(Duration::from_secs(10), &CancellationToken::new()).await;
+            running
+                .finish(Duration::from_secs(10), &CancellationToken::new())
+                .await;
         }
     }
 }

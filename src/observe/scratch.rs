@@ -41,10 +41,18 @@ impl Scratch {
 /// Removes the folders of processes that are no more. Returns how many.
 #[must_use]
 pub fn clean() -> usize {
-    let Ok(entries) = std::env::temp_dir().read_dir() else { return 0 };
+    let Ok(entries) = std::env::temp_dir().read_dir() else {
+        return 0;
+    };
     entries
         .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_str().and_then(owner).is_some_and(is_gone))
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_str()
+                .and_then(owner)
+                .is_some_and(is_gone)
+        })
         .filter(|entry| std::fs::remove_dir_all(entry.path()).is_ok())
         .count()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
@@ -59,7 +59,10 @@ pub enum SessionError {
 
 fn api(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> SessionError {
     let doing = doing.into();
-    |source| SessionError::Api { doing, source: Box::new(source) }
+    |source| SessionError::Api {
+        doing,
+        source: Box::new(source),
+    }
 }
 
 /// Runs a command on a node, given by name: the capability `node-shell`.
@@ -129,9 +132,18 @@ impl Session {
         let mut tasks = JoinSet::new();
         let (seen, stamps_seen) = tokio::sync::watch::channel(0);
         tasks.spawn(witness.clone().follow(router.clone(), seen, stop.clone()));
-        tasks.spawn(watch::pods(client.clone(), run.to_owned(), router.clone(), stop.clone()));
+        tasks.spawn(watch::pods(
+            client.clone(),
+            run.to_owned(),
+            router.clone(),
+            stop.clone(),
+        ));
         tasks.spawn(watch::events(client.clone(), router.clone(), stop.clone()));
-        tasks.spawn(keep_renewing(client.clone(), namespace.clone(), stop.clone()));
+        tasks.spawn(keep_renewing(
+            client.clone(),
+            namespace.clone(),
+            stop.clone(),
+        ));
         Ok(Arc::new(Self {
             run: run.to_owned(),
             api: ApiServer::new(client),
@@ -151,7 +163,11 @@ impl Session {
     ///
     /// # Errors
     /// When the API server refuses.
-    pub async fn scenario_namespace(&self, scenario: &str, attempt: u32) -> Result<String, SessionError> {
+    pub async fn scenario_namespace(
+        &self,
+        scenario: &str,
+        attempt: u32,
+    ) -> Result<String, SessionError> {
         let slug = slug(scenario);
         let mut name = format!("hookproof-{}-{slug}", self.run);
         // A namespace's name has at most 63 characters.
@@ -168,7 +184,7 @@ impl Session {
     /// # Errors
     /// When the API server refuses.
     pub async fn remove_namespace(&self, name: &str) -> Result<(), SessionError> {
-        delete_namespace(&self.target.client, name).await
+        remove_namespace(&self.target.client, name).await
     }
 
     /// Ends the watches and removes everything of the run, unless it is to be kept.
@@ -198,7 +214,13 @@ impl Session {
 pub fn slug(scenario: &str) -> String {
     let mut slug: String = scenario
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
         .collect();
     slug.truncate(40);
     slug.trim_matches('-').to_owned()
@@ -238,8 +260,20 @@ async fn create_namespace(
                 "automountServiceAccountToken": account.automount_service_account_token})),
         )
         .await
-        .map_err(api(format!("create the service account of namespace {name}")))?;
+        .map_err(api(format!(
+            "create the service account of namespace {name}"
+        )))?;
     Ok(())
+}
+
+async fn remove_namespace(client: &Client, name: &str) -> Result<(), SessionError> {
+    // Pods that hold on to their grace would only hold up the removal.
+    let pods: Api<Pod> = Api::namespaced(client.clone(), name);
+    let soon = DeleteParams::default().grace_period(1);
+    pods.delete_collection(&soon, &ListParams::default())
+        .await
+        .map_err(api(format!("delete the pods of namespace {name}")))?;
+    delete_namespace(client, name).await
 }
 
 async fn delete_namespace(client: &Client, name: &str) -> Result<(), SessionError> {
@@ -254,13 +288,19 @@ async fn delete_namespace(client: &Client, name: &str) -> Result<(), SessionErro
 async fn renew(client: &Client, namespace: &str) -> Result<(), SessionError> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     // MicroTime: the API wants exactly six digits.
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+    let now = Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+        .to_string();
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE},
         "spec": {"holderIdentity": "hookproof", "renewTime": now},
     });
     leases
-        .patch(LEASE, &PatchParams::apply("hookproof").force(), &Patch::Apply(lease))
+        .patch(
+            LEASE,
+            &PatchParams::apply("hookproof").force(),
+            &Patch::Apply(lease),
+        )
         .await
         .map_err(api("renew the run's lease"))
         .map(drop)
@@ -290,8 +330,10 @@ pub async fn clean(client: &Client, all: bool) -> Result<Vec<String>, SessionErr
         .list(&ListParams::default().labels(RUN_LABEL))
         .await
         .map_err(api("list the namespaces of earlier runs"))?;
-    let mut runs: Vec<String> =
-        found.iter().filter_map(|ns| ns.labels().get(RUN_LABEL).cloned()).collect();
+    let mut runs: Vec<String> = found
+        .iter()
+        .filter_map(|ns| ns.labels().get(RUN_LABEL).cloned())
+        .collect();
     runs.sort();
     runs.dedup();
     let mut removed = Vec::new();
@@ -306,7 +348,10 @@ pub async fn clean(client: &Client, all: bool) -> Result<Vec<String>, SessionErr
 
 async fn is_alive(client: &Client, run: &str) -> Result<bool, SessionError> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), &format!("hookproof-{run}"));
-    let lease = leases.get_opt(LEASE).await.map_err(api("read a run's lease"))?;
+    let lease = leases
+        .get_opt(LEASE)
+        .await
+        .map_err(api("read a run's lease"))?;
     let renewed = lease.and_then(|lease| lease.spec?.renew_time);
     Ok(renewed.is_some_and(|time| Timestamp::now().duration_since(time.0) < LEASE_TIME))
 }
@@ -315,21 +360,17 @@ async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> {
     let selector = format!("{RUN_LABEL}={run}");
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let listed = ListParams::default().labels(&selector);
-    let found = namespaces.list(&listed).await.map_err(api("list the run's namespaces"))?;
+    let found = namespaces
+        .list(&listed)
+        .await
+        .map_err(api("list the run's namespaces"))?;
     let classes: Api<k8s_openapi::api::scheduling::v1::PriorityClass> = Api::all(client.clone());
     classes
         .delete_collection(&DeleteParams::default(), &listed)
         .await
         .map_err(api("delete the run's priority classes"))?;
     for namespace in &found {
-        // Pods that hold on to their grace would only hold up the removal.
-        let pods: Api<k8s_openapi::api::core::v1::Pod> =
-            Api::namespaced(client.clone(), &namespace.name_any());
-        let at_once = DeleteParams::default().grace_period(1);
-        pods.delete_collection(&at_once, &ListParams::default())
-            .await
-            .map_err(api("delete the run's pods"))?;
-        delete_namespace(client, &namespace.name_any()).await?;
+        remove_namespace(client, &namespace.name_any()).await?;
     }
     let gone = async {
         for namespace in &found {
@@ -340,7 +381,11 @@ async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> {
         }
     };
     if tokio::time::timeout(REMOVAL_TIME, gone).await.is_err() {
-        let left = namespaces.list(&listed).await.map(|l| l.items.len()).unwrap_or_default();
+        let left = namespaces
+            .list(&listed)
+            .await
+            .map(|l| l.items.len())
+            .unwrap_or_default();
         if left > 0 {
             return Err(SessionError::Removal { count: left });
         }

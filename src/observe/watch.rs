@@ -48,7 +48,9 @@ impl Router {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Recorder>> {
-        self.recorders.lock().unwrap_or_else(PoisonError::into_inner)
+        self.recorders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -58,19 +60,32 @@ pub async fn pods(client: Client, run: String, router: Router, stop: Cancellatio
     let config = watcher::Config::default().labels(&format!("{RUN_LABEL}={run}"));
     // Shown again by a new list, an object that has not changed is not news.
     let mut shown = HashMap::new();
-    follow(api, config, "pods", router, stop, |router, change, object| {
-        let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let key = object.metadata.uid.clone().unwrap_or_default();
-        let version = object.metadata.resource_version.clone();
-        if change == PodChange::Applied && shown.get(&key) == Some(&version) {
-            return;
-        }
-        shown.insert(key, version);
-        let Some(recorder) = router.find(&namespace) else { return };
-        let pod = object.metadata.name.clone().unwrap_or_default();
-        let object = serde_json::to_value(&object).unwrap_or_default();
-        recorder.record_now(Seen::Pod(PodSeen { pod, change, object: essential(&object) }));
-    })
+    follow(
+        api,
+        config,
+        "pods",
+        router,
+        stop,
+        |router, change, object| {
+            let namespace = object.metadata.namespace.clone().unwrap_or_default();
+            let key = object.metadata.uid.clone().unwrap_or_default();
+            let version = object.metadata.resource_version.clone();
+            if change == PodChange::Applied && shown.get(&key) == Some(&version) {
+                return;
+            }
+            shown.insert(key, version);
+            let Some(recorder) = router.find(&namespace) else {
+                return;
+            };
+            let pod = object.metadata.name.clone().unwrap_or_default();
+            let object = serde_json::to_value(&object).unwrap_or_default();
+            recorder.record_now(Seen::Pod(PodSeen {
+                pod,
+                change,
+                object: essential(&object),
+            }));
+        },
+    )
     .await;
 }
 
@@ -78,16 +93,28 @@ pub async fn pods(client: Client, run: String, router: Router, stop: Cancellatio
 pub async fn events(client: Client, router: Router, stop: CancellationToken) {
     let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Event>(&()));
     let mut shown = HashSet::new();
-    follow(api, watcher::Config::default(), "events", router, stop, |router, change, object| {
-        let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let Some(recorder) = router.find(&namespace) else { return };
-        let key = (object.metadata.uid.clone(), object.metadata.resource_version.clone());
-        if change == PodChange::Deleted || !shown.insert(key) {
-            return;
-        }
-        let name = object.metadata.name.clone().unwrap_or_default();
-        recorder.record_now(Seen::Event(event_seen(name, &object.data)));
-    })
+    follow(
+        api,
+        watcher::Config::default(),
+        "events",
+        router,
+        stop,
+        |router, change, object| {
+            let namespace = object.metadata.namespace.clone().unwrap_or_default();
+            let Some(recorder) = router.find(&namespace) else {
+                return;
+            };
+            let key = (
+                object.metadata.uid.clone(),
+                object.metadata.resource_version.clone(),
+            );
+            if change == PodChange::Deleted || !shown.insert(key) {
+                return;
+            }
+            let name = object.metadata.name.clone().unwrap_or_default();
+            recorder.record_now(Seen::Event(event_seen(name, &object.data)));
+        },
+    )
     .await;
 }
 
@@ -146,7 +173,11 @@ fn event_seen(name: String, event: &Value) -> EventSeen {
             .or_else(|| event["series"]["count"].as_u64())
             .and_then(|count| u32::try_from(count).ok())
             .unwrap_or(1),
-        component: if source.is_empty() { text(&event["reportingComponent"]) } else { source },
+        component: if source.is_empty() {
+            text(&event["reportingComponent"])
+        } else {
+            source
+        },
         first: time(&event["firstTimestamp"]).or_else(|| time(&event["eventTime"])),
         last: time(&event["lastTimestamp"]).or_else(|| time(&event["eventTime"])),
     }
@@ -184,7 +215,10 @@ mod tests {
                 "reason": "Scheduled", "message": "m", "reportingComponent": "default-scheduler",
                 "eventTime": "2026-01-01T00:00:00.5Z", "series": {"count": 3}}),
         );
-        assert_eq!((event.count, event.component.as_str()), (3, "default-scheduler"));
+        assert_eq!(
+            (event.count, event.component.as_str()),
+            (3, "default-scheduler")
+        );
         assert!(event.first.is_some());
     }
 }

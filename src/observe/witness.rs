@@ -127,7 +127,11 @@ impl Witness {
             .ok()
             .and_then(|pod| pod.status?.pod_ip)
             .ok_or_else(|| WitnessError::Create("it is running but has no address".into()))?;
-        let host = if ip.contains(':') { format!("[{ip}]") } else { ip };
+        let host = if ip.contains(':') {
+            format!("[{ip}]")
+        } else {
+            ip
+        };
         let witness = Self {
             client,
             namespace: namespace.to_owned(),
@@ -193,14 +197,26 @@ impl Witness {
     /// # Errors
     /// When the witness does not answer.
     pub async fn release(&self, wanted: &Value) -> Result<(), WitnessError> {
-        let request =
-            self.request(http::Method::POST, "release", wanted.to_string().into_bytes())?;
-        self.client.request_text(request).await.map_err(silent).map(drop)
+        let request = self.request(
+            http::Method::POST,
+            "release",
+            wanted.to_string().into_bytes(),
+        )?;
+        self.client
+            .request_text(request)
+            .await
+            .map_err(silent)
+            .map(drop)
     }
 
     /// Passes the stamps on to the scenarios until cancelled. A broken connection is taken up
     /// where it ended: the witness keeps the stamps, so none is lost by it.
-    pub async fn follow(self, router: Router, seen: tokio::sync::watch::Sender<u64>, stop: CancellationToken) {
+    pub async fn follow(
+        self,
+        router: Router,
+        seen: tokio::sync::watch::Sender<u64>,
+        stop: CancellationToken,
+    ) {
         let mut next = 1;
         while !stop.is_cancelled() {
             let ended = tokio::select! {
@@ -225,7 +241,11 @@ impl Witness {
         let request = self
             .request(http::Method::GET, &path, Vec::new())
             .map_err(std::io::Error::other)?;
-        let stream = self.client.request_stream(request).await.map_err(std::io::Error::other)?;
+        let stream = self
+            .client
+            .request_stream(request)
+            .await
+            .map_err(std::io::Error::other)?;
         let mut lines = std::pin::pin!(stream.lines());
         loop {
             let line = tokio::time::timeout(SILENCE, lines.try_next())
@@ -291,5 +311,8 @@ async fn not_ready(pods: &Api<Pod>, namespace: &str) -> WitnessError {
             .unwrap_or_default(),
         Err(error) => error.to_string(),
     };
-    WitnessError::NotReady { namespace: namespace.to_owned(), state }
+    WitnessError::NotReady {
+        namespace: namespace.to_owned(),
+        state,
+    }
 }

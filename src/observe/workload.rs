@@ -54,11 +54,19 @@ pub enum ManifestError {
 /// When the text is no YAML or a document is no object.
 pub fn objects(path: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
-        .map_err(|source| ManifestError::Yaml { path: path.to_owned(), source: Box::new(source) })?;
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|source| {
+            ManifestError::Yaml {
+                path: path.to_owned(),
+                source: Box::new(source),
+            }
+        })?;
     for (index, object) in documents.iter().enumerate() {
         if !object["apiVersion"].is_string() || !object["kind"].is_string() {
-            return Err(ManifestError::NoObject { path: path.to_owned(), number: index + 1 });
+            return Err(ManifestError::NoObject {
+                path: path.to_owned(),
+                number: index + 1,
+            });
         }
     }
     Ok(documents)
@@ -199,8 +207,12 @@ mod tests {
 
     #[test]
     fn templates_are_labelled_too() {
-        let mut deployment = json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": []}}}});
+        let mut deployment =
+            json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": []}}}});
         additions().add_to(&mut deployment);
-        assert_eq!(deployment["spec"]["template"]["metadata"]["labels"][SCENARIO_LABEL], "poststart-slow");
+        assert_eq!(
+            deployment["spec"]["template"]["metadata"]["labels"][SCENARIO_LABEL],
+            "poststart-slow"
+        );
     }
 }

@@ -88,6 +88,14 @@ pub fn outcome_word(outcome: Outcome) -> &'static str {
     }
 }
 
+/// A check's reason without the outcome at its head, for places that have just said it.
+#[must_use]
+pub fn without_outcome(reason: &str, outcome: Outcome) -> &str {
+    let rest = reason.strip_prefix(outcome_word(outcome));
+    rest.and_then(|rest| rest.strip_prefix(": "))
+        .unwrap_or(reason)
+}
+
 /// `true`, `false`, `not evaluable`.
 #[must_use]
 pub fn truth(value: Option<bool>) -> &'static str {
@@ -133,7 +141,11 @@ fn judged(out: &mut String, judgement: &Judgement) {
         line(
             out,
             &name,
-            &format!("{}, because {reason}", outcome_word(*outcome)),
+            &format!(
+                "{}, because {}",
+                outcome_word(*outcome),
+                without_outcome(reason, *outcome)
+            ),
         );
         for (role, evaluation) in [("control", control), ("holds", holds), ("fails", fails)] {
             evaluated(out, role, evaluation);

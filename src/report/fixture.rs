@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::json::{read_evidence, read_results};
 use super::results::Results;
 use crate::observe::evidence::Evidence;
+use crate::run::event::RunEvent;
 
 pub(super) fn folder() -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report")
@@ -98,4 +99,56 @@ pub(super) fn poisoned_evidence(text: &str) -> Evidence {
         }
     }
     evidence
+}
+
+/// The events of a run that found what the fixture holds.
+pub(super) fn events(results: &Results) -> Vec<RunEvent> {
+    let mut events = vec![RunEvent::Begun {
+        run: results.run.clone(),
+        claims: results.claims.clone(),
+        clusters: results
+            .clusters
+            .iter()
+            .map(|c| c.facts.name.clone())
+            .collect(),
+    }];
+    for cluster in &results.clusters {
+        let name = cluster.facts.name.clone();
+        for phase in &cluster.phases {
+            events.push(RunEvent::PhaseEnded {
+                cluster: name.clone(),
+                phase: phase.clone(),
+            });
+        }
+        events.push(RunEvent::ClusterReady {
+            cluster: name.clone(),
+            facts: cluster.facts.clone(),
+            scenarios: cluster.scenarios.len(),
+        });
+        for judgement in cluster.judgements.iter().filter(|j| j.scenario.is_none()) {
+            let judgement = Box::new(judgement.clone());
+            events.push(RunEvent::Judged {
+                cluster: name.clone(),
+                judgement,
+            });
+        }
+        for scenario in &cluster.scenarios {
+            events.push(RunEvent::ScenarioBegun {
+                cluster: name.clone(),
+                scenario: scenario.scenario.clone(),
+                attempt: scenario.attempts,
+            });
+            let of = |j: &&crate::judge::judgement::Judgement| {
+                j.scenario.as_deref() == Some(scenario.scenario.as_str())
+            };
+            events.push(RunEvent::ScenarioEnded {
+                cluster: name.clone(),
+                scenario: scenario.clone(),
+                judgements: cluster.judgements.iter().filter(of).cloned().collect(),
+            });
+        }
+        events.push(RunEvent::ClusterEnded { cluster: name });
+    }
+    events.push(RunEvent::Ended { interrupted: false });
+    events
 }

@@ -1,16 +1,23 @@
 //! What people and machines read: JUnit, HTML, Markdown, terminal, JSON. Reporters only consume.
 
+pub mod annotate;
 pub mod error;
 pub mod essentials;
 pub mod file;
 pub mod html;
+mod html_claims;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod merge;
+pub mod progress;
 pub mod reports;
 pub mod results;
 pub mod terminal;
 pub mod text;
+pub mod timeline;
+mod timeline_pods;
+pub mod timeline_svg;
 pub mod view;
 
 #[cfg(test)]

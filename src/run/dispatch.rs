@@ -74,7 +74,9 @@ impl Dispatch {
             let (shared, places) = (shared.clone(), places.clone());
             under_way.spawn(async move {
                 // The semaphore is never closed, so a place always comes.
-                let Ok(_place) = places.acquire().await else { return };
+                let Ok(_place) = places.acquire().await else {
+                    return;
+                };
                 if !shared.stop.is_cancelled() {
                     shared.scenario(&scenario).await;
                 }
@@ -85,14 +87,18 @@ impl Dispatch {
                 shared.warn(format!("a scenario's task broke off: {error}"));
             }
         }
-        shared.tell(RunEvent::ClusterEnded { cluster: shared.cluster.clone() });
+        shared.tell(RunEvent::ClusterEnded {
+            cluster: shared.cluster.clone(),
+        });
     }
 
     /// The scenarios to run here, longest first, and those that have nothing to try here.
     fn split(&self) -> (Vec<Arc<Scenario>>, Vec<(Arc<Scenario>, Vec<Judgement>)>) {
         let (mut runnable, mut elsewhere) = (Vec::new(), Vec::new());
         for id in &self.plan.scenarios {
-            let Some(scenario) = self.catalogue.scenarios.get(id) else { continue };
+            let Some(scenario) = self.catalogue.scenarios.get(id) else {
+                continue;
+            };
             let scenario = Arc::new(scenario.clone());
             match not_applicable(&scenario, &self.session.target.facts) {
                 Some(judgements) => elsewhere.push((scenario, judgements)),
@@ -194,7 +200,11 @@ fn results(
         began: evidence.began,
         seconds: evidence.ended.duration_since(evidence.began).as_secs_f64(),
         attempts,
-        problems: evidence.problems.iter().map(|p| format!("{}: {}", p.doing, p.what)).collect(),
+        problems: evidence
+            .problems
+            .iter()
+            .map(|p| format!("{}: {}", p.doing, p.what))
+            .collect(),
         evidence: written,
     }
 }

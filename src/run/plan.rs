@@ -52,7 +52,12 @@ impl Plan {
         let scenarios: Vec<String> = catalogue
             .scenarios
             .values()
-            .filter(|scenario| scenario.claims.iter().any(|claim| claims.contains(&claim.id)))
+            .filter(|scenario| {
+                scenario
+                    .claims
+                    .iter()
+                    .any(|claim| claims.contains(&claim.id))
+            })
             .map(|scenario| scenario.id.clone())
             .enumerate()
             .filter(|(n, _)| shard.is_none_or(|shard| n % shard.count == shard.index - 1))
@@ -63,29 +68,39 @@ impl Plan {
             .filter_map(|id| catalogue.scenarios.get(id))
             .flat_map(|scenario| &scenario.claims);
         // What needs no cluster is reported once: by the first shard.
-        let untestable =
-            catalogue.untestable.iter().filter(|_| shard.is_none_or(|shard| shard.index == 1));
+        let untestable = catalogue
+            .untestable
+            .iter()
+            .filter(|_| shard.is_none_or(|shard| shard.index == 1));
         let kept = of_scenarios
             .chain(untestable)
             .map(|claim| claim.id.clone())
             .filter(|id| claims.contains(id))
             .collect();
-        Self { claims: kept, scenarios }
+        Self {
+            claims: kept,
+            scenarios,
+        }
     }
 
     /// Those of the judgements that are about chosen claims.
     #[must_use]
     pub fn wanted(&self, judgements: Vec<Judgement>) -> Vec<Judgement> {
-        judgements.into_iter().filter(|j| self.claims.contains(&j.claim)).collect()
+        judgements
+            .into_iter()
+            .filter(|j| self.claims.contains(&j.claim))
+            .collect()
     }
 
     /// The chosen claims as reports name them.
     #[must_use]
     pub fn infos(&self, catalogue: &Catalogue) -> Vec<ClaimInfo> {
-        let of_scenarios = catalogue
-            .scenarios
-            .values()
-            .flat_map(|scenario| scenario.claims.iter().map(|c| (c, Some(scenario.id.clone()))));
+        let of_scenarios = catalogue.scenarios.values().flat_map(|scenario| {
+            scenario
+                .claims
+                .iter()
+                .map(|c| (c, Some(scenario.id.clone())))
+        });
         let untestable = catalogue.untestable.iter().map(|claim| (claim, None));
         of_scenarios
             .chain(untestable)

@@ -6,6 +6,9 @@ use tokio::sync::watch;
 
 use crate::wire::{Hold, Release};
 
+/// The name that stands for every hold, for the end of a scenario.
+const EVERY: &str = "*";
+
 /// All releases of a run.
 #[derive(Default)]
 pub(crate) struct Holds {
@@ -50,7 +53,7 @@ fn matches(release: &Release, hold: &Hold) -> bool {
     } = release;
     let agrees = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
     *namespace == hold.namespace
-        && *name == hold.name
+        && (name == EVERY || *name == hold.name)
         && agrees(pod, &hold.pod)
         && agrees(container, &hold.container)
         && agrees(role, &hold.role)
@@ -70,6 +73,8 @@ mod tests {
     #[case(json!({"namespace": "ns", "name": "go"}), true)]
     #[case(json!({"namespace": "other", "name": "go"}), false)]
     #[case(json!({"namespace": "ns", "name": "stay"}), false)]
+    #[case(json!({"namespace": "ns", "name": "*"}), true)]
+    #[case(json!({"namespace": "other", "name": "*"}), false)]
     #[case(json!({"namespace": "ns", "name": "go", "pod": "web", "container": "app", "start": 2, "role": "hook"}), true)]
     #[case(json!({"namespace": "ns", "name": "go", "pod": "db"}), false)]
     #[case(json!({"namespace": "ns", "name": "go", "container": "side"}), false)]

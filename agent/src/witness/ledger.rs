@@ -110,7 +110,7 @@ impl Ledger {
             process: "witness".to_owned(),
             pid: std::process::id(),
             seq: 1,
-            stamp: "witness-full".to_owned(),
+            name: "witness-full".to_owned(),
             data: json!({"stamps": kept.lines.len(), "bytes": kept.bytes}),
         };
         self.write(kept, 1, notice);
@@ -172,7 +172,7 @@ mod tests {
             process: process.to_owned(),
             pid: 1,
             seq,
-            stamp: "begun".to_owned(),
+            name: "begun".to_owned(),
             data: json!({}),
         }
     }
@@ -213,7 +213,7 @@ mod tests {
         let lines = ledger.read(1);
         assert_eq!(lines.len(), 3);
         let last: KeptStamp = serde_json::from_slice(&lines[2]).unwrap();
-        assert_eq!((last.n, last.stamp.stamp.as_str()), (3, "witness-full"));
+        assert_eq!((last.n, last.stamp.name.as_str()), (3, "witness-full"));
     }
 
     #[test]

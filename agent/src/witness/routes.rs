@@ -66,7 +66,10 @@ async fn check_token(
     }
 }
 
-async fn add_stamp(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Response> {
+async fn add_stamp(
+    State(witness): State<Arc<Witness>>,
+    body: Bytes,
+) -> Result<Response, Unreadable> {
     let stamp: Stamp = read(&body)?;
     match witness.ledger.add(stamp) {
         Ok(receipt) => Ok(json_line(&receipt)),
@@ -122,13 +125,13 @@ async fn time(State(witness): State<Arc<Witness>>) -> Response {
     json_line(&json!({"now": clock::now(), "stamps": witness.ledger.count()}))
 }
 
-async fn release(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Response> {
+async fn release(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Unreadable> {
     let release: Release = read(&body)?;
     witness.holds.release(release);
     Ok(json_line(&json!({})))
 }
 
-async fn hold(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Response> {
+async fn hold(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Unreadable> {
     let hold: Hold = read(&body)?;
     let cap = Duration::from_millis(hold.cap_ms);
     match timeout(cap, witness.holds.released(&hold)).await {
@@ -137,7 +140,7 @@ async fn hold(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Respon
     }
 }
 
-async fn meet(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Response> {
+async fn meet(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Unreadable> {
     let meet: Meet = read(&body)?;
     let cap = Duration::from_millis(meet.cap_ms);
     match timeout(cap, witness.meetings.meet(&meet)).await {
@@ -147,15 +150,19 @@ async fn meet(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Respon
     }
 }
 
+/// A body that is not what the route takes.
+struct Unreadable(serde_json::Error);
+
+impl IntoResponse for Unreadable {
+    fn into_response(self) -> Response {
+        let text = format!("the body cannot be read: {}\n", self.0);
+        (StatusCode::BAD_REQUEST, text).into_response()
+    }
+}
+
 /// Whatever the content type says: the runner may come through proxies that set their own.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
-    serde_json::from_slice(body).map_err(|error| {
-        (
-            StatusCode::BAD_REQUEST,
-            format!("the body cannot be read: {error}\n"),
-        )
-            .into_response()
-    })
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
+    serde_json::from_slice(body).map_err(Unreadable)
 }
 
 fn json_line<T: Serialize>(value: &T) -> Response {

@@ -34,7 +34,11 @@ const DIRECTORIES: &[(&str, u32)] = &[
 ];
 
 /// Where manifests may look for programs, all of which are in /bin.
-const LINKS: &[(&str, &str)] = &[("sbin", "bin"), ("usr/bin", "../bin"), ("usr/sbin", "../bin")];
+const LINKS: &[(&str, &str)] = &[
+    ("sbin", "bin"),
+    ("usr/bin", "../bin"),
+    ("usr/sbin", "../bin"),
+];
 
 /// Puts the whole archive together.
 pub(super) fn build(repository: &str, agent: &[u8], busybox: &Busybox) -> io::Result<Archive> {
@@ -56,7 +60,11 @@ pub(super) fn build(repository: &str, agent: &[u8], busybox: &Busybox) -> io::Re
     archive.file(&format!("{config_digest}.json"), 0o644, &config)?;
     archive.directory(&layer_digest, 0o755)?;
     archive.file(&format!("{layer_digest}/layer.tar"), 0o644, &layer)?;
-    Ok(Archive { tag, digest: short, bytes: archive.finish()? })
+    Ok(Archive {
+        tag,
+        digest: short,
+        bytes: archive.finish()?,
+    })
 }
 
 fn layer(agent: &[u8], busybox: &Busybox) -> io::Result<Vec<u8>> {
@@ -110,7 +118,8 @@ impl Tar {
 
     fn directory(&mut self, path: &str, mode: u32) -> io::Result<()> {
         let mut header = header(EntryType::Directory, mode, 0);
-        self.0.append_data(&mut header, format!("{path}/"), io::empty())
+        self.0
+            .append_data(&mut header, format!("{path}/"), io::empty())
     }
 
     fn file(&mut self, path: &str, mode: u32, bytes: &[u8]) -> io::Result<()> {
@@ -151,7 +160,10 @@ mod tests {
 
     fn busybox() -> Busybox {
         let applets = ["httpd", "ps", "sh"].map(ToOwned::to_owned).to_vec();
-        Busybox { binary: b"a busybox".to_vec(), applets }
+        Busybox {
+            binary: b"a busybox".to_vec(),
+            applets,
+        }
     }
 
     fn image() -> Archive {
@@ -188,7 +200,10 @@ mod tests {
         assert_eq!(config["os"], "linux");
 
         let layer = &files[manifest[0]["Layers"][0].as_str().unwrap()];
-        assert_eq!(config["rootfs"]["diff_ids"][0], format!("sha256:{}", digest(layer)));
+        assert_eq!(
+            config["rootfs"]["diff_ids"][0],
+            format!("sha256:{}", digest(layer))
+        );
         assert_eq!(manifest[0]["Layers"].as_array().unwrap().len(), 1);
         assert_eq!(config["history"].as_array().unwrap().len(), 1);
     }
@@ -205,13 +220,33 @@ mod tests {
                 let header = entry.header();
                 assert_eq!((header.mtime().unwrap(), header.uid().unwrap()), (0, 0));
                 let link = entry.link_name().unwrap();
-                let link = link.map(|to| format!(" -> {}", to.display())).unwrap_or_default();
+                let link = link
+                    .map(|to| format!(" -> {}", to.display()))
+                    .unwrap_or_default();
                 let path = entry.path().unwrap();
                 format!("{:04o} {}{link}", header.mode().unwrap(), path.display())
             })
             .collect();
         insta::assert_snapshot!(listing.join("\n"), @r"
         0755 bin/
+        0755 etc/
+        0700 root/
+        1777 tmp/
+        0755 usr/
+        0755 var/
+        1777 var/log/
+        1777 var/run/
+        1777 var/tmp/
+        0777 sbin -> bin
+        0777 usr/bin -> ../bin
+        0777 usr/sbin -> ../bin
+        0644 etc/group
+        0644 etc/passwd
+        0755 bin/agent
+        0755 bin/busybox
+        0777 bin/httpd -> busybox
+        0777 bin/ps -> busybox
+        0777 bin/sh -> busybox
         ");
     }
 

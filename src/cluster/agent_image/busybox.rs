@@ -53,15 +53,22 @@ pub(super) fn find() -> Result<Busybox, BusyboxError> {
         .ok_or(BusyboxError::Missing)?;
     let binary = fs::read(path).map_err(|source| BusyboxError::Read { path, source })?;
     check_static(&binary).map_err(|problem| BusyboxError::Unfit { path, problem })?;
-    Ok(Busybox { binary, applets: applets(path)? })
+    Ok(Busybox {
+        binary,
+        applets: applets(path)?,
+    })
 }
 
 fn applets(path: &'static str) -> Result<Vec<String>, BusyboxError> {
     let failed = |reason: String| BusyboxError::List { path, reason };
-    let output =
-        Command::new(path).arg("--list").output().map_err(|error| failed(error.to_string()))?;
+    let output = Command::new(path)
+        .arg("--list")
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
-        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        return Err(failed(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ));
     }
     let mut names: Vec<String> = String::from_utf8_lossy(&output.stdout)
         .lines()
@@ -96,12 +103,17 @@ pub(super) fn check_static(binary: &[u8]) -> Result<(), &'static str> {
     let number = |at: usize, size: usize| -> Result<u64, &'static str> {
         let end = at.checked_add(size).ok_or("it is cut short")?;
         let bytes = binary.get(at..end).ok_or("it is cut short")?;
-        Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+        Ok(bytes
+            .iter()
+            .rev()
+            .fold(0, |value, byte| value << 8 | u64::from(*byte)))
     };
     // Place, size and number of the program headers.
     let (start, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
     for index in 0..count {
-        let at = start.checked_add(index * size).and_then(|at| usize::try_from(at).ok());
+        let at = start
+            .checked_add(index * size)
+            .and_then(|at| usize::try_from(at).ok());
         if number(at.ok_or("it is cut short")?, 4)? == INTERPRETER {
             return Err("it is not static");
         }

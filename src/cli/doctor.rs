@@ -1,0 +1,34 @@
+//! `hookproof doctor`.
+
+use super::exit::{Exit, Failure};
+use crate::cluster::cache::Cache;
+use crate::cluster::doctor::{examine, fit, render};
+
+/// Arguments of `hookproof doctor`.
+#[derive(Debug, clap::Args)]
+pub(super) struct DoctorArgs {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// The cache cannot be used.
+pub(super) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
+    let checks = examine(&Cache::open()?);
+    if args.json {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&checks).unwrap_or_default()
+        );
+    } else {
+        print!("{}", render(&checks));
+    }
+    Ok(if fit(&checks) {
+        Exit::AsExpected
+    } else {
+        Exit::Infrastructure
+    })
+}

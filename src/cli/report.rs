@@ -1,0 +1,92 @@
+//! `hookproof report`: the reports of one or more results folders, made anew.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::report::html::PAGE;
+use crate::report::merge::{gather, merge};
+use crate::report::reports::write_all;
+use crate::report::{json, terminal};
+
+use super::exit::{Exit, Failure};
+
+/// Writes the reports of results anew; several results folders become one report.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReportArgs {
+    /// Folders that `hookproof run` wrote to
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<Utf8PathBuf>,
+    /// Folder for the report; the folder itself where there is only one
+    #[arg(long, value_name = "DIR")]
+    out: Option<Utf8PathBuf>,
+}
+
+/// Does it. The exit code is that of the results.
+///
+/// # Errors
+/// A folder holds no results, or the report cannot be written.
+pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
+    let out = match (&args.out, args.folders.as_slice()) {
+        (Some(out), _) => out.clone(),
+        (None, [only]) => only.clone(),
+        (None, _) => {
+            return Err(Failure::usage(
+                "several folders need one for their report: --out DIR",
+            ));
+        }
+    };
+    let in_place = args.folders.len() == 1 && same_folder(&out, &args.folders[0]);
+    if !in_place {
+        check_out(&out, &args.folders)?;
+    }
+    let mut parts = Vec::new();
+    let mut taken = BTreeSet::new();
+    for folder in &args.folders {
+        parts.push((folder, json::read_results(folder).map_err(Failure::usage)?));
+    }
+    for (folder, results) in &mut parts {
+        if !in_place {
+            gather(results, folder, &out, &mut taken).map_err(Failure::infrastructure)?;
+        }
+    }
+    let parts = parts.into_iter().map(|(_, results)| results).collect();
+    let Some(merged) = merge(parts) else {
+        return Err(Failure::usage("no results folder given"));
+    };
+    for note in &merged.notes {
+        eprintln!("warning: {note}");
+    }
+    write_all(&merged.results, &out).map_err(Failure::infrastructure)?;
+    let layout = terminal::Layout::for_stdout();
+    print!(
+        "{}",
+        terminal::summary(&merged.results, Some(&out.join(PAGE)), layout)
+    );
+    Ok(super::show::exit(&merged.results))
+}
+
+fn same_folder(a: &Utf8Path, b: &Utf8Path) -> bool {
+    match (a.canonicalize_utf8(), b.canonicalize_utf8()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// The report's folder must not be one of those it is made from, nor hold anything else.
+fn check_out(out: &Utf8Path, folders: &[Utf8PathBuf]) -> Result<(), Failure> {
+    if folders.iter().any(|folder| same_folder(out, folder)) {
+        return Err(Failure::usage(format!(
+            "{out} is one of the folders that the report is made from; name another with --out"
+        )));
+    }
+    let Ok(mut entries) = out.read_dir_utf8() else {
+        return Ok(());
+    };
+    if entries.next().is_some() && !out.join(json::RESULTS_FILE).is_file() {
+        return Err(Failure::usage(format!(
+            "{out} holds something other than results; name another folder with --out"
+        )));
+    }
+    Ok(())
+}

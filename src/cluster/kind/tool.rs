@@ -1,0 +1,102 @@
+//! The kind program itself.
+
+use std::process::Command;
+
+use camino::Utf8PathBuf;
+
+use crate::cluster::cache::Cache;
+use crate::cluster::command::{Long, capture, find};
+use crate::cluster::error::{ClusterError, Result};
+use crate::cluster::node_image::go::go;
+use crate::cluster::progress::{Teller, short};
+
+/// The module that kind is installed from.
+const MODULE: &str = "sigs.k8s.io/kind";
+const VERSION: &str = "0.33.0";
+/// An older kind that is on PATH is not used.
+const OLDEST: (u32, u32) = (0, 29);
+
+/// Finds kind on PATH or in the cache, or installs it there.
+pub(super) fn kind(cache: &Cache, teller: &mut Teller) -> Result<Utf8PathBuf> {
+    if let Some(found) = on_path() {
+        return Ok(found);
+    }
+    let target = installed(cache);
+    if target.exists() {
+        return Ok(target);
+    }
+    let _installing = cache.lock("kind")?.exclusive(|| {
+        teller.say("kind: another process is installing it; waiting");
+    })?;
+    if target.exists() {
+        return Ok(target);
+    }
+    teller.say(format!("kind: installing {VERSION}"));
+    let began = std::time::Instant::now();
+    let log = cache.log("install-kind")?;
+    let scratch = cache.scratch()?;
+    let mut install = go()?;
+    install
+        .args([
+            "install",
+            "-v",
+            "-trimpath",
+            "-ldflags",
+            "-s -w",
+            &format!("{MODULE}@v{VERSION}"),
+        ])
+        .env("GOBIN", scratch.path())
+        .current_dir("/");
+    Long {
+        step: "installing kind",
+        log: &log,
+        limit: None,
+    }
+    .run(&mut install, &mut |pulse| {
+        teller.say(format!("kind: compiling (for {})", short(pulse.running)));
+    })?;
+    if let Some(folder) = target.parent() {
+        crate::cluster::cache::make_folder(folder)?;
+    }
+    std::fs::rename(scratch.path().join("kind"), &target)
+        .map_err(ClusterError::file("cannot write", &target))?;
+    teller.say(format!("kind: installed in {}", short(began.elapsed())));
+    Ok(target)
+}
+
+/// Where the cache keeps it.
+pub(in crate::cluster) fn installed(cache: &Cache) -> Utf8PathBuf {
+    cache.root().join(format!("tools/kind-{VERSION}/kind"))
+}
+
+/// A kind on PATH that is new enough.
+pub(in crate::cluster) fn on_path() -> Option<Utf8PathBuf> {
+    let found = find("kind")?;
+    let version = capture("asking kind", Command::new(&found).args(["version", "-q"])).ok()?;
+    is_new_enough(&version).then_some(found)
+}
+
+fn is_new_enough(version: &str) -> bool {
+    let mut numbers = version
+        .trim()
+        .trim_start_matches('v')
+        .split(['.', '-', '+']);
+    let mut next = || numbers.next().and_then(|number| number.parse::<u32>().ok());
+    matches!((next(), next()), (Some(major), Some(minor)) if (major, minor) >= OLDEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("0.33.0", true)]
+    #[case("v0.29.0-alpha+1", true)]
+    #[case("1.0.0", true)]
+    #[case("0.20.0", false)]
+    #[case("", false)]
+    fn an_old_kind_is_not_used(#[case] version: &str, #[case] new: bool) {
+        assert_eq!(is_new_enough(version), new);
+    }
+}

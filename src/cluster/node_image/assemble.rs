@@ -1,0 +1,295 @@
+//! Putting a node image together in docker.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::archive::{Content, Image, append_bytes, header, write_images};
+use super::go::Programs;
+use super::recipe::{
+    ADDONS, CONTAINERD_CONFIG, IMPORT_IMAGES, NODE_FILES, control_plane_digest, image_name,
+    userland_digest,
+};
+use super::userland::Userland;
+use super::versions::Release;
+use crate::cluster::cache::Cache;
+use crate::cluster::command::{Long, capture, feed, output};
+use crate::cluster::error::{ClusterError, Result};
+use crate::cluster::progress::Teller;
+
+/// Assembles the image of a release; gives back its name.
+pub(super) fn assemble(
+    cache: &Cache,
+    release: &Release,
+    programs: &Programs,
+    userland: &Userland,
+    teller: &mut Teller,
+) -> Result<String> {
+    let log = cache.log(&format!("assemble-{}", release.version))?;
+    let scratch = cache.scratch()?;
+    let scratch = Utf8Path::from_path(scratch.path())
+        .unwrap_or(Utf8Path::new("/tmp"))
+        .to_owned();
+
+    let images = control_plane(release, programs, userland)?;
+    let pause = pause_name(&images)?;
+    let packed = format!("v{}-{}", release.version, control_plane_digest(release));
+    let archive = cache.path(format!("images/{packed}.tar"))?;
+    if !archive.exists() {
+        teller.say("images: packing the control plane's");
+        let aside = scratch.join("images.tar");
+        write_images(&images, &scratch, &aside)?;
+        std::fs::rename(&aside, &archive).map_err(ClusterError::file("cannot write", &archive))?;
+    }
+
+    let base = base(userland, teller)?;
+    let files = scratch.join("files.tar");
+    node_files(release, programs, &pause, &files)
+        .map_err(ClusterError::file("cannot write", &files))?;
+
+    teller.say("node image: putting it together");
+    let container = Container::start(&base)?;
+    feed("copying files into the node", &mut container.copy(), &files)?;
+    let mut import = container.exec(&["sh", "/kind/import-images"]);
+    feed("importing images into the node", &mut import, &archive)?;
+    capture(
+        "cleaning the node",
+        &mut container.exec(&["rm", "/kind/import-images"]),
+    )?;
+    capture("stopping the node", docker().args(["kill", &container.id]))?;
+    let name = image_name(release);
+    let mut commit = docker();
+    commit
+        .args([
+            "commit",
+            "--change",
+            "ENTRYPOINT [\"/usr/local/bin/entrypoint\",\"/sbin/init\"]",
+        ])
+        .args([
+            "--change",
+            &format!("LABEL hookproof.node={}", release.version),
+        ])
+        .args([&container.id, &name]);
+    Long {
+        step: "writing the node image",
+        log: &log,
+        limit: None,
+    }
+    .run(&mut commit, &mut |_| {})?;
+    Ok(name)
+}
+
+/// The `docker` command.
+pub(crate) fn docker() -> Command {
+    Command::new("docker")
+}
+
+/// Whether docker has this image; its id.
+pub(crate) fn image_id(name: &str) -> Result<Option<String>> {
+    let output = output(docker().args(["image", "inspect", "--format", "{{.Id}}", name]))?;
+    let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Ok((output.status.success() && !id.is_empty()).then_some(id))
+}
+
+/// The images that kubeadm will ask for, under the very names that it gives them.
+fn control_plane(
+    release: &Release,
+    programs: &Programs,
+    userland: &Userland,
+) -> Result<Vec<Image>> {
+    let version = format!("v{}", release.version);
+    let mut list = Command::new(programs.path("kubeadm"));
+    list.args(["config", "images", "list", "--kubernetes-version", &version]);
+    let names = capture("asking kubeadm for its images", &mut list)?;
+    names
+        .lines()
+        .map(|name| image(name.trim(), programs, userland))
+        .collect()
+}
+
+fn image(name: &str, programs: &Programs, userland: &Userland) -> Result<Image> {
+    let program = program_of(name);
+    let at = match program {
+        "kube-apiserver" => "kube-apiserver",
+        "kube-controller-manager" => "kube-controller-manager",
+        "kube-scheduler" => "kube-scheduler",
+        "kube-proxy" => "usr/local/bin/kube-proxy",
+        "etcd" => "etcd",
+        "coredns" => "coredns",
+        "pause" => "pause",
+        _ => {
+            return Err(ClusterError::Refused(format!(
+                "kubeadm asks for the image {name}, which this program cannot make"
+            )));
+        }
+    };
+    let mut contents = vec![Content::Program(programs.path(program), at)];
+    if program == "kube-proxy" {
+        contents.insert(0, Content::Archive(userland.proxy.clone()));
+    }
+    Ok(Image {
+        name: name.to_owned(),
+        contents,
+        entrypoint: vec![format!("/{at}")],
+    })
+}
+
+/// `host/path/coredns:v1` → `coredns`.
+fn program_of(name: &str) -> &str {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    last.split(':').next().unwrap_or(last)
+}
+
+fn pause_name(images: &[Image]) -> Result<String> {
+    images
+        .iter()
+        .map(|image| &image.name)
+        .find(|name| program_of(name) == "pause")
+        .cloned()
+        .ok_or_else(|| ClusterError::Refused("kubeadm asks for no pause image".to_owned()))
+}
+
+/// The userland as an image of docker's.
+fn base(userland: &Userland, teller: &mut Teller) -> Result<String> {
+    let name = format!("hookproof/node-base:{}", userland_digest());
+    if image_id(&name)?.is_none() {
+        teller.say("node image: importing the userland");
+        let mut import = docker();
+        import.args([
+            "import",
+            "--change",
+            "ENV container=docker",
+            userland.node.as_str(),
+            &name,
+        ]);
+        capture("importing the node's userland", &mut import)?;
+    }
+    Ok(name)
+}
+
+/// Everything that a node has beside Debian's userland.
+fn node_files(
+    release: &Release,
+    programs: &Programs,
+    pause: &str,
+    target: &Utf8Path,
+) -> std::io::Result<()> {
+    let mut archive = tar::Builder::new(BufWriter::new(File::create(target)?));
+    for (path, mode, content) in NODE_FILES {
+        let mut header = header(content.len() as u64, mode);
+        archive.append_data(&mut header, path, content.as_bytes())?;
+    }
+    let config = CONTAINERD_CONFIG.replace("@PAUSE@", pause);
+    append_bytes(
+        &mut archive,
+        "etc/containerd/config.toml",
+        config.as_bytes(),
+    )?;
+    append_bytes(
+        &mut archive,
+        "kind/version",
+        format!("v{}\n", release.version).as_bytes(),
+    )?;
+    append_bytes(&mut archive, "kind/import-images", IMPORT_IMAGES.as_bytes())?;
+    append_bytes(&mut archive, "kind/contents", contents(release).as_bytes())?;
+    for name in ["kubelet", "kubeadm", "kubectl"] {
+        let mut file = File::open(programs.path(name))?;
+        let mut header = header(file.metadata()?.len(), 0o755);
+        archive.append_data(&mut header, format!("usr/bin/{name}"), &mut file)?;
+    }
+    std::io::Write::flush(&mut archive.into_inner()?)
+}
+
+/// What the image is made of, for people who look into it.
+fn contents(release: &Release) -> String {
+    let mut text = format!("kubernetes {}\n", release.version);
+    if let Some(note) = release.note() {
+        text.push_str(&format!("{note}\n"));
+    }
+    for addon in &ADDONS {
+        let (module, version) = addon.module.unwrap_or(("its own", ""));
+        text.push_str(&format!("{} {module} {version}\n", addon.name));
+    }
+    text
+}
+
+/// A container in which an image is made; gone when dropped.
+struct Container {
+    id: String,
+}
+
+impl Container {
+    fn start(image: &str) -> Result<Self> {
+        let mut run = docker();
+        // kind stops a node by the signal that systemd takes for "halt".
+        run.args(["run", "--detach", "--privileged", "--network", "none"])
+            .args(["--label", "hookproof.build", "--stop-signal", "SIGRTMIN+3"])
+            .args(["--entrypoint", "/bin/sleep", image, "infinity"]);
+        Ok(Self {
+            id: capture("starting a container for the node image", &mut run)?,
+        })
+    }
+
+    fn copy(&self) -> Command {
+        let mut command = docker();
+        command.args(["cp", "-", &format!("{}:/", self.id)]);
+        command
+    }
+
+    fn exec(&self, args: &[&str]) -> Command {
+        let mut command = docker();
+        command.args(["exec", "-i", &self.id]).args(args);
+        command
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Nothing better can be done about a container that does not go; `clean` finds it.
+        let _ = output(docker().args(["rm", "--force", "--volumes", &self.id]));
+    }
+}
+
+/// Copies kubectl out of a node image.
+pub(super) fn take_kubectl(image: &str, target: &Utf8PathBuf) -> Result<()> {
+    let id = capture(
+        "looking into the node image",
+        docker().args(["create", image]),
+    )?;
+    let container = Container { id };
+    let aside = target.with_extension("part");
+    let from = format!("{}:/usr/bin/kubectl", container.id);
+    capture(
+        "taking kubectl from the node image",
+        docker().args(["cp", &from, aside.as_str()]),
+    )?;
+    std::fs::rename(&aside, target).map_err(ClusterError::file("cannot write", target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::versions::RELEASES;
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("registry/kube-apiserver:v1.36.3", "kube-apiserver")]
+    #[case("registry:5000/coredns/coredns:v1.14.2", "coredns")]
+    #[case("etcd", "etcd")]
+    fn images_tell_their_program(#[case] name: &str, #[case] program: &str) {
+        assert_eq!(program_of(name), program);
+    }
+
+    #[test]
+    fn a_mixed_release_is_named_in_the_image() {
+        insta::assert_snapshot!(contents(&RELEASES[0]), @r"
+        kubernetes 1.29.6
+        controller-manager and scheduler of 1.30.4
+        etcd go.etcd.io/etcd/server/v3 v3.6.8
+        coredns github.com/coredns/coredns v1.14.2
+        pause its own 
+        ");
+    }
+}

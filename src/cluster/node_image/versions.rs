@@ -1,0 +1,255 @@
+//! Which Kubernetes versions a node image can be made for, and from which modules.
+
+use std::fmt;
+
+use crate::cluster::error::{ClusterError, Result};
+
+/// A Kubernetes version that can be built whole from packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// The version, such as `1.36.3`.
+    pub version: Version,
+    /// The version of its controller-manager and scheduler, where it must be another one.
+    pub controllers: Version,
+    /// Modules that are not there in the release's own version, and the version that stands in.
+    pub substitutes: &'static [(&'static str, &'static str)],
+    /// Build tags.
+    pub tags: &'static str,
+}
+
+impl Release {
+    const fn plain(minor: u16, patch: u16) -> Self {
+        let version = Version { minor, patch };
+        Self {
+            version,
+            controllers: version,
+            substitutes: &[],
+            tags: "",
+        }
+    }
+
+    /// What people have to know about this release besides its version.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        (self.controllers != self.version)
+            .then(|| format!("controller-manager and scheduler of {}", self.controllers))
+    }
+}
+
+/// Every release that can be built, oldest first. The last one is the default.
+pub const RELEASES: [Release; 6] = [
+    Release {
+        version: Version {
+            minor: 29,
+            patch: 6,
+        },
+        controllers: Version {
+            minor: 30,
+            patch: 4,
+        },
+        substitutes: &[("k8s.io/legacy-cloud-providers", "v0.30.14")],
+        tags: "providerless",
+    },
+    Release {
+        version: Version {
+            minor: 30,
+            patch: 4,
+        },
+        controllers: Version {
+            minor: 30,
+            patch: 4,
+        },
+        substitutes: &[],
+        tags: "providerless",
+    },
+    Release::plain(33, 13),
+    Release::plain(34, 4),
+    Release::plain(35, 4),
+    Release::plain(36, 3),
+];
+
+/// A Kubernetes version 1.minor.patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// The minor version.
+    pub minor: u16,
+    /// The patch version.
+    pub patch: u16,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "1.{}.{}", self.minor, self.patch)
+    }
+}
+
+/// A version that somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which.
+    pub version: Version,
+    /// How it is built from packages, or why it cannot be.
+    pub release: std::result::Result<&'static Release, String>,
+}
+
+impl Wanted {
+    /// How it is built from packages.
+    ///
+    /// # Errors
+    /// It cannot be.
+    pub fn release(&self) -> Result<&'static Release> {
+        self.release.clone().map_err(ClusterError::Refused)
+    }
+}
+
+/// The newest release that can be built.
+#[must_use]
+pub fn newest() -> &'static Release {
+    &RELEASES[RELEASES.len() - 1]
+}
+
+/// Understands `1.36`, `v1.36.3`, `newest`. A minor alone means the patch version that can be
+/// built; one that cannot be built at all has to be named with its patch version, for it can
+/// only be a published image.
+///
+/// # Errors
+/// It is no version, or a minor version that only a patch version can make definite.
+pub fn resolve(text: &str) -> Result<Wanted> {
+    if text == "newest" {
+        return Ok(Wanted {
+            version: newest().version,
+            release: Ok(newest()),
+        });
+    }
+    let number = |text: &str| text.parse::<u16>().ok();
+    let parts: Vec<_> = text.strip_prefix('v').unwrap_or(text).split('.').collect();
+    let (minor, patch) = match parts[..] {
+        ["1", minor] => (number(minor), None),
+        ["1", minor, patch] => (number(minor), Some(number(patch))),
+        _ => (None, None),
+    };
+    let (Some(minor), true) = (minor, patch != Some(None)) else {
+        return Err(ClusterError::Refused(format!(
+            "`{text}` is no Kubernetes version: write it like {} or 1.{}",
+            newest().version,
+            newest().version.minor
+        )));
+    };
+    let built = RELEASES
+        .iter()
+        .find(|release| release.version.minor == minor);
+    match (built, patch.flatten()) {
+        (Some(release), None) => Ok(Wanted {
+            version: release.version,
+            release: Ok(release),
+        }),
+        (Some(release), Some(patch)) if release.version.patch == patch => Ok(Wanted {
+            version: release.version,
+            release: Ok(release),
+        }),
+        (Some(release), Some(patch)) => Ok(Wanted {
+            version: Version { minor, patch },
+            release: Err(format!(
+                "Kubernetes 1.{minor}.{patch} is not built from packages, only {} of that minor \
+                 version: ask for 1.{minor}, or use a published image (--source published)",
+                release.version
+            )),
+        }),
+        (None, Some(patch)) => Ok(Wanted {
+            version: Version { minor, patch },
+            release: Err(why_not(minor)),
+        }),
+        (None, None) => Err(ClusterError::Refused(format!(
+            "{}; for a published image name its patch version too, such as 1.{minor}.1",
+            why_not(minor)
+        ))),
+    }
+}
+
+/// Why a minor version cannot be built from packages.
+fn why_not(minor: u16) -> String {
+    let (oldest, newest) = (RELEASES[0].version.minor, newest().version.minor);
+    let because = match minor {
+        31 | 32 => "its kubelet needs the module k8s.io/cri-client, which was not published for it",
+        37 => "its module is listed but cannot be downloaded",
+        _ if minor > newest => "it is newer than what was tried",
+        _ if minor < oldest => "it is older than what was tried",
+        _ => "nobody tried",
+    };
+    let known: Vec<_> = RELEASES
+        .iter()
+        .map(|release| release.version.to_string())
+        .collect();
+    format!(
+        "Kubernetes 1.{minor} cannot be built from packages: {because} (possible: {})",
+        known.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("1.36", "1.36.3")]
+    #[case("v1.36", "1.36.3")]
+    #[case("1.34.4", "1.34.4")]
+    #[case("v1.33.13", "1.33.13")]
+    #[case("1.29", "1.29.6")]
+    #[case("newest", "1.36.3")]
+    fn versions_that_can_be_built(#[case] text: &str, #[case] version: &str) {
+        let wanted = resolve(text).unwrap();
+        assert_eq!(wanted.version.to_string(), version);
+        assert!(wanted.release.is_ok());
+    }
+
+    #[rstest]
+    #[case("1.31.4", "k8s.io/cri-client")]
+    #[case("1.32.0", "k8s.io/cri-client")]
+    #[case("1.37.0", "cannot be downloaded")]
+    #[case("1.36.1", "only 1.36.3 of that minor")]
+    #[case("1.12.1", "older")]
+    #[case("1.40.1", "newer")]
+    fn versions_that_cannot_be_built_say_why(#[case] text: &str, #[case] reason: &str) {
+        let text = resolve(text).unwrap().release().unwrap_err().to_string();
+        assert!(text.contains(reason), "{text}");
+    }
+
+    #[rstest]
+    #[case("1.31", "k8s.io/cri-client")]
+    #[case("1.31", "patch version")]
+    #[case("", "no Kubernetes version")]
+    #[case("2.1", "no Kubernetes version")]
+    #[case("1.36.x", "no Kubernetes version")]
+    #[case("1.36.3.1", "no Kubernetes version")]
+    fn other_wishes_are_refused(#[case] text: &str, #[case] reason: &str) {
+        let error = resolve(text).unwrap_err();
+        assert!(error.is_usage());
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+
+    #[test]
+    fn a_mixed_release_says_so() {
+        assert_eq!(
+            RELEASES[0].note().unwrap(),
+            "controller-manager and scheduler of 1.30.4"
+        );
+        assert_eq!(newest().note(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_typed_is_answered(text in "\\PC*") {
+            let _ = resolve(&text);
+        }
+
+        #[test]
+        fn full_versions_are_kept(minor in 0_u16..200, patch in 0_u16..200) {
+            let wanted = resolve(&format!("1.{minor}.{patch}")).unwrap();
+            prop_assert_eq!(wanted.version, Version { minor, patch });
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! A document as a page, with every cited passage marked by what was found about it.
+
+use minijinja::{AutoEscape, Environment, Value};
+use serde::Serialize;
+
+use super::error::ReportError;
+use super::results::{ClaimInfo, Results};
+use super::text::{clean, count, one_line};
+use super::view::{Cell, State, document_stem, labels};
+use crate::catalogue::model::Verdict;
+
+/// How a statement stands over all clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stands {
+    /// Confirmed wherever it was decided.
+    Holds,
+    /// True here and not there, or under a condition.
+    Depends,
+    /// Refuted wherever it was decided.
+    Wrong,
+    /// Nothing was decided.
+    Open,
+}
+
+impl Stands {
+    fn of(states: &[State]) -> Self {
+        let any = |verdict| states.contains(&State::Verdict(verdict));
+        match (
+            any(Verdict::Confirmed),
+            any(Verdict::Refuted),
+            any(Verdict::Qualified),
+        ) {
+            (false, false, false) => Self::Open,
+            (true, false, false) => Self::Holds,
+            (false, true, false) => Self::Wrong,
+            _ => Self::Depends,
+        }
+    }
+
+    /// The state whose mark and colour it gets.
+    fn state(self) -> State {
+        match self {
+            Self::Holds => State::Verdict(Verdict::Confirmed),
+            Self::Depends => State::Verdict(Verdict::Qualified),
+            Self::Wrong => State::Verdict(Verdict::Refuted),
+            Self::Open => State::NotRun,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Depends => "holds under a condition",
+            Self::Wrong => "is wrong",
+            Self::Open => "not decided",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Note {
+    key: &'static str,
+    word: &'static str,
+    says: String,
+    id: String,
+    lines: String,
+    instead: Option<String>,
+    found: Vec<Found>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    labels: String,
+    key: &'static str,
+    word: &'static str,
+    reason: String,
+}
+
+/// Lines that the same claims cite, and the notes beside them.
+#[derive(Serialize)]
+struct Block {
+    key: &'static str,
+    word: &'static str,
+    lines: Vec<Line>,
+    notes: Vec<Note>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    number: usize,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Tally {
+    key: &'static str,
+    number: usize,
+    word: &'static str,
+}
+
+/// Line numbers that a citation covers, such as `64`, `78-79`, `64, 79`. What is no number
+/// covers nothing.
+fn ranges(lines: &str) -> Vec<(usize, usize)> {
+    lines
+        .split(',')
+        .filter_map(|range| {
+            let (from, to) = range.split_once('-').unwrap_or((range, range));
+            let (from, to) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
+            (0 < from && from <= to).then_some((from, to))
+        })
+        .collect()
+}
+
+/// A claim that cites this document, where, and how it stands.
+struct Cited<'a> {
+    claim: &'a ClaimInfo,
+    lines: String,
+    ranges: Vec<(usize, usize)>,
+    stands: Stands,
+}
+
+/// The document as HTML: its text with the cited passages marked, and beside each the claim, what
+/// was found on which version, and what is true instead. `document` is the name that citations give.
+///
+/// # Errors
+/// The template fails.
+pub fn annotate(document: &str, text: &str, results: &Results) -> Result<String, ReportError> {
+    let labels = labels(&results.clusters);
+    let cited = cited(document, results);
+    let tallies: Vec<Tally> = [Stands::Holds, Stands::Depends, Stands::Wrong, Stands::Open]
+        .into_iter()
+        .map(|stands| Tally {
+            key: stands.state().key(),
+            number: cited.iter().filter(|cited| cited.stands == stands).count(),
+            word: stands.word(),
+        })
+        .filter(|tally| tally.number > 0)
+        .collect();
+    let clusters = count(results.clusters.len(), "cluster");
+    let page = minijinja::context! {
+        style => Value::from_safe_string(include_str!("templates/style.css").to_owned()),
+        own_style => Value::from_safe_string(include_str!("templates/annotate.css").to_owned()),
+        document => clean(document_stem(document)),
+        statements => count(cited.len(), "statement"),
+        tried => format!("{clusters}: Kubernetes {}", labels.join(", ")),
+        tallies => Value::from(minijinja::value::Serde(&tallies)),
+        blocks => Value::from(minijinja::value::Serde(&blocks(text, &cited, results, &labels))),
+    };
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment
+        .add_template("marks.svg", include_str!("templates/marks.svg"))
+        .and_then(|()| {
+            environment.add_template("annotate.html", include_str!("templates/annotate.html"))
+        })
+        .and_then(|()| environment.get_template("annotate.html")?.render(page))
+        .map_err(|source| ReportError::Page { source })
+}
+
+fn cited<'a>(document: &str, results: &'a Results) -> Vec<Cited<'a>> {
+    let mut found: Vec<Cited<'a>> = Vec::new();
+    for claim in &results.claims {
+        let cites: Vec<_> = claim
+            .cites
+            .iter()
+            .filter(|cite| document_stem(&cite.document) == document_stem(document))
+            .collect();
+        if cites.is_empty() {
+            continue;
+        }
+        let states: Vec<State> = results
+            .clusters
+            .iter()
+            .map(|cluster| Cell::of(cluster, claim).state())
+            .collect();
+        found.push(Cited {
+            claim,
+            lines: cites
+                .iter()
+                .map(|cite| one_line(&cite.lines))
+                .collect::<Vec<_>>()
+                .join(", "),
+            ranges: cites.iter().flat_map(|cite| ranges(&cite.lines)).collect(),
+            stands: Stands::of(&states),
+        });
+    }
+    found
+}
+
+fn blocks(text: &str, cited: &[Cited<'_>], results: &Results, labels: &[String]) -> Vec<Block> {
+    let on = |line: usize| -> Vec<usize> {
+        let covers = |c: &Cited<'_>| {
+            c.ranges
+                .iter()
+                .any(|(from, to)| (*from..=*to).contains(&line))
+        };
+        (0..cited.len())
+            .filter(|at| cited.get(*at).is_some_and(covers))
+            .collect()
+    };
+    let mut blocks: Vec<Block> = Vec::new();
+    let mut before: Option<Vec<usize>> = None;
+    let mut noted: Vec<usize> = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let here = on(at + 1);
+        let line = Line {
+            number: at + 1,
+            text: clean(line),
+        };
+        if before.as_ref() == Some(&here) {
+            if let Some(block) = blocks.last_mut() {
+                block.lines.push(line);
+            }
+            continue;
+        }
+        // The worst that is said about a passage gives its colour.
+        let worst = here
+            .iter()
+            .filter_map(|at| cited.get(*at))
+            .map(|cited| cited.stands)
+            .max_by_key(|stands| match stands {
+                Stands::Open => 0,
+                Stands::Holds => 1,
+                Stands::Depends => 2,
+                Stands::Wrong => 3,
+            });
+        // Each note stands where its claim is first cited.
+        let new: Vec<usize> = here
+            .iter()
+            .copied()
+            .filter(|at| !noted.contains(at))
+            .collect();
+        noted.extend(&new);
+        blocks.push(Block {
+            key: worst.map_or("", |stands| stands.state().key()),
+            word: worst.map_or("", Stands::word),
+            lines: vec![line],
+            notes: new
+                .into_iter()
+                .filter_map(|at| cited.get(at))
+                .map(|cited| note(cited, results, labels))
+                .collect(),
+        });
+        before = Some(here);
+    }
+    blocks
+}
+
+fn note(cited: &Cited<'_>, results: &Results, labels: &[String]) -> Note {
+    let Cited {
+        claim,
+        lines,
+        ranges: _,
+        stands,
+    } = cited;
+    let mut found: Vec<Found> = Vec::new();
+    for (cluster, label) in results.clusters.iter().zip(labels) {
+        let cell = Cell::of(cluster, claim);
+        let (key, reason) = (cell.state().key(), clean(&cell.reason()));
+        match found
+            .iter_mut()
+            .find(|known| known.key == key && known.reason == reason)
+        {
+            Some(known) => {
+                known.labels.push_str(", ");
+                known.labels.push_str(label);
+            }
+            None => {
+                found.push(Found {
+                    labels: label.clone(),
+                    key,
+                    word: cell.state().word(),
+                    reason,
+                });
+            }
+        }
+    }
+    let wrong = matches!(stands, Stands::Wrong | Stands::Depends);
+    Note {
+        key: stands.state().key(),
+        word: stands.word(),
+        says: one_line(&claim.says),
+        id: one_line(&claim.id),
+        lines: lines.clone(),
+        instead: claim.instead.as_deref().map(one_line).filter(|_| wrong),
+        found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::report::fixture;
+
+    fn document() -> String {
+        use std::fmt::Write as _;
+        (1..=240).fold(String::new(), |mut text, line| {
+            let _ = writeln!(text, "Line {line} of a document made up for tests.");
+            text
+        })
+    }
+
+    #[rstest]
+    #[case("64", &[(64, 64)])]
+    #[case("78-79", &[(78, 79)])]
+    #[case("64, 78-79,90", &[(64, 64), (78, 79), (90, 90)])]
+    #[case("9-3, x, -4, 0", &[])]
+    fn reads_ranges(#[case] lines: &str, #[case] expected: &[(usize, usize)]) {
+        assert_eq!(ranges(lines), expected);
+    }
+
+    #[test]
+    fn marks_what_is_cited_and_keeps_every_line() {
+        let page = annotate("001_144d6a860ab479a7.txt", &document(), &fixture::results()).unwrap();
+        for line in 1..=240 {
+            assert_eq!(page.matches(&format!("Line {line} of")).count(), 1);
+        }
+        assert_eq!(page.matches("class=\"note\"").count(), 6);
+        assert!(page.contains("the output after the colon stays empty"));
+        if let Some(path) = std::env::var_os("HOOKPROOF_KEEP_DOCUMENT") {
+            std::fs::write(path, page).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_document_that_nothing_cites_is_shown_as_it_is() {
+        let page = annotate("other.md", "one\n<two>\n", &fixture::results()).unwrap();
+        assert!(page.contains("&lt;two&gt;"));
+        assert!(page.contains("0 statements"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn text_from_outside_stays_text(text in fixture::nasty_text()) {
+            let page = annotate(&text, &text, &fixture::poisoned(&text)).unwrap();
+            prop_assert!(!page.contains("<script") && !page.contains("onload='"));
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! What a person sees while a run goes on: bars on a terminal, lines with the elapsed time elsewhere.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::results::{Phase, ScenarioResults};
+use super::text::{count, one_line, seconds, shorten};
+use super::view::{State, label};
+use crate::judge::judgement::Judgement;
+use crate::run::event::RunEvent;
+
+/// Shows a run's events as they come.
+pub struct Progress {
+    began: Instant,
+    clusters: BTreeMap<String, Cluster>,
+    mode: Mode,
+}
+
+enum Mode {
+    Lines(Box<dyn Write + Send>),
+    Bars(MultiProgress),
+}
+
+#[derive(Default)]
+struct Cluster {
+    label: String,
+    scenarios: usize,
+    done: usize,
+    bar: Option<ProgressBar>,
+    under_way: BTreeMap<String, ProgressBar>,
+}
+
+impl Progress {
+    /// On standard error: bars on a terminal, lines elsewhere.
+    #[must_use]
+    pub fn for_stderr() -> Self {
+        if std::io::stderr().is_terminal() {
+            Self::new(Mode::Bars(MultiProgress::new()))
+        } else {
+            Self::lines(Box::new(std::io::stderr()))
+        }
+    }
+
+    /// Lines, to anything.
+    #[must_use]
+    pub fn lines(out: Box<dyn Write + Send>) -> Self {
+        Self::new(Mode::Lines(out))
+    }
+
+    fn new(mode: Mode) -> Self {
+        Self {
+            began: Instant::now(),
+            clusters: BTreeMap::new(),
+            mode,
+        }
+    }
+
+    /// Shows an event. Nothing that goes wrong here may disturb a run, so nothing is returned.
+    pub fn on(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::Begun {
+                run,
+                claims,
+                clusters,
+            } => {
+                let claims = count(claims.len(), "claim");
+                self.say(&format!(
+                    "run {run}: {claims} on {}",
+                    count(clusters.len(), "cluster")
+                ));
+            }
+            RunEvent::Provisioning { cluster, doing } => self.provisioning(cluster, doing),
+            RunEvent::PhaseEnded { cluster, phase } => self.phase(cluster, phase),
+            RunEvent::ClusterReady {
+                cluster,
+                facts,
+                scenarios,
+            } => {
+                let known = self.cluster(cluster);
+                known.label = label(facts);
+                known.scenarios = *scenarios;
+                if let Some(bar) = &known.bar {
+                    bar.set_style(style("{prefix:.bold} {wide_bar} {pos}/{len} {elapsed}"));
+                    bar.set_length(*scenarios as u64);
+                    bar.set_position(0);
+                    bar.set_prefix(known.label.clone());
+                } else {
+                    let scenarios = count(*scenarios, "scenario");
+                    self.say(&format!("{cluster}: {}, {scenarios}", facts.kubernetes));
+                }
+            }
+            RunEvent::ScenarioBegun {
+                cluster,
+                scenario,
+                attempt,
+            } => {
+                let again = if *attempt > 1 {
+                    format!(" (attempt {attempt})")
+                } else {
+                    String::new()
+                };
+                self.begun(cluster, scenario, &again);
+            }
+            RunEvent::ScenarioStep {
+                cluster,
+                scenario,
+                step,
+            } => {
+                if let Some(bar) = self.cluster(cluster).under_way.get(scenario) {
+                    bar.set_message(shorten(&one_line(step), 48));
+                }
+            }
+            RunEvent::ScenarioEnded {
+                cluster,
+                scenario,
+                judgements,
+            } => {
+                self.ended(cluster, scenario, judgements);
+            }
+            RunEvent::Judged { .. } => {}
+            RunEvent::Warning { text } => self.say(&format!("warning: {text}")),
+            RunEvent::ClusterEnded { cluster } => {
+                let known = self.cluster(cluster);
+                for (_, bar) in std::mem::take(&mut known.under_way) {
+                    bar.finish_and_clear();
+                }
+                if let Some(bar) = known.bar.take() {
+                    bar.finish_and_clear();
+                }
+            }
+            RunEvent::Ended { interrupted } => {
+                let how = if *interrupted { "interrupted" } else { "done" };
+                let took = seconds(self.began.elapsed().as_secs_f64());
+                self.say(&format!("{how} after {took}"));
+                if let Mode::Bars(bars) = &self.mode {
+                    // What cannot be cleared stays on the screen.
+                    let _ = bars.clear();
+                }
+            }
+        }
+    }
+
+    fn cluster(&mut self, name: &str) -> &mut Cluster {
+        self.clusters.entry(name.to_owned()).or_default()
+    }
+
+    fn provisioning(&mut self, cluster: &str, doing: &str) {
+        let doing = one_line(doing);
+        if let Mode::Bars(bars) = &self.mode {
+            let known = self.clusters.entry(cluster.to_owned()).or_default();
+            let bar = known.bar.get_or_insert_with(|| {
+                let bar = bars.add(ProgressBar::new_spinner());
+                bar.set_style(style("{prefix:.bold} {spinner} {msg} {elapsed}"));
+                bar.set_prefix(one_line(cluster));
+                bar.enable_steady_tick(Duration::from_millis(200));
+                bar
+            });
+            bar.set_message(shorten(&doing, 60));
+        } else {
+            self.say(&format!("{cluster}: {doing}"));
+        }
+    }
+
+    fn phase(&mut self, cluster: &str, phase: &Phase) {
+        let Phase {
+            name,
+            began: _,
+            seconds: took,
+            error,
+            note,
+        } = phase;
+        let took = seconds(*took);
+        match error {
+            Some(error) => self.say(&format!("{cluster}: {name} failed after {took}: {error}")),
+            None if note.is_empty() => self.say(&format!("{cluster}: {name} took {took}")),
+            None => self.say(&format!("{cluster}: {name} took {took}: {note}")),
+        }
+    }
+
+    fn begun(&mut self, cluster: &str, scenario: &str, again: &str) {
+        if let Mode::Bars(bars) = &self.mode {
+            let bar = bars.add(ProgressBar::new_spinner());
+            bar.set_style(style("  {spinner} {prefix} {msg:.dim} {elapsed}"));
+            bar.set_prefix(format!("{}{again}", one_line(scenario)));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            let known = self.clusters.entry(cluster.to_owned()).or_default();
+            if let Some(earlier) = known.under_way.insert(scenario.to_owned(), bar) {
+                earlier.finish_and_clear();
+            }
+        } else if !again.is_empty() {
+            self.say(&format!(
+                "{cluster}: {scenario} met a problem and is tried again{again}"
+            ));
+        }
+    }
+
+    fn ended(&mut self, cluster: &str, scenario: &ScenarioResults, judgements: &[Judgement]) {
+        let ScenarioResults {
+            scenario: id,
+            problems,
+            seconds: took,
+            ..
+        } = scenario;
+        let known = self.cluster(cluster);
+        known.done += 1;
+        let place = format!("{}/{}", known.done, known.scenarios);
+        if let Some(bar) = known.under_way.remove(id) {
+            bar.finish_and_clear();
+        }
+        if let Some(bar) = &known.bar {
+            bar.inc(1);
+        }
+        let said = |judgement: &&Judgement| match judgement.expected {
+            Some(expected) => expected != judgement.verdict,
+            None => false,
+        };
+        let changed = judgements.iter().filter(said).map(|j| {
+            let expected = j
+                .expected
+                .map_or("", |verdict| State::Verdict(verdict).word());
+            format!(
+                "changed: {} is {}, expected {expected}",
+                j.claim,
+                State::Verdict(j.verdict).word()
+            )
+        });
+        let notable: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("problem: {problem}"))
+            .chain(changed)
+            .collect();
+        let lines = matches!(self.mode, Mode::Lines(_));
+        if lines || !notable.is_empty() {
+            let verdicts = verdicts(judgements);
+            self.say(&format!(
+                "{cluster}: {place} {id} took {}{verdicts}",
+                seconds(*took)
+            ));
+        }
+        for text in notable {
+            self.say(&format!("    {text}"));
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        let elapsed = self.began.elapsed().as_secs();
+        let indent = if text.starts_with("    ") { "    " } else { "" };
+        let line = format!(
+            "[{:>2}:{:02}] {indent}{}",
+            elapsed / 60,
+            elapsed % 60,
+            one_line(text)
+        );
+        // A closed pipe must not end a run.
+        let _ = match &mut self.mode {
+            Mode::Lines(out) => writeln!(out, "{line}").and_then(|()| out.flush()),
+            Mode::Bars(bars) => bars.println(line),
+        };
+    }
+}
+
+fn verdicts(judgements: &[Judgement]) -> String {
+    let words: Vec<String> = State::ALL
+        .into_iter()
+        .map(|state| {
+            let number = judgements
+                .iter()
+                .filter(|j| State::Verdict(j.verdict) == state)
+                .count();
+            (state, number)
+        })
+        .filter(|(_, number)| *number > 0)
+        .map(|(state, number)| format!("{number} {}", state.word()))
+        .collect();
+    if words.is_empty() {
+        ": no verdict".to_owned()
+    } else {
+        format!(": {}", words.join(", "))
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::report::fixture;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn says_each_thing_in_a_line() {
+        let kept = Kept::default();
+        let mut progress = Progress::lines(Box::new(kept.clone()));
+        for event in fixture::events(&fixture::results()) {
+            progress.on(&event);
+        }
+        progress.on(&RunEvent::Warning {
+            text: "two\nlines \u{1b}[2J".to_owned(),
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        insta::with_settings!({filters => vec![(r"\[ 0:\d\d\]", "[elapsed]"), (r"after .*", "after [time]")]}, {
+            insta::assert_snapshot!(text);
+        });
+    }
+
+    #[test]
+    fn bars_take_every_event() {
+        let bars = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
+        let mut progress = Progress::new(Mode::Bars(bars));
+        for event in fixture::events(&fixture::results()) {
+            progress.on(&event);
+        }
+        assert!(
+            progress
+                .clusters
+                .values()
+                .all(|c| c.bar.is_none() && c.under_way.is_empty())
+        );
+    }
+}
