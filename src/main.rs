@@ -1,1 +1,5 @@
-fn main() {}
+//! The `hookproof` program.
+
+fn main() -> std::process::ExitCode {
+    hookproof::cli::main()
+}

@@ -120,7 +120,7 @@ pub struct Step {
 /// The closed set of things a step can do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Server-side apply of a manifest, with strict validation. With a name the answer is kept
+    /// Create the objects of a manifest, with strict validation. With a name the answer is kept
     /// (`accepted`, `code`, `message`) and a refusal is no problem.
     Apply {
         /// Index into [`Scenario::manifests`].
@@ -139,11 +139,15 @@ pub enum Action {
     Until {
         /// Name of the moment.
         moment: String,
+        /// Where it may not come: then the cap passes and the moment stays missing.
+        optional: bool,
     },
     /// The real kubectl in the scenario's namespace.
     Kubectl {
-        /// Its arguments, split as a shell splits them. `{namespace}` stands for the scenario's.
+        /// Its arguments, split as a shell splits them, with placeholders (`observe::fill`).
         args: Vec<String>,
+        /// What it reads on standard input, with placeholders.
+        stdin: Option<String>,
         /// Goes on beside the next steps until `stop` or the scenario's end.
         background: bool,
         /// Run it as a user without privileges where the runner has some.
@@ -153,8 +157,8 @@ pub enum Action {
     Node {
         /// Whose node.
         pod: String,
-        /// The command, split as a shell splits it. `{pod_uid}`, `{pod_ip}`, `{namespace}` and
-        /// `{container_id}` (first container's) are filled in.
+        /// The command, split as a shell splits it, with placeholders; without a name they mean
+        /// this pod.
         args: Vec<String>,
     },
     /// Lets everything go that holds, or will hold, under this name.
@@ -170,6 +174,11 @@ pub enum Action {
     },
     /// Ends a background step and keeps what it printed.
     Stop {
+        /// Its `as` name.
+        name: String,
+    },
+    /// Waits until a background step has ended by itself.
+    Ended {
         /// Its `as` name.
         name: String,
     },

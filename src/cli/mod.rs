@@ -1,1 +1,66 @@
 //! What a user types.
+
+mod clusters;
+mod exit;
+mod run;
+mod show;
+mod suites;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use exit::{Exit, Failure};
+
+/// Finds out on real Kubernetes clusters whether statements about container lifecycle hooks are true.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    every verdict is the expected one
+  1    a verdict changed
+  2    wrong usage, suite, document or results folder; nothing was started
+  3    a cluster could not be set up, or something could not be observed
+  130  interrupted; what was found until then is written";
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("HOOKPROOF_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off")),
+        )
+        .init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: no threads can be started: {error}");
+            return Exit::Infrastructure.into();
+        }
+    };
+    let ended = runtime.block_on(async {
+        match cli.command {
+            Command::Run(args) => run::run(args).await,
+        }
+    });
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(Failure { exit, message }) => {
+            eprintln!("error: {message}");
+            exit.into()
+        }
+    }
+}

@@ -1,3 +1,17 @@
 //! What happens on a cluster during a scenario, written down. Observing never judges.
 
+pub mod api;
+pub mod command;
 pub mod evidence;
+pub mod facts;
+pub mod fill;
+pub mod http;
+pub mod recorder;
+pub mod scenario;
+pub mod scratch;
+pub mod session;
+pub mod store;
+pub mod timeline;
+pub mod watch;
+pub mod witness;
+pub mod workload;

@@ -66,6 +66,13 @@ pub enum RunEvent {
         /// The verdicts.
         judgements: Vec<Judgement>,
     },
+    /// A verdict that needed no scenario: the claim is not testable.
+    Judged {
+        /// Cluster's name.
+        cluster: String,
+        /// The verdict.
+        judgement: Box<Judgement>,
+    },
     /// Something that people should hear of but that changes no verdict.
     Warning {
         /// What, and what to do.

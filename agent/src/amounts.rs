@@ -1,0 +1,132 @@
+//! Durations and sizes as people write them: `1500ms`, `2s`, `64Mi`.
+
+use std::time::Duration;
+
+/// Longest duration taken, so that adding one to a clock cannot overflow.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Largest size taken; more is a slip of the pen.
+const LARGEST: u64 = 64 << 30;
+
+/// An amount that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AmountError {
+    #[error("`{0}` is no duration such as 1500ms, 2s or 1m (24h at most)")]
+    Duration(String),
+    #[error("`{0}` is no size such as 4096, 64Mi or 1Gi (64Gi at most)")]
+    Bytes(String),
+}
+
+/// Whole numbers with a unit `ms`, `s`, `m` or `h`.
+///
+/// # Errors
+///
+/// Anything else, a bare number too: whether it means seconds would be a guess.
+pub(crate) fn duration(text: &str) -> Result<Duration, AmountError> {
+    let read = || {
+        let (number, unit) = split(text)?;
+        let millis = match unit {
+            "ms" => number,
+            "s" => number.checked_mul(1_000)?,
+            "m" => number.checked_mul(60_000)?,
+            "h" => number.checked_mul(3_600_000)?,
+            _ => return None,
+        };
+        Some(Duration::from_millis(millis)).filter(|duration| *duration <= LONGEST)
+    };
+    read().ok_or_else(|| AmountError::Duration(text.to_owned()))
+}
+
+/// Bytes, with the suffixes that Kubernetes uses for memory.
+///
+/// # Errors
+///
+/// Anything else, or more than [`LARGEST`].
+pub(crate) fn bytes(text: &str) -> Result<usize, AmountError> {
+    let read = || {
+        let (number, unit) = split(text)?;
+        let factor: u64 = match unit {
+            "" => 1,
+            "k" => 1_000,
+            "M" => 1_000_000,
+            "G" => 1_000_000_000,
+            "Ki" => 1 << 10,
+            "Mi" => 1 << 20,
+            "Gi" => 1 << 30,
+            _ => return None,
+        };
+        let bytes = number
+            .checked_mul(factor)
+            .filter(|bytes| *bytes <= LARGEST)?;
+        usize::try_from(bytes).ok()
+    };
+    read().ok_or_else(|| AmountError::Bytes(text.to_owned()))
+}
+
+/// A duration in the form that [`duration`] reads.
+pub(crate) fn show(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    if millis.is_multiple_of(1_000) {
+        format!("{}s", millis / 1_000)
+    } else {
+        format!("{millis}ms")
+    }
+}
+
+fn split(text: &str) -> Option<(u64, &str)> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    Some((text[..end].parse().ok()?, &text[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("0ms", 0)]
+    #[case("1500ms", 1_500)]
+    #[case("2s", 2_000)]
+    #[case("3m", 180_000)]
+    #[case("24h", 86_400_000)]
+    fn reads_durations(#[case] text: &str, #[case] millis: u64) {
+        assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
+    }
+
+    #[rstest]
+    fn refuses_durations(
+        #[values(
+            "",
+            "5",
+            "s",
+            "1.5s",
+            "-1s",
+            "2 s",
+            "25h",
+            "99999999999999999999s",
+            "1d"
+        )]
+        text: &str,
+    ) {
+        assert_eq!(duration(text), Err(AmountError::Duration(text.to_owned())));
+    }
+
+    #[rstest]
+    #[case("4096", 4096)]
+    #[case("64Mi", 64 << 20)]
+    #[case("1Gi", 1 << 30)]
+    #[case("2k", 2_000)]
+    fn reads_sizes(#[case] text: &str, #[case] expected: usize) {
+        assert_eq!(bytes(text), Ok(expected));
+    }
+
+    #[rstest]
+    fn refuses_sizes(#[values("", "Mi", "1Ti", "-1", "1.5Gi", "65Gi")] text: &str) {
+        assert_eq!(bytes(text), Err(AmountError::Bytes(text.to_owned())));
+    }
+}

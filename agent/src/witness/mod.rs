@@ -1,0 +1,74 @@
+//! The witness: collects and numbers the stamps of one run, and lets processes wait for the runner
+//! and for each other.
+
+mod holds;
+mod ledger;
+mod meetings;
+mod routes;
+
+use std::{env, net::SocketAddr, sync::Arc};
+
+use tokio::net::TcpListener;
+
+use crate::{BROKEN, USAGE, say, signals};
+use holds::Holds;
+use ledger::Ledger;
+use meetings::Meetings;
+
+/// Everything that the routes share.
+struct Witness {
+    token: String,
+    ledger: Ledger,
+    holds: Holds,
+    meetings: Meetings,
+}
+
+/// Serves until a signal; gives the exit code.
+pub(crate) async fn run(options: &[String]) -> u8 {
+    let address = match options {
+        [flag, address] if flag == "--listen" => address.parse::<SocketAddr>().ok(),
+        _ => None,
+    };
+    let Some(address) = address else {
+        say("hookproof-agent: usage: agent witness --listen ADDRESS:PORT, such as 0.0.0.0:8080");
+        return USAGE;
+    };
+    let token = env::var("HOOKPROOF_TOKEN").unwrap_or_default();
+    if token.is_empty() {
+        say(
+            "hookproof-agent: the witness needs the run's token in HOOKPROOF_TOKEN, so that nothing else writes into its evidence",
+        );
+        return USAGE;
+    }
+    let mut signals = match signals::adopt_orphans().and_then(|()| signals::catch()) {
+        Ok(signals) => signals,
+        Err(error) => {
+            say(&format!("hookproof-agent: cannot catch signals: {error}"));
+            return BROKEN;
+        }
+    };
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            say(&format!(
+                "hookproof-agent: the witness cannot listen on {address}: {error}"
+            ));
+            return BROKEN;
+        }
+    };
+    let bound = listener.local_addr().unwrap_or(address);
+    let witness = Arc::new(Witness {
+        token,
+        ledger: Ledger::default(),
+        holds: Holds::default(),
+        meetings: Meetings::default(),
+    });
+    say(&format!("hookproof-agent: witness listening on {bound}"));
+    tokio::select! {
+        served = axum::serve(listener, routes::router(witness)) => {
+            say(&format!("hookproof-agent: the witness stopped serving: {served:?}"));
+            BROKEN
+        }
+        _ = signals.recv() => 0,
+    }
+}

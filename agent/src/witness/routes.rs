@@ -1,0 +1,165 @@
+//! The witness's HTTP interface.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Query, Request, State},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http_body_util::channel::{Channel, Sender};
+use hyper::body::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{Witness, ledger::Full, meetings::Broken};
+use crate::{
+    clock,
+    wire::{Hold, Meet, Release, Stamp, TOKEN_HEADER},
+};
+
+/// A reader hears at least this often, so that neither end takes silence for a lost connection.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+const BODY_LIMIT: usize = 256 << 10;
+/// Lines in flight to one reader.
+const AHEAD: usize = 16;
+
+pub(super) fn router(witness: Arc<Witness>) -> Router {
+    Router::new()
+        .route("/stamps", post(add_stamp).get(read_stamps))
+        .route("/release", post(release))
+        .route("/hold", post(hold))
+        .route("/meet", post(meet))
+        .route("/time", get(time))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&witness),
+            check_token,
+        ))
+        // Open to the kubelet's probes; it tells nothing.
+        .route("/healthz", get(|| async { "ok\n" }))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(witness)
+}
+
+async fn check_token(
+    State(witness): State<Arc<Witness>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let given = request
+        .headers()
+        .get(TOKEN_HEADER)
+        .map(axum::http::HeaderValue::as_bytes);
+    if given == Some(witness.token.as_bytes()) {
+        next.run(request).await
+    } else {
+        (
+            StatusCode::FORBIDDEN,
+            format!("{TOKEN_HEADER} is not this run's token\n"),
+        )
+            .into_response()
+    }
+}
+
+async fn add_stamp(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Response> {
+    let stamp: Stamp = read(&body)?;
+    match witness.ledger.add(stamp) {
+        Ok(receipt) => Ok(json_line(&receipt)),
+        Err(Full) => Ok((StatusCode::INSUFFICIENT_STORAGE, format!("{Full}\n")).into_response()),
+    }
+}
+
+#[derive(Deserialize)]
+struct From {
+    #[serde(default)]
+    from: usize,
+}
+
+async fn read_stamps(State(witness): State<Arc<Witness>>, Query(from): Query<From>) -> Response {
+    let (sender, body) = Channel::<Bytes>::new(AHEAD);
+    tokio::spawn(follow(witness, from.from.max(1), sender));
+    (
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        Body::new(body),
+    )
+        .into_response()
+}
+
+/// Sends every line from `next` on, for as long as the reader listens.
+async fn follow(witness: Arc<Witness>, mut next: usize, mut reader: Sender<Bytes>) {
+    let mut changes = witness.ledger.changes();
+    // The first empty line gets the head of the answer through proxies at once.
+    let mut lines = vec![Bytes::from_static(b"\n")];
+    let mut counted = 0;
+    loop {
+        for line in lines {
+            if reader.send_data(line).await.is_err() {
+                return;
+            }
+        }
+        next += counted;
+        changes.mark_unchanged();
+        lines = witness.ledger.read(next);
+        counted = lines.len();
+        if counted == 0 {
+            match timeout(HEARTBEAT, changes.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return,
+                Err(_) => lines = vec![Bytes::from_static(b"\n")],
+            }
+        }
+    }
+}
+
+/// The clock that stamps are received by, and how many there are: the runner knows then whether it
+/// has read all of them.
+async fn time(State(witness): State<Arc<Witness>>) -> Response {
+    json_line(&json!({"now": clock::now(), "stamps": witness.ledger.count()}))
+}
+
+async fn release(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Response> {
+    let release: Release = read(&body)?;
+    witness.holds.release(release);
+    Ok(json_line(&json!({})))
+}
+
+async fn hold(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Response> {
+    let hold: Hold = read(&body)?;
+    let cap = Duration::from_millis(hold.cap_ms);
+    match timeout(cap, witness.holds.released(&hold)).await {
+        Ok(()) => Ok(json_line(&json!({}))),
+        Err(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+async fn meet(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Response> {
+    let meet: Meet = read(&body)?;
+    let cap = Duration::from_millis(meet.cap_ms);
+    match timeout(cap, witness.meetings.meet(&meet)).await {
+        Ok(Ok(peer)) => Ok(json_line(&peer)),
+        Ok(Err(Broken)) => Ok(StatusCode::GONE.into_response()),
+        Err(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+/// Whatever the content type says: the runner may come through proxies that set their own.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+    serde_json::from_slice(body).map_err(|error| {
+        (
+            StatusCode::BAD_REQUEST,
+            format!("the body cannot be read: {error}\n"),
+        )
+            .into_response()
+    })
+}
+
+fn json_line<T: Serialize>(value: &T) -> Response {
+    let mut text = serde_json::to_string(value).unwrap_or_default();
+    text.push('\n');
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}

@@ -1,0 +1,152 @@
+//! The agent's side of the witness's interface.
+
+use std::{env, time::Duration};
+
+use hyper::{Method, Request, body::Bytes};
+use serde::Serialize;
+
+use crate::{
+    client::{self, ClientError, Reply},
+    wire::{Hold, Meet, Peer, Receipt, TOKEN_HEADER},
+};
+
+/// How much longer than a wait's own cap the answer may take.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// Where the witness is, and the run's token.
+#[derive(Debug, Clone)]
+pub(crate) struct WitnessClient {
+    base: String,
+    token: String,
+}
+
+/// Why the witness did not take something.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    #[error("the witness refused the token; HOOKPROOF_TOKEN must be the run's")]
+    Token,
+    #[error("the witness is full; it keeps no more stamps in this run")]
+    Full,
+    #[error("the witness answered {0}: {1}")]
+    Status(u16, String),
+}
+
+impl Refusal {
+    /// Whether another try would end the same way.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Client(_) => false,
+            Self::Token | Self::Full => true,
+            Self::Status(status, _) => *status < 500,
+        }
+    }
+}
+
+/// Outcome of a wait at the witness.
+pub(crate) enum Waited<T> {
+    Done(T),
+    /// The cap passed.
+    Cap,
+    /// The other one went away; begin again.
+    Broken,
+}
+
+impl WitnessClient {
+    /// From the environment; none where it names no witness.
+    ///
+    /// # Errors
+    ///
+    /// The address is no HTTP URL.
+    pub(crate) fn from_environment() -> Result<Option<Self>, ClientError> {
+        let Ok(base) = env::var("HOOKPROOF_WITNESS") else {
+            return Ok(None);
+        };
+        let base = base.trim_end_matches('/').to_owned();
+        if base.is_empty() {
+            return Ok(None);
+        }
+        let url = base.parse::<hyper::Uri>().ok();
+        if !url.is_some_and(|url| url.scheme_str() == Some("http") && url.host().is_some()) {
+            return Err(ClientError::Address(base));
+        }
+        Ok(Some(Self {
+            base,
+            token: env::var("HOOKPROOF_TOKEN").unwrap_or_default(),
+        }))
+    }
+
+    /// Hands over one stamp.
+    ///
+    /// # Errors
+    ///
+    /// It did not arrive, or was not taken.
+    pub(crate) async fn stamp(&self, line: &str, cap: Duration) -> Result<Receipt, Refusal> {
+        let reply = self.post("/stamps", line.to_owned().into(), cap).await?;
+        match reply.status {
+            200 => serde_json::from_slice(&reply.body)
+                .map_err(|error| Refusal::Status(200, error.to_string())),
+            _ => Err(refusal(&reply)),
+        }
+    }
+
+    /// Waits for a release.
+    ///
+    /// # Errors
+    ///
+    /// The witness could not be asked.
+    pub(crate) async fn hold(&self, hold: &Hold) -> Result<Waited<()>, Refusal> {
+        let reply = self.wait("/hold", hold, hold.cap_ms).await?;
+        match reply.status {
+            200 => Ok(Waited::Done(())),
+            204 => Ok(Waited::Cap),
+            _ => Err(refusal(&reply)),
+        }
+    }
+
+    /// Waits for another process in the same round.
+    ///
+    /// # Errors
+    ///
+    /// The witness could not be asked.
+    pub(crate) async fn meet(&self, meet: &Meet) -> Result<Waited<Peer>, Refusal> {
+        let reply = self.wait("/meet", meet, meet.cap_ms).await?;
+        match reply.status {
+            200 => serde_json::from_slice(&reply.body)
+                .map(Waited::Done)
+                .map_err(|error| Refusal::Status(200, error.to_string())),
+            204 => Ok(Waited::Cap),
+            410 => Ok(Waited::Broken),
+            _ => Err(refusal(&reply)),
+        }
+    }
+
+    async fn wait<T: Serialize>(&self, path: &str, body: &T, ms: u64) -> Result<Reply, Refusal> {
+        let body = serde_json::to_vec(body).unwrap_or_default();
+        self.post(path, body.into(), Duration::from_millis(ms) + SLACK)
+            .await
+    }
+
+    async fn post(&self, path: &str, body: Bytes, cap: Duration) -> Result<Reply, Refusal> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}{path}", self.base))
+            .header(TOKEN_HEADER, &self.token)
+            .header("content-type", "application/json")
+            .body(body)
+            .map_err(ClientError::Request)?;
+        Ok(client::send(request, cap).await?)
+    }
+}
+
+fn refusal(reply: &Reply) -> Refusal {
+    match reply.status {
+        403 => Refusal::Token,
+        507 => Refusal::Full,
+        status => Refusal::Status(
+            status,
+            String::from_utf8_lossy(&reply.body).trim().to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,81 @@
+//! What is wrong with suites, collected: nothing stops at the first problem.
+
+use std::fmt;
+
+use super::model::Place;
+
+/// One thing that is wrong in a suite, a manifest or a citation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where.
+    pub place: Place,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Finding {
+    /// A finding without help.
+    pub fn new(place: &Place, message: impl Into<String>) -> Self {
+        Self {
+            place: place.clone(),
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// The same with help.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same with the likeliest of `known`, where `word` looks like one of them.
+    #[must_use]
+    pub fn with_near<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        if let Some(near) = nearest(word, known.iter().copied()) {
+            return self.with_help(format!("did you mean `{near}`?"));
+        }
+        if known.is_empty() || known.len() > 24 {
+            return self;
+        }
+        self.with_help(format!("known here: {}", known.join(", ")))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)?;
+        if let Some(help) = &self.help {
+            write!(f, "\n    {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Sorts by place and drops repetitions.
+pub(super) fn sort(findings: &mut Vec<Finding>) {
+    findings.sort_by(|a, b| {
+        (&a.place.file, a.place.line, a.place.column, &a.message).cmp(&(
+            &b.place.file,
+            b.place.line,
+            b.place.column,
+            &b.message,
+        ))
+    });
+    findings.dedup();
+}
+
+/// The known word that `word` was likely meant to be.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.82)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

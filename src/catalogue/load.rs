@@ -1,0 +1,376 @@
+//! Finding and reading suites: those that the binary carries, and folders that add to them or
+//! replace some.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use include_dir::{Dir, include_dir};
+use sha2::{Digest, Sha256};
+
+use super::finding::{self, Finding};
+use super::lower::{Lower, Unit};
+use super::model::{Catalogue, Manifest, Place};
+use super::{decode, lint, manifest, node};
+
+static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
+static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
+
+/// Where suites come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Carried in the binary.
+    BuiltIn,
+    /// A folder with `suites` and `manifests`, or a folder of suite files that name their
+    /// manifests relative to it.
+    Folder(Utf8PathBuf),
+}
+
+/// What was read: the catalogue as far as it could be understood, and what is wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// Everything that was understood.
+    pub catalogue: Catalogue,
+    /// Everything that is wrong, by place.
+    pub findings: Vec<Finding>,
+    /// Texts of the suite files, by the path in places.
+    pub texts: BTreeMap<String, String>,
+}
+
+/// Suites that are wrong: all findings together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Findings(pub Vec<Finding>);
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for finding in &self.0 {
+            writeln!(f, "{finding}")?;
+        }
+        match self.0.len() {
+            1 => f.write_str("1 problem in the suites; nothing was started"),
+            n => write!(f, "{n} problems in the suites; nothing was started"),
+        }
+    }
+}
+
+impl std::error::Error for Findings {}
+
+impl Loaded {
+    /// The catalogue, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// All findings.
+    pub fn checked(self) -> Result<Catalogue, Findings> {
+        if self.findings.is_empty() {
+            Ok(self.catalogue)
+        } else {
+            Err(Findings(self.findings))
+        }
+    }
+}
+
+/// The built-in suites with `folders` added: a scenario there replaces one of the same id.
+///
+/// # Errors
+/// All findings together.
+pub fn catalogue(folders: &[Utf8PathBuf]) -> Result<Catalogue, Findings> {
+    let folders = folders.iter().cloned().map(Source::Folder);
+    load(
+        &std::iter::once(Source::BuiltIn)
+            .chain(folders)
+            .collect::<Vec<_>>(),
+    )
+    .checked()
+}
+
+/// Reads all suites of all sources; a later scenario replaces an earlier one of the same id.
+#[must_use]
+pub fn load(sources: &[Source]) -> Loaded {
+    let mut loaded = Loaded::default();
+    let mut units: BTreeMap<String, (Unit, Vec<Finding>)> = BTreeMap::new();
+    for source in sources {
+        let files = match source {
+            Source::BuiltIn => built_in(&mut loaded.findings),
+            Source::Folder(folder) => folder_files(folder, &mut loaded.findings),
+        };
+        for (id, file) in files {
+            let mut findings = Vec::new();
+            let unit = read(
+                &id,
+                &file,
+                |path| manifest_file(source, path),
+                &mut findings,
+            );
+            loaded.texts.insert(file.path, file.text);
+            units.insert(id, (unit, findings));
+        }
+    }
+    for (id, (unit, mut findings)) in units {
+        loaded.findings.append(&mut findings);
+        if let Some(scenario) = unit.scenario {
+            loaded.catalogue.scenarios.insert(id, scenario);
+        }
+        loaded.catalogue.untestable.extend(unit.untestable);
+    }
+    repeated_claims(&loaded.catalogue, &mut loaded.findings);
+    finding::sort(&mut loaded.findings);
+    loaded
+}
+
+struct File {
+    /// For messages.
+    path: String,
+    text: String,
+}
+
+fn read(
+    id: &str,
+    file: &File,
+    manifest: impl Fn(&str) -> Option<File>,
+    findings: &mut Vec<Finding>,
+) -> Unit {
+    let Some(root) = node::parse(&file.path, &file.text, findings) else {
+        return Unit::default();
+    };
+    let Some(raw) = decode::decode(&root, findings) else {
+        return Unit::default();
+    };
+    let digest = |manifests: &[Manifest]| {
+        let mut hash = Sha256::new();
+        let parts = manifests
+            .iter()
+            .flat_map(|m| [m.path.as_str(), m.text.as_str()]);
+        for part in std::iter::once(file.text.as_str()).chain(parts) {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hash.update(part);
+        }
+        hex(&hash.finalize())[..12].to_owned()
+    };
+    let mut manifests: Vec<(String, Manifest)> = Vec::new();
+    let text = |path: &str| {
+        let file = manifest(path)?;
+        let text = file.text.clone();
+        manifests.push((
+            file.path,
+            Manifest {
+                path: path.to_owned(),
+                text: file.text,
+            },
+        ));
+        Some(text)
+    };
+    let mut lower = Lower {
+        findings,
+        source: &file.text,
+        written: Vec::new(),
+    };
+    let unit = lower.suite(id, &root.place, raw, text, digest);
+    let written = lower.written;
+    for (shown, manifest) in &manifests {
+        manifest::check(shown, manifest, findings);
+    }
+    if let Some(scenario) = &unit.scenario {
+        lint::expressions(scenario, &written, &file.text, findings);
+    }
+    unit
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn built_in(findings: &mut Vec<Finding>) -> BTreeMap<String, File> {
+    let mut files = BTreeMap::new();
+    let mut dirs = vec![&SUITES];
+    while let Some(dir) = dirs.pop() {
+        dirs.extend(dir.dirs());
+        for file in dir.files() {
+            let Some(path) = file.path().to_str() else {
+                continue;
+            };
+            let path = path.replace('\\', "/");
+            let Some(id) = suite_id(&path) else { continue };
+            let shown = format!("suites/{path}");
+            match file.contents_utf8() {
+                Some(text) => {
+                    files.insert(
+                        id.to_owned(),
+                        File {
+                            path: shown,
+                            text: text.to_owned(),
+                        },
+                    );
+                }
+                None => findings.push(not_text(&shown)),
+            }
+        }
+    }
+    files
+}
+
+fn suite_id(path: &str) -> Option<&str> {
+    path.strip_suffix(".yaml")
+        .or_else(|| path.strip_suffix(".yml"))
+}
+
+fn not_text(path: &str) -> Finding {
+    Finding::new(&first_line(path), "not UTF-8 text")
+}
+
+fn first_line(path: &str) -> Place {
+    Place {
+        file: path.to_owned(),
+        line: 1,
+        column: 1,
+    }
+}
+
+/// The folder in which the suite files of a source lie.
+fn suites_of(folder: &Utf8Path) -> Utf8PathBuf {
+    let suites = folder.join("suites");
+    if suites.is_dir() {
+        suites
+    } else {
+        folder.to_owned()
+    }
+}
+
+fn folder_files(folder: &Utf8Path, findings: &mut Vec<Finding>) -> BTreeMap<String, File> {
+    let root = suites_of(folder);
+    let mut files = BTreeMap::new();
+    let mut dirs = vec![root.clone()];
+    while let Some(dir) = dirs.pop() {
+        let entries = match dir.read_dir_utf8() {
+            Ok(entries) => entries,
+            Err(error) => {
+                findings.push(
+                    Finding::new(
+                        &first_line(dir.as_str()),
+                        format!("cannot be read: {error}"),
+                    )
+                    .with_help("name a folder that holds `suites` and `manifests`"),
+                );
+                continue;
+            }
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                // Beside suite files there may be the manifests they name.
+                if path != root.join("manifests") {
+                    dirs.push(path.to_owned());
+                }
+                continue;
+            }
+            let relative = path.strip_prefix(&root).unwrap_or(path).as_str();
+            let Some(id) = suite_id(relative) else {
+                continue;
+            };
+            match std::fs::read(path).map(String::from_utf8) {
+                Ok(Ok(text)) => {
+                    files.insert(
+                        id.to_owned(),
+                        File {
+                            path: path.to_string(),
+                            text,
+                        },
+                    );
+                }
+                Ok(Err(_)) => findings.push(not_text(path.as_str())),
+                Err(error) => findings.push(Finding::new(
+                    &first_line(path.as_str()),
+                    format!("cannot be read: {error}"),
+                )),
+            }
+        }
+    }
+    if files.is_empty() {
+        findings.push(Finding::new(
+            &first_line(folder.as_str()),
+            "no suite files (*.yaml) in here",
+        ));
+    }
+    files
+}
+
+/// A manifest's text: of the suite's own source first, then a built-in one.
+fn manifest_file(source: &Source, path: &str) -> Option<File> {
+    let clean = path.strip_prefix("./").unwrap_or(path);
+    if clean.starts_with('/') || clean.split('/').any(|part| part == "..") {
+        return None;
+    }
+    if let Source::Folder(folder) = source {
+        let path = folder.join(clean);
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            return Some(File {
+                path: path.into_string(),
+                text,
+            });
+        }
+    }
+    let file = MANIFESTS.get_file(clean.strip_prefix("manifests/")?)?;
+    Some(File {
+        path: clean.to_owned(),
+        text: file.contents_utf8()?.to_owned(),
+    })
+}
+
+fn repeated_claims(catalogue: &Catalogue, findings: &mut Vec<Finding>) {
+    let mut first: BTreeMap<&str, &Place> = BTreeMap::new();
+    let mut claims: Vec<_> = catalogue
+        .scenarios
+        .values()
+        .flat_map(|scenario| &scenario.claims)
+        .chain(&catalogue.untestable)
+        .collect();
+    claims.sort_by_key(|claim| (&claim.place.file, claim.place.line));
+    for claim in claims {
+        if let Some(place) = first.get(claim.id.as_str()) {
+            findings.push(Finding::new(
+                &claim.place,
+                format!("the claim `{}` is already at {place}", claim.id),
+            ));
+        } else {
+            first.insert(&claim.id, &claim.place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn fixture(name: &str) -> Loaded {
+        let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(name);
+        load(&[Source::Folder(root)])
+    }
+
+    fn shown(loaded: &Loaded) -> String {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/");
+        Findings(loaded.findings.clone())
+            .to_string()
+            .replace(root, "")
+    }
+
+    #[test]
+    fn a_good_suite_is_read_whole() {
+        let loaded = fixture("sample");
+        assert!(loaded.findings.is_empty(), "{}", shown(&loaded));
+        let scenario = &loaded.catalogue.scenarios["poststart/slow-hook"];
+        assert_eq!(scenario.steps.len(), 9);
+        assert_eq!(scenario.claims.len(), 3);
+        assert_eq!(loaded.catalogue.untestable.len(), 1);
+    }
+
+    #[test]
+    fn everything_wrong_is_told_together() {
+        insta::assert_snapshot!(shown(&fixture("broken")));
+    }
+}

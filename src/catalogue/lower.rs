@@ -1,0 +1,429 @@
+//! From the format as written to the catalogue: what must be there is there, what belongs
+//! together stands together, defaults are filled in.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::decode::{At, Entries};
+use super::finding::Finding;
+use super::lint::{Part, Written};
+use super::model::{
+    Check, Citation, Claim, Expectation, Expression, Manifest, Needs, Place, Scenario,
+};
+use super::parse;
+use super::raw::{RawCheck, RawCitation, RawClaim, RawExpect, RawNeeds, RawSuite};
+use super::steps;
+
+/// How long a step may take where the suite says nothing.
+pub(super) const CAP: Duration = Duration::from_secs(60);
+/// How long a scenario takes where the suite says nothing.
+const TAKES: Duration = Duration::from_secs(10);
+
+/// What a suite file holds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unit {
+    pub(super) scenario: Option<Scenario>,
+    pub(super) untestable: Vec<Claim>,
+}
+
+/// Notes findings while values are taken out of their fields.
+pub(super) struct Lower<'a> {
+    pub(super) findings: &'a mut Vec<Finding>,
+    /// Text of the suite file.
+    pub(super) source: &'a str,
+    /// Every expression of the claims, for checking.
+    pub(super) written: Vec<Written>,
+}
+
+impl Lower<'_> {
+    pub(super) fn find(&mut self, place: &Place, message: impl Into<String>) {
+        self.findings.push(Finding::new(place, message));
+    }
+
+    /// A value that must be there. What is wrong in itself has been noted.
+    pub(super) fn must<T>(
+        &mut self,
+        field: Option<At<T>>,
+        owner: &Place,
+        what: &str,
+    ) -> Option<(T, Place)> {
+        let Some(at) = field else {
+            self.find(owner, what);
+            return None;
+        };
+        Some((at.value?, at.place))
+    }
+
+    /// A value read by one of the small parsers.
+    pub(super) fn parsed<T>(
+        &mut self,
+        field: Option<At<String>>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let at = field?;
+        match parse(&at.value?) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.find(&at.place, message);
+                None
+            }
+        }
+    }
+
+    pub(super) fn suite(
+        &mut self,
+        id: &str,
+        place: &Place,
+        raw: RawSuite,
+        mut manifest: impl FnMut(&str) -> Option<String>,
+        digest: impl Fn(&[Manifest]) -> String,
+    ) -> Unit {
+        let tried = raw.steps.is_some() || raw.scenario.is_some() || raw.moments.is_some();
+        let claims = self.must(raw.claims, place, "a suite needs `claims`");
+        let (checkable, untestable): (Vec<Claim>, Vec<Claim>) = claims
+            .map(|(claims, _)| claims)
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|at| self.claim(&at.place, at.value?))
+            .partition(|claim| claim.not_testable.is_none());
+        if !tried {
+            for claim in &checkable {
+                self.find(
+                    &claim.place,
+                    format!(
+                        "`{}` has nothing to try it on: give the suite `scenario`, `manifest` and \
+                         `steps`, or the claim `not_testable` with the reason",
+                        claim.id
+                    ),
+                );
+            }
+            return Unit {
+                scenario: None,
+                untestable,
+            };
+        }
+        let title = self.must(
+            raw.scenario,
+            place,
+            "a scenario needs its title in `scenario`",
+        );
+        let manifests = self.manifests(place, raw.manifest, raw.manifests, &mut manifest);
+        let steps = self.must(raw.steps, place, "a scenario needs `steps`");
+        let steps = steps.map(|(steps, _)| steps).unwrap_or_default();
+        let moments = raw.moments.and_then(|at| at.value).unwrap_or_default();
+        let takes = self.parsed(raw.takes, parse::duration).unwrap_or(TAKES);
+        let needs = raw
+            .needs
+            .and_then(|at| at.value)
+            .map(|raw| self.needs(raw))
+            .unwrap_or_default();
+        let moments = steps::moments(self, moments);
+        let steps = steps::steps(self, steps, &manifests, &moments);
+        let manifests: Vec<Manifest> = manifests.into_iter().filter_map(|(_, m)| m).collect();
+        let scenario = Scenario {
+            id: id.to_owned(),
+            title: title.map(|(title, _)| title).unwrap_or_default(),
+            place: place.clone(),
+            digest: digest(&manifests),
+            manifests,
+            needs,
+            steps,
+            moments,
+            takes,
+            claims: checkable,
+        };
+        Unit {
+            scenario: Some(scenario),
+            untestable,
+        }
+    }
+
+    /// The manifests by path; without text where the file is missing.
+    fn manifests(
+        &mut self,
+        place: &Place,
+        one: Option<At<String>>,
+        several: Option<At<Vec<At<String>>>>,
+        text: &mut impl FnMut(&str) -> Option<String>,
+    ) -> Vec<(String, Option<Manifest>)> {
+        if let (Some(one), Some(_)) = (&one, &several) {
+            self.find(
+                &one.place,
+                "`manifest` and `manifests`: keep the one that fits",
+            );
+        } else if one.is_none() && several.is_none() {
+            self.find(place, "a scenario needs a `manifest`");
+        }
+        let listed = several.and_then(|at| at.value).unwrap_or_default();
+        let mut found = Vec::new();
+        for at in one.into_iter().chain(listed) {
+            let Some(path) = at.value else { continue };
+            if found.iter().any(|(known, _)| *known == path) {
+                self.find(&at.place, format!("`{path}` is listed twice"));
+                continue;
+            }
+            let manifest = text(&path).map(|text| Manifest {
+                path: path.clone(),
+                text,
+            });
+            if manifest.is_none() {
+                self.findings.push(
+                    Finding::new(&at.place, format!("there is no manifest `{path}`")).with_help(
+                        "the path is relative to the folder that holds `suites` and `manifests`",
+                    ),
+                );
+            }
+            found.push((path, manifest));
+        }
+        found
+    }
+
+    pub(super) fn needs(&mut self, raw: RawNeeds) -> Needs {
+        Needs {
+            kubernetes: self.parsed(raw.kubernetes, parse::version_range),
+            gates: raw
+                .gates
+                .and_then(|at| at.value)
+                .map(gates)
+                .unwrap_or_default(),
+            capabilities: words(raw.capabilities),
+        }
+    }
+
+    fn claim(&mut self, place: &Place, raw: RawClaim) -> Option<Claim> {
+        let id = self.must(raw.id, place, "a claim needs an `id`");
+        let says = self.must(
+            raw.says,
+            place,
+            "a claim needs `says`: the statement in a sentence",
+        );
+        if let Some((id, place)) = &id
+            && !id
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
+        {
+            self.find(
+                place,
+                format!("`{id}`: a claim id is made of letters, digits, `.` and `-`"),
+            );
+        }
+        let cites = raw
+            .cites
+            .and_then(|at| at.value)
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|at| self.citation(&at.place, at.value?))
+            .collect();
+        let not_testable = raw.not_testable.and_then(|at| at.value);
+        let own = RawCheck {
+            name: Some(At {
+                place: place.clone(),
+                value: Some("check".to_owned()),
+            }),
+            needs: None,
+            control: raw.control,
+            holds: raw.holds,
+            fails: raw.fails,
+        };
+        let has_own = own.control.is_some() || own.holds.is_some() || own.fails.is_some();
+        let checks = match (not_testable.is_some(), raw.checks) {
+            (true, None) if !has_own => Vec::new(),
+            (true, _) => {
+                self.find(
+                    place,
+                    "`not_testable` and checks: keep the one that is true",
+                );
+                Vec::new()
+            }
+            (false, Some(checks)) => {
+                if has_own {
+                    self.find(place, "`checks` and a control, holds or fails beside them: move those into a check");
+                }
+                self.checks(&checks.place, checks.value.unwrap_or_default())
+            }
+            (false, None) => self.check(place, own).into_iter().collect(),
+        };
+        let measures = raw.measures.and_then(|at| at.value).unwrap_or_default();
+        let measures: BTreeMap<String, Expression> = measures
+            .0
+            .into_iter()
+            .filter_map(|(name, at)| {
+                Some((
+                    name.value?,
+                    self.expression(Some(at), place, "", Part::Measure)?,
+                ))
+            })
+            .collect();
+        let expect = raw
+            .expect
+            .and_then(|at| Some(self.expect(&at.place, at.value?)));
+        let (id, id_place) = id?;
+        Some(Claim {
+            id,
+            place: id_place,
+            says: says.map(|(says, _)| says).unwrap_or_default(),
+            instead: raw.instead.and_then(|at| at.value),
+            cites,
+            checks,
+            measures,
+            expect: expect.unwrap_or_default(),
+            not_testable,
+        })
+    }
+
+    fn checks(&mut self, place: &Place, raw: Vec<At<RawCheck>>) -> Vec<Check> {
+        if raw.is_empty() {
+            self.find(place, "`checks` is empty: a claim needs at least one");
+        }
+        let mut checks: Vec<Check> = Vec::new();
+        for at in raw {
+            let Some(check) = at.value.and_then(|raw| self.check(&at.place, raw)) else {
+                continue;
+            };
+            if checks.iter().any(|known| known.name == check.name) {
+                self.find(&at.place, format!("two checks are named `{}`", check.name));
+            } else {
+                checks.push(check);
+            }
+        }
+        checks
+    }
+
+    fn check(&mut self, place: &Place, raw: RawCheck) -> Option<Check> {
+        let name = self.must(raw.name, place, "a check needs a `name`");
+        let control = self.expression(
+            raw.control,
+            place,
+            "no `control`: what must be true before the check counts",
+            Part::Control,
+        );
+        let holds = self.expression(
+            raw.holds,
+            place,
+            "no `holds`: what is true if the statement is",
+            Part::Prediction,
+        );
+        let fails = self.expression(
+            raw.fails,
+            place,
+            "no `fails`: what is true if the statement is not",
+            Part::Prediction,
+        );
+        let needs = raw.needs.and_then(|at| at.value).map(|raw| self.needs(raw));
+        Some(Check {
+            name: name?.0,
+            needs: needs.unwrap_or_default(),
+            control: control?,
+            holds: holds?,
+            fails: fails?,
+        })
+    }
+
+    fn expression(
+        &mut self,
+        field: Option<At<String>>,
+        owner: &Place,
+        missing: &str,
+        part: Part,
+    ) -> Option<Expression> {
+        let (text, place) = self.must(field, owner, missing)?;
+        let expression = Expression { text, place };
+        self.written.push(Written {
+            expression: expression.clone(),
+            part,
+        });
+        Some(expression)
+    }
+
+    fn citation(&mut self, place: &Place, raw: RawCitation) -> Option<Citation> {
+        let document = self.must(raw.document, place, "a citation needs `document`");
+        let lines = self.must(raw.lines, place, "a citation needs `lines`");
+        if let Some((lines, place)) = &lines
+            && let Err(message) = parse::lines(lines)
+        {
+            self.find(place, message);
+        }
+        if let Some(At {
+            value: Some(digest),
+            place,
+        }) = &raw.digest
+            && (digest.len() != 12
+                || !digest
+                    .bytes()
+                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+        {
+            self.find(place, format!("`{digest}` is no digest: 12 hex digits"));
+        }
+        Some(Citation {
+            document: document?.0,
+            lines: lines?.0,
+            digest: raw.digest.and_then(|at| at.value),
+        })
+    }
+
+    fn expect(&mut self, place: &Place, raw: RawExpect) -> Vec<Expectation> {
+        let table = match raw {
+            RawExpect::One(verdict) => {
+                let verdict = At {
+                    place: place.clone(),
+                    value: Some(verdict),
+                };
+                return self
+                    .verdict(verdict)
+                    .map(|verdict| Expectation {
+                        needs: Needs::default(),
+                        verdict,
+                    })
+                    .into_iter()
+                    .collect();
+            }
+            RawExpect::Table(table) => table,
+        };
+        let mut expectations = Vec::new();
+        for at in table {
+            let Some(raw) = at.value else { continue };
+            let needs = self.needs(RawNeeds {
+                kubernetes: raw.kubernetes,
+                gates: raw.gates,
+                capabilities: raw.capabilities,
+            });
+            let Some(verdict) = raw.verdict else {
+                self.find(&at.place, "an expectation needs a `verdict`");
+                continue;
+            };
+            if let Some(verdict) = self.verdict(verdict) {
+                expectations.push(Expectation { needs, verdict });
+            }
+        }
+        expectations
+    }
+
+    fn verdict(&mut self, at: At<String>) -> Option<super::model::Verdict> {
+        let text = at.value?;
+        let verdict = parse::verdict(&text);
+        if verdict.is_none() {
+            self.findings.push(
+                Finding::new(&at.place, format!("`{text}` is no verdict"))
+                    .with_near(&text, parse::VERDICTS.map(super::model::Verdict::as_str)),
+            );
+        }
+        verdict
+    }
+}
+
+fn gates(entries: Entries<bool>) -> BTreeMap<String, bool> {
+    entries
+        .0
+        .into_iter()
+        .filter_map(|(name, on)| Some((name.value?, on.value?)))
+        .collect()
+}
+
+fn words(field: Option<At<Vec<At<String>>>>) -> Vec<String> {
+    field
+        .and_then(|at| at.value)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|at| at.value)
+        .collect()
+}

@@ -1,0 +1,246 @@
+//! The small languages within suites: durations, version ranges, line ranges, verdicts.
+
+use std::time::Duration;
+
+use super::model::{Comparison, Verdict, VersionRange};
+
+/// `1500ms`, `2s`, `1m30s`, `1h`: whole numbers with units, largest first or in any order.
+///
+/// # Errors
+/// Says what a duration looks like.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration: write it like 1500ms, 2s or 1m30s");
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        rest = &rest[digits..];
+        let unit = rest
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(rest.len());
+        let part = match &rest[..unit] {
+            "ms" => Some(Duration::from_millis(number)),
+            "s" => Some(Duration::from_secs(number)),
+            "m" => number.checked_mul(60).map(Duration::from_secs),
+            "h" => number.checked_mul(3600).map(Duration::from_secs),
+            _ => None,
+        };
+        total = part
+            .and_then(|part| total.checked_add(part))
+            .ok_or_else(wrong)?;
+        rest = &rest[unit..];
+    }
+    Ok(total)
+}
+
+/// `>=1.30`, `>=1.29, <1.34`, `1.33`: conditions on the minor version, all of which must hold.
+///
+/// # Errors
+/// Says what a range looks like.
+pub fn version_range(text: &str) -> Result<VersionRange, String> {
+    let wrong = || format!("`{text}` is no version range: write it like >=1.30 or >=1.29, <1.34");
+    let conditions = text
+        .split(',')
+        .map(|part| {
+            let part = part.trim();
+            let operators = [
+                ("<=", Comparison::AtMost),
+                (">=", Comparison::AtLeast),
+                ("==", Comparison::Equal),
+                ("<", Comparison::Less),
+                (">", Comparison::More),
+                ("=", Comparison::Equal),
+                ("", Comparison::Equal),
+            ];
+            let (comparison, rest) = operators
+                .into_iter()
+                .find_map(|(sign, comparison)| Some((comparison, part.strip_prefix(sign)?)))
+                .ok_or_else(wrong)?;
+            let rest = rest.trim();
+            if rest.split('.').count() != 2 {
+                return Err(wrong());
+            }
+            let version = version(rest).ok_or_else(wrong)?;
+            Ok((comparison, version))
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    Ok(VersionRange {
+        text: text.to_owned(),
+        conditions,
+    })
+}
+
+/// Major and minor of `v1.36.3`, `1.36`, `v1.30+` or `v1.36.0-alpha.1`.
+#[must_use]
+pub fn version(text: &str) -> Option<(u32, u32)> {
+    let text = text.strip_prefix('v').unwrap_or(text);
+    let (major, rest) = text.split_once('.')?;
+    let digits = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    Some((number(major)?, number(&rest[..digits])?))
+}
+
+/// Digits only: no sign, no spaces.
+fn number(text: &str) -> Option<u32> {
+    text.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| text.parse().ok())?
+}
+
+/// `64`, `78-79`, `64, 78-79`: ranges of lines from 1, ends included.
+///
+/// # Errors
+/// Says what is wrong with them.
+pub fn lines(text: &str) -> Result<Vec<(u32, u32)>, String> {
+    text.split(',')
+        .map(|part| {
+            let part = part.trim();
+            let (from, to) = part.split_once('-').unwrap_or((part, part));
+            let wrong = || format!("`{part}` is no line range: write it like 64, 78-79");
+            let from = number(from.trim()).ok_or_else(wrong)?;
+            let to = number(to.trim()).ok_or_else(wrong)?;
+            match (from, to) {
+                (0, _) => Err("lines are counted from 1".to_owned()),
+                _ if to < from => Err(format!("the range {part} ends before it begins")),
+                range => Ok(range),
+            }
+        })
+        .collect()
+}
+
+/// A verdict as suites write it.
+#[must_use]
+pub fn verdict(text: &str) -> Option<Verdict> {
+    VERDICTS
+        .into_iter()
+        .find(|verdict| verdict.as_str() == text)
+}
+
+/// All verdicts.
+pub const VERDICTS: [Verdict; 6] = [
+    Verdict::Confirmed,
+    Verdict::Refuted,
+    Verdict::Qualified,
+    Verdict::Inconclusive,
+    Verdict::NotApplicable,
+    Verdict::NotTestable,
+];
+
+impl VersionRange {
+    /// Whether a version such as `v1.36.3` lies in the range; an unreadable one does not.
+    #[must_use]
+    pub fn contains(&self, kubernetes: &str) -> bool {
+        let Some(seen) = version(kubernetes) else {
+            return false;
+        };
+        self.conditions
+            .iter()
+            .all(|(comparison, wanted)| match comparison {
+                Comparison::Less => seen < *wanted,
+                Comparison::AtMost => seen <= *wanted,
+                Comparison::Equal => seen == *wanted,
+                Comparison::AtLeast => seen >= *wanted,
+                Comparison::More => seen > *wanted,
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("1500ms", 1500)]
+    #[case("2s", 2000)]
+    #[case("1m30s", 90_000)]
+    #[case("1h", 3_600_000)]
+    fn durations(#[case] text: &str, #[case] millis: u64) {
+        assert_eq!(duration(text).unwrap(), Duration::from_millis(millis));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("2")]
+    #[case("s")]
+    #[case("2 s")]
+    #[case("-1s")]
+    #[case("1.5s")]
+    #[case("18446744073709551615h")]
+    #[case("99999999999999999999s")]
+    fn no_durations(#[case] text: &str) {
+        assert!(duration(text).unwrap_err().contains("is no duration"));
+    }
+
+    #[rstest]
+    #[case(">=1.30", "v1.30.1", true)]
+    #[case(">=1.30", "v1.29.9", false)]
+    #[case(">=1.29, <1.34", "v1.33.0", true)]
+    #[case(">=1.29, <1.34", "v1.34.0-alpha.1", false)]
+    #[case("1.33", "v1.33.7", true)]
+    #[case("=1.33", "v1.34.0", false)]
+    #[case("<=1.9", "v1.10.0", false)]
+    #[case(">1.9", "v1.10+", true)]
+    #[case(">=1.0", "unknown", false)]
+    fn ranges(#[case] range: &str, #[case] version: &str, #[case] inside: bool) {
+        assert_eq!(version_range(range).unwrap().contains(version), inside);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("1")]
+    #[case(">=1.30.1")]
+    #[case("~1.30")]
+    #[case(">=1.30,")]
+    #[case(">=1.x")]
+    fn no_ranges(#[case] text: &str) {
+        assert!(version_range(text).is_err());
+    }
+
+    #[rstest]
+    #[case("64", &[(64, 64)])]
+    #[case("78-79", &[(78, 79)])]
+    #[case("64, 78 - 79", &[(64, 64), (78, 79)])]
+    fn line_ranges(#[case] text: &str, #[case] ranges: &[(u32, u32)]) {
+        assert_eq!(lines(text).unwrap(), ranges);
+    }
+
+    #[rstest]
+    #[case("0")]
+    #[case("9-3")]
+    #[case("")]
+    #[case("1,,2")]
+    #[case("+1")]
+    fn no_line_ranges(#[case] text: &str) {
+        assert!(lines(text).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn parsers_take_anything(text in "\\PC{0,24}") {
+            let _ = (duration(&text), version_range(&text), version(&text), lines(&text));
+        }
+
+        #[test]
+        fn every_duration_is_read(h in 0u64..9, m in 0u64..99, s in 0u64..99, ms in 0u64..9999) {
+            let read = duration(&format!("{h}h{m}m{s}s{ms}ms")).unwrap();
+            prop_assert_eq!(read, Duration::from_millis(((h * 60 + m) * 60 + s) * 1000 + ms));
+        }
+
+        #[test]
+        fn a_range_and_its_opposite_split_all_versions(minor in 0u32..99, at in 0u32..99) {
+            let version = format!("v1.{minor}.0");
+            let below = version_range(&format!("<1.{at}")).unwrap().contains(&version);
+            let rest = version_range(&format!(">=1.{at}")).unwrap().contains(&version);
+            prop_assert!(below != rest);
+        }
+    }
+}

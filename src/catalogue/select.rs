@@ -1,0 +1,119 @@
+//! Choosing claims by words: ids, parts of them, scenarios, suites, documents.
+
+use std::collections::BTreeSet;
+
+use super::finding::nearest;
+use super::model::{Catalogue, Claim};
+
+/// A word that chooses nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{word}` is no claim, scenario, suite or document{}; `hookproof list` shows them",
+    near.as_ref().map(|near| format!(" (is `{near}` meant?)")).unwrap_or_default()
+)]
+pub struct NothingChosen {
+    word: String,
+    near: Option<String>,
+}
+
+/// The ids of the claims that at least one of the words chooses; of all claims without words.
+///
+/// A word is a claim's id, its beginning up to a dot or `*`, a scenario's id, a suite's folder, or
+/// the file name of a document that is cited.
+///
+/// # Errors
+/// When a word chooses nothing.
+pub fn claims(
+    catalogue: &Catalogue,
+    words: &[String],
+) -> Result<BTreeSet<String>, NothingChosen> {
+    let all = all(catalogue);
+    if words.is_empty() {
+        return Ok(all.into_iter().map(|(claim, _)| claim.id.clone()).collect());
+    }
+    let mut chosen = BTreeSet::new();
+    for word in words {
+        let before = chosen.len();
+        let mut known_already = false;
+        for (claim, scenario) in &all {
+            if fits(word, claim, scenario) {
+                known_already |= !chosen.insert(claim.id.clone());
+            }
+        }
+        if chosen.len() == before && !known_already {
+            let ids = all.iter().flat_map(|(claim, scenario)| [claim.id.as_str(), scenario]);
+            let near = nearest(word, ids).map(ToOwned::to_owned);
+            return Err(NothingChosen { word: word.clone(), near });
+        }
+    }
+    Ok(chosen)
+}
+
+fn all(catalogue: &Catalogue) -> Vec<(&Claim, &str)> {
+    let of_scenarios = catalogue
+        .scenarios
+        .values()
+        .flat_map(|scenario| scenario.claims.iter().map(|claim| (claim, scenario.id.as_str())));
+    of_scenarios.chain(catalogue.untestable.iter().map(|claim| (claim, ""))).collect()
+}
+
+fn fits(word: &str, claim: &Claim, scenario: &str) -> bool {
+    let begins = |text: &str, separator: char| {
+        text.strip_prefix(word).is_some_and(|rest| rest.starts_with(separator))
+    };
+    let starred = word.strip_suffix('*');
+    let name = word.rsplit('/').next().unwrap_or(word);
+    claim.id == word
+        || scenario == word
+        || begins(&claim.id, '.')
+        || begins(scenario, '/')
+        || starred.is_some_and(|beginning| claim.id.starts_with(beginning))
+        || claim.cites.iter().any(|cite| cite.document == name)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rstest::rstest;
+
+    use super::*;
+    use crate::catalogue::model::Citation;
+
+    fn claim(id: &str, document: &str) -> Claim {
+        Claim {
+            id: id.into(),
+            place: super::super::model::Place::default(),
+            says: String::new(),
+            instead: None,
+            cites: vec![Citation { document: document.into(), lines: "1".into(), digest: None }],
+            checks: Vec::new(),
+            measures: std::collections::BTreeMap::new(),
+            expect: Vec::new(),
+            not_testable: Some("why".into()),
+        }
+    }
+
+    #[rstest]
+    #[case(&["a.one"], 1)]
+    #[case(&["a"], 2)]
+    #[case(&["a.*"], 2)]
+    #[case(&["doc.txt"], 1)]
+    #[case(&["some/where/doc.txt", "a"], 3)]
+    #[case(&["a.one", "a.one"], 1)]
+    #[case(&[], 3)]
+    fn words_choose_claims(#[case] words: &[&str], #[case] count: usize) {
+        let catalogue = Catalogue {
+            untestable: vec![claim("a.one", "x"), claim("a.two", "x"), claim("ab.three", "doc.txt")],
+            ..Catalogue::default()
+        };
+        let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+        assert_eq!(claims(&catalogue, &words).unwrap().len(), count);
+    }
+
+    #[test]
+    fn an_unknown_word_is_an_error() {
+        let catalogue = Catalogue { untestable: vec![claim("a.one", "x")], ..Catalogue::default() };
+        let error = claims(&catalogue, &["a.ome".to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("is `a.one` meant?"), "{error}");
+    }
+}

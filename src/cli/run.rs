@@ -1,0 +1,271 @@
+//! `hookproof run`: experiments on clusters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalogue::model::Catalogue;
+use crate::judge::verdict::untestable;
+use crate::observe::session::{self, Session, Target};
+use crate::report::results::Phase;
+use crate::run::dispatch::{Dispatch, Options};
+use crate::run::event::RunEvent;
+use crate::run::plan::{Plan, Shard};
+
+use super::exit::{Exit, Failure};
+use super::suites::SuiteArgs;
+use super::clusters::{ClusterArgs, Where};
+
+/// Runs experiments and reports verdicts.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// Claims, scenarios, suites or documents; everything where none is given
+    words: Vec<String>,
+    #[command(flatten)]
+    suites: SuiteArgs,
+    #[command(flatten)]
+    clusters: ClusterArgs,
+    /// Scenarios under way at once
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    jobs: usize,
+    /// Attempts at a scenario that meets a problem or decides nothing
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    attempts: u32,
+    /// Run one of several parts, such as 1/3
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Leave the namespaces on the cluster
+    #[arg(long)]
+    keep: bool,
+    /// Folder for the results; replaced if it holds results of an earlier run
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: Utf8PathBuf,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// Wrong input; machines and clusters that could not be used are reported in the results, and
+/// as [`Exit::Infrastructure`].
+pub async fn run(args: RunArgs) -> Result<Exit, Failure> {
+    let catalogue = Arc::new(args.suites.load()?);
+    let claims = args.suites.select(&catalogue, &args.words)?;
+    let plan = Plan::new(&catalogue, claims, args.shard);
+    if plan.claims.is_empty() {
+        return Err(Failure::usage(
+            "nothing to run: no claim fits. `hookproof list` shows what there is",
+        ));
+    }
+    let places = args.clusters.places()?;
+    prepare_folder(&args.out)?;
+    let id = crate::run::random_id(6);
+    let stop = stop_on_signals();
+    let (events, received) = mpsc::unbounded_channel();
+    let reports = tokio::spawn(super::show::show(received, args.out.clone()));
+
+    tell(
+        &events,
+        RunEvent::Begun {
+            run: id.clone(),
+            claims: plan.infos(&catalogue),
+            clusters: places.iter().map(Where::name).collect(),
+        },
+    );
+    for place in &places {
+        if stop.is_cancelled() {
+            break;
+        }
+        let one = OneCluster {
+            id: &id,
+            place,
+            catalogue: &catalogue,
+            plan: &plan,
+            options: Options {
+                jobs: args.jobs,
+                attempts: args.attempts.max(1),
+                keep: args.keep,
+                out: args.out.clone(),
+            },
+            clusters: &args.clusters,
+            events: &events,
+            stop: &stop,
+        };
+        one.run().await;
+    }
+    tell(&events, RunEvent::Ended { interrupted: stop.is_cancelled() });
+    drop(events);
+    let shown = reports.await.map_err(Failure::infrastructure)?;
+    if stop.is_cancelled() {
+        return Ok(Exit::Interrupted);
+    }
+    shown
+}
+
+struct OneCluster<'a> {
+    id: &'a str,
+    place: &'a Where,
+    catalogue: &'a Arc<Catalogue>,
+    plan: &'a Plan,
+    options: Options,
+    clusters: &'a ClusterArgs,
+    events: &'a UnboundedSender<RunEvent>,
+    stop: &'a CancellationToken,
+}
+
+impl OneCluster<'_> {
+    async fn run(self) {
+        let cluster = self.place.name();
+        let Some(target) = self.phase("provision", self.provision()).await else { return };
+        let client = target.client.clone();
+        let cleaned = async {
+            let removed = session::clean(&client, false).await.map_err(|e| e.to_string())?;
+            Ok((removed.len(), format!("{} earlier runs removed", removed.len())))
+        };
+        // Left-overs of a run that was killed would crowd the node; failing to remove them is said.
+        if self.phase("clean", cleaned).await.is_none() {
+            return;
+        }
+        let started = async {
+            let session = Session::start(self.id, target).await.map_err(|e| e.to_string())?;
+            Ok((session, "witness ready".to_owned()))
+        };
+        let Some(session) = self.phase("ready", started).await else {
+            // What was made until it failed carries the run's label.
+            let _ = session::clean(&client, false).await;
+            return;
+        };
+        for judgement in untestable(self.catalogue) {
+            tell(self.events, RunEvent::Judged { cluster: cluster.clone(), judgement: Box::new(judgement) });
+        }
+        let dispatch = Dispatch {
+            session: session.clone(),
+            cluster: cluster.clone(),
+            catalogue: self.catalogue.clone(),
+            plan: self.plan.clone(),
+            options: self.options.clone(),
+            events: self.events.clone(),
+            stop: self.stop.clone(),
+        };
+        dispatch.run().await;
+        let keep = self.options.keep;
+        let finished = async {
+            session.finish(keep).await.map_err(|e| e.to_string())?;
+            Ok(((), if keep { "kept".to_owned() } else { "namespaces removed".to_owned() }))
+        };
+        self.phase("teardown", finished).await;
+    }
+
+    /// Runs a phase and tells how it went. None where it failed.
+    async fn phase<T>(
+        &self,
+        name: &str,
+        work: impl Future<Output = Result<(T, String), String>>,
+    ) -> Option<T> {
+        let began = Timestamp::now();
+        tell(
+            self.events,
+            RunEvent::Provisioning { cluster: self.place.name(), doing: name.to_owned() },
+        );
+        let (value, note, error) = match work.await {
+            Ok((value, note)) => (Some(value), note, None),
+            Err(error) => (None, String::new(), Some(error)),
+        };
+        let phase = Phase {
+            name: name.to_owned(),
+            began,
+            seconds: Timestamp::now().duration_since(began).as_secs_f64(),
+            error,
+            note,
+        };
+        tell(self.events, RunEvent::PhaseEnded { cluster: self.place.name(), phase });
+        value
+    }
+
+    async fn provision(&self) -> Result<(Target, String), String> {
+        let events = self.events.clone();
+        let cluster = self.place.name();
+        let say = move |doing: String| {
+            tell(&events, RunEvent::Provisioning { cluster: cluster.clone(), doing });
+        };
+        self.clusters.provide(self.place, say).await
+    }
+}
+
+fn tell(events: &UnboundedSender<RunEvent>, event: RunEvent) {
+    // The receiver ends only after the sender.
+    let _ = events.send(event);
+}
+
+/// A folder for results: new, empty, or one that holds results. Anything else is left alone.
+fn prepare_folder(out: &Utf8Path) -> Result<(), Failure> {
+    let fail = |e: std::io::Error| {
+        Failure::usage(format!("{out} cannot be used for results: {e}. Name another with --out"))
+    };
+    if out.exists() {
+        let ours = out.join("results.json").is_file();
+        let mut entries = out.read_dir_utf8().map_err(fail)?;
+        if !ours && entries.next().is_some() {
+            return Err(Failure::usage(format!(
+                "{out} holds something other than results; name another folder with --out"
+            )));
+        }
+        for part in ["evidence", "junit"] {
+            if out.join(part).exists() {
+                std::fs::remove_dir_all(out.join(part)).map_err(fail)?;
+            }
+        }
+    }
+    std::fs::create_dir_all(out).map_err(fail)
+}
+
+/// Ctrl-C and SIGTERM ask the run to stop and clean up; a second one ends it at once. What that
+/// leaves on the cluster goes with the next run or `clean`.
+fn stop_on_signals() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        else {
+            return;
+        };
+        let mut asked = 0;
+        loop {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = term.recv() => {}
+            }
+            asked += 1;
+            if asked > 1 {
+                std::process::exit(i32::from(Exit::Interrupted.code()));
+            }
+            eprintln!("stopping: removing what was made; press Ctrl-C again to leave at once");
+            token.cancel();
+        }
+    });
+    stop
+}
+
+/// Gates given as `NAME=BOOL`.
+///
+/// # Errors
+/// When one is not.
+pub fn gates(given: &[String]) -> Result<BTreeMap<String, bool>, Failure> {
+    given
+        .iter()
+        .map(|text| {
+            let (name, value) = text.split_once('=').unwrap_or((text, ""));
+            match value.parse() {
+                Ok(value) if !name.is_empty() => Ok((name.to_owned(), value)),
+                _ => Err(Failure::usage(format!(
+                    "`{text}` is no gate; write NAME=true or NAME=false"
+                ))),
+            }
+        })
+        .collect()
+}
+
+pub(super) type Events = UnboundedReceiver<RunEvent>;

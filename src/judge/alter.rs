@@ -1,0 +1,319 @@
+//! Evidence changed on purpose: the proof that a verdict depends on what it should depend on.
+//!
+//! For every claim a file of alterations says how the recorded evidence would look if the opposite
+//! were true, and what is missing if the decisive part was not seen. The tests judge both.
+
+use std::collections::BTreeMap;
+
+use cel::Value as Cel;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::expr;
+use super::scene::Scene;
+use super::values;
+use crate::catalogue::model::Scenario;
+use crate::catalogue::parse;
+use crate::observe::evidence::{Entry, Evidence, Seen};
+use crate::observe::timeline;
+
+/// The alterations of one scenario's evidence, by claim.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alterations {
+    /// By claim id.
+    pub claims: BTreeMap<String, OfClaim>,
+}
+
+/// How the evidence of a claim is altered.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OfClaim {
+    /// What would be seen if the opposite were true.
+    pub opposite: Vec<Alteration>,
+    /// The decisive part is not there.
+    pub missing: Vec<Alteration>,
+}
+
+/// One change of the evidence. It must change something: one that finds nothing is an error.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alteration {
+    /// What is altered.
+    #[serde(rename = "in")]
+    pub channel: Channel,
+    /// Only the output of this step.
+    pub name: Option<String>,
+    /// Only entries for which this CEL condition over `it` is true.
+    #[serde(rename = "where")]
+    pub condition: Option<String>,
+    /// Take them out.
+    #[serde(default)]
+    pub drop: bool,
+    /// Leave them and alter copies.
+    #[serde(default)]
+    pub copy: bool,
+    /// Values by dotted path (`data.code`, `object.status.phase`, a number for an item of a
+    /// list); text that begins with `=` is CEL over `it`, the moments and the outputs.
+    #[serde(default)]
+    pub set: BTreeMap<String, Value>,
+    /// Paths that are taken out.
+    #[serde(default)]
+    pub unset: Vec<String>,
+    /// Move them in time, such as `2s` or `-300ms`.
+    pub shift: Option<String>,
+    /// A new entry, whole; like `set` in its values. `at` is when.
+    pub add: Option<BTreeMap<String, Value>>,
+}
+
+/// What an alteration is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// Stamps of the agent.
+    Stamps,
+    /// Events.
+    Events,
+    /// States of pods.
+    Pods,
+    /// Outputs of steps.
+    Outputs,
+    /// Notes of the runner.
+    Notes,
+    /// The facts of the cluster.
+    Cluster,
+}
+
+/// An alteration that cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AlterError {
+    /// The file is not one of alterations.
+    #[error("not a file of alterations: {0}")]
+    Format(String),
+    /// Nothing in the evidence is meant by it.
+    #[error("alteration {0} alters nothing: no entry matches")]
+    Nothing(usize),
+    /// It makes no sense.
+    #[error("alteration {0}: {1}")]
+    Wrong(usize, String),
+}
+
+impl Alterations {
+    /// Reads a file of alterations.
+    ///
+    /// # Errors
+    /// What is wrong with it, with its line.
+    pub fn parse(text: &str) -> Result<Self, AlterError> {
+        serde_saphyr::from_str(text).map_err(|error| AlterError::Format(error.to_string()))
+    }
+}
+
+/// The evidence with all alterations made, one after the other.
+///
+/// # Errors
+/// Where an alteration finds nothing to alter, or makes an entry that is none.
+pub fn alter(
+    scenario: &Scenario,
+    evidence: &Evidence,
+    alterations: &[Alteration],
+) -> Result<Evidence, AlterError> {
+    let mut altered = evidence.clone();
+    for (n, alteration) in (1..).zip(alterations) {
+        let before = altered.clone();
+        let scene = Scene::new(scenario, &before);
+        one(alteration, &scene, &mut altered).map_err(|message| AlterError::Wrong(n, message))?;
+        if altered == before {
+            return Err(AlterError::Nothing(n));
+        }
+    }
+    Ok(altered)
+}
+
+fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Result<(), String> {
+    if alteration.channel == Channel::Cluster {
+        let mut facts = serde_json::to_value(&evidence.cluster).map_err(|e| e.to_string())?;
+        change(alteration, &values::cluster(&evidence.cluster), scene, &mut facts)?;
+        evidence.cluster = serde_json::from_value(facts).map_err(|e| e.to_string())?;
+        return Ok(());
+    }
+    let mut entries = Vec::new();
+    for entry in std::mem::take(&mut evidence.timeline) {
+        if alteration.add.is_some() || !means(alteration, &entry, scene)? {
+            entries.push(entry);
+            continue;
+        }
+        if alteration.copy {
+            entries.push(entry.clone());
+        }
+        if !alteration.drop {
+            entries.push(changed(alteration, &entry, scene)?);
+        }
+    }
+    if let Some(fields) = &alteration.add {
+        entries.push(added(alteration.channel, fields, scene)?);
+    }
+    evidence.timeline = timeline::build(entries);
+    Ok(())
+}
+
+fn means(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<bool, String> {
+    let channel = match &entry.seen {
+        Seen::Agent(_) => Channel::Stamps,
+        Seen::Pod(_) => Channel::Pods,
+        Seen::Event(_) => Channel::Events,
+        Seen::Output(_) => Channel::Outputs,
+        Seen::Runner(_) => Channel::Notes,
+    };
+    if channel != alteration.channel {
+        return Ok(false);
+    }
+    if let Some(name) = &alteration.name
+        && !matches!(&entry.seen, Seen::Output(output) if output.name == *name)
+    {
+        return Ok(false);
+    }
+    let Some(condition) = &alteration.condition else { return Ok(true) };
+    // A condition about a field that this entry lacks does not mean it.
+    Ok(matches!(evaluate(condition, Some(&values::entry(entry)), scene)?, Ok(Cel::Bool(true))))
+}
+
+fn changed(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<Entry, String> {
+    let mut entry = entry.clone();
+    if let Some(shift) = &alteration.shift {
+        move_by(&mut entry, span(shift)?)?;
+    }
+    let it = values::entry(&entry);
+    let mut json = serde_json::to_value(&entry).map_err(|error| error.to_string())?;
+    change(alteration, &it, scene, &mut json)?;
+    serde_json::from_value(json).map_err(|error| format!("gives no entry: {error}"))
+}
+
+fn change(
+    alteration: &Alteration,
+    it: &Cel,
+    scene: &Scene,
+    json: &mut Value,
+) -> Result<(), String> {
+    for (path, value) in &alteration.set {
+        let value = written(value, Some(it), scene)?;
+        *at_path(json, path)? = value;
+    }
+    for path in &alteration.unset {
+        let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let parent = if parent.is_empty() { &mut *json } else { at_path(json, parent)? };
+        parent.as_object_mut().and_then(|fields| fields.remove(name));
+    }
+    Ok(())
+}
+
+fn added(
+    channel: Channel,
+    fields: &BTreeMap<String, Value>,
+    scene: &Scene,
+) -> Result<Entry, String> {
+    let (source, clock, defaults) = match channel {
+        Channel::Stamps => (
+            "agent",
+            "node",
+            serde_json::json!({"container": "main", "start": 1, "process": "added", "pid": 1,
+                "seq": 1, "data": {}}),
+        ),
+        Channel::Pods => ("pod", "runner", serde_json::json!({"change": "applied", "object": {}})),
+        Channel::Events => (
+            "event",
+            "runner",
+            serde_json::json!({"name": "added", "kind": "Pod", "type": "Normal", "message": "",
+                "count": 1, "component": "kubelet", "first": null, "last": null}),
+        ),
+        Channel::Outputs => ("output", "runner", serde_json::json!({"step": "kubectl"})),
+        Channel::Notes => ("runner", "runner", serde_json::json!({"text": ""})),
+        Channel::Cluster => return Err("nothing can be added to `cluster`: use `set`".to_owned()),
+    };
+    let mut json = serde_json::json!({"n": 0, "at": scene.zero.to_string(), "clock": clock,
+        "source": source});
+    if let (Some(json), Value::Object(defaults)) = (json.as_object_mut(), defaults) {
+        json.extend(defaults);
+    }
+    for (path, value) in fields {
+        *at_path(&mut json, path)? = written(value, None, scene)?;
+    }
+    serde_json::from_value(json).map_err(|error| format!("`add` gives no entry: {error}"))
+}
+
+/// The place of a dotted path; maps on the way are made, lists must be there.
+fn at_path<'a>(json: &'a mut Value, path: &str) -> Result<&'a mut Value, String> {
+    path.split('.').try_fold(json, |json, part| {
+        if let Value::Array(items) = json {
+            let index: usize =
+                part.parse().map_err(|_| format!("`{path}`: `{part}` is no number of an item"))?;
+            return items.get_mut(index).ok_or_else(|| format!("`{path}`: no item {index}"));
+        }
+        if json.is_null() {
+            *json = Value::Object(serde_json::Map::new());
+        }
+        let fields = json.as_object_mut().ok_or_else(|| format!("`{path}` leads nowhere"))?;
+        Ok(fields.entry(part).or_insert(Value::Null))
+    })
+}
+
+/// A value as written, or computed where it begins with `=`.
+fn written(value: &Value, it: Option<&Cel>, scene: &Scene) -> Result<Value, String> {
+    let Some(text) = value.as_str().and_then(|text| text.strip_prefix('=')) else {
+        return Ok(value.clone());
+    };
+    let value = evaluate(text, it, scene)??;
+    if let Cel::Timestamp(at) = &value {
+        return Ok(Value::String(at.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)));
+    }
+    value.json().map_err(|error| error.to_string())
+}
+
+/// The outer error is that of an expression that never works.
+fn evaluate(
+    text: &str,
+    it: Option<&Cel>,
+    scene: &Scene,
+) -> Result<Result<Cel, String>, String> {
+    let program = expr::compile(text).map_err(|errors| {
+        let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+        format!("`{text}` does not compile: {}", messages.join("; "))
+    })?;
+    let mut context = scene.context.new_inner_scope();
+    if let Some(it) = it {
+        context.add_variable_from_value("it", it.clone());
+    }
+    Ok(program.execute(&context).map_err(|error| format!("`{text}`: {error}")))
+}
+
+fn span(text: &str) -> Result<SignedDuration, String> {
+    let (back, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let span = SignedDuration::try_from(parse::duration(text)?).map_err(|e| e.to_string())?;
+    Ok(if back { -span } else { span })
+}
+
+fn move_by(entry: &mut Entry, by: SignedDuration) -> Result<(), String> {
+    let moved = |at: Timestamp| at.checked_add(by).map_err(|error| error.to_string());
+    entry.at = moved(entry.at)?;
+    match &mut entry.seen {
+        Seen::Output(output) => {
+            output.begin = moved(output.begin)?;
+            output.end = moved(output.end)?;
+            let lines = output.data.get_mut("lines").and_then(Value::as_array_mut);
+            for line in lines.into_iter().flatten() {
+                let Some(at) = line.get_mut("at") else { continue };
+                if let Some(Ok(time)) = at.as_str().map(str::parse::<Timestamp>) {
+                    *at = Value::String(moved(time)?.to_string());
+                }
+            }
+        }
+        Seen::Event(event) => {
+            for time in [&mut event.first, &mut event.last].into_iter().flatten() {
+                *time = moved(*time)?;
+            }
+        }
+        Seen::Agent(_) | Seen::Pod(_) | Seen::Runner(_) => {}
+    }
+    Ok(())
+}

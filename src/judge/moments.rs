@@ -1,0 +1,147 @@
+//! When moments came. The runner waits for them with the same code that judges by them.
+
+use cel::{Program, Value};
+use jiff::Timestamp;
+
+use super::{expr, values};
+use crate::catalogue::model::{Matches, Moment};
+use crate::observe::evidence::{Entry, Output, PodChange, Seen};
+
+/// A moment made ready for looking at entries.
+#[derive(Debug)]
+pub struct MomentMatcher {
+    matches: Matches,
+    when: Option<Program>,
+    nth: u32,
+}
+
+impl MomentMatcher {
+    /// Compiles the moment's condition.
+    ///
+    /// # Errors
+    /// What is wrong with the condition; linting the suite tells where.
+    pub fn new(moment: &Moment) -> Result<Self, String> {
+        let when = match &moment.matches {
+            Matches::Agent { when, .. } | Matches::Event { when, .. } => when.as_deref(),
+            Matches::Pod { when, .. } => Some(when.as_str()),
+            Matches::Line { .. } => None,
+        };
+        let when = when.map(expr::compile).transpose().map_err(|errors| {
+            let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+            format!("{}: {}", moment.place, messages.join("; "))
+        })?;
+        Ok(Self {
+            matches: moment.matches.clone(),
+            when,
+            nth: moment.nth,
+        })
+    }
+
+    /// Whether an entry is one that the moment is about. A condition that cannot be evaluated for
+    /// it, such as one about a status that is not there yet, is not met.
+    #[must_use]
+    pub fn matches(&self, entry: &Entry) -> bool {
+        match (&self.matches, &entry.seen) {
+            (
+                Matches::Agent {
+                    role,
+                    stamp,
+                    pod,
+                    container,
+                    start,
+                    ..
+                },
+                Seen::Agent(seen),
+            ) => {
+                seen.role == *role
+                    && seen.stamp == *stamp
+                    && pod.as_ref().is_none_or(|pod| name_matches(pod, &seen.pod))
+                    && container
+                        .as_ref()
+                        .is_none_or(|container| *container == seen.container)
+                    && start.is_none_or(|start| start == seen.start)
+                    && self.condition(|| vec![("stamp", values::entry(entry))])
+            }
+            (Matches::Pod { pod, .. }, Seen::Pod(seen)) => {
+                name_matches(pod, &seen.pod)
+                    && self.condition(|| {
+                        let status = seen.object.get("status");
+                        vec![
+                            ("pod", values::from_json(&seen.object)),
+                            (
+                                "status",
+                                status.map_or_else(|| values::map([]), values::from_json),
+                            ),
+                            ("deleted", Value::Bool(seen.change == PodChange::Deleted)),
+                        ]
+                    })
+            }
+            (Matches::Event { reason, pod, .. }, Seen::Event(seen)) => {
+                seen.reason == *reason
+                    && pod.as_ref().is_none_or(|pod| name_matches(pod, &seen.pod))
+                    && self.condition(|| vec![("event", values::entry(entry))])
+            }
+            (Matches::Line { .. }, Seen::Output(output)) => {
+                self.times_of_lines(output).next().is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a line that a background step has just printed is one that the moment is about.
+    #[must_use]
+    pub fn matches_line(&self, name: &str, text: &str) -> bool {
+        matches!(&self.matches, Matches::Line { output, contains }
+            if output == name && text.contains(contains.as_str()))
+    }
+
+    /// Whether the moment has come when so many entries have matched: what `until` waits for.
+    #[must_use]
+    pub fn came(&self, matched: u32) -> bool {
+        matched >= self.nth.max(1)
+    }
+
+    /// When the moment came, by a whole timeline.
+    #[must_use]
+    pub fn first_time(&self, timeline: &[Entry]) -> Option<Timestamp> {
+        let mut times = timeline.iter().flat_map(|entry| match &entry.seen {
+            Seen::Output(output) if matches!(self.matches, Matches::Line { .. }) => {
+                self.times_of_lines(output).collect()
+            }
+            _ if self.matches(entry) => vec![entry.at],
+            _ => Vec::new(),
+        });
+        match self.nth {
+            0 => times.last(),
+            nth => times.nth(usize::try_from(nth - 1).ok()?),
+        }
+    }
+
+    fn times_of_lines<'a>(&'a self, output: &'a Output) -> impl Iterator<Item = Timestamp> + 'a {
+        let lines = output.data.get("lines").and_then(|lines| lines.as_array());
+        lines.into_iter().flatten().filter_map(|line| {
+            let text = line.get("text")?.as_str()?;
+            let at = line.get("at")?.as_str()?.parse().ok()?;
+            self.matches_line(&output.name, text).then_some(at)
+        })
+    }
+
+    fn condition(&self, variables: impl FnOnce() -> Vec<(&'static str, Value)>) -> bool {
+        let Some(program) = &self.when else {
+            return true;
+        };
+        let mut context = expr::context();
+        for (name, value) in variables() {
+            context.add_variable_from_value(name, value);
+        }
+        matches!(program.execute(&context), Ok(Value::Bool(true)))
+    }
+}
+
+/// A name, or its beginning where the pattern ends in `*`.
+fn name_matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == pattern,
+    }
+}

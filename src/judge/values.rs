@@ -1,0 +1,286 @@
+//! Evidence as CEL values, and CEL values for people.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use cel::Value;
+use cel::objects::{Key, Map};
+use chrono::{DateTime, FixedOffset};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::catalogue::parse;
+use crate::observe::evidence::{ClusterFacts, Entry, Output, PodChange, Seen};
+
+/// JSON as a CEL value. Whole numbers become `int` wherever they fit: `exit_code == 0` is a
+/// comparison of ints.
+#[must_use]
+pub fn from_json(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => number
+            .as_i64()
+            .map(Value::Int)
+            .or_else(|| number.as_u64().map(Value::UInt))
+            .or_else(|| number.as_f64().map(Value::Float))
+            .unwrap_or(Value::Null),
+        Json::String(text) => string(text),
+        Json::Array(items) => list(items.iter().map(from_json)),
+        Json::Object(fields) => map(fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), from_json(value)))),
+    }
+}
+
+fn serialized(value: &impl Serialize) -> HashMap<Key, Value> {
+    match serde_json::to_value(value).as_ref().map(from_json) {
+        Ok(Value::Map(map)) => Arc::unwrap_or_clone(map.map),
+        _ => HashMap::new(),
+    }
+}
+
+/// A CEL string.
+#[must_use]
+pub fn string(text: &str) -> Value {
+    Value::String(Arc::new(text.to_owned()))
+}
+
+/// A CEL list.
+pub fn list(items: impl IntoIterator<Item = Value>) -> Value {
+    Value::List(Arc::new(items.into_iter().collect()))
+}
+
+/// A CEL map.
+pub fn map<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    build(
+        fields
+            .into_iter()
+            .map(|(name, value)| (key(name), value))
+            .collect(),
+    )
+}
+
+fn build(fields: HashMap<Key, Value>) -> Value {
+    Value::Map(Map {
+        map: Arc::new(fields),
+    })
+}
+
+fn key(name: &str) -> Key {
+    Key::String(Arc::new(name.to_owned()))
+}
+
+/// A CEL timestamp.
+#[must_use]
+pub fn timestamp(at: Timestamp) -> Value {
+    let nanos = u32::try_from(at.subsec_nanosecond().rem_euclid(1_000_000_000)).unwrap_or(0);
+    // Before 1970 jiff's second and its fraction are both negative.
+    let second = at.as_second() - i64::from(at.subsec_nanosecond() < 0);
+    DateTime::from_timestamp(second, nanos)
+        .map_or(Value::Null, |at| Value::Timestamp(at.fixed_offset()))
+}
+
+fn with_time(mut fields: HashMap<Key, Value>, at: Timestamp) -> Value {
+    fields.insert(key("at"), timestamp(at));
+    build(fields)
+}
+
+/// An entry as expressions see it: `stamp`, `event`, an item of `pods`, `outputs` or `notes`.
+#[must_use]
+pub fn entry(entry: &Entry) -> Value {
+    match &entry.seen {
+        Seen::Agent(stamp) => with_time(serialized(stamp), entry.at),
+        Seen::Event(event) => {
+            let mut fields = serialized(event);
+            for (name, time) in [("first", event.first), ("last", event.last)] {
+                fields.insert(key(name), time.map_or(Value::Null, timestamp));
+            }
+            with_time(fields, entry.at)
+        }
+        Seen::Pod(pod) => map([
+            ("at", timestamp(entry.at)),
+            ("pod", string(&pod.pod)),
+            (
+                "change",
+                string(match pod.change {
+                    PodChange::Applied => "applied",
+                    PodChange::Deleted => "deleted",
+                }),
+            ),
+            (
+                "phase",
+                pod.object
+                    .pointer("/status/phase")
+                    .map_or(string(""), from_json),
+            ),
+            ("object", from_json(&pod.object)),
+        ]),
+        Seen::Output(out) => output(out),
+        Seen::Runner(note) => with_time(serialized(note), entry.at),
+    }
+}
+
+/// An output under its step's name.
+#[must_use]
+pub fn output(output: &Output) -> Value {
+    let mut fields: HashMap<Key, Value> = output
+        .data
+        .iter()
+        .map(|(name, value)| (key(name), from_json(value)))
+        .collect();
+    if let Some(Json::Array(lines)) = output.data.get("lines") {
+        fields.insert(key("lines"), list(lines.iter().map(line)));
+    }
+    fields.insert(key("name"), string(&output.name));
+    fields.insert(key("step"), string(&output.step));
+    fields.insert(key("begin"), timestamp(output.begin));
+    fields.insert(key("end"), timestamp(output.end));
+    build(fields)
+}
+
+fn line(line: &Json) -> Value {
+    let at = line
+        .get("at")
+        .and_then(Json::as_str)
+        .and_then(|at| at.parse().ok());
+    match (from_json(line), at) {
+        (Value::Map(map), Some(at)) => with_time(Arc::unwrap_or_clone(map.map), at),
+        (value, _) => value,
+    }
+}
+
+/// The facts of a cluster, and its minor version as a number.
+#[must_use]
+pub fn cluster(facts: &ClusterFacts) -> Value {
+    let mut fields = serialized(facts);
+    // Left out when empty, but `cluster.gates_seen` should not be an error.
+    fields.entry(key("gates_seen")).or_insert_with(|| map([]));
+    if let Some((_, minor)) = parse::version(&facts.kubernetes) {
+        fields.insert(key("minor"), Value::Int(i64::from(minor)));
+    }
+    build(fields)
+}
+
+/// Moments by their full names, nested at the dots: `hook.begun` is `begun` of the map `hook`.
+/// A name of which nothing came is an empty map, so that `has(hook.begun)` can be asked.
+#[must_use]
+pub fn nested(moments: &BTreeMap<String, Option<Timestamp>>) -> Vec<(String, Value)> {
+    #[derive(Default)]
+    struct Tree(BTreeMap<String, Tree>, Option<Timestamp>);
+
+    fn value(tree: &Tree) -> Option<Value> {
+        if tree.0.is_empty() {
+            return tree.1.map(timestamp);
+        }
+        let fields = tree
+            .0
+            .iter()
+            .filter_map(|(name, tree)| Some((key(name), value(tree)?)));
+        Some(build(fields.collect()))
+    }
+
+    let mut root = Tree::default();
+    for (name, at) in moments {
+        let mut tree = &mut root;
+        for part in name.split('.') {
+            tree = tree.0.entry(part.to_owned()).or_default();
+        }
+        tree.1 = *at;
+    }
+    root.0
+        .iter()
+        .filter_map(|(name, tree)| Some((name.clone(), value(tree)?)))
+        .collect()
+}
+
+/// A value in a few characters; times as seconds since `zero`.
+#[must_use]
+pub fn short(value: &Value, zero: Timestamp) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::UInt(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Timestamp(at) => offset(at, zero),
+        Value::Duration(duration) => span(*duration),
+        Value::List(items) if items.is_empty() => "an empty list".to_owned(),
+        Value::List(items) => {
+            let all: Vec<String> = items.iter().map(|item| short(item, zero)).collect();
+            let all = format!("[{}]", all.join(", "));
+            if all.chars().count() <= 80 {
+                all
+            } else {
+                format!("a list of {}", items.len())
+            }
+        }
+        Value::Map(map) => {
+            let mut names: Vec<String> = map.map.keys().map(ToString::to_string).collect();
+            names.sort();
+            cut(&format!("{{{}}}", names.join(", ")))
+        }
+        other => other.type_of().to_string(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let one_line = text.trim_end().replace('\n', "⏎");
+    format!("\"{}\"", cut(&one_line))
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= 80 {
+        return text.to_owned();
+    }
+    text.chars().take(79).chain(['…']).collect()
+}
+
+fn offset(at: &DateTime<FixedOffset>, zero: Timestamp) -> String {
+    let Value::Timestamp(zero) = timestamp(zero) else {
+        return at.to_rfc3339();
+    };
+    let offset = at.signed_duration_since(zero);
+    // Times of another day are no offsets within a scenario.
+    if offset.num_hours().abs() >= 24 {
+        return at.to_rfc3339();
+    }
+    let text = span(offset);
+    if text.starts_with('-') {
+        text
+    } else {
+        format!("+{text}")
+    }
+}
+
+/// A duration as seconds with milliseconds.
+#[must_use]
+pub fn span(duration: chrono::Duration) -> String {
+    let Some(nanos) = duration.num_nanoseconds() else {
+        return format!("{}s", duration.num_seconds());
+    };
+    let sign = if nanos < 0 { "-" } else { "" };
+    let millis = (nanos.unsigned_abs() + 500_000) / 1_000_000;
+    if millis == 0 && nanos != 0 {
+        return format!("{sign}{:.6}s", duration_micros(nanos));
+    }
+    format!("{sign}{}.{:03}s", millis / 1000, millis % 1000)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "below a millisecond")]
+fn duration_micros(nanos: i64) -> f64 {
+    nanos.unsigned_abs() as f64 / 1e9
+}
+
+/// A measured value for reports: durations as seconds with their unit, times as offsets.
+#[must_use]
+pub fn measured(value: &Value, zero: Timestamp) -> Json {
+    match value {
+        Value::Duration(_) | Value::Timestamp(_) => Json::String(short(value, zero)),
+        other => other
+            .json()
+            .unwrap_or_else(|_| Json::String(short(other, zero))),
+    }
+}

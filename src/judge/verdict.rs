@@ -1,0 +1,338 @@
+//! The judge's rules. A check holds only if its control and `holds` are true and `fails` is false; it
+//! fails only the other way round. Anything else decides nothing and says what was missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use super::judgement::{CheckJudgement, Evaluation, Judgement, Outcome};
+use super::reasons::{self, Explained};
+use super::scene::Scene;
+use super::values;
+use crate::catalogue::model::{Catalogue, Check, Claim, Needs, Scenario, Verdict};
+use crate::observe::evidence::{ClusterFacts, Evidence, Seen};
+
+/// What came of one evidence file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// One for each claim of the scenario, in its order.
+    pub judgements: Vec<Judgement>,
+    /// What people should know beside the verdicts.
+    pub warnings: Vec<String>,
+}
+
+/// Evidence of which no verdict may come.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unusable {
+    /// Something could not be set up or observed.
+    #[error("{scenario} could not be observed: {problems}")]
+    Problems {
+        /// The scenario.
+        scenario: String,
+        /// What went wrong.
+        problems: String,
+    },
+    /// The evidence is of another scenario.
+    #[error("this is evidence of {found}, not of {wanted}")]
+    OtherScenario {
+        /// In the evidence.
+        found: String,
+        /// In the catalogue.
+        wanted: String,
+    },
+}
+
+/// Judges all claims of a scenario by the evidence of one run of it.
+///
+/// # Errors
+/// Where the evidence notes problems, or is of another scenario: that is no verdict about the claims.
+pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusable> {
+    if evidence.scenario != scenario.id {
+        return Err(Unusable::OtherScenario {
+            found: evidence.scenario.clone(),
+            wanted: scenario.id.clone(),
+        });
+    }
+    if !evidence.problems.is_empty() {
+        let problems: Vec<String> = evidence
+            .problems
+            .iter()
+            .map(|p| format!("{}: {}", p.doing, p.what))
+            .collect();
+        return Err(Unusable::Problems {
+            scenario: scenario.id.clone(),
+            problems: problems.join("; "),
+        });
+    }
+    let mut warnings = Vec::new();
+    if evidence.scenario_digest != scenario.digest {
+        warnings.push(format!(
+            "{}: the suite or its manifests changed since this evidence was recorded; run it again to be sure",
+            scenario.id
+        ));
+    }
+    if let Some(judgements) = not_applicable(scenario, &evidence.cluster) {
+        return Ok(Judged {
+            judgements,
+            warnings,
+        });
+    }
+    let scene = Scene::new(scenario, evidence);
+    let lost = lost(evidence);
+    let judgements = scenario
+        .claims
+        .iter()
+        .map(|claim| claim_judgement(scenario, claim, evidence, &scene, lost.as_deref()))
+        .collect();
+    Ok(Judged {
+        judgements,
+        warnings,
+    })
+}
+
+/// The judgements of a scenario that this cluster has nothing to try on; none where it has.
+#[must_use]
+pub fn not_applicable(scenario: &Scenario, cluster: &ClusterFacts) -> Option<Vec<Judgement>> {
+    let reason = scenario.needs.unmet(cluster)?;
+    let judgement = |claim: &Claim| Judgement {
+        claim: claim.id.clone(),
+        scenario: Some(scenario.id.clone()),
+        verdict: Verdict::NotApplicable,
+        expected: Some(Verdict::NotApplicable),
+        reason: format!("not applicable: {reason}"),
+        checks: Vec::new(),
+        measured: BTreeMap::new(),
+    };
+    Some(scenario.claims.iter().map(judgement).collect())
+}
+
+/// The judgements of claims that no experiment can decide.
+#[must_use]
+pub fn untestable(catalogue: &Catalogue) -> Vec<Judgement> {
+    let judgement = |claim: &Claim| Judgement {
+        claim: claim.id.clone(),
+        scenario: None,
+        verdict: Verdict::NotTestable,
+        expected: Some(Verdict::NotTestable),
+        reason: claim.not_testable.clone().unwrap_or_default(),
+        checks: Vec::new(),
+        measured: BTreeMap::new(),
+    };
+    catalogue.untestable.iter().map(judgement).collect()
+}
+
+/// The verdict that is known for a claim on this cluster.
+#[must_use]
+pub fn expected(claim: &Claim, cluster: &ClusterFacts) -> Option<Verdict> {
+    let known = claim
+        .expect
+        .iter()
+        .find(|known| known.needs.unmet(cluster).is_none());
+    known.map(|known| known.verdict)
+}
+
+impl Needs {
+    /// What a cluster lacks; none where it has all that is needed.
+    #[must_use]
+    pub fn unmet(&self, cluster: &ClusterFacts) -> Option<String> {
+        if let Some(range) = &self.kubernetes
+            && !range.contains(&cluster.kubernetes)
+        {
+            return Some(format!(
+                "needs Kubernetes {}, this is {}",
+                range.text, cluster.kubernetes
+            ));
+        }
+        for (gate, wanted) in &self.gates {
+            let word = if *wanted { "on" } else { "off" };
+            match cluster
+                .gates_seen
+                .get(gate)
+                .or_else(|| cluster.gates.get(gate))
+            {
+                Some(seen) if seen == wanted => {}
+                Some(_) => return Some(format!("needs the gate {gate} {word}")),
+                None => {
+                    return Some(format!(
+                        "needs the gate {gate} {word}; this cluster does not tell of it"
+                    ));
+                }
+            }
+        }
+        let lacks = self
+            .capabilities
+            .iter()
+            .find(|wanted| !cluster.capabilities.contains(wanted));
+        lacks.map(|capability| format!("needs {capability}, which this cluster does not allow"))
+    }
+}
+
+/// What was lost of the timeline, so that nothing can be said by it.
+fn lost(evidence: &Evidence) -> Option<String> {
+    let mut seen: BTreeMap<(&str, &str, &str), BTreeSet<u32>> = BTreeMap::new();
+    for entry in &evidence.timeline {
+        match &entry.seen {
+            Seen::Runner(note) if note.note == "gap" => {
+                return Some(format!("the timeline has a gap: {}", note.text));
+            }
+            Seen::Agent(stamp) => {
+                let process = (
+                    stamp.pod.as_str(),
+                    stamp.role.as_str(),
+                    stamp.process.as_str(),
+                );
+                seen.entry(process).or_default().insert(stamp.seq);
+            }
+            _ => {}
+        }
+    }
+    seen.into_iter().find_map(|((pod, role, _), numbers)| {
+        let missing = (1..).zip(&numbers).find(|(wanted, seq)| wanted != *seq)?.0;
+        Some(format!("stamp {missing} of {role} in {pod} was lost"))
+    })
+}
+
+fn claim_judgement(
+    scenario: &Scenario,
+    claim: &Claim,
+    evidence: &Evidence,
+    scene: &Scene,
+    lost: Option<&str>,
+) -> Judgement {
+    let checks: Vec<CheckJudgement> = claim
+        .checks
+        .iter()
+        .map(|check| judge_check(check, evidence, scene, lost))
+        .collect();
+    let verdict = combine(&checks);
+    let expected = match verdict {
+        // That follows from the catalogue itself, and so is what was expected.
+        Verdict::NotApplicable => Some(verdict),
+        _ => expected(claim, &evidence.cluster),
+    };
+    let measured = claim.measures.iter().filter_map(|(name, measure)| {
+        let value = reasons::evaluate(&measure.text, scene).ok()?;
+        Some((name.clone(), values::measured(&value, scene.zero)))
+    });
+    Judgement {
+        claim: claim.id.clone(),
+        scenario: Some(scenario.id.clone()),
+        verdict,
+        expected,
+        reason: reason(&checks),
+        measured: measured.collect(),
+        checks,
+    }
+}
+
+fn reason(checks: &[CheckJudgement]) -> String {
+    if let [only] = checks {
+        return only.reason.clone();
+    }
+    let all: Vec<String> = checks
+        .iter()
+        .map(|check| format!("{}: {}", check.name, check.reason))
+        .collect();
+    all.join(". ")
+}
+
+/// The verdict that a claim's checks make together.
+#[must_use]
+pub fn combine(checks: &[CheckJudgement]) -> Verdict {
+    let has = |outcome| checks.iter().any(|check| check.outcome == outcome);
+    match (
+        has(Outcome::Inconclusive),
+        has(Outcome::Holds),
+        has(Outcome::Fails),
+    ) {
+        (true, _, _) => Verdict::Inconclusive,
+        (_, true, true) => Verdict::Qualified,
+        (_, true, _) => Verdict::Confirmed,
+        (_, _, true) => Verdict::Refuted,
+        _ => Verdict::NotApplicable,
+    }
+}
+
+fn judge_check(
+    check: &Check,
+    evidence: &Evidence,
+    scene: &Scene,
+    lost: Option<&str>,
+) -> CheckJudgement {
+    if let Some(unmet) = check.needs.unmet(&evidence.cluster) {
+        let skipped = |text: &str| Evaluation {
+            expression: text.trim().to_owned(),
+            value: None,
+            error: Some("not applicable here".to_owned()),
+            parts: Vec::new(),
+        };
+        return CheckJudgement {
+            name: check.name.clone(),
+            outcome: Outcome::NotApplicable,
+            reason: format!("not applicable: {unmet}"),
+            control: skipped(&check.control.text),
+            holds: skipped(&check.holds.text),
+            fails: skipped(&check.fails.text),
+        };
+    }
+    let control = reasons::explain(&check.control.text, scene);
+    let holds = reasons::explain(&check.holds.text, scene);
+    let fails = reasons::explain(&check.fails.text, scene);
+    let (outcome, reason) = match lost {
+        Some(lost) => (Outcome::Inconclusive, format!("inconclusive: {lost}")),
+        None => decide(&control, &holds, &fails),
+    };
+    CheckJudgement {
+        name: check.name.clone(),
+        outcome,
+        reason,
+        control: control.evaluation,
+        holds: holds.evaluation,
+        fails: fails.evaluation,
+    }
+}
+
+fn decide(control: &Explained, holds: &Explained, fails: &Explained) -> (Outcome, String) {
+    let undecided = |why: String| (Outcome::Inconclusive, format!("inconclusive: {why}"));
+    match (control.value(), holds.value(), fails.value()) {
+        (None, ..) => undecided(format!(
+            "the control cannot be evaluated: {}",
+            control.error()
+        )),
+        (Some(false), ..) => undecided(format!("the control is not met: {}", control.because())),
+        (Some(true), Some(true), Some(false)) => {
+            (Outcome::Holds, format!("holds: {}", holds.because()))
+        }
+        (Some(true), Some(false), Some(true)) => {
+            (Outcome::Fails, format!("fails: {}", fails.because()))
+        }
+        (Some(true), Some(true), Some(true)) => undecided(format!(
+            "both `holds` and `fails` are true: {}; {}",
+            holds.because(),
+            fails.because()
+        )),
+        (Some(true), Some(false), Some(false)) => undecided(format!(
+            "neither `holds` nor `fails` is true: {}; {}",
+            holds.because(),
+            fails.because()
+        )),
+        (Some(true), Some(true), None) => undecided(format!(
+            "`holds` is true, but `fails` cannot be evaluated: {}",
+            fails.error()
+        )),
+        (Some(true), None, Some(true)) => undecided(format!(
+            "`fails` is true, but `holds` cannot be evaluated: {}",
+            holds.error()
+        )),
+        (Some(true), None, _) => {
+            undecided(format!("`holds` cannot be evaluated: {}", holds.error()))
+        }
+        (Some(true), Some(false), None) => undecided(format!(
+            "`holds` is false and `fails` cannot be evaluated: {}",
+            fails.error()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

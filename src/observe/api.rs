@@ -1,0 +1,257 @@
+//! The few requests to the API server that scenarios make, with the answers kept as they came.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::Client;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::discovery::{Scope, pinned_kind};
+use serde_json::{Value, json};
+
+/// A request to the API server that failed for another reason than its answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The server was not reached or its answer not understood.
+    #[error("{doing}: {source}")]
+    Request {
+        /// What was asked.
+        doing: String,
+        /// Why it failed.
+        source: Box<kube::Error>,
+    },
+    /// The request could not be built.
+    #[error("{doing}: {source}")]
+    Build {
+        /// What was asked.
+        doing: String,
+        /// Why.
+        source: http::Error,
+    },
+    /// The object lacks `apiVersion` or `kind`, or names a kind the step cannot use.
+    #[error("{0}")]
+    Object(String),
+}
+
+impl ApiError {
+    /// The server's own status code, where the server answered.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Request { source, .. } => match &**source {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// What the server said to a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether it took it.
+    pub accepted: bool,
+    /// HTTP status code.
+    pub code: u16,
+    /// Its message when it refused.
+    pub message: String,
+    /// Its reason when it refused, such as `Invalid`.
+    pub reason: String,
+}
+
+/// The API of one cluster.
+#[derive(Clone)]
+pub struct ApiServer {
+    client: Client,
+    kinds: Arc<Mutex<HashMap<GroupVersionKind, (ApiResource, Scope)>>>,
+}
+
+/// Where objects of a kind live.
+pub struct Home {
+    /// URL path of the collection.
+    pub path: String,
+    /// Whether it's in the namespace.
+    pub namespaced: bool,
+    resource: ApiResource,
+}
+
+impl ApiServer {
+    /// The API behind a client.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, kinds: Arc::default() }
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Where objects of a kind live.
+    ///
+    /// # Errors
+    /// When the server does not know the kind.
+    pub async fn home(&self, gvk: &GroupVersionKind, namespace: &str) -> Result<Home, ApiError> {
+        let known = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(gvk).cloned();
+        let (resource, scope) = if let Some(known) = known {
+            known
+        } else {
+            let (resource, capabilities) = pinned_kind(&self.client, gvk)
+                .await
+                .map_err(|e| request(format!("look up kind {}", gvk.kind), e))?;
+            let found = (resource, capabilities.scope);
+            self.kinds
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(gvk.clone(), found.clone());
+            found
+        };
+        let namespaced = scope == Scope::Namespaced;
+        let path = <DynamicObject as kube::Resource>::url_path(
+            &resource,
+            namespaced.then_some(namespace),
+        );
+        Ok(Home { path, namespaced, resource })
+    }
+
+    /// Creates an object with strict validation, as `kubectl create` asks for it.
+    ///
+    /// # Errors
+    /// When the server cannot be asked. Its refusal is an [`Answer`].
+    pub async fn create(
+        &self,
+        object: &Value,
+        namespace: &str,
+        dry_run: bool,
+    ) -> Result<Answer, ApiError> {
+        let home = self.home(&gvk_of(object)?, namespace).await?;
+        let dry = if dry_run { "&dryRun=All" } else { "" };
+        let uri = format!("{}?fieldManager=hookproof&fieldValidation=Strict{dry}", home.path);
+        let body = serde_json::to_vec(object).map_err(|e| ApiError::Object(e.to_string()))?;
+        self.change(http::Method::POST, uri, body).await
+    }
+
+    /// Deletes `kind/name`.
+    ///
+    /// # Errors
+    /// As for [`ApiServer::create`].
+    pub async fn delete(
+        &self,
+        object: &str,
+        namespace: &str,
+        grace: Option<i64>,
+    ) -> Result<Answer, ApiError> {
+        let (home, name) = self.find(object, namespace).await?;
+        let body = match grace {
+            Some(seconds) => json!({"gracePeriodSeconds": seconds}),
+            None => json!({}),
+        };
+        let uri = format!("{}/{name}", home.path);
+        self.change(http::Method::DELETE, uri, body.to_string().into_bytes()).await
+    }
+
+    /// Reads `kind/name`.
+    ///
+    /// # Errors
+    /// When it is not there or the server cannot be asked.
+    pub async fn get(&self, object: &str, namespace: &str) -> Result<Value, ApiError> {
+        let (home, name) = self.find(object, namespace).await?;
+        let doing = format!("get {object}");
+        self.read(doing, &format!("{}/{name}", home.path)).await
+    }
+
+    /// Reads any path as JSON.
+    ///
+    /// # Errors
+    /// When the server refuses or cannot be asked.
+    pub async fn read(&self, doing: String, path: &str) -> Result<Value, ApiError> {
+        let request = http::Request::get(path)
+            .body(Vec::new())
+            .map_err(|source| ApiError::Build { doing: doing.clone(), source })?;
+        self.client.request(request).await.map_err(|e| self::request(doing, e))
+    }
+
+    async fn find(&self, object: &str, namespace: &str) -> Result<(Home, String), ApiError> {
+        let (kind, name) = object.split_once('/').ok_or_else(|| {
+            ApiError::Object(format!("`{object}` is no KIND/NAME, such as pod/web"))
+        })?;
+        Ok((self.home(&gvk_by_word(kind)?, namespace).await?, name.to_owned()))
+    }
+
+    async fn change(
+        &self,
+        method: http::Method,
+        uri: String,
+        body: Vec<u8>,
+    ) -> Result<Answer, ApiError> {
+        let doing = format!("{method} {}", uri.split('?').next().unwrap_or_default());
+        let request = http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body)
+            .map_err(|source| ApiError::Build { doing: doing.clone(), source })?;
+        match self.client.request::<Value>(request).await {
+            Ok(_) => Ok(Answer {
+                accepted: true,
+                code: 200,
+                message: String::new(),
+                reason: String::new(),
+            }),
+            Err(kube::Error::Api(status)) => Ok(Answer {
+                accepted: false,
+                code: status.code,
+                message: status.message,
+                reason: status.reason,
+            }),
+            Err(e) => Err(self::request(doing, e)),
+        }
+    }
+}
+
+impl Home {
+    /// The kind's plural name.
+    #[must_use]
+    pub fn plural(&self) -> &str {
+        &self.resource.plural
+    }
+}
+
+fn request(doing: String, source: kube::Error) -> ApiError {
+    ApiError::Request { doing, source: Box::new(source) }
+}
+
+/// The kind that an object says it is.
+///
+/// # Errors
+/// When it does not say.
+pub fn gvk_of(object: &Value) -> Result<GroupVersionKind, ApiError> {
+    let (Some(api_version), Some(kind)) = (object["apiVersion"].as_str(), object["kind"].as_str())
+    else {
+        return Err(ApiError::Object("an object of the manifest lacks apiVersion or kind".into()));
+    };
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    Ok(GroupVersionKind::gvk(group, version, kind))
+}
+
+fn gvk_by_word(word: &str) -> Result<GroupVersionKind, ApiError> {
+    Ok(match word {
+        "pod" => GroupVersionKind::gvk("", "v1", "Pod"),
+        "service" => GroupVersionKind::gvk("", "v1", "Service"),
+        "node" => GroupVersionKind::gvk("", "v1", "Node"),
+        "configmap" => GroupVersionKind::gvk("", "v1", "ConfigMap"),
+        "deployment" => GroupVersionKind::gvk("apps", "v1", "Deployment"),
+        "replicaset" => GroupVersionKind::gvk("apps", "v1", "ReplicaSet"),
+        "statefulset" => GroupVersionKind::gvk("apps", "v1", "StatefulSet"),
+        "daemonset" => GroupVersionKind::gvk("apps", "v1", "DaemonSet"),
+        "job" => GroupVersionKind::gvk("batch", "v1", "Job"),
+        "priorityclass" => GroupVersionKind::gvk("scheduling.k8s.io", "v1", "PriorityClass"),
+        _ => {
+            return Err(ApiError::Object(format!(
+                "`{word}` is no kind that steps know; known are pod, service, node, configmap, \
+                 deployment, replicaset, statefulset, daemonset, job, priorityclass"
+            )));
+        }
+    })
+}

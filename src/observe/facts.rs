@@ -1,0 +1,76 @@
+//! What a cluster is, as it says itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::Node;
+use kube::api::ListParams;
+use kube::{Api, Client};
+
+use super::evidence::ClusterFacts;
+
+/// Gates that change what hooks do; only these are kept of the hundreds that a server reports.
+const GATES: &[&str] = &[
+    "ContainerRestartRules",
+    "ContainerStopSignals",
+    "KubeletCrashLoopBackOffMax",
+    "PodLifecycleSleepAction",
+    "PodLifecycleSleepActionAllowZero",
+    "PodReadyToStartContainersCondition",
+    "ReduceDefaultCrashLoopBackOffDecay",
+    "SidecarContainers",
+];
+
+/// Reads version, nodes, runtimes and gates. What only some clusters show (metrics) is left out
+/// where they do not.
+///
+/// # Errors
+/// When the API server cannot be reached or does not let the user list nodes.
+pub async fn gather(client: &Client, mut facts: ClusterFacts) -> Result<ClusterFacts, kube::Error> {
+    facts.kubernetes = client.apiserver_version().await?.git_version;
+    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await?;
+    facts.nodes = u32::try_from(nodes.items.len()).unwrap_or(u32::MAX);
+    let mut kubelets = BTreeSet::new();
+    let mut runtimes = BTreeSet::new();
+    for info in nodes.items.into_iter().filter_map(|node| node.status?.node_info) {
+        kubelets.insert(info.kubelet_version);
+        runtimes.insert(info.container_runtime_version);
+    }
+    facts.kubelets = kubelets.into_iter().collect();
+    facts.container_runtimes = runtimes.into_iter().collect();
+    if let Ok(request) = http::Request::get("/metrics").body(Vec::new())
+        && let Ok(metrics) = client.request_text(request).await
+    {
+        facts.gates_seen = gates_in(&metrics);
+    }
+    Ok(facts)
+}
+
+/// Reads `kubernetes_feature_enabled{name="X",stage="Y"} 1`.
+fn gates_in(metrics: &str) -> BTreeMap<String, bool> {
+    metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("kubernetes_feature_enabled{"))
+        .filter_map(|line| {
+            let (labels, value) = line.split_once('}')?;
+            let name = labels.split("name=\"").nth(1)?.split('"').next()?;
+            GATES.contains(&name).then(|| (name.to_owned(), value.trim() == "1"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gates_are_read_from_metrics() {
+        let metrics = "# HELP x\n\
+            kubernetes_feature_enabled{name=\"PodLifecycleSleepAction\",stage=\"\"} 1\n\
+            kubernetes_feature_enabled{name=\"SidecarContainers\",stage=\"BETA\"} 0\n\
+            kubernetes_feature_enabled{name=\"Other\",stage=\"\"} 1\n";
+        let gates = gates_in(metrics);
+        assert_eq!(gates.get("PodLifecycleSleepAction"), Some(&true));
+        assert_eq!(gates.get("SidecarContainers"), Some(&false));
+        assert_eq!(gates.len(), 2);
+    }
+}

@@ -1,0 +1,436 @@
+//! Runs a scenario's steps on a cluster and returns what was seen.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalogue::model::{Action, Manifest, Scenario, Step};
+use crate::judge::moments::MomentMatcher;
+
+use super::api::Answer;
+use super::command::{Program, Running};
+use super::evidence::{Clock, Evidence, Output, Problem, SCHEMA, Seen};
+use super::fill::{Filler, manifests_in};
+use super::recorder::Recorder;
+use super::session::{Session, slug};
+use super::timeline;
+use super::workload::{Additions, objects};
+
+/// How long the last stamps may take to arrive once the steps are done.
+const LAST_STAMPS: Duration = Duration::from_secs(10);
+/// How long background programs get at the end.
+const BACKGROUND_END: Duration = Duration::from_secs(10);
+
+struct Background {
+    stop: CancellationToken,
+    done: JoinHandle<()>,
+}
+
+/// Files with prepared manifests; gone with this value, once the command has read them.
+#[derive(Default)]
+struct ManifestFiles {
+    paths: Vec<(String, String)>,
+    folder: Option<tempfile::TempDir>,
+}
+
+struct Runner<'a> {
+    session: &'a Session,
+    scenario: &'a Scenario,
+    namespace: String,
+    recorder: Recorder,
+    additions: Additions,
+    background: HashMap<String, Background>,
+    stop: CancellationToken,
+}
+
+/// Does what the scenario says, in a namespace of its own, and writes everything down. What went
+/// wrong with that stands in [`Evidence::problems`]; the namespace is removed unless `keep`.
+pub async fn observe(
+    session: &Session,
+    scenario: &Scenario,
+    attempt: u32,
+    keep: bool,
+    stop: &CancellationToken,
+    on_step: impl Fn(String),
+) -> Evidence {
+    let recorder = Recorder::new(session.clock);
+    let began = session.clock.now();
+    let mut problems = Vec::new();
+    match session.scenario_namespace(&scenario.id, attempt).await {
+        Err(error) => problems.push(problem("create the scenario's namespace", &error)),
+        Ok(namespace) => {
+            session.router.add(&namespace, recorder.clone());
+            let mut runner = Runner {
+                session,
+                scenario,
+                namespace: namespace.clone(),
+                recorder: recorder.clone(),
+                additions: Additions {
+                    run: session.run.clone(),
+                    scenario: slug(&scenario.id),
+                    agent_image: session.target.agent_image.clone(),
+                    witness: session.witness.address.clone(),
+                    token: session.token.clone(),
+                },
+                background: HashMap::new(),
+                stop: stop.clone(),
+            };
+            problems.extend(runner.steps(on_step).await);
+            runner.end_background().await;
+            if let Err(error) = runner.last_stamps().await {
+                problems.push(error);
+            }
+            if !problems.is_empty() {
+                runner.show_states().await;
+            }
+            session.router.remove(&namespace);
+            if !keep && let Err(error) = session.remove_namespace(&namespace).await {
+                // The end of the run tries again and says so if it fails.
+                tracing::warn!("{error}");
+            }
+        }
+    }
+    Evidence {
+        schema: SCHEMA.to_owned(),
+        scenario: scenario.id.clone(),
+        scenario_digest: scenario.digest.clone(),
+        run: session.run.clone(),
+        cluster: session.target.facts.clone(),
+        began,
+        ended: session.clock.now(),
+        attempt,
+        timeline: timeline::build(recorder.entries()),
+        problems,
+    }
+}
+
+fn problem(doing: &str, what: &dyn std::fmt::Display) -> Problem {
+    Problem { doing: doing.to_owned(), what: what.to_string() }
+}
+
+impl Runner<'_> {
+    async fn steps(&mut self, on_step: impl Fn(String)) -> Option<Problem> {
+        for step in &self.scenario.steps {
+            let words = describe(step);
+            on_step(words.clone());
+            self.recorder.note("step", words.clone());
+            let stop = self.stop.clone();
+            let cap = step.cap;
+            let done = tokio::select! {
+                () = stop.cancelled() => Err("the run was interrupted".to_owned()),
+                done = tokio::time::timeout(cap, self.step(step)) => match done {
+                    Ok(done) => done,
+                    Err(_) if matches!(step.action, Action::Until { optional: true, .. }) => {
+                        self.recorder.note("optional", format!("{words}: did not come"));
+                        Ok(())
+                    }
+                    Err(_) => Err(format!("not done after {} s", cap.as_secs_f64())),
+                },
+            };
+            if let Err(what) = done {
+                return Some(Problem { doing: format!("{words} ({})", step.place), what });
+            }
+        }
+        None
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), String> {
+        let name = step.name.as_deref();
+        match &step.action {
+            Action::Apply { manifest, dry_run } => self.apply(*manifest, *dry_run, name).await,
+            Action::Delete { object, grace } => {
+                let begin = self.recorder.clock().now();
+                let answer = self.session.api.delete(object, &self.namespace, *grace).await;
+                let answer = answer.map_err(|e| e.to_string())?;
+                self.answered(name, "delete", begin, &answer)
+            }
+            Action::Until { moment, .. } => self.until(moment).await,
+            Action::Kubectl { args, stdin, background, ordinary_user } => {
+                let files = self.manifest_files(args).await?;
+                let filler = self.filler(None, &files.paths);
+                let args = filler.fill_all(args).await.map_err(|e| e.to_string())?;
+                let stdin = match stdin {
+                    Some(text) => Some(filler.fill(text).await.map_err(|e| e.to_string())?),
+                    None => None,
+                };
+                let kubectl = &self.session.target.kubectl;
+                let program = Program {
+                    command: kubectl.command(&self.namespace, &args, *ordinary_user),
+                    step: "kubectl",
+                    shown: std::iter::once("kubectl".to_owned()).chain(args).collect(),
+                    stdin,
+                };
+                self.run(program, name.unwrap_or("kubectl"), *background, step.cap).await
+            }
+            Action::Node { pod, args } => self.on_node(pod, args, name, step.cap).await,
+            Action::Release { hold, pod, container, start } => {
+                let wanted = json!({
+                    "namespace": self.namespace, "name": hold, "pod": pod,
+                    "container": container, "start": start,
+                });
+                self.session.witness.release(&wanted).await.map_err(|e| e.to_string())
+            }
+            Action::Stop { name } | Action::Ended { name } => match self.background.remove(name) {
+                Some(background) => {
+                    if matches!(step.action, Action::Stop { .. }) {
+                        background.stop.cancel();
+                    }
+                    background.done.await.map_err(|e| e.to_string())
+                }
+                None => Err(format!("no background step `{name}` is under way")),
+            },
+            Action::Http { through, path } => self.http(through, path, name).await,
+            Action::Get { object } => {
+                let begin = self.recorder.clock().now();
+                let found = self.session.api.get(object, &self.namespace).await;
+                let object = found.map_err(|e| e.to_string())?;
+                self.keep(name, "get", begin, BTreeMap::from([("object".to_owned(), object)]));
+                Ok(())
+            }
+            Action::Pause { time, .. } => {
+                tokio::time::sleep(*time).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn apply(&self, manifest: usize, dry_run: bool, name: Option<&str>) -> Result<(), String> {
+        let manifest =
+            self.scenario.manifests.get(manifest).ok_or("the scenario has no such manifest")?;
+        let begin = self.recorder.clock().now();
+        for object in self.prepared(manifest).await? {
+            let answer = self.session.api.create(&object, &self.namespace, dry_run).await;
+            let answer = answer.map_err(|e| e.to_string())?;
+            if !answer.accepted {
+                return self.answered(name, "apply", begin, &answer);
+            }
+        }
+        let taken =
+            Answer { accepted: true, code: 201, message: String::new(), reason: String::new() };
+        self.answered(name, "apply", begin, &taken)
+    }
+
+    /// A manifest's objects as they are applied.
+    async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, String> {
+        let filler = self.filler(None, &[]);
+        let text = filler.fill(&manifest.text).await.map_err(|e| e.to_string())?;
+        let mut objects = objects(&manifest.path, &text).map_err(|e| e.to_string())?;
+        for object in &mut objects {
+            self.additions.add_to(object);
+        }
+        Ok(objects)
+    }
+
+    /// Files with the manifests that a command's arguments name by `{manifest}`.
+    async fn manifest_files(&self, args: &[String]) -> Result<ManifestFiles, String> {
+        let mut files = ManifestFiles::default();
+        if !args.iter().any(|arg| !manifests_in(arg).is_empty()) {
+            return Ok(files);
+        }
+        let folder = tempfile::tempdir().map_err(|e| format!("a temporary folder: {e}"))?;
+        for (index, manifest) in self.scenario.manifests.iter().enumerate() {
+            let objects = self.prepared(manifest).await?;
+            let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+            let path = folder.path().join(format!("{index}.json"));
+            std::fs::write(&path, list.to_string()).map_err(|e| format!("{}: {e}", path.display()))?;
+            files.paths.push((manifest.path.clone(), path.display().to_string()));
+        }
+        files.folder = Some(folder);
+        Ok(files)
+    }
+
+    fn filler<'b>(&'b self, pod: Option<&'b str>, manifests: &'b [(String, String)]) -> Filler<'b> {
+        Filler { api: &self.session.api, namespace: &self.namespace, pod, manifests }
+    }
+
+    /// A refusal is an answer where the step keeps it, and a problem elsewhere.
+    fn answered(
+        &self,
+        name: Option<&str>,
+        step: &str,
+        begin: Timestamp,
+        answer: &Answer,
+    ) -> Result<(), String> {
+        if name.is_none() && !answer.accepted {
+            return Err(format!(
+                "the API server refused it ({} {}): {}",
+                answer.code, answer.reason, answer.message
+            ));
+        }
+        let data = BTreeMap::from([
+            ("accepted".to_owned(), json!(answer.accepted)),
+            ("code".to_owned(), json!(answer.code)),
+            ("reason".to_owned(), json!(answer.reason)),
+            ("message".to_owned(), json!(answer.message)),
+        ]);
+        self.keep(name, step, begin, data);
+        Ok(())
+    }
+
+    fn keep(&self, name: Option<&str>, step: &str, begin: Timestamp, data: BTreeMap<String, Value>) {
+        let output = Output {
+            name: name.unwrap_or(step).to_owned(),
+            step: step.to_owned(),
+            begin,
+            end: self.recorder.clock().now(),
+            data,
+        };
+        self.recorder.record(begin, Clock::Runner, Seen::Output(output));
+    }
+
+    async fn until(&self, moment: &str) -> Result<(), String> {
+        let wanted = self.scenario.moments.get(moment).ok_or("the scenario has no such moment")?;
+        let matcher = MomentMatcher::new(wanted)?;
+        self.recorder
+            .wait(
+                wanted.nth.max(1),
+                |entry| Ok::<bool, String>(matcher.matches(entry)),
+                |line| matcher.matches_line(&line.output, &line.text),
+            )
+            .await
+    }
+
+    async fn run(
+        &mut self,
+        program: Program,
+        name: &str,
+        background: bool,
+        cap: Duration,
+    ) -> Result<(), String> {
+        let called = program.shown.first().cloned().unwrap_or_default();
+        let running = Running::start(program, name, &self.recorder)
+            .map_err(|e| format!("{called} could not be started: {e}"))?;
+        let stop = CancellationToken::new();
+        if background {
+            let token = stop.clone();
+            // Its end comes by itself, by `stop` or with the scenario; it has no cap of its own.
+            let done = tokio::spawn(async move { running.finish(Duration::MAX, &token).await });
+            self.background.insert(name.to_owned(), Background { stop, done });
+        } else {
+            // A little before the step's own cap, so that what it printed is kept.
+            running.finish(cap.mul_f32(0.95), &stop).await;
+        }
+        Ok(())
+    }
+
+    async fn on_node(
+        &mut self,
+        pod: &str,
+        args: &[String],
+        name: Option<&str>,
+        cap: Duration,
+    ) -> Result<(), String> {
+        let shell = self.session.target.node_shell.as_ref().ok_or(
+            "this cluster gives no shell on its nodes; the scenario must say \
+             `needs: {capabilities: [node-shell]}`",
+        )?;
+        let object = self.session.api.get(&format!("pod/{pod}"), &self.namespace).await;
+        let object = object.map_err(|e| e.to_string())?;
+        let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
+        if node.is_empty() {
+            return Err(format!("pod {pod} is on no node yet"));
+        }
+        let filler = self.filler(Some(pod), &[]);
+        let args = filler.fill_all(args).await.map_err(|e| e.to_string())?;
+        let mut all = shell.prefix.clone();
+        all.push(node.to_owned());
+        all.extend(args.iter().cloned());
+        let mut command = Command::new(&all[0]);
+        command.args(&all[1..]);
+        let program = Program { command, step: "node", shown: args, stdin: None };
+        self.run(program, name.unwrap_or("node"), false, cap).await
+    }
+
+    async fn http(&self, through: &str, path: &str, name: Option<&str>) -> Result<(), String> {
+        let begin = self.recorder.clock().now();
+        let port = self.forwarded_port(through).await?;
+        let (status, body, error) = match super::http::get(port, path).await {
+            Ok((status, body)) => (json!(status), json!(body), Value::Null),
+            Err(error) => (Value::Null, Value::Null, json!(error.to_string())),
+        };
+        let data = BTreeMap::from([
+            ("status".to_owned(), status),
+            ("body".to_owned(), body),
+            ("error".to_owned(), error),
+        ]);
+        self.keep(name, "http", begin, data);
+        Ok(())
+    }
+
+    /// The local port that a port-forward says it listens on. Waits until it says so.
+    async fn forwarded_port(&self, through: &str) -> Result<u16, String> {
+        let mut port = None;
+        let found = self.recorder.wait(
+            1,
+            |_| Ok::<bool, String>(false),
+            |line| {
+                if line.output == through && port.is_none() {
+                    port = line
+                        .text
+                        .strip_prefix("Forwarding from 127.0.0.1:")
+                        .and_then(|rest| rest.split(' ').next()?.parse().ok());
+                }
+                port.is_some()
+            },
+        );
+        found.await?;
+        port.ok_or_else(|| format!("`{through}` printed no local port"))
+    }
+
+    async fn end_background(&mut self) {
+        for (name, background) in self.background.drain() {
+            background.stop.cancel();
+            if tokio::time::timeout(BACKGROUND_END, background.done).await.is_err() {
+                self.recorder.note("background", format!("`{name}` did not end when asked to"));
+            }
+        }
+    }
+
+    /// Every stamp that the witness had taken when the steps ended belongs to the evidence.
+    async fn last_stamps(&self) -> Result<(), Problem> {
+        let doing = "collect the last stamps";
+        let wanted = self.session.witness.count().await.map_err(|e| problem(doing, &e))?;
+        let mut seen = self.session.stamps_seen.clone();
+        match tokio::time::timeout(LAST_STAMPS, seen.wait_for(|n| *n >= wanted)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(problem(doing, &format!("the witness had {wanted}, fewer arrived here"))),
+        }
+    }
+
+    /// Before the namespace goes: what state its pods were in, for whoever reads the problem.
+    async fn show_states(&self) {
+        let kubectl = &self.session.target.kubectl;
+        let args: Vec<String> =
+            ["describe", "pods"].iter().map(|arg| (*arg).to_owned()).collect();
+        let command = kubectl.command(&self.namespace, &args, false);
+        let shown = vec!["kubectl".into(), "describe".into(), "pods".into()];
+        let program = Program { command, step: "kubectl", shown, stdin: None };
+        if let Ok(running) = Running::start(program, "at_problem", &self.recorder) {
+            running.finish(Duration::from_secs(10), &CancellationToken::new()).await;
+        }
+    }
+}
+
+/// A step in words, for progress and problems.
+#[must_use]
+pub fn describe(step: &Step) -> String {
+    match &step.action {
+        Action::Apply { dry_run: true, .. } => "apply (dry run)".into(),
+        Action::Apply { .. } => "apply".into(),
+        Action::Delete { object, .. } => format!("delete {object}"),
+        Action::Until { moment, .. } => format!("until {moment}"),
+        Action::Kubectl { args, .. } => format!("kubectl {}", args.join(" ")),
+        Action::Node { args, .. } => format!("node {}", args.join(" ")),
+        Action::Release { hold, .. } => format!("release {hold}"),
+        Action::Stop { name } => format!("stop {name}"),
+        Action::Ended { name } => format!("until {name} has ended"),
+        Action::Http { path, .. } => format!("http {path}"),
+        Action::Get { object } => format!("get {object}"),
+        Action::Pause { time, .. } => format!("pause {} s", time.as_secs_f64()),
+    }
+}

@@ -1,0 +1,245 @@
+//! Evidence files. They are written whole or not at all, and one timeline entry to a line, so that
+//! people can look at them and compare them.
+
+use std::io::Write as _;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::evidence::{Evidence, SCHEMA};
+
+/// An evidence file that cannot be written or read.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// `read`, `write`.
+        doing: &'static str,
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not JSON, or cut off.
+    #[error("{path} is not an evidence file: {reason}")]
+    Broken {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Written by another version.
+    #[error(
+        "{path} has the format {found}, but this version reads {SCHEMA}: judge it with the version of hookproof that wrote it, or record it again"
+    )]
+    OtherSchema {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Its schema.
+        found: String,
+    },
+}
+
+/// Writes evidence, replacing a file of that name in one go. Folders are made as needed.
+///
+/// # Errors
+/// Where the file system refuses.
+pub fn write(path: &Utf8Path, evidence: &Evidence) -> Result<(), StoreError> {
+    let io = |source| StoreError::Io {
+        doing: "write",
+        path: path.to_owned(),
+        source,
+    };
+    let text = to_text(evidence).map_err(|error| StoreError::Broken {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
+    let folder = path.parent().filter(|folder| !folder.as_str().is_empty());
+    let folder = folder.unwrap_or(Utf8Path::new("."));
+    std::fs::create_dir_all(folder).map_err(io)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".evidence-")
+        .tempfile_in(folder)
+        .map_err(io)?;
+    file.write_all(text.as_bytes()).map_err(io)?;
+    // Temporary files are for their owner only; this one is for whoever reads the results.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(0o644))
+            .map_err(io)?;
+    }
+    file.persist(path).map_err(|error| io(error.error))?;
+    Ok(())
+}
+
+/// The text of an evidence file: one entry of the timeline to a line.
+///
+/// # Errors
+/// None that evidence can cause; the serializer's.
+pub fn to_text(evidence: &Evidence) -> serde_json::Result<String> {
+    let mut whole = serde_json::to_value(evidence)?;
+    let timeline = whole.get_mut("timeline").map(Value::take);
+    let mut text = String::from("{\n");
+    let fields = whole
+        .as_object()
+        .map(|fields| fields.iter().collect::<Vec<_>>());
+    for (n, (name, value)) in fields.unwrap_or_default().into_iter().enumerate() {
+        if n > 0 {
+            text.push_str(",\n");
+        }
+        let value = match &timeline {
+            Some(Value::Array(entries)) if name == "timeline" && !entries.is_empty() => {
+                let lines: Vec<String> = entries.iter().map(ToString::to_string).collect();
+                format!("[\n{}\n]", lines.join(",\n"))
+            }
+            Some(timeline) if name == "timeline" => timeline.to_string(),
+            _ => value.to_string(),
+        };
+        text.push_str(&format!("{}: {value}", Value::from(name.as_str())));
+    }
+    text.push_str("\n}\n");
+    Ok(text)
+}
+
+/// Reads an evidence file of this version's format.
+///
+/// # Errors
+/// Where it cannot be read, is not evidence, or has another format.
+pub fn read(path: &Utf8Path) -> Result<Evidence, StoreError> {
+    let io = |source| StoreError::Io {
+        doing: "read",
+        path: path.to_owned(),
+        source,
+    };
+    let broken = |reason: String| StoreError::Broken {
+        path: path.to_owned(),
+        reason,
+    };
+    let bytes = std::fs::read(path).map_err(io)?;
+    let whole: Value = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+    match whole.get("schema").and_then(Value::as_str) {
+        None => return Err(broken("it has no `schema`".to_owned())),
+        Some(SCHEMA) => {}
+        Some(found) => {
+            let (path, found) = (path.to_owned(), found.to_owned());
+            return Err(StoreError::OtherSchema { path, found });
+        }
+    }
+    serde_json::from_value(whole).map_err(|error| broken(error.to_string()))
+}
+
+/// The evidence files in a results folder, or in any folder: all `*.json` within `evidence`, or
+/// within the folder itself where it has no such folder. Sorted.
+///
+/// # Errors
+/// Where a folder cannot be read.
+pub fn files(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, StoreError> {
+    let evidence = folder.join("evidence");
+    let mut folders = vec![if evidence.is_dir() {
+        evidence
+    } else {
+        folder.to_owned()
+    }];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let io = |source| StoreError::Io {
+            doing: "read",
+            path: folder.clone(),
+            source,
+        };
+        for entry in folder.read_dir_utf8().map_err(io)? {
+            let path = entry.map_err(io)?.into_path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension() == Some("json") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::observe::evidence::{Clock, ClusterFacts, Entry, Note, Seen};
+
+    fn evidence() -> Evidence {
+        let note = |n| Entry {
+            n,
+            at: "2026-01-02T03:04:05.000000006Z".parse().unwrap(),
+            clock: Clock::Runner,
+            seen: Seen::Runner(Note {
+                note: "step".to_owned(),
+                text: "apply".to_owned(),
+            }),
+        };
+        Evidence {
+            schema: SCHEMA.to_owned(),
+            scenario: "poststart/slow-hook".to_owned(),
+            scenario_digest: "0123456789ab".to_owned(),
+            run: "r1".to_owned(),
+            cluster: ClusterFacts::default(),
+            began: "2026-01-02T03:04:05Z".parse().unwrap(),
+            ended: "2026-01-02T03:04:09Z".parse().unwrap(),
+            attempt: 1,
+            timeline: vec![note(0), note(1)],
+            problems: Vec::new(),
+        }
+    }
+
+    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let (_dir, folder) = folder();
+        let path = folder.join("evidence/a/b.json");
+        write(&path, &evidence()).unwrap();
+        write(&path, &evidence()).unwrap();
+        assert_eq!(read(&path).unwrap(), evidence());
+        assert_eq!(files(&folder).unwrap(), [path.clone()]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text.lines()
+                .filter(|line| line.contains("\"runner\""))
+                .count(),
+            2
+        );
+        let left = std::fs::read_dir(folder.join("evidence/a"))
+            .unwrap()
+            .count();
+        assert_eq!(left, 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn other_formats_are_told_apart() {
+        let (_dir, folder) = folder();
+        let path = folder.join("x.json");
+        let told = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read(&path)
+                .unwrap_err()
+                .to_string()
+                .replace(folder.as_str(), "")
+        };
+        insta::assert_snapshot!(told(r#"{"schema": "hookproof.evidence/7"}"#));
+        insta::assert_snapshot!(told("{\"schema\": \"hookproof.evi"));
+        insta::assert_snapshot!(told("{}"));
+        insta::assert_snapshot!(told(r#"{"schema": "hookproof.evidence/1", "run": 3}"#));
+        assert!(matches!(
+            read(&folder.join("absent")),
+            Err(StoreError::Io { .. })
+        ));
+    }
+}

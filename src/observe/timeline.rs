@@ -1,0 +1,63 @@
+//! Putting together what came through several channels, by time.
+
+use super::evidence::Entry;
+
+/// Orders entries by their time and numbers them. Entries of the same time keep the order in which
+/// they were given: the order in which they arrived.
+#[must_use]
+pub fn build(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.sort_by_key(|entry| entry.at);
+    for (n, entry) in (0..).zip(&mut entries) {
+        entry.n = n;
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::observe::evidence::{Clock, Note, Seen};
+
+    fn entry(second: i64, text: usize) -> Entry {
+        Entry {
+            n: 0,
+            at: Timestamp::from_second(second).unwrap_or_default(),
+            clock: Clock::Runner,
+            seen: Seen::Runner(Note {
+                note: "step".to_owned(),
+                text: text.to_string(),
+            }),
+        }
+    }
+
+    fn text(entry: &Entry) -> usize {
+        match &entry.seen {
+            Seen::Runner(note) => note.text.parse().unwrap_or_default(),
+            _ => 0,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_timeline_is_in_order_whole_and_stable(seconds in prop::collection::vec(0i64..20, 0..40)) {
+            let given: Vec<Entry> =
+                seconds.iter().enumerate().map(|(n, second)| entry(*second, n)).collect();
+            let built = build(given.clone());
+            prop_assert_eq!(built.len(), given.len());
+            for (n, entry) in built.iter().enumerate() {
+                prop_assert_eq!(usize::try_from(entry.n).ok(), Some(n));
+            }
+            for pair in built.windows(2) {
+                let [first, second] = pair else { continue };
+                prop_assert!((first.at, text(first)) < (second.at, text(second)));
+            }
+            prop_assert_eq!(&build(built.clone()), &built, "building again changes nothing");
+            let mut texts: Vec<usize> = built.iter().map(text).collect();
+            texts.sort_unstable();
+            prop_assert_eq!(texts, (0..given.len()).collect::<Vec<_>>());
+        }
+    }
+}

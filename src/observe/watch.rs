@@ -1,0 +1,190 @@
+//! One watch per kind of object for the whole run. What it shows goes to the scenario whose
+//! namespace it is in.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::core::{ApiResource, DynamicObject};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::evidence::{EventSeen, PodChange, PodSeen, Seen};
+use super::recorder::Recorder;
+use super::workload::{RUN_LABEL, essential};
+
+/// Which scenario's timeline a namespace belongs to.
+#[derive(Debug, Clone, Default)]
+pub struct Router {
+    recorders: Arc<Mutex<HashMap<String, Recorder>>>,
+}
+
+impl Router {
+    /// From now on what happens in this namespace goes there.
+    pub fn add(&self, namespace: &str, recorder: Recorder) {
+        self.lock().insert(namespace.to_owned(), recorder);
+    }
+
+    /// No longer.
+    pub fn remove(&self, namespace: &str) {
+        self.lock().remove(namespace);
+    }
+
+    /// The timeline of a namespace, if it is a scenario's.
+    #[must_use]
+    pub fn find(&self, namespace: &str) -> Option<Recorder> {
+        self.lock().get(namespace).cloned()
+    }
+
+    /// Tells every scenario under way.
+    pub fn note_all(&self, note: &str, text: &str) {
+        for recorder in self.lock().values() {
+            recorder.note(note, text);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Recorder>> {
+        self.recorders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Watches the run's pods until cancelled.
+pub async fn pods(client: Client, run: String, router: Router, stop: CancellationToken) {
+    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Pod>(&()));
+    let config = watcher::Config::default().labels(&format!("{RUN_LABEL}={run}"));
+    // Shown again by a new list, an object that has not changed is not news.
+    let mut shown = HashMap::new();
+    follow(api, config, "pods", router, stop, |router, change, object| {
+        let namespace = object.metadata.namespace.clone().unwrap_or_default();
+        let key = object.metadata.uid.clone().unwrap_or_default();
+        let version = object.metadata.resource_version.clone();
+        if change == PodChange::Applied && shown.get(&key) == Some(&version) {
+            return;
+        }
+        shown.insert(key, version);
+        let Some(recorder) = router.find(&namespace) else { return };
+        let pod = object.metadata.name.clone().unwrap_or_default();
+        let object = serde_json::to_value(&object).unwrap_or_default();
+        recorder.record_now(Seen::Pod(PodSeen { pod, change, object: essential(&object) }));
+    })
+    .await;
+}
+
+/// Watches Events until cancelled. They carry no labels, so all are read and most dropped.
+pub async fn events(client: Client, router: Router, stop: CancellationToken) {
+    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Event>(&()));
+    let mut shown = HashSet::new();
+    follow(api, watcher::Config::default(), "events", router, stop, |router, change, object| {
+        let namespace = object.metadata.namespace.clone().unwrap_or_default();
+        let Some(recorder) = router.find(&namespace) else { return };
+        let key = (object.metadata.uid.clone(), object.metadata.resource_version.clone());
+        if change == PodChange::Deleted || !shown.insert(key) {
+            return;
+        }
+        let name = object.metadata.name.clone().unwrap_or_default();
+        recorder.record_now(Seen::Event(event_seen(name, &object.data)));
+    })
+    .await;
+}
+
+async fn follow(
+    api: Api<DynamicObject>,
+    config: watcher::Config,
+    what: &str,
+    router: Router,
+    stop: CancellationToken,
+    mut seen: impl FnMut(&Router, PodChange, DynamicObject),
+) {
+    let mut stream = watcher(api, config).default_backoff().boxed();
+    let mut lists = 0;
+    loop {
+        let next = tokio::select! {
+            () = stop.cancelled() => return,
+            next = stream.try_next() => next,
+        };
+        match next {
+            Ok(Some(watcher::Event::Init)) => {
+                lists += 1;
+                if lists > 1 {
+                    router.note_all(
+                        "gap",
+                        &format!("the watch of {what} had to begin anew: changes may be missing"),
+                    );
+                }
+            }
+            Ok(Some(watcher::Event::InitApply(object) | watcher::Event::Apply(object))) => {
+                seen(&router, PodChange::Applied, object);
+            }
+            Ok(Some(watcher::Event::Delete(object))) => seen(&router, PodChange::Deleted, object),
+            Ok(Some(watcher::Event::InitDone)) => {}
+            // The watcher resumes by itself; a gap is noted only if it has to list anew.
+            Err(error) => tracing::warn!("watch of {what}: {error}"),
+            Ok(None) => return,
+        }
+    }
+}
+
+fn event_seen(name: String, event: &Value) -> EventSeen {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let time = |value: &Value| value.as_str().and_then(|t| t.parse::<Timestamp>().ok());
+    let involved = &event["involvedObject"];
+    let source = text(&event["source"]["component"]);
+    EventSeen {
+        name,
+        kind: text(&involved["kind"]),
+        pod: text(&involved["name"]),
+        container: container_of(&text(&involved["fieldPath"])),
+        type_: text(&event["type"]),
+        reason: text(&event["reason"]),
+        message: text(&event["message"]),
+        count: event["count"]
+            .as_u64()
+            .or_else(|| event["series"]["count"].as_u64())
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(1),
+        component: if source.is_empty() { text(&event["reportingComponent"]) } else { source },
+        first: time(&event["firstTimestamp"]).or_else(|| time(&event["eventTime"])),
+        last: time(&event["lastTimestamp"]).or_else(|| time(&event["eventTime"])),
+    }
+}
+
+/// `spec.containers{web}` → `web`.
+fn container_of(field_path: &str) -> String {
+    field_path
+        .split_once('{')
+        .and_then(|(_, rest)| rest.strip_suffix('}'))
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case("spec.containers{web}", "web")]
+    #[case("spec.initContainers{init}", "init")]
+    #[case("", "")]
+    fn container_is_read_from_the_field_path(#[case] path: &str, #[case] container: &str) {
+        assert_eq!(container_of(path), container);
+    }
+
+    #[test]
+    fn new_style_events_have_their_times_and_counts_too() {
+        let event = event_seen(
+            "e".into(),
+            &json!({"involvedObject": {"kind": "Pod", "name": "p"}, "type": "Normal",
+                "reason": "Scheduled", "message": "m", "reportingComponent": "default-scheduler",
+                "eventTime": "2026-01-01T00:00:00.5Z", "series": {"count": 3}}),
+        );
+        assert_eq!((event.count, event.component.as_str()), (3, "default-scheduler"));
+        assert!(event.first.is_some());
+    }
+}

@@ -1,0 +1,295 @@
+//! The witness: a pod in which the agent collects what the agents of all scenarios report. The
+//! runner reads it, and releases holds, through the API server's proxy, so that any cluster
+//! that gives a kubeconfig gives this too.
+
+use std::time::Duration;
+
+use backon::{ConstantBuilder, Retryable};
+use futures::{AsyncBufReadExt, TryStreamExt};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::wait::{await_condition, conditions};
+use kube::{Api, Client};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::evidence::{Clock, Seen, Stamp};
+use super::recorder::RunnerClock;
+use super::watch::Router;
+use super::workload::{RUN_LABEL, WITNESS_PORT};
+
+/// How long the witness's pod may take to be ready.
+const READY_TIME: Duration = Duration::from_secs(90);
+/// The witness sends an empty line at least this often: silence for longer means that the
+/// connection is gone.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// What keeps the witness from being used.
+#[derive(Debug, thiserror::Error)]
+pub enum WitnessError {
+    /// The pod could not be created.
+    #[error("the witness's pod could not be created: {0}")]
+    Create(String),
+    /// It did not get ready.
+    #[error(
+        "the witness's pod was not ready after {}s: {state}. Look at it with \
+         `kubectl -n {namespace} describe pod witness`; `hookproof doctor` checks the machine",
+        READY_TIME.as_secs()
+    )]
+    NotReady {
+        /// Its namespace.
+        namespace: String,
+        /// What its status says.
+        state: String,
+    },
+    /// It was there but did not answer.
+    #[error("the witness did not answer through the API server: {0}")]
+    Silent(#[source] Box<kube::Error>),
+    /// A request could not be built.
+    #[error("the witness could not be asked: {0}")]
+    Request(#[source] http::Error),
+}
+
+/// The witness of a run on one cluster.
+#[derive(Clone)]
+pub struct Witness {
+    client: Client,
+    namespace: String,
+    token: String,
+    /// Address that pods reach it at.
+    pub address: String,
+}
+
+#[derive(Deserialize)]
+struct Arrived {
+    n: u64,
+    start: u32,
+    at: Timestamp,
+    #[serde(default)]
+    namespace: String,
+    pod: String,
+    container: String,
+    role: String,
+    process: String,
+    pid: u32,
+    seq: u32,
+    stamp: String,
+    #[serde(default)]
+    data: Value,
+}
+
+impl Witness {
+    /// Creates the witness's pod and waits until it answers.
+    ///
+    /// # Errors
+    /// When it cannot be created, does not get ready or does not answer.
+    pub async fn start(
+        client: Client,
+        namespace: &str,
+        run: &str,
+        image: &str,
+        token: &str,
+    ) -> Result<Self, WitnessError> {
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let pod: Pod = serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": "witness", "labels": {RUN_LABEL: run}},
+            "spec": {
+                "automountServiceAccountToken": false,
+                "terminationGracePeriodSeconds": 0,
+                // It must be there for as long as the experiments are.
+                "priorityClassName": "system-cluster-critical",
+                "tolerations": [{"operator": "Exists"}],
+                "containers": [{
+                    "name": "witness", "image": image, "imagePullPolicy": "IfNotPresent",
+                    "command": ["agent", "witness", "--listen", format!("0.0.0.0:{WITNESS_PORT}")],
+                    "env": [{"name": "HOOKPROOF_TOKEN", "value": token}],
+                    "ports": [{"containerPort": WITNESS_PORT}],
+                    "readinessProbe": {
+                        "httpGet": {"path": "/healthz", "port": WITNESS_PORT},
+                        "periodSeconds": 1
+                    },
+                }],
+            },
+        }))
+        .map_err(|e| WitnessError::Create(e.to_string()))?;
+        pods.create(&kube::api::PostParams::default(), &pod)
+            .await
+            .map_err(|e| WitnessError::Create(e.to_string()))?;
+        let running = await_condition(pods.clone(), "witness", conditions::is_pod_running());
+        if tokio::time::timeout(READY_TIME, running).await.is_err() {
+            return Err(not_ready(&pods, namespace).await);
+        }
+        let ip = pods
+            .get("witness")
+            .await
+            .ok()
+            .and_then(|pod| pod.status?.pod_ip)
+            .ok_or_else(|| WitnessError::Create("it is running but has no address".into()))?;
+        let host = if ip.contains(':') { format!("[{ip}]") } else { ip };
+        let witness = Self {
+            client,
+            namespace: namespace.to_owned(),
+            token: token.to_owned(),
+            address: format!("http://{host}:{WITNESS_PORT}"),
+        };
+        // It listens a moment after its process runs.
+        let every = ConstantBuilder::default()
+            .with_delay(Duration::from_millis(50))
+            .with_max_times(100);
+        (|| witness.time()).retry(every).await?;
+        Ok(witness)
+    }
+
+    /// How far the nodes' clock is ahead of this machine's. Zero where the difference is within
+    /// what the round trip leaves open.
+    ///
+    /// # Errors
+    /// When the witness does not answer.
+    pub async fn clock(&self) -> Result<RunnerClock, WitnessError> {
+        let mut best: Option<(SignedDuration, SignedDuration)> = None;
+        for _ in 0..5 {
+            let (sent, theirs, received) = self.time().await?;
+            let trip = received.duration_since(sent);
+            let offset = theirs.duration_since(sent) - trip / 2;
+            if best.is_none_or(|(shortest, _)| trip < shortest) {
+                best = Some((trip, offset));
+            }
+        }
+        Ok(match best {
+            Some((trip, offset)) if offset.abs() > trip / 2 => RunnerClock::new(offset),
+            _ => RunnerClock::default(),
+        })
+    }
+
+    async fn time(&self) -> Result<(Timestamp, Timestamp, Timestamp), WitnessError> {
+        #[derive(Deserialize)]
+        struct Time {
+            now: Timestamp,
+        }
+        let request = self.request(http::Method::GET, "time", Vec::new())?;
+        let sent = Timestamp::now();
+        let time: Time = self.client.request(request).await.map_err(silent)?;
+        Ok((sent, time.now, Timestamp::now()))
+    }
+
+    /// How many stamps it has received.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn count(&self) -> Result<u64, WitnessError> {
+        #[derive(Deserialize)]
+        struct Count {
+            stamps: u64,
+        }
+        let request = self.request(http::Method::GET, "time", Vec::new())?;
+        let count: Count = self.client.request(request).await.map_err(silent)?;
+        Ok(count.stamps)
+    }
+
+    /// Lets holders go, present and future.
+    ///
+    /// # Errors
+    /// When the witness does not answer.
+    pub async fn release(&self, wanted: &Value) -> Result<(), WitnessError> {
+        let request =
+            self.request(http::Method::POST, "release", wanted.to_string().into_bytes())?;
+        self.client.request_text(request).await.map_err(silent).map(drop)
+    }
+
+    /// Passes the stamps on to the scenarios until cancelled. A broken connection is taken up
+    /// where it ended: the witness keeps the stamps, so none is lost by it.
+    pub async fn follow(self, router: Router, seen: tokio::sync::watch::Sender<u64>, stop: CancellationToken) {
+        let mut next = 1;
+        while !stop.is_cancelled() {
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.read_from(&mut next, &router, &seen) => ended,
+            };
+            if let Err(error) = ended {
+                tracing::warn!("reading stamps: {error}; taking up again at {next}");
+            }
+            // Not a wait for anything: only keeps a refusing server from being asked in a loop.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn read_from(
+        &self,
+        next: &mut u64,
+        router: &Router,
+        seen: &tokio::sync::watch::Sender<u64>,
+    ) -> Result<(), std::io::Error> {
+        let path = format!("stamps?from={next}");
+        let request = self
+            .request(http::Method::GET, &path, Vec::new())
+            .map_err(std::io::Error::other)?;
+        let stream = self.client.request_stream(request).await.map_err(std::io::Error::other)?;
+        let mut lines = std::pin::pin!(stream.lines());
+        loop {
+            let line = tokio::time::timeout(SILENCE, lines.try_next())
+                .await
+                .map_err(|_| std::io::Error::other("nothing came for too long"))??;
+            let Some(line) = line else { return Ok(()) };
+            if line.trim().is_empty() {
+                continue;
+            }
+            let arrived: Arrived = serde_json::from_str(&line).map_err(std::io::Error::other)?;
+            if arrived.n < *next {
+                continue;
+            }
+            *next = arrived.n + 1;
+            if let Some(recorder) = router.find(&arrived.namespace) {
+                let stamp = Stamp {
+                    pod: arrived.pod,
+                    container: arrived.container,
+                    start: arrived.start,
+                    role: arrived.role,
+                    process: arrived.process,
+                    pid: arrived.pid,
+                    seq: arrived.seq,
+                    stamp: arrived.stamp,
+                    data: arrived.data,
+                };
+                recorder.record(arrived.at, Clock::Node, Seen::Agent(stamp));
+            }
+            seen.send_replace(arrived.n);
+        }
+    }
+
+    fn request(
+        &self,
+        method: http::Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<http::Request<Vec<u8>>, WitnessError> {
+        let uri = format!(
+            "/api/v1/namespaces/{}/pods/witness:{WITNESS_PORT}/proxy/{path}",
+            self.namespace
+        );
+        http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("x-hookproof-token", &self.token)
+            .header(http::header::ACCEPT_ENCODING, "identity")
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body)
+            .map_err(WitnessError::Request)
+    }
+}
+
+fn silent(error: kube::Error) -> WitnessError {
+    WitnessError::Silent(Box::new(error))
+}
+
+async fn not_ready(pods: &Api<Pod>, namespace: &str) -> WitnessError {
+    let state = match pods.get("witness").await {
+        Ok(pod) => pod
+            .status
+            .and_then(|status| serde_json::to_string(&status.container_statuses).ok())
+            .unwrap_or_default(),
+        Err(error) => error.to_string(),
+    };
+    WitnessError::NotReady { namespace: namespace.to_owned(), state }
+}

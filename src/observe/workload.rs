@@ -1,0 +1,206 @@
+//! What is added to a scenario's manifests before they are applied: labels by which everything
+//! is found again, the agent image's tag, and who the agent is. Nothing else is changed.
+
+use serde_json::{Map, Value, json};
+
+/// Label with the run's id, on everything that a run makes on a cluster.
+pub const RUN_LABEL: &str = "hookproof/run";
+/// Label with the scenario, on its namespace and pods.
+pub const SCENARIO_LABEL: &str = "hookproof/scenario";
+/// The agent's image as manifests name it; the runner adds the tag.
+pub const AGENT_IMAGE: &str = "hookproof/agent";
+/// Where the witness listens.
+pub const WITNESS_PORT: u16 = 8080;
+
+/// What goes into the pods of a scenario.
+#[derive(Debug, Clone)]
+pub struct Additions {
+    /// The run's id.
+    pub run: String,
+    /// The scenario as a label value.
+    pub scenario: String,
+    /// The agent's image with its tag.
+    pub agent_image: String,
+    /// The witness's address, `http://IP:PORT`.
+    pub witness: String,
+    /// What lets an agent write into this run's evidence.
+    pub token: String,
+}
+
+/// A manifest that is no list of Kubernetes objects.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not YAML.
+    #[error("{path} is no YAML: {source}")]
+    Yaml {
+        /// The manifest.
+        path: String,
+        /// The parser's words, with line and column.
+        source: Box<serde_saphyr::Error>,
+    },
+    /// YAML, but not an object.
+    #[error("{path}: document {number} is no Kubernetes object; it needs apiVersion and kind")]
+    NoObject {
+        /// The manifest.
+        path: String,
+        /// Which document of the file, from 1.
+        number: usize,
+    },
+}
+
+/// The objects of a manifest, in order. Octal modes are read as the API's own tools read them.
+///
+/// # Errors
+/// When the text is no YAML or a document is no object.
+pub fn objects(path: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|source| ManifestError::Yaml { path: path.to_owned(), source: Box::new(source) })?;
+    for (index, object) in documents.iter().enumerate() {
+        if !object["apiVersion"].is_string() || !object["kind"].is_string() {
+            return Err(ManifestError::NoObject { path: path.to_owned(), number: index + 1 });
+        }
+    }
+    Ok(documents)
+}
+
+impl Additions {
+    /// Puts the additions into an object and, where it makes pods, into their template.
+    pub fn add_to(&self, object: &mut Value) {
+        self.label(object);
+        match object["kind"].as_str() {
+            Some("Pod") => self.add_to_pod_spec(&mut object["spec"]),
+            Some("Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet") => {
+                let template = &mut object["spec"]["template"];
+                self.label(template);
+                self.add_to_pod_spec(&mut template["spec"]);
+            }
+            _ => {}
+        }
+    }
+
+    fn label(&self, object: &mut Value) {
+        if !object["metadata"].is_object() {
+            object["metadata"] = json!({});
+        }
+        let labels = &mut object["metadata"]["labels"];
+        if !labels.is_object() {
+            *labels = Value::Object(Map::new());
+        }
+        labels[RUN_LABEL] = json!(self.run);
+        labels[SCENARIO_LABEL] = json!(self.scenario);
+    }
+
+    fn add_to_pod_spec(&self, spec: &mut Value) {
+        for list in ["initContainers", "containers"] {
+            let Some(containers) = spec.get_mut(list).and_then(Value::as_array_mut) else {
+                continue;
+            };
+            for container in containers {
+                self.add_to_container(container);
+            }
+        }
+    }
+
+    fn add_to_container(&self, container: &mut Value) {
+        let image = container["image"].as_str().unwrap_or_default();
+        if image != AGENT_IMAGE {
+            return;
+        }
+        container["image"] = json!(self.agent_image);
+        let name = container["name"].as_str().unwrap_or_default().to_owned();
+        let field = |path: &str| json!({"fieldRef": {"fieldPath": path}});
+        let mut env = vec![
+            json!({"name": "HOOKPROOF_WITNESS", "value": self.witness}),
+            json!({"name": "HOOKPROOF_TOKEN", "value": self.token}),
+            json!({"name": "HOOKPROOF_CONTAINER", "value": name}),
+            json!({"name": "HOOKPROOF_NAMESPACE", "valueFrom": field("metadata.namespace")}),
+            json!({"name": "HOOKPROOF_POD", "valueFrom": field("metadata.name")}),
+            json!({"name": "HOOKPROOF_POD_UID", "valueFrom": field("metadata.uid")}),
+        ];
+        if let Some(own) = container["env"].as_array() {
+            env.extend(own.iter().cloned());
+        }
+        container["env"] = Value::Array(env);
+    }
+}
+
+/// A pod cut down to what can matter to a verdict, so that evidence stays small.
+#[must_use]
+pub fn essential(pod: &Value) -> Value {
+    let pick = |from: &Value, keys: &[&str]| -> Value {
+        keys.iter()
+            .filter_map(|key| from.get(*key).map(|v| ((*key).to_owned(), v.clone())))
+            .collect::<Map<_, _>>()
+            .into()
+    };
+    let mut metadata = pick(
+        &pod["metadata"],
+        &[
+            "name",
+            "uid",
+            "generation",
+            "labels",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+        ],
+    );
+    if let Some(labels) = metadata.get_mut("labels").and_then(Value::as_object_mut) {
+        labels.retain(|key, _| !key.starts_with("hookproof/"));
+    }
+    json!({
+        "metadata": metadata,
+        "spec": pick(&pod["spec"], &["nodeName", "terminationGracePeriodSeconds", "restartPolicy"]),
+        "status": pod["status"],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn additions() -> Additions {
+        Additions {
+            run: "r1".into(),
+            scenario: "poststart-slow".into(),
+            agent_image: "hookproof/agent:abc".into(),
+            witness: "http://10.0.0.1:8080".into(),
+            token: "t".into(),
+        }
+    }
+
+    #[test]
+    fn octal_modes_are_read_as_kubectl_reads_them() {
+        let text = "apiVersion: v1\nkind: ConfigMap\nmode: 0555\n";
+        assert_eq!(objects("m.yaml", text).unwrap()[0]["mode"], json!(365));
+    }
+
+    #[test]
+    fn a_document_that_is_no_object_is_named_by_its_number() {
+        let error = objects("m.yaml", "apiVersion: v1\nkind: Pod\n---\n- a\n").unwrap_err();
+        assert!(error.to_string().contains("document 2"), "{error}");
+    }
+
+    #[test]
+    fn only_agent_containers_get_the_agents_identity() {
+        let mut pod = json!({"kind": "Pod", "spec": {"containers": [
+            {"name": "a", "image": "hookproof/agent", "env": [{"name": "OWN", "value": "1"}]},
+            {"name": "b", "image": "other"},
+        ]}});
+        additions().add_to(&mut pod);
+        let containers = &pod["spec"]["containers"];
+        assert_eq!(containers[0]["image"], "hookproof/agent:abc");
+        assert_eq!(containers[0]["env"].as_array().unwrap().len(), 7);
+        assert_eq!(containers[1], json!({"name": "b", "image": "other"}));
+        assert_eq!(pod["metadata"]["labels"][RUN_LABEL], "r1");
+    }
+
+    #[test]
+    fn templates_are_labelled_too() {
+        let mut deployment = json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": []}}}});
+        additions().add_to(&mut deployment);
+        assert_eq!(deployment["spec"]["template"]["metadata"]["labels"][SCENARIO_LABEL], "poststart-slow");
+    }
+}

@@ -1,0 +1,198 @@
+//! What matters about one claim on one cluster, as plain text: for places that show no more
+//! than text, such as a test viewer's output pane.
+
+use std::fmt::Write as _;
+
+use super::results::{ClaimInfo, ScenarioResults};
+use super::text::{count, one_line, seconds, value};
+use super::view::{Cell, State, cited};
+use crate::judge::judgement::{CheckJudgement, Evaluation, Judgement, Outcome, Part};
+use crate::observe::evidence::ClusterFacts;
+
+/// The claim, what was found, and the values that decided it.
+#[must_use]
+pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> String {
+    let mut out = String::new();
+    line(&mut out, "claim", &claim.says);
+    line(&mut out, "verdict", &verdict_in_words(cell));
+    if let (Some(instead), State::Verdict(verdict)) = (&claim.instead, cell.state()) {
+        use crate::catalogue::model::Verdict::{Qualified, Refuted};
+        if matches!(verdict, Refuted | Qualified) {
+            line(&mut out, "true instead", instead);
+        }
+    }
+    line(&mut out, "because", &cell.reason());
+    let cited = cited(claim);
+    line(
+        &mut out,
+        "said in",
+        if cited.is_empty() {
+            "(no document)"
+        } else {
+            &cited
+        },
+    );
+    match cell {
+        Cell::Judged {
+            judgement,
+            scenario,
+            ..
+        } => {
+            judged(&mut out, judgement);
+            if let Some(scenario) = scenario {
+                ran(&mut out, scenario);
+            }
+        }
+        Cell::Problem { scenario } => {
+            for problem in &scenario.problems {
+                line(&mut out, "problem", problem);
+            }
+            ran(&mut out, scenario);
+        }
+        Cell::NoCluster { .. } | Cell::NotRun => {}
+    }
+    let image = facts.node_image.as_deref().unwrap_or("not known");
+    line(
+        &mut out,
+        "cluster",
+        &format!(
+            "{}, Kubernetes {}, node image {image}",
+            facts.name, facts.kubernetes
+        ),
+    );
+    out
+}
+
+/// `refuted, as expected`, `confirmed, expected refuted`.
+#[must_use]
+pub fn verdict_in_words(cell: &Cell<'_>) -> String {
+    let word = cell.state().word();
+    match cell {
+        Cell::Judged { judgement, .. } => match judgement.expected {
+            Some(expected) if expected == judgement.verdict => format!("{word}, as expected"),
+            Some(expected) => format!("{word}, expected {}", State::Verdict(expected).word()),
+            None => format!("{word}, nothing expected yet"),
+        },
+        _ => word.to_owned(),
+    }
+}
+
+/// The word for a check's outcome.
+#[must_use]
+pub fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Holds => "holds",
+        Outcome::Fails => "fails",
+        Outcome::Inconclusive => "inconclusive",
+        Outcome::NotApplicable => "not applicable",
+    }
+}
+
+/// `true`, `false`, `not evaluable`.
+#[must_use]
+pub fn truth(value: Option<bool>) -> &'static str {
+    match value {
+        Some(true) => "true",
+        Some(false) => "false",
+        None => "not evaluable",
+    }
+}
+
+fn line(out: &mut String, name: &str, text: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "{name}: {}", one_line(text));
+}
+
+fn judged(out: &mut String, judgement: &Judgement) {
+    let Judgement {
+        checks,
+        measured,
+        claim: _,
+        scenario: _,
+        verdict: _,
+        expected: _,
+        reason: _,
+    } = judgement;
+    for (name, measure) in measured {
+        line(out, &format!("measured {name}"), &value(measure));
+    }
+    for check in checks {
+        let CheckJudgement {
+            name,
+            outcome,
+            reason,
+            control,
+            holds,
+            fails,
+        } = check;
+        let name = if name == "check" {
+            name.clone()
+        } else {
+            format!("check {name}")
+        };
+        line(
+            out,
+            &name,
+            &format!("{}, because {reason}", outcome_word(*outcome)),
+        );
+        for (role, evaluation) in [("control", control), ("holds", holds), ("fails", fails)] {
+            evaluated(out, role, evaluation);
+        }
+    }
+}
+
+fn evaluated(out: &mut String, role: &str, evaluation: &Evaluation) {
+    let Evaluation {
+        expression,
+        value,
+        error,
+        parts,
+    } = evaluation;
+    let error = error
+        .as_deref()
+        .map(|error| format!(" ({error})"))
+        .unwrap_or_default();
+    line(
+        out,
+        &format!("  {role} {}{error}", truth(*value)),
+        expression,
+    );
+    for Part { text, value, read } in parts {
+        let read: Vec<_> = read
+            .iter()
+            .map(|(path, value)| format!("{path} = {value}"))
+            .collect();
+        line(
+            out,
+            &format!("    {}", truth(*value)),
+            &format!("{text}   [{}]", read.join(", ")),
+        );
+    }
+}
+
+fn ran(out: &mut String, scenario: &ScenarioResults) {
+    let ScenarioResults {
+        scenario,
+        title,
+        began: _,
+        seconds: took,
+        attempts,
+        problems: _,
+        evidence,
+    } = scenario;
+    line(out, "scenario", &format!("{scenario}: {title}"));
+    line(
+        out,
+        "took",
+        &format!(
+            "{}, {}",
+            seconds(*took),
+            count(*attempts as usize, "attempt")
+        ),
+    );
+    line(
+        out,
+        "evidence",
+        evidence.as_deref().unwrap_or("none was written"),
+    );
+}

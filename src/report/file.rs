@@ -1,0 +1,71 @@
+//! Files that are whole at every moment: a reader never meets half of one.
+
+use std::fs;
+use std::io::Write as _;
+
+use camino::Utf8Path;
+
+use super::error::ReportError;
+
+/// Writes a file beside its place, then renames it there. Makes the folders it needs.
+///
+/// # Errors
+/// The folder or the file cannot be written.
+pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), ReportError> {
+    let error = |source| ReportError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_str().is_empty() => folder,
+        _ => Utf8Path::new("."),
+    };
+    fs::create_dir_all(folder).map_err(error)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".hookproof-");
+    // A temporary file is for its owner alone; a report is for everyone who may see the folder.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(error)?;
+    file.write_all(content).map_err(error)?;
+    file.persist(path).map_err(|e| error(e.error))?;
+    Ok(())
+}
+
+/// Whether a path leads to something inside the folder that it is relative to.
+#[must_use]
+pub fn stays_inside(path: &Utf8Path) -> bool {
+    use camino::Utf8Component::{CurDir, Normal};
+    !path.as_str().is_empty()
+        && path
+            .components()
+            .all(|part| matches!(part, Normal(_) | CurDir))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn replaces_what_was_there_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("a/b.txt");
+        write_atomic(&path, b"one").unwrap();
+        write_atomic(&path, b"two").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[rstest::rstest]
+    #[case("evidence/a/b.json", true)]
+    #[case("./evidence/a.json", true)]
+    #[case("../a.json", false)]
+    #[case("evidence/../../a.json", false)]
+    #[case("/etc/passwd", false)]
+    #[case("", false)]
+    fn knows_what_leaves_the_folder(#[case] path: &str, #[case] inside: bool) {
+        assert_eq!(stays_inside(Utf8Path::new(path)), inside);
+    }
+}

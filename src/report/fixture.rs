@@ -1,0 +1,101 @@
+//! Results and evidence made up for tests: `tests/fixtures/report` is a results folder.
+
+#![allow(clippy::unwrap_used)]
+
+use camino::{Utf8Path, Utf8PathBuf};
+use proptest::prelude::*;
+
+use super::json::{read_evidence, read_results};
+use super::results::Results;
+use crate::observe::evidence::Evidence;
+
+pub(super) fn folder() -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report")
+}
+
+pub(super) fn results() -> Results {
+    read_results(&folder()).unwrap()
+}
+
+pub(super) fn evidence(path: &str) -> Evidence {
+    read_evidence(&folder().join(path)).unwrap()
+}
+
+/// What a container may print to harm a report.
+pub(super) fn nasty_text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC{0,40}",
+        any::<String>(),
+        Just("]]></system-out><script>alert(1)</script>".to_owned()),
+        Just("\u{1b}[31m\u{1b}]0;title\u{7}red\u{1b}[0m".to_owned()),
+        Just("\"' onload='x' &amp; &#0; <!-- --> </style></svg> {{ 7 * 7 }} {% raw %}".to_owned()),
+        Just("| a | b |\n```\n# heading [x](javascript:alert(1))".to_owned()),
+        Just("\0\u{fffe}\u{ffff}\u{85}\u{2028}\r\n".to_owned()),
+    ]
+}
+
+/// The results with a text in every place that holds text from outside.
+pub(super) fn poisoned(text: &str) -> Results {
+    let mut results = results();
+    for claim in &mut results.claims {
+        claim.says = text.to_owned();
+        claim.instead = Some(text.to_owned());
+        for cite in &mut claim.cites {
+            cite.document = text.to_owned();
+            cite.lines = text.to_owned();
+        }
+    }
+    for cluster in &mut results.clusters {
+        cluster.facts.name = text.to_owned();
+        cluster.facts.profile = text.to_owned();
+        cluster.facts.node_image = Some(text.to_owned());
+        for phase in &mut cluster.phases {
+            phase.error = Some(text.to_owned());
+            phase.note = text.to_owned();
+        }
+        for scenario in &mut cluster.scenarios {
+            scenario.title = text.to_owned();
+            scenario.problems = vec![text.to_owned()];
+        }
+        for judgement in &mut cluster.judgements {
+            judgement.reason = text.to_owned();
+            judgement.measured.insert(text.to_owned(), text.into());
+            for check in &mut judgement.checks {
+                check.name = text.to_owned();
+                check.reason = text.to_owned();
+                check.control.error = Some(text.to_owned());
+                for part in &mut check.holds.parts {
+                    part.read.push((text.to_owned(), text.to_owned()));
+                }
+            }
+        }
+    }
+    results
+}
+
+/// Evidence with a text in every place that holds text from outside.
+pub(super) fn poisoned_evidence(text: &str) -> Evidence {
+    use crate::observe::evidence::Seen;
+
+    let mut evidence = evidence("evidence/1.36/poststart/slow-hook.json");
+    for entry in &mut evidence.timeline {
+        match &mut entry.seen {
+            Seen::Agent(stamp) => {
+                stamp.role = text.to_owned();
+                stamp.data = serde_json::json!({"name": text, "signal": text, "path": text});
+            }
+            Seen::Pod(seen) => seen.pod = text.to_owned(),
+            Seen::Event(event) => {
+                event.reason = text.to_owned();
+                event.message = text.to_owned();
+            }
+            Seen::Output(output) => {
+                output.name = text.to_owned();
+                output.data.insert("stdout".to_owned(), text.into());
+                output.data.insert("argv".to_owned(), vec![text].into());
+            }
+            Seen::Runner(note) => note.text = text.to_owned(),
+        }
+    }
+    evidence
+}

@@ -1,0 +1,160 @@
+//! `results.json` and evidence files: read with a check of their format, written whole.
+
+use std::fs;
+
+use camino::Utf8Path;
+use schemars::{Schema, schema_for};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::error::ReportError;
+use super::file::write_atomic;
+use super::results::{self, Results};
+use crate::observe::evidence::{self, Evidence};
+
+/// Name of the results file in a results folder.
+pub const RESULTS_FILE: &str = "results.json";
+
+/// Writes `results.json` into a results folder.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
+    let mut text = serde_json::to_vec_pretty(results).map_err(|source| ReportError::Json {
+        what: "the results",
+        source,
+    })?;
+    text.push(b'\n');
+    write_atomic(&folder.join(RESULTS_FILE), &text)
+}
+
+/// Reads `results.json` of a results folder.
+///
+/// # Errors
+/// There is none, it is damaged, or of another format.
+pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
+    read(
+        &folder.join(RESULTS_FILE),
+        results::SCHEMA,
+        "a results file",
+    )
+}
+
+/// Reads an evidence file.
+///
+/// # Errors
+/// There is none, it is damaged, or of another format.
+pub fn read_evidence(path: &Utf8Path) -> Result<Evidence, ReportError> {
+    read(path, evidence::SCHEMA, "an evidence file")
+}
+
+/// JSON schema of `results.json`.
+#[must_use]
+pub fn results_schema() -> Schema {
+    schema_for!(Results)
+}
+
+/// JSON schema of an evidence file.
+#[must_use]
+pub fn evidence_schema() -> Schema {
+    schema_for!(Evidence)
+}
+
+#[derive(Deserialize)]
+struct Head {
+    schema: String,
+}
+
+fn read<T: DeserializeOwned>(
+    path: &Utf8Path,
+    wanted: &'static str,
+    what: &'static str,
+) -> Result<T, ReportError> {
+    let path_owned = || path.to_owned();
+    let text = fs::read(path).map_err(|source| ReportError::Read {
+        path: path_owned(),
+        source,
+    })?;
+    let parse = |source| ReportError::Parse {
+        path: path_owned(),
+        what,
+        source,
+    };
+    let head: Head = serde_json::from_slice(&text).map_err(parse)?;
+    if head.schema != wanted {
+        return Err(ReportError::Schema {
+            path: path_owned(),
+            found: head.schema,
+            wanted,
+        });
+    }
+    serde_json::from_slice(&text).map_err(parse)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::report::fixture;
+
+    fn folder() -> (tempfile::TempDir, camino::Utf8PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().to_owned();
+        (folder, path)
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let (_keep, path) = folder();
+        let results = fixture::results();
+        write_results(&results, &path).unwrap();
+        assert_eq!(read_results(&path).unwrap(), results);
+    }
+
+    #[test]
+    fn another_format_is_named() {
+        let (_keep, path) = folder();
+        fs::write(
+            path.join(RESULTS_FILE),
+            r#"{"schema": "hookproof.results/9"}"#,
+        )
+        .unwrap();
+        let message = read_results(&path).unwrap_err().to_string();
+        assert!(message.contains("hookproof.results/9"), "{message}");
+        assert!(message.contains(results::SCHEMA), "{message}");
+    }
+
+    #[test]
+    fn a_cut_off_file_is_no_panic() {
+        let (_keep, path) = folder();
+        write_results(&fixture::results(), &path).unwrap();
+        let text = fs::read(path.join(RESULTS_FILE)).unwrap();
+        fs::write(path.join(RESULTS_FILE), text.get(..text.len() / 2).unwrap()).unwrap();
+        assert!(matches!(
+            read_results(&path),
+            Err(ReportError::Parse { .. })
+        ));
+    }
+
+    /// The published schemas are those of the types. `HOOKPROOF_UPDATE_SCHEMAS=1 cargo test` writes
+    /// them anew.
+    #[rstest::rstest]
+    #[case("results", results_schema())]
+    #[case("evidence", evidence_schema())]
+    fn published_schemas_are_current(#[case] name: &str, #[case] schema: Schema) {
+        let path = Utf8Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs/schema")
+            .join(format!("{name}.schema.json"));
+        let mut text = serde_json::to_string_pretty(&schema).unwrap();
+        text.push('\n');
+        if std::env::var_os("HOOKPROOF_UPDATE_SCHEMAS").is_some() {
+            write_atomic(&path, text.as_bytes()).unwrap();
+        }
+        let published = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(
+            published, text,
+            "run HOOKPROOF_UPDATE_SCHEMAS=1 cargo test published_schemas"
+        );
+    }
+}

@@ -1,0 +1,284 @@
+//! Keeps a run's results up to date while it goes on, and writes them as they come, so that
+//! whatever interrupts it leaves everything found so far.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use super::error::ReportError;
+use super::results::{ClusterResults, Phase, Results, SCHEMA};
+use super::{html, json, junit, markdown};
+use crate::observe::evidence::ClusterFacts;
+use crate::run::event::RunEvent;
+
+/// Writes all reports of finished results: `results.json`, `junit/`, `summary.md`, `index.html`.
+/// Evidence is read from the same folder.
+///
+/// # Errors
+/// A report cannot be put together or written.
+pub fn write_all(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
+    json::write_results(results, folder)?;
+    junit::write(results, folder)?;
+    markdown::write(results, folder)?;
+    html::write(results, folder)
+}
+
+/// The reports of a run under way.
+#[derive(Debug)]
+pub struct Reports {
+    folder: Utf8PathBuf,
+    results: Results,
+    /// The name by which events call each cluster; its facts may call it otherwise.
+    names: Vec<String>,
+}
+
+impl Reports {
+    /// Reports into a folder, which is made when there is something to write.
+    #[must_use]
+    pub fn new(folder: impl Into<Utf8PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            results: Results {
+                schema: SCHEMA.to_owned(),
+                hookproof: env!("CARGO_PKG_VERSION").to_owned(),
+                run: String::new(),
+                began: Timestamp::now(),
+                ended: None,
+                claims: Vec::new(),
+                clusters: Vec::new(),
+            },
+            names: Vec::new(),
+        }
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn results(&self) -> &Results {
+        &self.results
+    }
+
+    /// The page that people open.
+    #[must_use]
+    pub fn page(&self) -> Utf8PathBuf {
+        self.folder.join(html::PAGE)
+    }
+
+    /// Takes in what happened and writes what changed by it.
+    ///
+    /// # Errors
+    /// A report cannot be put together or written. What was taken in is kept, so the next
+    /// event may be given all the same.
+    pub fn on(&mut self, event: &RunEvent) -> Result<(), ReportError> {
+        match event {
+            RunEvent::Begun {
+                run,
+                claims,
+                clusters,
+            } => {
+                self.results.run.clone_from(run);
+                self.results.began = Timestamp::now();
+                self.results.claims.clone_from(claims);
+                for name in clusters {
+                    self.cluster(name);
+                }
+                json::write_results(&self.results, &self.folder)
+            }
+            RunEvent::PhaseEnded { cluster, phase } => {
+                self.phase(cluster, phase);
+                self.write_data()
+            }
+            RunEvent::ClusterReady {
+                cluster,
+                facts,
+                scenarios: _,
+            } => {
+                self.cluster(cluster).facts = facts.clone();
+                self.write_data()
+            }
+            RunEvent::ScenarioEnded {
+                cluster,
+                scenario,
+                judgements,
+            } => {
+                let results = self.cluster(cluster);
+                results
+                    .scenarios
+                    .retain(|known| known.scenario != scenario.scenario);
+                results.scenarios.push(scenario.clone());
+                // A later attempt's word counts, also where it has none.
+                results.judgements.retain(|known| {
+                    known.scenario.as_deref() != Some(scenario.scenario.as_str())
+                        && judgements.iter().all(|new| new.claim != known.claim)
+                });
+                results.judgements.extend(judgements.iter().cloned());
+                self.write_data()
+            }
+            RunEvent::Judged { cluster, judgement } => {
+                self.cluster(cluster).judgements.push((**judgement).clone());
+                Ok(())
+            }
+            RunEvent::Ended { interrupted } => {
+                self.results.ended = (!interrupted).then(Timestamp::now);
+                write_all(&self.results, &self.folder)
+            }
+            RunEvent::Provisioning { .. }
+            | RunEvent::ScenarioBegun { .. }
+            | RunEvent::ScenarioStep { .. }
+            | RunEvent::Warning { .. }
+            | RunEvent::ClusterEnded { .. } => Ok(()),
+        }
+    }
+
+    fn phase(&mut self, cluster: &str, phase: &Phase) {
+        let phases = &mut self.cluster(cluster).phases;
+        phases.retain(|known| known.name != phase.name);
+        phases.push(phase.clone());
+    }
+
+    /// The machine-readable files: cheap enough for every scenario. A cluster's JUnit file waits
+    /// for its version, which is in the file's name; one that never got there is written at the end.
+    fn write_data(&self) -> Result<(), ReportError> {
+        json::write_results(&self.results, &self.folder)?;
+        let mut known = self.results.clone();
+        known
+            .clusters
+            .retain(|cluster| !cluster.facts.kubernetes.is_empty());
+        junit::write(&known, &self.folder)
+    }
+
+    fn cluster(&mut self, name: &str) -> &mut ClusterResults {
+        let at = self
+            .names
+            .iter()
+            .position(|known| known == name)
+            .unwrap_or_else(|| {
+                self.names.push(name.to_owned());
+                self.results.clusters.push(ClusterResults {
+                    facts: ClusterFacts {
+                        name: name.to_owned(),
+                        ..ClusterFacts::default()
+                    },
+                    phases: Vec::new(),
+                    scenarios: Vec::new(),
+                    judgements: Vec::new(),
+                });
+                self.names.len() - 1
+            });
+        &mut self.results.clusters[at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::report::fixture;
+
+    /// The events of a run that found what the fixture holds.
+    fn events(results: &Results) -> Vec<RunEvent> {
+        let mut events = vec![RunEvent::Begun {
+            run: results.run.clone(),
+            claims: results.claims.clone(),
+            clusters: results
+                .clusters
+                .iter()
+                .map(|c| c.facts.profile.clone() + &c.facts.name)
+                .collect(),
+        }];
+        for cluster in &results.clusters {
+            let name = cluster.facts.profile.clone() + &cluster.facts.name;
+            for phase in &cluster.phases {
+                events.push(RunEvent::PhaseEnded {
+                    cluster: name.clone(),
+                    phase: phase.clone(),
+                });
+            }
+            events.push(RunEvent::ClusterReady {
+                cluster: name.clone(),
+                facts: cluster.facts.clone(),
+                scenarios: cluster.scenarios.len(),
+            });
+            for scenario in &cluster.scenarios {
+                let of = |j: &&crate::judge::judgement::Judgement| {
+                    j.scenario.as_deref() == Some(scenario.scenario.as_str())
+                };
+                events.push(RunEvent::ScenarioEnded {
+                    cluster: name.clone(),
+                    scenario: scenario.clone(),
+                    judgements: cluster.judgements.iter().filter(of).cloned().collect(),
+                });
+            }
+            events.push(RunEvent::ClusterEnded { cluster: name });
+        }
+        events.push(RunEvent::Ended { interrupted: false });
+        events
+    }
+
+    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("out");
+        (folder, path)
+    }
+
+    #[test]
+    fn collects_a_run_and_writes_every_report() {
+        let (_keep, path) = folder();
+        let expected = fixture::results();
+        let mut reports = Reports::new(path.clone());
+        for event in events(&expected) {
+            reports.on(&event).unwrap();
+        }
+        let found = json::read_results(&path).unwrap();
+        assert!(found.ended.is_some());
+        for (found, expected) in found.clusters.iter().zip(&expected.clusters) {
+            assert_eq!(found.facts, expected.facts);
+            assert_eq!(found.scenarios, expected.scenarios);
+            let tested = expected
+                .judgements
+                .iter()
+                .filter(|j| j.scenario.is_some())
+                .count();
+            assert_eq!(found.judgements.len(), tested);
+        }
+        for file in [
+            "summary.md",
+            "index.html",
+            "junit/junit-1.35-default.xml",
+            "junit/junit-1.36-default.xml",
+        ] {
+            assert!(path.join(file).is_file(), "{file}");
+        }
+    }
+
+    #[test]
+    fn what_was_found_is_on_disk_after_every_event() {
+        let (_keep, path) = folder();
+        let mut reports = Reports::new(path.clone());
+        for event in events(&fixture::results()) {
+            reports.on(&event).unwrap();
+            assert_eq!(&json::read_results(&path).unwrap(), reports.results());
+            if matches!(event, RunEvent::ScenarioEnded { .. }) {
+                let xml =
+                    std::fs::read_to_string(path.join("junit/junit-1.35-default.xml")).unwrap();
+                assert!(xml.contains("the run has not ended"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_repeated_scenario_replaces_what_it_said() {
+        let (_keep, path) = folder();
+        let expected = fixture::results();
+        let mut reports = Reports::new(path);
+        let events = events(&expected);
+        for event in events.iter().chain(&events) {
+            reports.on(event).unwrap();
+        }
+        let cluster = reports.results().clusters.first().unwrap();
+        assert_eq!(
+            cluster.scenarios.len(),
+            expected.clusters.first().unwrap().scenarios.len()
+        );
+        assert_eq!(cluster.phases.len(), 3);
+    }
+}

@@ -1,0 +1,332 @@
+//! The summary at the end of a run, for a terminal of 80 columns. What needs attention stands last,
+//! where the eye is when the prompt comes back.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+
+use camino::Utf8Path;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::essentials::verdict_in_words;
+use super::results::{ClaimInfo, Results};
+use super::text::{count, one_line, seconds, shorten, wrap};
+use super::view::{Cell, Counts, State, labels};
+use crate::catalogue::model::Verdict;
+
+/// How the summary is laid out.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// Columns.
+    pub width: usize,
+    /// With colours.
+    pub colour: bool,
+}
+
+impl Layout {
+    /// For standard output: colours only on a terminal, and not where `NO_COLOR` is set.
+    #[must_use]
+    pub fn for_stdout() -> Self {
+        let colour = std::io::stdout().is_terminal()
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { width: 80, colour }
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn heading(self, out: &mut String, text: &str, says: &str) {
+        let _ = writeln!(out, "{}  {says}", self.paint("1", text));
+    }
+}
+
+fn code(state: State) -> &'static str {
+    match state {
+        State::Verdict(Verdict::Confirmed) => "36",
+        State::Verdict(Verdict::Refuted) => "31",
+        State::Verdict(Verdict::Qualified) => "33",
+        State::Verdict(Verdict::Inconclusive) => "35",
+        State::Error => "1;31",
+        State::Verdict(Verdict::NotApplicable | Verdict::NotTestable) | State::NotRun => "2",
+    }
+}
+
+/// The summary of a run. `report` is where its page is.
+#[must_use]
+pub fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layout) -> String {
+    let mut out = String::new();
+    let labels = labels(&results.clusters);
+    for (verdict, says) in [
+        (
+            Verdict::Refuted,
+            "what documents say and clusters do not do",
+        ),
+        (Verdict::Qualified, "true only under a condition"),
+        (Verdict::Inconclusive, "the evidence decides nothing"),
+    ] {
+        verdict_section(&mut out, results, &labels, verdict, says, layout);
+    }
+    attention(&mut out, results, &labels, layout);
+    out.push_str(&counts(results, &labels, layout));
+    match results.ended {
+        Some(ended) => {
+            let took = ended.duration_since(results.began).as_secs_f64();
+            let _ = writeln!(
+                out,
+                "{} on {} in {}",
+                count(results.claims.len(), "claim"),
+                count(results.clusters.len(), "cluster"),
+                seconds(took)
+            );
+        }
+        None => {
+            let _ = writeln!(
+                out,
+                "{}",
+                layout.paint(
+                    "1;31",
+                    "The run did not end; this is what it found until then."
+                )
+            );
+        }
+    }
+    if let Some(report) = report {
+        let _ = writeln!(out, "report: {report}");
+    }
+    out
+}
+
+fn verdict_section(
+    out: &mut String,
+    results: &Results,
+    labels: &[String],
+    verdict: Verdict,
+    says: &str,
+    layout: Layout,
+) {
+    let state = State::Verdict(verdict);
+    let found: Vec<_> = results
+        .claims
+        .iter()
+        .filter_map(|claim| {
+            let cells: Vec<_> = results
+                .clusters
+                .iter()
+                .zip(labels)
+                .map(|(cluster, label)| (label, Cell::of(cluster, claim)))
+                .filter(|(_, cell)| cell.state() == state)
+                .collect();
+            (!cells.is_empty()).then_some((claim, cells))
+        })
+        .collect();
+    if found.is_empty() {
+        return;
+    }
+    let title = format!("{} {}", state.word().to_uppercase(), found.len());
+    layout.heading(out, &title, says);
+    for (claim, cells) in found {
+        let everywhere = cells.len() == results.clusters.len();
+        let on: Vec<_> = cells.iter().map(|(label, _)| label.as_str()).collect();
+        let on = if everywhere {
+            String::new()
+        } else {
+            format!("  only on {}", on.join(", "))
+        };
+        let mark = layout.paint(code(state), state.mark());
+        let _ = writeln!(out, "  {mark} {}{on}", one_line(&claim.id));
+        paragraph(out, &format!("says: {}", claim.says), layout);
+        match (&claim.instead, verdict) {
+            (Some(instead), Verdict::Refuted | Verdict::Qualified) => {
+                paragraph(out, &format!("but:  {instead}"), layout);
+            }
+            _ => {
+                if let Some((_, cell)) = cells.last() {
+                    paragraph(
+                        out,
+                        &format!("why:  {}", shorten(&one_line(&cell.reason()), 220)),
+                        layout,
+                    );
+                }
+            }
+        }
+    }
+    out.push('\n');
+}
+
+/// Changed verdicts and errors. The same text for several claims is said once.
+fn attention(out: &mut String, results: &Results, labels: &[String], layout: Layout) {
+    let mut changed: Vec<(&ClaimInfo, &str, Cell<'_>)> = Vec::new();
+    let mut errors: BTreeMap<(usize, String), Vec<&str>> = BTreeMap::new();
+    for (at, (cluster, label)) in results.clusters.iter().zip(labels).enumerate() {
+        for phase in &cluster.phases {
+            if let Some(error) = &phase.error {
+                errors
+                    .entry((at, format!("{}: {error}", phase.name)))
+                    .or_default();
+            }
+        }
+        for claim in &results.claims {
+            let cell = Cell::of(cluster, claim);
+            match cell {
+                _ if cell.changed() => changed.push((claim, label, cell)),
+                Cell::Problem { scenario } => {
+                    let text = format!("{}: {}", scenario.scenario, cell.reason());
+                    errors.entry((at, text)).or_default().push(&claim.id);
+                }
+                _ => {}
+            }
+        }
+    }
+    if !errors.is_empty() {
+        let title = layout.paint(code(State::Error), &format!("ERRORS {}", errors.len()));
+        let _ = writeln!(
+            out,
+            "{title}  what could not be set up or observed: no verdict"
+        );
+        for ((at, text), claims) in &errors {
+            let label = labels.get(*at).map_or("", String::as_str);
+            let text = format!("! {label}: {text}");
+            for line in wrap(&text, layout.width.saturating_sub(2), "    ") {
+                let _ = writeln!(out, "  {line}");
+            }
+            if !claims.is_empty() {
+                paragraph(out, &format!("claims: {}", claims.join(", ")), layout);
+            }
+        }
+        out.push('\n');
+    }
+    if !changed.is_empty() {
+        let title = layout.paint(code(State::Error), &format!("CHANGED {}", changed.len()));
+        let _ = writeln!(out, "{title}  verdicts that differ from the expected ones");
+        for (claim, label, cell) in &changed {
+            let mark = layout.paint(code(cell.state()), cell.state().mark());
+            let _ = writeln!(out, "  {mark} {}", one_line(&claim.id));
+            paragraph(out, &format!("{label}: {}", verdict_in_words(cell)), layout);
+            paragraph(
+                out,
+                &format!("why:  {}", shorten(&one_line(&cell.reason()), 220)),
+                layout,
+            );
+        }
+        out.push('\n');
+    }
+}
+
+fn paragraph(out: &mut String, text: &str, layout: Layout) {
+    for line in wrap(text, layout.width.saturating_sub(6), "      ") {
+        let _ = writeln!(out, "      {line}");
+    }
+}
+
+/// Counts: a row for everything that occurred, a column per cluster.
+fn counts(results: &Results, labels: &[String], layout: Layout) -> String {
+    let counts: Vec<_> = results
+        .clusters
+        .iter()
+        .map(|c| Counts::of(results, c))
+        .collect();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(u16::try_from(layout.width).unwrap_or(80));
+    let mut header = vec!["Kubernetes".to_owned()];
+    header.extend(labels.iter().cloned());
+    table.set_header(header);
+    for state in State::ALL
+        .into_iter()
+        .filter(|s| counts.iter().any(|c| c.get(*s) > 0))
+    {
+        let mut row = vec![format!("{} {}", state.mark(), state.word())];
+        row.extend(counts.iter().map(|c| c.get(state).to_string()));
+        table.add_row(row);
+    }
+    let mut row = vec!["  of them changed".to_owned()];
+    row.extend(counts.iter().map(|c| c.changed.to_string()));
+    table.add_row(row);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut out = String::new();
+    for (at, line) in table.lines().enumerate() {
+        let line = line.trim_end();
+        let _ = writeln!(
+            out,
+            "{}",
+            if at == 0 {
+                layout.paint("1", line)
+            } else {
+                line.to_owned()
+            }
+        );
+    }
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::report::fixture;
+
+    const PLAIN: Layout = Layout {
+        width: 80,
+        colour: false,
+    };
+
+    #[test]
+    fn fits_80_columns() {
+        let text = summary(
+            &fixture::results(),
+            Some(Utf8Path::new("out/index.html")),
+            PLAIN,
+        );
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_failed_cluster_is_one_error() {
+        let mut results = fixture::results();
+        results.clusters.truncate(1);
+        let cluster = results.clusters.first_mut().unwrap();
+        cluster.judgements.clear();
+        cluster.scenarios.clear();
+        cluster.phases.truncate(1);
+        cluster.phases.first_mut().unwrap().error =
+            Some("the node image needs 9 GiB, 2 GiB are free; free some or set TMPDIR".to_owned());
+        insta::assert_snapshot!(summary(&results, None, PLAIN));
+    }
+
+    #[test]
+    fn colours_only_when_asked() {
+        let results = fixture::results();
+        assert!(!summary(&results, None, PLAIN).contains('\u{1b}'));
+        let coloured = summary(
+            &results,
+            None,
+            Layout {
+                colour: true,
+                ..PLAIN
+            },
+        );
+        assert!(coloured.contains("\u{1b}[31m✗\u{1b}[0m"));
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+        #[test]
+        fn no_control_characters_come_through(text in fixture::nasty_text()) {
+            let out = summary(&fixture::poisoned(&text), None, PLAIN);
+            proptest::prop_assert!(!out.chars().any(|c| c.is_control() && c != '\n'));
+        }
+    }
+}

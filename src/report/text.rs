@@ -1,0 +1,182 @@
+//! Small things about text that every report needs.
+
+use serde_json::Value;
+
+/// Text without escape sequences and characters that XML cannot hold. What a container printed
+/// ends up in reports, so nothing in it is trusted.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    let text = quick_junit::XmlString::new(text).into_string();
+    text.chars()
+        .filter(|c| !matches!(c, '\u{fffe}' | '\u{ffff}' | '\u{7f}'..='\u{9f}'))
+        .collect()
+}
+
+/// All whitespace as single spaces: one line.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// At most so many characters, cut between words where that loses little.
+#[must_use]
+pub fn shorten(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(limit.saturating_sub(1)).collect();
+    let cut = match head.rfind(' ') {
+        Some(at) if at * 2 > head.len() => head.get(..at).unwrap_or(&head),
+        _ => &head,
+    };
+    format!("{}…", cut.trim_end_matches([' ', ',', ';', ':', '.']))
+}
+
+/// The claim's statement, short enough for a list. Depends on the statement only.
+#[must_use]
+pub fn short_title(says: &str) -> String {
+    shorten(&one_line(says), 76)
+}
+
+/// Lines of at most `width` characters, the later ones indented.
+#[must_use]
+pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in one_line(text).split(' ') {
+        let mut word = word.to_owned();
+        while !word.is_empty() {
+            let used = line.chars().count();
+            let blank = line.trim().is_empty();
+            let room = width.saturating_sub(used + usize::from(!blank));
+            let length = word.chars().count();
+            if length <= room {
+                if !blank {
+                    line.push(' ');
+                }
+                line.push_str(&word);
+                word.clear();
+            } else if blank {
+                // Longer than a whole line, such as a digest: broken where it must be.
+                let head: String = word.chars().take(room.max(1)).collect();
+                word = word.chars().skip(room.max(1)).collect();
+                line.push_str(&head);
+                lines.push(std::mem::replace(&mut line, indent.to_owned()));
+            } else {
+                lines.push(std::mem::replace(&mut line, indent.to_owned()));
+            }
+        }
+    }
+    if !line.trim().is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+/// A duration as people say it: `0.42 s`, `8.1 s`, `2 min 05 s`.
+#[must_use]
+pub fn seconds(value: f64) -> String {
+    let value = value.max(0.0);
+    if value < 0.9995 {
+        format!("{value:.3} s")
+    } else if value < 9.95 {
+        format!("{value:.2} s")
+    } else if value < 60.0 {
+        format!("{value:.1} s")
+    } else {
+        // Whole and never negative.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let whole = value.round() as u64;
+        match (whole / 3600, whole / 60 % 60, whole % 60) {
+            (0, minutes, rest) => format!("{minutes} min {rest:02} s"),
+            (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+        }
+    }
+}
+
+/// A JSON value as people read it: strings without quotes, numbers with few decimals.
+#[must_use]
+pub fn value(value: &Value) -> String {
+    match value {
+        Value::String(text) => one_line(text),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (None, Some(float)) => {
+                let text = format!("{float:.3}");
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
+            _ => number.to_string(),
+        },
+        other => one_line(&other.to_string()),
+    }
+}
+
+/// `1 claim`, `2 claims`.
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case("plain", "plain")]
+    #[case("\u{1b}[31mred\u{1b}[0m", "red")]
+    #[case("a\u{0}b\u{8}c\u{ffff}\u{85}", "abc")]
+    #[case("<b>&]]>", "<b>&]]>")]
+    fn cleans(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(clean(text), expected);
+    }
+
+    #[rstest]
+    #[case(0.0421, "0.042 s")]
+    #[case(1.0, "1.00 s")]
+    #[case(12.34, "12.3 s")]
+    #[case(125.2, "2 min 05 s")]
+    #[case(7384.0, "2 h 03 min")]
+    fn says_durations(#[case] value: f64, #[case] expected: &str) {
+        assert_eq!(seconds(value), expected);
+    }
+
+    #[rstest]
+    #[case(json!(5), "5")]
+    #[case(json!(5.125_499), "5.125")]
+    #[case(json!(5.0), "5")]
+    #[case(json!("a\n b"), "a b")]
+    #[case(json!(["a", 1]), "[\"a\",1]")]
+    fn says_values(#[case] given: Value, #[case] expected: &str) {
+        assert_eq!(value(&given), expected);
+    }
+
+    #[test]
+    fn shortens_between_words() {
+        assert_eq!(shorten("one two three", 20), "one two three");
+        assert_eq!(shorten("one two three four", 13), "one two…");
+        assert_eq!(shorten("onetwothreefour", 6), "onetw…");
+    }
+
+    #[test]
+    fn wraps_and_breaks_only_what_does_not_fit() {
+        assert_eq!(wrap("aa bb cc dd", 5, ""), ["aa bb", "cc dd"]);
+        assert_eq!(wrap("aa bb cc", 5, "  "), ["aa bb", "  cc"]);
+        assert_eq!(wrap("abcdefgh ij", 4, ""), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrap("", 4, ""), [""]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_is_too_wide(text in "\\PC{0,200}", width in 8_usize..40) {
+            for line in wrap(&text, width, "  ") {
+                proptest::prop_assert!(line.chars().count() <= width, "{line:?}");
+            }
+        }
+    }
+}
