@@ -93,8 +93,9 @@ fn read<T: DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
-    use serde::Serialize;
     #![allow(clippy::unwrap_used)]
+
+    use serde::Serialize;
 
     use super::*;
     use crate::report::fixture;
