@@ -1,11 +1,13 @@
 //! What a user types.
 
+mod annotate;
 mod cluster;
 mod clusters;
 mod doctor;
 mod exit;
 mod explain;
 mod judge;
+mod lint;
 mod list;
 mod node_image;
 mod report;
@@ -40,7 +42,9 @@ enum Command {
     Run(run::RunArgs),
     List(list::ListArgs),
     Explain(explain::ExplainArgs),
+    Lint(lint::LintArgs),
     Judge(judge::JudgeArgs),
+    Annotate(annotate::AnnotateArgs),
     Report(report::ReportArgs),
     /// Clusters that were made here: create, list, delete
     Cluster(cluster::ClusterCommand),
@@ -75,6 +79,8 @@ pub fn main() -> ExitCode {
             Command::Run(args) => run::run(args).await,
             Command::List(args) => list::list(&args),
             Command::Explain(args) => explain::explain(&args),
+            Command::Lint(args) => lint::lint(&args),
+            Command::Annotate(args) => annotate::annotate(&args),
             Command::Judge(args) => judge::judge(&args),
             Command::Report(args) => report::report(&args),
             Command::Cluster(args) => cluster::run(args),

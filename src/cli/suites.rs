@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
 
-use crate::catalogue::load;
+use crate::catalogue::finding::Finding;
+use crate::catalogue::load::{self, Findings, Loaded, Source};
 use crate::catalogue::model::Catalogue;
-use crate::catalogue::select;
+use crate::catalogue::{citations, select};
 
 use super::exit::Failure;
 
@@ -27,7 +28,31 @@ impl SuiteArgs {
     /// # Errors
     /// All that is wrong, together.
     pub(super) fn load(&self) -> Result<Catalogue, Failure> {
-        load::catalogue(&self.suites).map_err(Failure::usage)
+        let loaded = self.read();
+        let findings = self.findings(&loaded);
+        if findings.is_empty() {
+            Ok(loaded.catalogue)
+        } else {
+            Err(Failure::usage(Findings(findings)))
+        }
+    }
+
+    /// What can be read of the suites, right or wrong.
+    #[must_use]
+    pub(super) fn read(&self) -> Loaded {
+        let folders = self.suites.iter().cloned().map(Source::Folder);
+        let sources: Vec<Source> = std::iter::once(Source::BuiltIn).chain(folders).collect();
+        load::load(&sources)
+    }
+
+    /// What is wrong with them, and with their citations where the documents are given.
+    #[must_use]
+    pub(super) fn findings(&self, loaded: &Loaded) -> Vec<Finding> {
+        let mut findings = loaded.findings.clone();
+        if let Some(documents) = &self.documents {
+            findings.extend(citations::check(loaded, documents));
+        }
+        findings
     }
 
     /// The claims that the words choose; all without words.

@@ -89,8 +89,9 @@ fn render_for(profile: &Profile, version: Version, source: Source, cgroup_v2: bo
         "- |\n  kind: KubeletConfiguration\n  \
          apiVersion: kubelet.config.k8s.io/v1beta1\n",
     );
-    // Every event counts here: none may be dropped for coming too fast.
-    text.push_str("  eventRecordQPS: 0\n  serializeImagePulls: false\n");
+    // Every event counts here. Without a limit of its own the kubelet sends five a second and drops
+    // what piles up; a zero means that too, as the client takes it for "not set".
+    text.push_str("  eventRecordQPS: 500\n  eventBurst: 1000\n  serializeImagePulls: false\n");
     // The kubelet's log tells of hooks from this verbosity on.
     text.push_str("  logging:\n    verbosity: 3\n");
     if !cgroup_v2 && version.minor >= REFUSES_CGROUP_V1 {
@@ -139,7 +140,8 @@ mod tests {
         - |
           kind: KubeletConfiguration
           apiVersion: kubelet.config.k8s.io/v1beta1
-          eventRecordQPS: 0
+          eventRecordQPS: 500
+          eventBurst: 1000
           serializeImagePulls: false
           logging:
             verbosity: 3
@@ -176,7 +178,8 @@ mod tests {
         - |
           kind: KubeletConfiguration
           apiVersion: kubelet.config.k8s.io/v1beta1
-          eventRecordQPS: 0
+          eventRecordQPS: 500
+          eventBurst: 1000
           serializeImagePulls: false
           logging:
             verbosity: 3
