@@ -15,12 +15,12 @@ use crate::judge::moments::MomentMatcher;
 
 use super::api::Answer;
 use super::command::{Program, Running};
-use super::evidence::{Clock, Evidence, Output, Problem, SCHEMA, Seen};
+use super::evidence::{Clock, Entry, Evidence, Output, Problem, SCHEMA, Seen};
 use super::fill::{Filler, manifests_in};
 use super::recorder::Recorder;
 use super::session::{Session, slug};
 use super::timeline;
-use super::workload::{Additions, objects};
+use super::workload::{Additions, objects, without_bookkeeping};
 
 /// How long the last stamps may take to arrive once the steps are done.
 const LAST_STAMPS: Duration = Duration::from_secs(10);
@@ -110,8 +110,27 @@ pub async fn observe(
         began,
         ended: session.clock.now(),
         attempt,
-        timeline: timeline::build(recorder.entries()),
+        timeline: timeline::build(without(&session.token, recorder.entries())),
         problems,
+    }
+}
+
+/// The run's token lets whoever has it write into the evidence: it is no part of it.
+fn without(token: &str, mut entries: Vec<Entry>) -> Vec<Entry> {
+    for entry in &mut entries {
+        if let Seen::Output(output) = &mut entry.seen {
+            output.data.values_mut().for_each(|value| redact(token, value));
+        }
+    }
+    entries
+}
+
+fn redact(token: &str, value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains(token) => *text = text.replace(token, "(token)"),
+        Value::Array(items) => items.iter_mut().for_each(|item| redact(token, item)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| redact(token, field)),
+        _ => {}
     }
 }
 
@@ -219,13 +238,10 @@ impl Runner<'_> {
             Action::Get { object } => {
                 let begin = self.recorder.clock().now();
                 let found = self.session.api.get(object, &self.namespace).await;
-                let object = found.map_err(|e| e.to_string())?;
-                self.keep(
-                    name,
-                    "get",
-                    begin,
-                    BTreeMap::from([("object".to_owned(), object)]),
-                );
+                let mut object = found.map_err(|e| e.to_string())?;
+                without_bookkeeping(&mut object);
+                let data = BTreeMap::from([("object".to_owned(), object)]);
+                self.keep(name, "get", begin, data);
                 Ok(())
             }
             Action::Pause { time, .. } => {

@@ -25,6 +25,9 @@ const READY_TIME: Duration = Duration::from_secs(90);
 /// connection is gone.
 const SILENCE: Duration = Duration::from_secs(15);
 
+/// The stamp by which the witness itself says that it takes no more.
+const FULL: &str = "witness-full";
+
 /// What keeps the witness from being used.
 #[derive(Debug, thiserror::Error)]
 pub enum WitnessError {
@@ -260,6 +263,9 @@ impl Witness {
                 continue;
             }
             *next = arrived.n + 1;
+            if arrived.stamp == FULL {
+                router.note_all("gap", "the witness is full: stamps are lost from here on");
+            }
             if let Some(recorder) = router.find(&arrived.namespace) {
                 let stamp = Stamp {
                     pod: arrived.pod,

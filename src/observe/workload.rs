@@ -133,6 +133,24 @@ impl Additions {
     }
 }
 
+/// Drops from an object what the API server keeps for itself and what the runner put in: no claim is
+/// about either.
+pub fn without_bookkeeping(object: &mut Value) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    for list in ["initContainers", "containers"] {
+        let containers = object.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            if let Some(env) = container.get_mut("env").and_then(Value::as_array_mut) {
+                env.retain(|variable| {
+                    !variable["name"].as_str().is_some_and(|name| name.starts_with("HOOKPROOF_"))
+                });
+            }
+        }
+    }
+}
+
 /// A pod cut down to what can matter to a verdict, so that evidence stays small.
 #[must_use]
 pub fn essential(pod: &Value) -> Value {
@@ -203,6 +221,18 @@ mod tests {
         assert_eq!(containers[0]["env"].as_array().unwrap().len(), 7);
         assert_eq!(containers[1], json!({"name": "b", "image": "other"}));
         assert_eq!(pod["metadata"]["labels"][RUN_LABEL], "r1");
+    }
+
+    #[test]
+    fn evidence_holds_no_token() {
+        let mut pod = json!({"metadata": {"name": "p", "managedFields": [1]}, "spec": {"containers": [
+            {"name": "a", "env": [{"name": "HOOKPROOF_TOKEN", "value": "t"}, {"name": "OWN"}]}]}});
+        without_bookkeeping(&mut pod);
+        assert_eq!(
+            pod,
+            json!({"metadata": {"name": "p"},
+                "spec": {"containers": [{"name": "a", "env": [{"name": "OWN"}]}]}})
+        );
     }
 
     #[test]
