@@ -161,15 +161,13 @@ fn problems(results: &Results, cluster: &ClusterResults, claim: &str) -> String 
         .scenarios
         .iter()
         .find(|s| Some(s.scenario.as_str()) == scenario);
-    match found {
-        Some(scenario) => scenario.problems.join("\n"),
-        None => {
-            let errors: Vec<&str> = cluster
-                .phases
-                .iter()
-                .filter_map(|phase| phase.error.as_deref())
-                .collect();
-            format!("its scenario was not run. {}", errors.join("\n"))
-        }
+    if let Some(scenario) = found {
+        return scenario.problems.join("\n");
     }
+    let errors: Vec<&str> = cluster
+        .phases
+        .iter()
+        .filter_map(|phase| phase.error.as_deref())
+        .collect();
+    format!("its scenario was not run. {}", errors.join("\n"))
 }

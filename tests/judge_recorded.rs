@@ -34,18 +34,18 @@ fn trials(prefix: &str, source: &Source, tests: &Utf8Path) -> Vec<Trial> {
     let loaded = load(std::slice::from_ref(source));
     let findings: Vec<String> = loaded.findings.iter().map(ToString::to_string).collect();
     let sound = Trial::test(format!("{prefix}the suites are sound"), move || {
-        fail_with(findings)
+        fail_with(&findings)
     });
     let scenarios = loaded.catalogue.scenarios.into_values().map(|scenario| {
         let tests = tests.to_owned();
         Trial::test(format!("{prefix}{}", scenario.id), move || {
-            fail_with(scenario_failures(&scenario, &tests))
+            fail_with(&scenario_failures(&scenario, &tests))
         })
     });
     std::iter::once(sound).chain(scenarios).collect()
 }
 
-fn fail_with(failures: Vec<String>) -> Result<(), Failed> {
+fn fail_with(failures: &[String]) -> Result<(), Failed> {
     if failures.is_empty() {
         Ok(())
     } else {
@@ -80,7 +80,7 @@ fn scenario_failures(scenario: &Scenario, tests: &Utf8Path) -> Vec<String> {
 fn evidence_files(scenario: &Scenario, tests: &Utf8Path) -> Vec<Utf8PathBuf> {
     let first = tests.join("evidence").join(format!("{}.json", scenario.id));
     let name = scenario.id.rsplit('/').next().unwrap_or_default();
-    let folder = first.parent().map(|folder| folder.read_dir_utf8());
+    let folder = first.parent().map(Utf8Path::read_dir_utf8);
     let others = folder.and_then(Result::ok).into_iter().flatten().flatten();
     let mut files: Vec<Utf8PathBuf> = others
         .map(camino::Utf8DirEntry::into_path)

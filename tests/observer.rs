@@ -67,8 +67,8 @@ async fn answer(State(fake): State<Fake>, RawQuery(query): RawQuery) -> Response
         let silent = futures::stream::pending::<Result<String, std::io::Error>>();
         return Response::new(Body::from_stream(silent));
     };
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    Response::new(Body::from(text))
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    Response::new(Body::from(lines.join("\n") + "\n"))
 }
 
 /// Runs the watch of pods against a script until the timeline satisfies `enough`.
@@ -82,10 +82,12 @@ async fn observed(
         watches: Arc::new(Mutex::new(watches.into())),
         asked: Arc::default(),
     };
-    let routes = Routes::new().route("/api/v1/pods", get(answer)).with_state(fake.clone());
+    let paths = Routes::new()
+        .route("/api/v1/pods", get(answer))
+        .with_state(fake.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(async move { axum::serve(listener, routes).await });
+    let server = tokio::spawn(async move { axum::serve(listener, paths).await });
 
     let config = Config::new(format!("http://{address}").parse().unwrap());
     let client = Client::try_from(config).unwrap();
@@ -113,7 +115,10 @@ async fn observed(
     watching.await.unwrap();
     server.abort();
     let entries = recorder.entries();
-    assert!(came.is_ok(), "what was waited for did not come; seen: {entries:#?}");
+    assert!(
+        came.is_ok(),
+        "what was waited for did not come; seen: {entries:#?}"
+    );
     let asked = fake.asked.lock().unwrap().clone();
     (entries, asked)
 }
@@ -124,7 +129,10 @@ fn phases(entries: &[Entry]) -> Vec<(PodChange, String)> {
         .filter_map(|entry| match &entry.seen {
             Seen::Pod(seen) => Some((
                 seen.change,
-                seen.object["status"]["phase"].as_str().unwrap_or_default().to_owned(),
+                seen.object["status"]["phase"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
             )),
             _ => None,
         })
@@ -146,7 +154,11 @@ async fn a_watch_that_ends_is_taken_up_where_it_ended() {
             vec![change("MODIFIED", &pod(2, "Running"))],
             vec![change("DELETED", &pod(3, "Succeeded"))],
         ],
-        |seen| phases(seen).iter().any(|(change, _)| *change == PodChange::Deleted),
+        |seen| {
+            phases(seen)
+                .iter()
+                .any(|(change, _)| *change == PodChange::Deleted)
+        },
     )
     .await;
     let expected = [
@@ -156,8 +168,15 @@ async fn a_watch_that_ends_is_taken_up_where_it_ended() {
     ];
     assert_eq!(phases(&entries), expected);
     assert_eq!(gaps(&entries), 0, "nothing can have been missed");
-    assert_eq!(asked.iter().filter(|q| !q.contains("watch=true")).count(), 1, "{asked:?}");
-    assert!(asked.iter().any(|q| q.contains("resourceVersion=2")), "{asked:?}");
+    assert_eq!(
+        asked.iter().filter(|q| !q.contains("watch=true")).count(),
+        1,
+        "{asked:?}"
+    );
+    assert!(
+        asked.iter().any(|q| q.contains("resourceVersion=2")),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
@@ -198,7 +217,10 @@ async fn other_namespaces_leave_no_trace() {
     other["metadata"]["uid"] = json!("u2");
     let (entries, _) = observed(
         vec![list(1, &[other.clone(), pod(1, "Pending")])],
-        vec![vec![change("MODIFIED", &other), change("MODIFIED", &pod(3, "Running"))]],
+        vec![vec![
+            change("MODIFIED", &other),
+            change("MODIFIED", &pod(3, "Running")),
+        ]],
         |seen| phases(seen).iter().any(|(_, phase)| phase == "Running"),
     )
     .await;

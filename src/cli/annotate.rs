@@ -48,8 +48,13 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
             .filter(|j| matches!(j.verdict, Verdict::Refuted | Verdict::Qualified))
             .count();
         let path = args.out.join(format!("{name}.html"));
-        write_atomic(&path, page(name, &text, &results).map_err(Failure::usage)?.as_bytes())
-            .map_err(Failure::usage)?;
+        write_atomic(
+            &path,
+            page(name, &text, &results)
+                .map_err(Failure::usage)?
+                .as_bytes(),
+        )
+        .map_err(Failure::usage)?;
         println!("{path}: {wrong} verdicts of refuted or qualified");
         if wrong > 0 {
             exit = Exit::Changed;

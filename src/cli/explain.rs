@@ -30,16 +30,16 @@ pub(super) struct ExplainArgs {
 /// Suites that are wrong, words that choose nothing.
 pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     let catalogue = args.suites.load()?;
-    let chosen = args.suites.select(&catalogue, &args.claims)?;
+    let chosen = SuiteArgs::select(&catalogue, &args.claims)?;
     for id in &chosen {
         let Some((claim, scenario)) = find(&catalogue, id) else {
             continue;
         };
-        print!("{}", text(claim, scenario));
+        super::out(&text(claim, scenario));
         for line in last(&args.results, id) {
-            println!("{line}");
+            super::out(&format!("{line}\n"));
         }
-        println!();
+        super::out("\n");
     }
     Ok(Exit::AsExpected)
 }

@@ -1,9 +1,12 @@
 //! `hookproof judge DIR`: verdicts from recorded evidence, without a cluster.
 
+use std::collections::BTreeMap;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use crate::catalogue::model::Catalogue;
+use crate::catalogue::model::{Catalogue, Verdict};
+use crate::judge::judgement::Judgement;
 use crate::judge::verdict::judge as judge_one;
 use crate::observe::evidence::Evidence;
 use crate::observe::session::slug;
@@ -67,6 +70,18 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
     Ok(super::show::exit(&results))
 }
 
+fn not_here(scenario: &str, claim: &str) -> Judgement {
+    Judgement {
+        claim: claim.to_owned(),
+        scenario: Some(scenario.to_owned()),
+        verdict: Verdict::NotApplicable,
+        expected: None,
+        reason: "there is no evidence of it from this cluster".to_owned(),
+        checks: Vec::new(),
+        measured: BTreeMap::new(),
+    }
+}
+
 /// Reports refer to evidence in their own folder only, so that it can be moved as a whole.
 fn copy(evidence: &Evidence, out: &Utf8Path) -> Result<String, Failure> {
     let cluster = slug(&format!(
@@ -110,8 +125,8 @@ fn results(
             Err(_) => Vec::new(),
         };
         let same = |c: &ClusterResults| {
-            c.facts.name == evidence.cluster.name
-                && c.facts.kubernetes == evidence.cluster.kubernetes
+            c.facts.kubernetes == evidence.cluster.kubernetes
+                && c.facts.gates == evidence.cluster.gates
         };
         let at = clusters.iter().position(same).unwrap_or_else(|| {
             clusters.push(ClusterResults {
@@ -138,7 +153,20 @@ fn results(
         });
     }
     // A claim is asked of the clusters whose evidence is here; what is missing is no failure.
-    let plan = Plan::new(catalogue, claims, None);
+    for cluster in &mut clusters {
+        let here: Vec<&String> = cluster.scenarios.iter().map(|s| &s.scenario).collect();
+        let elsewhere = catalogue
+            .scenarios
+            .values()
+            .filter(|s| !here.contains(&&s.id));
+        let missing: Vec<Judgement> = elsewhere
+            .flat_map(|scenario| scenario.claims.iter().map(move |claim| (scenario, claim)))
+            .filter(|(_, claim)| claims.contains(&claim.id))
+            .map(|(scenario, claim)| not_here(&scenario.id, &claim.id))
+            .collect();
+        cluster.judgements.extend(missing);
+    }
+    let plan = Plan::new(catalogue, &claims, None);
     Ok(Results {
         schema: SCHEMA.to_owned(),
         hookproof: env!("CARGO_PKG_VERSION").to_owned(),

@@ -42,7 +42,12 @@ pub(super) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
     if !findings.is_empty() {
         return Err(Failure::usage(Findings(findings)));
     }
-    let claims: usize = loaded.catalogue.scenarios.values().map(|s| s.claims.len()).sum();
+    let claims: usize = loaded
+        .catalogue
+        .scenarios
+        .values()
+        .map(|s| s.claims.len())
+        .sum();
     println!(
         "{} scenarios, {} claims: nothing wrong",
         loaded.catalogue.scenarios.len(),

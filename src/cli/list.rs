@@ -23,7 +23,7 @@ pub(super) struct ListArgs {
 /// Suites that are wrong, words that choose nothing.
 pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let catalogue = args.suites.load()?;
-    let chosen = args.suites.select(&catalogue, &args.words)?;
+    let chosen = SuiteArgs::select(&catalogue, &args.words)?;
     for (scenario, title, claims) in groups(&catalogue) {
         let claims: Vec<&Claim> = claims.iter().filter(|c| chosen.contains(&c.id)).collect();
         if claims.is_empty() {
@@ -35,17 +35,17 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
                     "id": claim.id, "scenario": scenario, "says": claim.says,
                     "cites": claim.cites, "not_testable": claim.not_testable,
                 });
-                println!("{line}");
+                super::out(&format!("{line}\n"));
             }
             continue;
         }
-        println!("{scenario}  {title}");
+        super::out(&format!("{scenario}  {title}\n"));
         for claim in claims {
-            println!("  {:<44} {}", claim.id, expectation(claim));
+            super::out(&format!("  {:<44} {}\n", claim.id, expectation(claim)));
         }
     }
     if !args.json {
-        println!("{} claims", chosen.len());
+        super::out(&format!("{} claims\n", chosen.len()));
     }
     Ok(Exit::AsExpected)
 }

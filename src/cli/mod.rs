@@ -1,5 +1,6 @@
 //! What a user types.
 
+mod agent_image;
 mod annotate;
 mod cluster;
 mod clusters;
@@ -50,6 +51,7 @@ enum Command {
     Cluster(cluster::ClusterCommand),
     /// Node images: which there are, and building one
     NodeImage(node_image::NodeImageCommand),
+    AgentImage(agent_image::AgentImageArgs),
     /// Remove what was made here: clusters, and node images if wanted
     Clean(cluster::CleanArgs),
     /// What this machine has and lacks for a run, and what mends it
@@ -76,7 +78,7 @@ pub fn main() -> ExitCode {
     };
     let ended = runtime.block_on(async {
         match cli.command {
-            Command::Run(args) => run::run(args).await,
+            Command::Run(args) => Box::pin(run::run(args)).await,
             Command::List(args) => list::list(&args),
             Command::Explain(args) => explain::explain(&args),
             Command::Lint(args) => lint::lint(&args),
@@ -85,7 +87,8 @@ pub fn main() -> ExitCode {
             Command::Report(args) => report::report(&args),
             Command::Cluster(args) => cluster::run(args),
             Command::NodeImage(args) => node_image::run(args),
-            Command::Clean(args) => cluster::clean(&args).await,
+            Command::Clean(args) => Box::pin(cluster::clean(&args)).await,
+            Command::AgentImage(args) => agent_image::agent_image(&args),
             Command::Doctor(args) => doctor::run(&args),
         }
     });
@@ -96,4 +99,10 @@ pub fn main() -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// Prints to standard output. A reader that has seen enough, such as `head`, is no error.
+fn out(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -53,8 +53,8 @@ pub(super) struct RunArgs {
 /// as [`Exit::Infrastructure`].
 pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let catalogue = Arc::new(args.suites.load()?);
-    let claims = args.suites.select(&catalogue, &args.words)?;
-    let plan = Plan::new(&catalogue, claims, args.shard);
+    let claims = SuiteArgs::select(&catalogue, &args.words)?;
+    let plan = Plan::new(&catalogue, &claims, args.shard);
     if plan.claims.is_empty() {
         return Err(Failure::usage(
             "nothing to run: no claim fits. `hookproof list` shows what there is",
@@ -94,7 +94,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             events: &events,
             stop: &stop,
         };
-        one.run().await;
+        Box::pin(one.run()).await;
     }
     tell(
         &events,
@@ -154,9 +154,10 @@ impl OneCluster<'_> {
                 .map_err(|e| e.to_string())?;
             Ok((session, "witness ready".to_owned()))
         };
-        let Some(session) = self.phase("ready", started).await else {
-            // What was made until it failed carries the run's label.
-            let _ = session::clean(&client, false).await;
+        let Some(session) = Box::pin(self.phase("ready", started)).await else {
+            // What was made until it failed carries the run's label; what cannot be removed now goes
+            // with the next run.
+            let _ = session::remove_run(&client, self.id).await;
             return;
         };
         for judgement in self.plan.wanted(untestable(self.catalogue)) {

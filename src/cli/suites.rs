@@ -60,7 +60,6 @@ impl SuiteArgs {
     /// # Errors
     /// A word that fits nothing.
     pub(super) fn select(
-        &self,
         catalogue: &Catalogue,
         words: &[String],
     ) -> Result<BTreeSet<String>, Failure> {

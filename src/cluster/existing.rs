@@ -126,7 +126,7 @@ pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, Existi
     let kind_nodes: Vec<String> = nodes
         .iter()
         .filter(|node| is_kind(node))
-        .map(|n| n.name_any())
+        .map(ResourceExt::name_any)
         .collect();
     let node_shell = if kind_nodes.len() == nodes.items.len() && has_docker(&kind_nodes).await {
         facts.capabilities.push(NODE_SHELL.to_owned());

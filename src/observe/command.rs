@@ -89,6 +89,9 @@ pub struct Program {
     pub stdin: Option<String>,
 }
 
+/// When a line came, on which stream, and the line.
+type Line = (Timestamp, &'static str, String);
+
 /// A program under way.
 pub struct Running {
     name: String,
@@ -96,7 +99,7 @@ pub struct Running {
     argv: Vec<String>,
     begin: Timestamp,
     child: Child,
-    readers: Vec<JoinHandle<Vec<(Timestamp, &'static str, String)>>>,
+    readers: Vec<JoinHandle<Vec<Line>>>,
     recorder: Recorder,
 }
 
@@ -231,7 +234,7 @@ async fn lines(
     stream: &'static str,
     name: String,
     recorder: Recorder,
-) -> Vec<(Timestamp, &'static str, String)> {
+) -> Vec<Line> {
     let mut reader = BufReader::new(from);
     let (mut kept, mut size, mut buffer) = (Vec::new(), 0, Vec::new());
     // What is no UTF-8 is shown with replacement characters rather than dropped.

@@ -129,6 +129,9 @@ impl Recorder {
 
     /// Waits until as many of the entries and lines satisfy a condition as wanted. Each is asked
     /// about once. The caller puts a cap on it.
+    ///
+    /// # Errors
+    /// Those of the condition.
     pub async fn wait<E>(
         &self,
         wanted: u32,

@@ -119,7 +119,10 @@ pub async fn observe(
 fn without(token: &str, mut entries: Vec<Entry>) -> Vec<Entry> {
     for entry in &mut entries {
         if let Seen::Output(output) = &mut entry.seen {
-            output.data.values_mut().for_each(|value| redact(token, value));
+            output
+                .data
+                .values_mut()
+                .for_each(|value| redact(token, value));
         }
     }
     entries
@@ -418,8 +421,10 @@ impl Runner<'_> {
     ) -> Result<(), String> {
         let Some(shell) = &self.session.target.node_shell else {
             // Checks that read its output are not applicable here and say so themselves.
-            self.recorder
-                .note("skipped", format!("node {}: no {NODE_SHELL} here", args.join(" ")));
+            self.recorder.note(
+                "skipped",
+                format!("node {}: no {NODE_SHELL} here", args.join(" ")),
+            );
             return Ok(());
         };
         let object = self

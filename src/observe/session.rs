@@ -356,7 +356,11 @@ async fn is_alive(client: &Client, run: &str) -> Result<bool, SessionError> {
     Ok(renewed.is_some_and(|time| Timestamp::now().duration_since(time.0) < LEASE_TIME))
 }
 
-async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> {
+/// Removes everything on the cluster that carries the label of a run, and waits until it is gone.
+///
+/// # Errors
+/// When the API server refuses, or something did not go away in time.
+pub async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> {
     let selector = format!("{RUN_LABEL}={run}");
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let listed = ListParams::default().labels(&selector);

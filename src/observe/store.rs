@@ -209,7 +209,7 @@ mod tests {
         write(&path, &evidence()).unwrap();
         write(&path, &evidence()).unwrap();
         assert_eq!(read(&path).unwrap(), evidence());
-        assert_eq!(files(&folder).unwrap(), [path.clone()]);
+        assert_eq!(files(&folder).unwrap(), std::slice::from_ref(&path));
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(
             text.lines()

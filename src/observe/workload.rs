@@ -140,11 +140,15 @@ pub fn without_bookkeeping(object: &mut Value) {
         metadata.remove("managedFields");
     }
     for list in ["initContainers", "containers"] {
-        let containers = object.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut);
+        let containers = object
+            .pointer_mut(&format!("/spec/{list}"))
+            .and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
             if let Some(env) = container.get_mut("env").and_then(Value::as_array_mut) {
                 env.retain(|variable| {
-                    !variable["name"].as_str().is_some_and(|name| name.starts_with("HOOKPROOF_"))
+                    !variable["name"]
+                        .as_str()
+                        .is_some_and(|name| name.starts_with("HOOKPROOF_"))
                 });
             }
         }

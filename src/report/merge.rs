@@ -270,7 +270,7 @@ mod tests {
         let mut late = early.clone();
         for cluster in &mut late.clusters {
             for scenario in &mut cluster.scenarios {
-                scenario.began = scenario.began + jiff::SignedDuration::from_secs(60);
+                scenario.began += jiff::SignedDuration::from_secs(60);
             }
             for judgement in cluster.judgements.iter_mut().take(1) {
                 judgement.verdict = Verdict::Refuted;

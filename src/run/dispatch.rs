@@ -33,6 +33,9 @@ pub struct Options {
     pub out: Utf8PathBuf,
 }
 
+/// A scenario that has nothing to try on this cluster, and what that means for its claims.
+type Elsewhere = (Arc<Scenario>, Vec<Judgement>);
+
 /// One cluster's part of a run.
 pub struct Dispatch {
     /// The cluster, ready.
@@ -93,7 +96,7 @@ impl Dispatch {
     }
 
     /// The scenarios to run here, longest first, and those that have nothing to try here.
-    fn split(&self) -> (Vec<Arc<Scenario>>, Vec<(Arc<Scenario>, Vec<Judgement>)>) {
+    fn split(&self) -> (Vec<Arc<Scenario>>, Vec<Elsewhere>) {
         let (mut runnable, mut elsewhere) = (Vec::new(), Vec::new());
         for id in &self.plan.scenarios {
             let Some(scenario) = self.catalogue.scenarios.get(id) else {

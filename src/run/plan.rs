@@ -48,7 +48,7 @@ impl Plan {
     /// The plan for chosen claims. A shard takes every n-th scenario, so that all shards together
     /// run each scenario once.
     #[must_use]
-    pub fn new(catalogue: &Catalogue, claims: BTreeSet<String>, shard: Option<Shard>) -> Self {
+    pub fn new(catalogue: &Catalogue, claims: &BTreeSet<String>, shard: Option<Shard>) -> Self {
         let scenarios: Vec<String> = catalogue
             .scenarios
             .values()

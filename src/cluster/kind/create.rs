@@ -312,8 +312,8 @@ mod tests {
             )
         };
         let one = node("a", r#""podCIDR":"10.244.0.0/24""#);
-        let none = node("b", "");
-        assert_eq!(subnets(&format!(r#"{{"items":[{one},{none}]}}"#)), None);
+        let bare = node("b", "");
+        assert_eq!(subnets(&format!(r#"{{"items":[{one},{bare}]}}"#)), None);
         let expected = Subnet {
             node: "a".into(),
             address: "172.18.0.9".into(),
