@@ -29,10 +29,11 @@ pub(super) struct RunArgs {
     suites: SuiteArgs,
     #[command(flatten)]
     clusters: ClusterArgs,
-    /// Scenarios under way at once
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    jobs: usize,
-    /// Attempts at a scenario that meets a problem or decides nothing
+    /// Scenarios under way at once; four per core where nothing is said, as more of them make a
+    /// kubelet late
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Attempts at a scenario that meets a problem, decides nothing, or differs from what is known
     #[arg(long, value_name = "N", default_value_t = 2)]
     attempts: u32,
     /// Run one of several parts, such as 1/3
@@ -85,7 +86,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             catalogue: &catalogue,
             plan: &plan,
             options: Options {
-                jobs: args.jobs,
+                jobs: args.jobs.unwrap_or_else(default_jobs),
                 attempts: args.attempts.max(1),
                 keep: args.keep,
                 out: args.out.clone(),
@@ -250,6 +251,10 @@ impl OneCluster<'_> {
 fn tell(events: &UnboundedSender<RunEvent>, event: RunEvent) {
     // The receiver ends only after the sender.
     let _ = events.send(event);
+}
+
+fn default_jobs() -> usize {
+    4 * std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 /// A folder for results: new, empty, or one that holds results. Anything else is left alone.

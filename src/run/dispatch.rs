@@ -132,7 +132,7 @@ impl Dispatch {
                 observe(&self.session, scenario, attempt, keep, &self.stop, on_step).await;
             let judged = judge(scenario, &evidence);
             let decided = match &judged {
-                Ok(judged) => !judged.judgements.iter().any(is_unexpectedly_open),
+                Ok(judged) => !judged.judgements.iter().any(is_unexpected),
                 Err(_) => false,
             };
             let last = decided || attempt >= self.options.attempts || self.stop.is_cancelled();
@@ -187,8 +187,13 @@ impl Dispatch {
     }
 }
 
-fn is_unexpectedly_open(judgement: &Judgement) -> bool {
-    judgement.verdict == Verdict::Inconclusive && judgement.expected != Some(Verdict::Inconclusive)
+/// Nothing decided, or something else than what is known: worth another look. A cluster that really
+/// behaves otherwise does so again; both attempts' evidence is kept, and the attempts are reported.
+fn is_unexpected(judgement: &Judgement) -> bool {
+    match judgement.expected {
+        Some(expected) => judgement.verdict != expected,
+        None => judgement.verdict == Verdict::Inconclusive,
+    }
 }
 
 fn results(
