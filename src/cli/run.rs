@@ -193,6 +193,7 @@ impl OneCluster<'_> {
             ))
         };
         self.phase("teardown", finished).await;
+        tell(self.events, RunEvent::ClusterEnded { cluster });
     }
 
     /// Runs a phase and tells how it went. None where it failed.

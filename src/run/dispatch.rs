@@ -90,9 +90,6 @@ impl Dispatch {
                 shared.warn(format!("a scenario's task broke off: {error}"));
             }
         }
-        shared.tell(RunEvent::ClusterEnded {
-            cluster: shared.cluster.clone(),
-        });
     }
 
     /// The scenarios to run here, longest first, and those that have nothing to try here.
