@@ -8,6 +8,7 @@
 pub mod catalogue;
 pub mod cli;
 pub mod cluster;
+mod digest;
 pub mod judge;
 pub mod observe;
 pub mod report;

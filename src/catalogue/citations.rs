@@ -6,9 +6,10 @@ use camino::Utf8Path;
 use sha2::{Digest, Sha256};
 
 use super::finding::{self, Finding};
-use super::load::{Loaded, hex};
-use super::model::{Citation, Claim, Place};
+use super::load::Loaded;
+use super::model::{Citation, Place};
 use super::parse;
+use crate::digest::hex;
 
 /// The digest of lines of a document: first 12 hex digits of the SHA-256 of the lines joined by
 /// line feeds, carriage returns left out.
@@ -50,55 +51,56 @@ fn differences<'a>(loaded: &'a Loaded, documents: &Utf8Path) -> Vec<Difference<'
         .scenarios
         .values()
         .flat_map(|scenario| &scenario.claims);
+    let of_claims = claims
+        .chain(&loaded.catalogue.untestable)
+        .flat_map(|claim| claim.cites.iter().map(|citation| (&claim.place, citation)));
+    let of_listings = loaded.catalogue.scenarios.values().flat_map(|scenario| {
+        let listings = scenario.listings.values();
+        listings.map(|citation| (&scenario.place, citation))
+    });
     let mut differences = Vec::new();
-    for claim in claims.chain(&loaded.catalogue.untestable) {
-        for citation in &claim.cites {
-            let text = texts.entry(&citation.document).or_insert_with(|| {
-                std::fs::read(documents.join(&citation.document))
-                    .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-                    .map_err(|error| {
-                        format!(
-                            "there is no document `{}` in {documents}: {error}",
-                            citation.document
-                        )
-                    })
+    for (owner, citation) in of_claims.chain(of_listings) {
+        let text = texts.entry(&citation.document).or_insert_with(|| {
+            std::fs::read(documents.join(&citation.document))
+                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+                .map_err(|error| {
+                    format!(
+                        "there is no document `{}` in {documents}: {error}",
+                        citation.document
+                    )
+                })
+        });
+        let found = text
+            .clone()
+            .and_then(|text| digest_of(&text, &citation.lines));
+        let same = matches!((&found, &citation.digest), (Ok(found), Some(known)) if found == known);
+        if !same {
+            let place = place(loaded, owner, citation);
+            differences.push(Difference {
+                citation,
+                place,
+                found,
             });
-            let found = text
-                .clone()
-                .and_then(|text| digest_of(&text, &citation.lines));
-            let same =
-                matches!((&found, &citation.digest), (Ok(found), Some(known)) if found == known);
-            if !same {
-                let place = place(loaded, claim, citation);
-                differences.push(Difference {
-                    citation,
-                    place,
-                    found,
-                });
-            }
         }
     }
     differences
 }
 
-/// The line of the citation, from its claim on.
-fn place(loaded: &Loaded, claim: &Claim, citation: &Citation) -> Place {
-    let text = loaded
-        .texts
-        .get(&claim.place.file)
-        .map_or("", String::as_str);
-    let after = usize::try_from(claim.place.line.saturating_sub(1)).unwrap_or(usize::MAX);
-    let found = (claim.place.line..)
+/// The line of the citation, from its claim or suite on.
+fn place(loaded: &Loaded, owner: &Place, citation: &Citation) -> Place {
+    let text = loaded.texts.get(&owner.file).map_or("", String::as_str);
+    let after = usize::try_from(owner.line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let found = (owner.line..)
         .zip(text.lines().skip(after))
         .find_map(|(number, line)| {
             let column = line.find(&citation.document)?;
             line.contains(&citation.lines).then(|| Place {
-                file: claim.place.file.clone(),
+                file: owner.file.clone(),
                 line: number,
                 column: u32::try_from(line[..column].chars().count() + 1).unwrap_or(1),
             })
         });
-    found.unwrap_or_else(|| claim.place.clone())
+    found.unwrap_or_else(|| owner.clone())
 }
 
 /// Checks every citation against the documents in a folder.

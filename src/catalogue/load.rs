@@ -12,6 +12,7 @@ use super::finding::{self, Finding};
 use super::lower::{Lower, Unit};
 use super::model::{Catalogue, Manifest, Place};
 use super::{decode, lint, manifest, node};
+use crate::digest::hex;
 
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
@@ -173,14 +174,6 @@ fn read(
         lint::expressions(scenario, &written, &file.text, findings);
     }
     unit
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn built_in(findings: &mut Vec<Finding>) -> BTreeMap<String, File> {

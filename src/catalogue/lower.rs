@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::capability::{DOCUMENTS, KNOWN, remedy};
 use super::decode::{At, Entries};
 use super::finding::Finding;
 use super::lint::{Part, Written};
 use super::model::{
-    Check, Citation, Claim, Expectation, Expression, Manifest, Needs, Place, Scenario,
+    Action, Check, Citation, Claim, Expectation, Expression, Manifest, Needs, Place, Scenario, Step,
 };
 use super::parse;
+use super::placeholder::names_of;
 use super::raw::{RawCheck, RawCitation, RawClaim, RawExpect, RawNeeds, RawSuite};
 use super::{moments, steps};
 
@@ -107,7 +109,13 @@ impl Lower<'_> {
             place,
             "a scenario needs its title in `scenario`",
         );
-        let manifests = self.manifests(place, raw.manifest, raw.manifests, &mut manifest);
+        let manifests = self.manifests(
+            place,
+            raw.manifest,
+            raw.manifests,
+            raw.listings.is_some(),
+            &mut manifest,
+        );
         let steps = self.must(raw.steps, place, "a scenario needs `steps`");
         let steps = steps.map(|(steps, _)| steps).unwrap_or_default();
         let moments = raw.moments.and_then(|at| at.value).unwrap_or_default();
@@ -117,8 +125,14 @@ impl Lower<'_> {
             .and_then(|at| at.value)
             .map(|raw| self.needs(raw))
             .unwrap_or_default();
+        let listings = self.listings(raw.listings.and_then(|at| at.value).unwrap_or_default());
+        let mut needs: Needs = needs;
+        if !listings.is_empty() {
+            needs.capabilities.push(DOCUMENTS.to_owned());
+        }
         let moments = moments::moments(self, moments);
         let steps = steps::steps(self, steps, &manifests, &moments);
+        self.files_in_arguments(&steps, &manifests, &listings);
         let manifests: Vec<Manifest> = manifests.into_iter().filter_map(|(_, m)| m).collect();
         let scenario = Scenario {
             id: id.to_owned(),
@@ -126,6 +140,7 @@ impl Lower<'_> {
             place: place.clone(),
             digest: digest(&manifests),
             manifests,
+            listings,
             needs,
             steps,
             moments,
@@ -144,6 +159,7 @@ impl Lower<'_> {
         place: &Place,
         one: Option<At<String>>,
         several: Option<At<Vec<At<String>>>>,
+        listings: bool,
         text: &mut impl FnMut(&str) -> Option<String>,
     ) -> Vec<(String, Option<Manifest>)> {
         if let (Some(one), Some(_)) = (&one, &several) {
@@ -151,7 +167,7 @@ impl Lower<'_> {
                 &one.place,
                 "`manifest` and `manifests`: keep the one that fits",
             );
-        } else if one.is_none() && several.is_none() {
+        } else if one.is_none() && several.is_none() && !listings {
             self.find(place, "a scenario needs a `manifest`");
         }
         let listed = several.and_then(|at| at.value).unwrap_or_default();
@@ -178,6 +194,46 @@ impl Lower<'_> {
         found
     }
 
+    /// What arguments of kubectl name by `{manifest:PATH}` and `{listing:NAME}` must be there.
+    fn files_in_arguments(
+        &mut self,
+        steps: &[Step],
+        manifests: &[(String, Option<Manifest>)],
+        listings: &BTreeMap<String, Citation>,
+    ) {
+        let paths: Vec<&str> = manifests.iter().map(|(path, _)| path.as_str()).collect();
+        let names: Vec<&str> = listings.keys().map(String::as_str).collect();
+        for step in steps {
+            let Action::Kubectl { args, .. } = &step.action else {
+                continue;
+            };
+            for (word, known) in [("manifest", &paths), ("listing", &names)] {
+                let given = args.iter().flat_map(|arg| names_of(arg, word)).flatten();
+                for name in given.filter(|name| !known.contains(name)) {
+                    let finding = Finding::new(
+                        &step.place,
+                        format!("`{{{word}:{name}}}`: the suite has no such {word}"),
+                    );
+                    self.findings
+                        .push(finding.with_near(name, known.iter().copied()));
+                }
+            }
+        }
+    }
+
+    fn listings(&mut self, raw: Entries<RawCitation>) -> BTreeMap<String, Citation> {
+        let mut listings = BTreeMap::new();
+        for (name, at) in raw.0 {
+            let (Some(name), Some(raw)) = (name.value, at.value) else {
+                continue;
+            };
+            if let Some(citation) = self.citation(&at.place, raw) {
+                listings.insert(name, citation);
+            }
+        }
+        listings
+    }
+
     pub(super) fn needs(&mut self, raw: RawNeeds) -> Needs {
         Needs {
             kubernetes: self.parsed(raw.kubernetes, parse::version_range),
@@ -186,8 +242,22 @@ impl Lower<'_> {
                 .and_then(|at| at.value)
                 .map(gates)
                 .unwrap_or_default(),
-            capabilities: words(raw.capabilities),
+            capabilities: self.capabilities(raw.capabilities),
         }
+    }
+
+    fn capabilities(&mut self, field: Option<At<Vec<At<String>>>>) -> Vec<String> {
+        let mut wanted = Vec::new();
+        for at in field.and_then(|at| at.value).unwrap_or_default() {
+            let Some(name) = at.value else { continue };
+            if remedy(&name).is_none() {
+                let finding = Finding::new(&at.place, format!("`{name}` is no known capability"));
+                let known = KNOWN.iter().map(|(name, _)| *name);
+                self.findings.push(finding.with_near(&name, known));
+            }
+            wanted.push(name);
+        }
+        wanted
     }
 
     fn claim(&mut self, place: &Place, raw: RawClaim) -> Option<Claim> {
@@ -416,14 +486,5 @@ fn gates(entries: Entries<bool>) -> BTreeMap<String, bool> {
         .0
         .into_iter()
         .filter_map(|(name, on)| Some((name.value?, on.value?)))
-        .collect()
-}
-
-fn words(field: Option<At<Vec<At<String>>>>) -> Vec<String> {
-    field
-        .and_then(|at| at.value)
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|at| at.value)
         .collect()
 }

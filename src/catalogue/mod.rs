@@ -1,6 +1,7 @@
 //! What there is to find out: documents, citations, claims, scenarios. All of it is data from
 //! `suites/` and `manifests/`; loading it checks it.
 
+pub mod capability;
 pub mod citations;
 mod decode;
 pub mod finding;
@@ -13,6 +14,7 @@ mod moments;
 mod names;
 mod node;
 pub mod parse;
+pub mod placeholder;
 mod raw;
 pub mod schema;
 pub mod select;

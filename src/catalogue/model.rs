@@ -45,6 +45,8 @@ pub struct Scenario {
     pub place: Place,
     /// Manifests by the path the suite gives, as YAML text. `apply` without a name takes the first.
     pub manifests: Vec<Manifest>,
+    /// Listings of documents by name, read when a run is given the documents.
+    pub listings: BTreeMap<String, Citation>,
     /// What the cluster must have; elsewhere the claims are not applicable.
     pub needs: Needs,
     /// What is done, in order.
@@ -152,6 +154,13 @@ pub enum Action {
         background: bool,
         /// Run it as a user without privileges where the runner has some.
         ordinary_user: bool,
+    },
+    /// A container of the agent's image beside the nodes, in no cluster (capability `outside`).
+    Outside {
+        /// Its name, for placeholders, and in stamps that of the pod.
+        container: String,
+        /// What it runs, split as a shell splits it, with placeholders.
+        args: Vec<String>,
     },
     /// A command on the node that a pod is on (capability `node-shell`).
     Node {

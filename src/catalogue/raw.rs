@@ -20,6 +20,8 @@ pub(super) struct RawSuite {
     pub(super) manifest: Text,
     /// The manifests, where there are several; a bare `apply` takes the first.
     pub(super) manifests: Field<Vec<At<String>>>,
+    /// Listings of documents by name: `{listing:NAME}` in arguments of kubectl is a file with them.
+    pub(super) listings: Field<Entries<RawCitation>>,
     /// What the cluster must have; elsewhere the claims are not applicable.
     pub(super) needs: Field<RawNeeds>,
     /// About how long it takes, such as `8s`; the longest scenarios are started first.
@@ -62,6 +64,10 @@ pub(super) struct RawStep {
     pub(super) kubectl: Text,
     /// Action: a command on the node of `pod`.
     pub(super) node: Text,
+    /// Action: a container of the agent's image beside the nodes, in no cluster, with this name.
+    pub(super) outside: Text,
+    /// `outside`: the command it runs.
+    pub(super) command: Text,
     /// Action: let go what holds, or will hold, under this name.
     pub(super) release: Text,
     /// Action: end the background step of this name.

@@ -11,12 +11,13 @@ use super::parse;
 use super::raw::RawStep;
 
 /// The actions, and what may be said with each of them.
-const ACTIONS: [(&str, &[&str]); 11] = [
+const ACTIONS: [(&str, &[&str]); 12] = [
     ("apply", &["as", "cap", "dry_run"]),
     ("delete", &["as", "cap", "grace"]),
     ("until", &["cap", "optional"]),
     ("kubectl", &["as", "cap", "background", "stdin", "user"]),
     ("node", &["as", "cap", "pod"]),
+    ("outside", &["cap", "command"]),
     ("release", &["cap", "pod", "container", "start"]),
     ("stop", &["cap"]),
     ("ended", &["cap"]),
@@ -109,6 +110,7 @@ fn action_of(lower: &mut Lower<'_>, place: &Place, raw: &RawStep) -> Option<&'st
         ("until", raw.until.is_some()),
         ("kubectl", raw.kubectl.is_some()),
         ("node", raw.node.is_some()),
+        ("outside", raw.outside.is_some()),
         ("release", raw.release.is_some()),
         ("stop", raw.stop.is_some()),
         ("ended", raw.ended.is_some()),
@@ -152,6 +154,7 @@ fn action_of(lower: &mut Lower<'_>, place: &Place, raw: &RawStep) -> Option<&'st
         ("dry_run", raw.dry_run.is_some()),
         ("grace", raw.grace.is_some()),
         ("through", raw.through.is_some()),
+        ("command", raw.command.is_some()),
         ("pod", raw.pod.is_some()),
         ("container", raw.container.is_some()),
         ("start", raw.start.is_some()),
@@ -194,6 +197,18 @@ fn step(
             Action::Node {
                 args: words(lower, raw.node?)?,
                 pod: pod?.0,
+            }
+        }
+        "outside" => {
+            let command = lower.must(
+                raw.command.clone(),
+                &place,
+                "`outside` needs `command`: what the container runs",
+            );
+            command?;
+            Action::Outside {
+                args: words(lower, raw.command?)?,
+                container: raw.outside?.value?,
             }
         }
         "delete" => Action::Delete {

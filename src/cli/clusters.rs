@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 
+use crate::catalogue::capability::{LITERAL, PUBLISHED_IMAGES};
 use crate::cluster::agent_image;
 use crate::cluster::cache::Cache;
+use crate::cluster::error::ClusterError;
 use crate::cluster::existing;
 use crate::cluster::kind::{self, Cluster, Options, Profile, WORKERS};
+use crate::cluster::nginx_image;
 use crate::cluster::node_image::Sources;
 use crate::cluster::node_image::versions::resolve;
+use crate::cluster::pod_image::PodImage;
+use crate::cluster::progress::{Progress, Teller};
 use crate::observe::evidence::ClusterFacts;
 use crate::observe::session::Target;
 
@@ -46,6 +51,30 @@ pub(super) struct ClusterArgs {
     /// The agent's image, where the nodes can pull it
     #[arg(long, value_name = "NAME", requires = "context")]
     agent_image: Option<String>,
+    /// An nginx image with curl, and killall in /usr/local/bin, where the nodes can pull it
+    #[arg(long, value_name = "NAME", requires = "context")]
+    nginx_image: Option<String>,
+    /// What the run may do beyond what it does by itself
+    #[arg(long, value_enum, value_name = "WHAT")]
+    allow: Vec<Allow>,
+}
+
+/// What a run may do only where the user allows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Allow {
+    /// Take as long as the documents' own numbers do, some minutes
+    Literal,
+    /// Have the nodes pull published images
+    PublishedImages,
+}
+
+/// What the chosen experiments need of a cluster beyond what every one is given.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Extras {
+    /// The nginx image.
+    pub(super) nginx: bool,
+    /// The folder with the documents.
+    pub(super) documents: Option<Utf8PathBuf>,
 }
 
 /// One cluster of a run.
@@ -102,6 +131,26 @@ impl ClusterArgs {
             .collect()
     }
 
+    /// Images that the nodes are said to get by themselves.
+    fn images(&self) -> BTreeMap<String, String> {
+        let named = [
+            (agent_image::NAME, &self.agent_image),
+            (nginx_image::NAME, &self.nginx_image),
+        ];
+        let given = named.into_iter();
+        given
+            .filter_map(|(name, image)| Some((name.to_owned(), image.clone()?)))
+            .collect()
+    }
+
+    fn allowed(&self) -> Vec<String> {
+        let name = |allow: &Allow| match allow {
+            Allow::Literal => LITERAL.to_owned(),
+            Allow::PublishedImages => PUBLISHED_IMAGES.to_owned(),
+        };
+        self.allow.iter().map(name).collect()
+    }
+
     /// Makes a cluster ready to be used.
     ///
     /// # Errors
@@ -109,10 +158,14 @@ impl ClusterArgs {
     pub(super) async fn provide(
         &self,
         place: &Where,
-        say: impl Fn(String) + Send + 'static,
+        extras: Extras,
+        say: impl Fn(String) + Clone + Send + 'static,
     ) -> Result<Provided, String> {
         let cache = Cache::open().map_err(|e| e.to_string())?;
-        let image = agent_image::assemble(cache.root()).map_err(|e| e.to_string())?;
+        let mut images = vec![agent_image::assemble(cache.root()).map_err(|e| e.to_string())?];
+        if extras.nginx && self.nginx_image.is_none() {
+            images.extend(nginx(cache.clone(), say.clone()).await?);
+        }
         let (wanted, note, lease) = match place {
             Where::Context(context) => {
                 say("connecting".to_owned());
@@ -120,8 +173,10 @@ impl ClusterArgs {
                     kubeconfig: self.kubeconfig.clone(),
                     context: Some(context.clone()),
                     kubectl: self.kubectl.clone(),
-                    agent_image: self.agent_image.clone(),
+                    images: self.images(),
+                    documents: extras.documents,
                     facts: ClusterFacts {
+                        capabilities: self.allowed(),
                         profile: "existing".to_owned(),
                         ..ClusterFacts::default()
                     },
@@ -145,8 +200,10 @@ impl ClusterArgs {
                         .kubectl
                         .clone()
                         .or_else(|| Some(cluster.kubectl.clone())),
-                    agent_image: None,
+                    images: BTreeMap::new(),
+                    documents: extras.documents,
                     facts: ClusterFacts {
+                        capabilities: self.allowed(),
                         name: cluster.name.clone(),
                         profile: profile.name.clone(),
                         node_image: Some(cluster.image.to_string()),
@@ -157,7 +214,7 @@ impl ClusterArgs {
                 (wanted, note, Some(cluster))
             }
         };
-        let target = existing::target(wanted, &image)
+        let target = existing::target(wanted, &images)
             .await
             .map_err(|e| e.to_string())?;
         Ok(Provided {
@@ -166,6 +223,30 @@ impl ClusterArgs {
             lease,
         })
     }
+}
+
+/// The nginx image; none where this machine lacks what builds it, so that only what needs the
+/// image is left out.
+async fn nginx(
+    cache: Cache,
+    say: impl Fn(String) + Send + 'static,
+) -> Result<Option<PodImage>, String> {
+    let made = tokio::task::spawn_blocking(move || {
+        let mut tell = |progress: Progress| say(progress.text);
+        match nginx_image::assemble(&cache, &mut Teller::new(&mut tell)) {
+            Err(error @ ClusterError::Missing { .. }) => {
+                tell(Progress {
+                    elapsed: std::time::Duration::ZERO,
+                    text: error.to_string(),
+                });
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    });
+    made.await
+        .map_err(|e| e.to_string())?
+        .map_err(|e| e.whole())
 }
 
 async fn ensure(

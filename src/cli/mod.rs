@@ -40,7 +40,7 @@ Exit codes:
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     List(list::ListArgs),
     Explain(explain::ExplainArgs),
     Lint(lint::LintArgs),
@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     };
     let ended = runtime.block_on(async {
         match cli.command {
-            Command::Run(args) => Box::pin(run::run(args)).await,
+            Command::Run(args) => Box::pin(run::run(*args)).await,
             Command::List(args) => list::list(&args),
             Command::Explain(args) => explain::explain(&args),
             Command::Lint(args) => lint::lint(&args),

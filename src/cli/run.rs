@@ -7,16 +7,17 @@ use jiff::Timestamp;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
+use crate::catalogue::capability::NGINX_IMAGE;
 use crate::catalogue::model::Catalogue;
 use crate::judge::verdict::untestable;
-use crate::observe::scratch;
 use crate::observe::session::{self, Session};
+use crate::observe::{outside, scratch};
 use crate::report::results::Phase;
 use crate::run::dispatch::{Dispatch, Options};
 use crate::run::event::RunEvent;
 use crate::run::plan::{Plan, Shard};
 
-use super::clusters::{ClusterArgs, Provided, Where};
+use super::clusters::{ClusterArgs, Extras, Provided, Where};
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
 
@@ -62,6 +63,10 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         ));
     }
     let places = args.clusters.places()?;
+    let extras = Extras {
+        nginx: plan.needs(&catalogue, NGINX_IMAGE),
+        documents: args.suites.documents.clone(),
+    };
     prepare_folder(&args.out)?;
     let id = crate::run::random_id(6);
     let stop = stop_on_signals();
@@ -92,6 +97,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
                 out: args.out.clone(),
             },
             clusters: &args.clusters,
+            extras: &extras,
             events: &events,
             stop: &stop,
         };
@@ -118,6 +124,7 @@ struct OneCluster<'a> {
     plan: &'a Plan,
     options: Options,
     clusters: &'a ClusterArgs,
+    extras: &'a Extras,
     events: &'a UnboundedSender<RunEvent>,
     stop: &'a CancellationToken,
 }
@@ -137,6 +144,7 @@ impl OneCluster<'_> {
         let client = target.client.clone();
         let cleaned = async {
             let _ = scratch::clean();
+            let _ = outside::clean().await;
             let removed = session::clean(&client, false)
                 .await
                 .map_err(|e| e.to_string())?;
@@ -243,7 +251,10 @@ impl OneCluster<'_> {
                 },
             );
         };
-        let provided = self.clusters.provide(self.place, say).await?;
+        let provided = self
+            .clusters
+            .provide(self.place, self.extras.clone(), say)
+            .await?;
         let note = provided.note.clone();
         Ok((provided, note))
     }

@@ -17,8 +17,9 @@ pub(super) struct SuiteArgs {
     /// Folder with suites that add to those built in, or replace them by id
     #[arg(long, value_name = "DIR")]
     suites: Vec<Utf8PathBuf>,
-    /// Folder with the cited documents, to check that their text is still the one cited
-    #[arg(long, value_name = "DIR")]
+    /// Folder with the cited documents: their text is compared with what was cited, and their
+    /// listings can be applied
+    #[arg(long, value_name = "DIR", env = "HOOKPROOF_DOCUMENTS")]
     pub(super) documents: Option<Utf8PathBuf>,
 }
 

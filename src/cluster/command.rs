@@ -149,19 +149,7 @@ fn collect(
 /// # Errors
 /// It could not be started or failed.
 pub fn capture(step: &str, command: &mut Command) -> Result<String> {
-    let output = output(command)?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout)
-            .trim_end()
-            .to_owned());
-    }
-    Err(ClusterError::Command {
-        step: step.to_owned(),
-        reason: reason(
-            &String::from_utf8_lossy(&output.stderr),
-            &output.status.to_string(),
-        ),
-    })
+    printed(step, &output(command)?)
 }
 
 /// Runs a quick command, whatever its end.
@@ -185,6 +173,11 @@ pub fn feed(step: &str, command: &mut Command, path: &Utf8Path) -> Result<String
         .stdin(file)
         .output()
         .map_err(|error| not_started(command, &error))?;
+    printed(step, &output)
+}
+
+/// What a command printed, if it succeeded.
+fn printed(step: &str, output: &Output) -> Result<String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout)
             .trim_end()

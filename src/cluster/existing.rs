@@ -1,5 +1,6 @@
 //! Clusters that are there already, with what they allow.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,19 +10,20 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::process::Command;
 
-use super::agent_image::AgentImage;
+use super::agent_image;
+use super::command::find;
+use super::nginx_image;
+use super::pod_image::PodImage;
+use crate::catalogue::capability::{
+    DOCUMENTS, NGINX_IMAGE, NODE_SHELL, OUTSIDE, PROTECTED_PORTS, SPARE_NODE,
+};
 use crate::observe::command::{Kubectl, ordinary_user};
 use crate::observe::evidence::ClusterFacts;
 use crate::observe::facts;
+use crate::observe::outside::Outside;
 use crate::observe::scratch::Scratch;
 use crate::observe::session::{NodeShell, Target};
 
-/// The capability of running commands on nodes.
-pub const NODE_SHELL: &str = "node-shell";
-/// The capability of a node that may be disturbed.
-pub const SPARE_NODE: &str = "spare-node";
-/// The capability of a machine on which an ordinary user may not listen below port 1024.
-pub const PROTECTED_PORTS: &str = "protected-ports";
 /// The label on a node that may be disturbed.
 pub const SPARE_LABEL: &str = "hookproof/spare";
 
@@ -61,8 +63,10 @@ pub enum ExistingError {
     #[error("temporary files could not be made: {0}. Is the disk full?")]
     Scratch(#[source] std::io::Error),
     /// Putting the image on a node failed.
-    #[error("the agent's image could not be put on node {node}: {why}")]
+    #[error("the image {image} could not be put on node {node}: {why}")]
     Load {
+        /// The image.
+        image: String,
         /// The node.
         node: String,
         /// What the command said.
@@ -79,18 +83,20 @@ pub struct Wanted {
     pub context: Option<String>,
     /// kubectl; the one on PATH where none.
     pub kubectl: Option<Utf8PathBuf>,
-    /// The agent's image, where the nodes can get it by themselves.
-    pub agent_image: Option<String>,
+    /// Images that the nodes can get by themselves, by the names that manifests use.
+    pub images: BTreeMap<String, String>,
+    /// The folder with the documents.
+    pub documents: Option<Utf8PathBuf>,
     /// What is known already, such as the profile's name.
     pub facts: ClusterFacts,
 }
 
-/// Makes an existing cluster usable for a run: connects, puts the agent's image on kind's nodes,
-/// and finds out what it allows.
+/// Makes an existing cluster usable for a run: connects, puts the images on kind's nodes, and finds
+/// out what it allows.
 ///
 /// # Errors
-/// See [`ExistingError`]; nothing is left behind on the cluster but the image.
-pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, ExistingError> {
+/// See [`ExistingError`]; nothing is left behind on the cluster but the images.
+pub async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, ExistingError> {
     let kubeconfig = wanted.kubeconfig.unwrap_or_else(default_kubeconfig);
     let context = match &wanted.context {
         Some(context) => context.clone(),
@@ -106,7 +112,7 @@ pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, Existi
 
     let program = match wanted.kubectl {
         Some(path) => path,
-        None => crate::cluster::on_path("kubectl").ok_or(ExistingError::NoKubectl)?,
+        None => find("kubectl").ok_or(ExistingError::NoKubectl)?,
     };
     let mut facts = facts::gather(&client, wanted.facts)
         .await
@@ -142,35 +148,48 @@ pub async fn target(wanted: Wanted, image: &AgentImage) -> Result<Target, Existi
     {
         facts.capabilities.push(SPARE_NODE.to_owned());
     }
-    let agent_image = match wanted.agent_image {
-        Some(name) => name,
-        None if node_shell.is_some() => {
-            for node in &kind_nodes {
-                load(node, image).await?;
-            }
-            image.tag.clone()
-        }
-        None => return Err(ExistingError::NeedsAgentImage(context)),
-    };
-    let scratch = Scratch::new().map_err(ExistingError::Scratch)?;
-    let ordinary =
-        ordinary_user(&program, &kubeconfig, scratch.path()).map_err(ExistingError::Scratch)?;
+    let mut known = wanted.images;
+    if node_shell.is_some() {
+        load_all(&kind_nodes, images, &mut known).await?;
+    }
+    if !known.contains_key(agent_image::NAME) {
+        return Err(ExistingError::NeedsAgentImage(context));
+    }
+    if known.contains_key(nginx_image::NAME) {
+        facts.capabilities.push(NGINX_IMAGE.to_owned());
+    }
+    let agent = images.iter().find(|image| image.name == agent_image::NAME);
+    let outside = agent.filter(|_| node_shell.is_some()).map(|agent| Outside {
+        network: docker_network(),
+        image: agent.tag.clone(),
+        archive: agent.archive.clone(),
+    });
+    if outside.is_some() {
+        facts.capabilities.push(OUTSIDE.to_owned());
+    }
+    if wanted.documents.is_some() {
+        facts.capabilities.push(DOCUMENTS.to_owned());
+    }
     if ports_are_protected() {
         facts.capabilities.push(PROTECTED_PORTS.to_owned());
     }
+    let scratch = Scratch::new().map_err(ExistingError::Scratch)?;
     let kubectl = Kubectl {
+        ordinary: ordinary_user(&program, &kubeconfig, scratch.path())
+            .map_err(ExistingError::Scratch)?,
         program,
         kubeconfig,
         context: wanted.context,
         cache: scratch.path().join("kubectl-cache"),
-        ordinary,
     };
     Ok(Target {
         client,
         kubectl,
         facts,
-        agent_image,
+        images: known,
         node_shell,
+        outside,
+        documents: wanted.documents,
         scratch,
     })
 }
@@ -231,8 +250,33 @@ async fn has_docker(nodes: &[String]) -> bool {
     !nodes.is_empty() && inspected.is_ok_and(|output| output.status.success())
 }
 
-async fn load(node: &str, image: &AgentImage) -> Result<(), ExistingError> {
+/// The docker network that kind's nodes are on.
+fn docker_network() -> String {
+    let named = std::env::var("KIND_EXPERIMENTAL_DOCKER_NETWORK");
+    named.unwrap_or_else(|_| "kind".to_owned())
+}
+
+/// Puts on every node the images that it is not known to get by itself.
+async fn load_all(
+    nodes: &[String],
+    images: &[PodImage],
+    known: &mut BTreeMap<String, String>,
+) -> Result<(), ExistingError> {
+    for image in images {
+        if known.contains_key(image.name) {
+            continue;
+        }
+        for node in nodes {
+            load(node, image).await?;
+        }
+        known.insert(image.name.to_owned(), image.tag.clone());
+    }
+    Ok(())
+}
+
+async fn load(node: &str, image: &PodImage) -> Result<(), ExistingError> {
     let fail = |why: String| ExistingError::Load {
+        image: image.tag.clone(),
         node: node.to_owned(),
         why,
     };

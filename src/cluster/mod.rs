@@ -1,23 +1,15 @@
-//! Where experiments are made: clusters, node images, the agent image.
+//! Where experiments are made: clusters, node images, the images of pods.
 
 pub mod agent_image;
 pub mod cache;
 pub mod capability;
 pub mod command;
+mod debian;
 pub mod doctor;
 pub mod error;
 pub mod existing;
 pub mod kind;
+pub mod nginx_image;
 pub mod node_image;
+pub mod pod_image;
 pub mod progress;
-
-use camino::Utf8PathBuf;
-
-/// A program on PATH.
-#[must_use]
-pub fn on_path(program: &str) -> Option<Utf8PathBuf> {
-    let path = std::env::var("PATH").ok()?;
-    path.split(':')
-        .map(|dir| Utf8PathBuf::from(dir).join(program))
-        .find(|file| file.is_file())
-}

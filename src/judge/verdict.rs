@@ -9,6 +9,7 @@ use super::judgement::{CheckJudgement, Evaluation, Judgement, Outcome};
 use super::reasons::{self, Explained};
 use super::scene::Scene;
 use super::values;
+use crate::catalogue::capability::remedy;
 use crate::catalogue::model::{Catalogue, Check, Claim, Needs, Scenario, Verdict};
 use crate::observe::evidence::{ClusterFacts, Evidence, Seen};
 
@@ -163,7 +164,10 @@ impl Needs {
             .capabilities
             .iter()
             .find(|wanted| !cluster.capabilities.contains(wanted));
-        lacks.map(|capability| format!("needs {capability}, which this cluster does not allow"))
+        lacks.map(|capability| match remedy(capability) {
+            Some(remedy) => format!("needs {capability}, {remedy}"),
+            None => format!("needs {capability}, which this cluster does not allow"),
+        })
     }
 }
 

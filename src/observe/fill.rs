@@ -4,18 +4,7 @@
 use serde_json::Value;
 
 use super::api::{ApiError, ApiServer};
-
-/// The words that a placeholder can begin with, for messages and the reference.
-pub const WORDS: &[&str] = &[
-    "namespace",
-    "manifest",
-    "pod_ip",
-    "pod_uid",
-    "host_ip",
-    "node_name",
-    "container_id",
-    "cluster_ip",
-];
+use crate::catalogue::placeholder::{Placeholder, split};
 
 /// A placeholder that could not be filled in.
 #[derive(Debug, thiserror::Error)]
@@ -33,49 +22,6 @@ pub enum FillError {
     Unknown(String),
 }
 
-/// A placeholder found in a text: `{word}` or `{word:name}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Placeholder<'a> {
-    word: &'a str,
-    name: Option<&'a str>,
-}
-
-/// Splits a text into plain parts and placeholders. Braces with other words in them are plain.
-fn split(text: &str) -> Vec<Result<Placeholder<'_>, &str>> {
-    let (mut parts, mut plain_from, mut at) = (Vec::new(), 0, 0);
-    while let Some(open) = text[at..].find('{').map(|i| at + i) {
-        let Some(close) = text[open..].find('}').map(|i| open + i) else {
-            break;
-        };
-        let inside = &text[open + 1..close];
-        let (word, name) = match inside.split_once(':') {
-            Some((word, name)) => (word, Some(name)),
-            None => (inside, None),
-        };
-        if WORDS.contains(&word) {
-            parts.push(Err(&text[plain_from..open]));
-            parts.push(Ok(Placeholder { word, name }));
-            plain_from = close + 1;
-            at = close + 1;
-        } else {
-            at = open + 1;
-        }
-    }
-    parts.push(Err(&text[plain_from..]));
-    parts
-}
-
-/// Whether a text names a manifest, which only a kubectl step can fill in.
-#[must_use]
-pub fn manifests_in(text: &str) -> Vec<Option<&str>> {
-    split(text)
-        .into_iter()
-        .filter_map(Result::ok)
-        .filter(|p| p.word == "manifest")
-        .map(|p| p.name)
-        .collect()
-}
-
 /// Where the values come from.
 pub struct Filler<'a> {
     /// The API to ask.
@@ -86,6 +32,10 @@ pub struct Filler<'a> {
     pub pod: Option<&'a str>,
     /// Files that stand for manifests, by path as the suite gives it; the first one is `{manifest}`.
     pub manifests: &'a [(String, String)],
+    /// Files that stand for listings of documents, by name.
+    pub listings: &'a [(String, String)],
+    /// Addresses of containers beside the nodes, by name.
+    pub outside: &'a [(String, String)],
 }
 
 impl Filler<'_> {
@@ -131,6 +81,16 @@ impl Filler<'_> {
                 };
                 return found.map(|(_, file)| file.clone()).ok_or_else(unknown);
             }
+            "listing" | "outside_ip" => {
+                let known = if placeholder.word == "listing" {
+                    self.listings
+                } else {
+                    self.outside
+                };
+                let name = placeholder.name.ok_or_else(unknown)?;
+                let found = known.iter().find(|(known, _)| known == name);
+                return found.map(|(_, value)| value.clone()).ok_or_else(unknown);
+            }
             _ => {}
         }
         let name = placeholder.name.or(self.pod).ok_or_else(unknown)?;
@@ -161,37 +121,5 @@ impl Filler<'_> {
             .ok_or_else(unknown)?;
         // `containerd://ID`
         Ok(text.rsplit("://").next().unwrap_or(text).to_owned())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rstest::rstest;
-
-    use super::*;
-
-    #[rstest]
-    #[case("plain", 0)]
-    #[case("a {namespace} b {pod_ip:web}", 2)]
-    #[case("awk '{print $1}' {pod_uid}", 1)]
-    #[case("{json} {\"a\": 1} {unclosed", 0)]
-    #[case("jsonpath={.status.podIP}{namespace}", 1)]
-    fn only_known_words_are_placeholders(#[case] text: &str, #[case] count: usize) {
-        assert_eq!(split(text).into_iter().flatten().count(), count);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn nothing_of_the_text_is_lost(text in ".*") {
-            let again: String = split(&text)
-                .into_iter()
-                .map(|part| match part {
-                    Err(plain) => plain.to_owned(),
-                    Ok(Placeholder { word, name: None }) => format!("{{{word}}}"),
-                    Ok(Placeholder { word, name: Some(name) }) => format!("{{{word}:{name}}}"),
-                })
-                .collect();
-            proptest::prop_assert_eq!(again, text);
-        }
     }
 }

@@ -6,6 +6,8 @@ pub mod evidence;
 pub mod facts;
 pub mod fill;
 pub mod http;
+pub mod listing;
+pub mod outside;
 pub mod recorder;
 pub mod scenario;
 pub mod scratch;

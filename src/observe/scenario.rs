@@ -9,14 +9,17 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalogue::capability::NODE_SHELL;
 use crate::catalogue::model::{Action, Manifest, Scenario, Step};
-use crate::cluster::existing::NODE_SHELL;
+use crate::catalogue::placeholder::mentions;
 use crate::judge::moments::MomentMatcher;
 
 use super::api::Answer;
 use super::command::{Program, Running};
 use super::evidence::{Clock, Entry, Evidence, Output, Problem, SCHEMA, Seen};
-use super::fill::{Filler, manifests_in};
+use super::fill::Filler;
+use super::listing;
+use super::outside::Host;
 use super::recorder::Recorder;
 use super::session::{Session, slug};
 use super::timeline;
@@ -32,10 +35,13 @@ struct Background {
     done: JoinHandle<()>,
 }
 
-/// Files with prepared manifests; gone with this value, once the command has read them.
+/// Files that a command reads; gone with this value.
 #[derive(Default)]
-struct ManifestFiles {
-    paths: Vec<(String, String)>,
+struct Files {
+    /// Prepared manifests, by path as the suite gives it.
+    manifests: Vec<(String, String)>,
+    /// Listings of documents, by name.
+    listings: Vec<(String, String)>,
     folder: Option<tempfile::TempDir>,
 }
 
@@ -46,6 +52,7 @@ struct Runner<'a> {
     recorder: Recorder,
     additions: Additions,
     background: HashMap<String, Background>,
+    outside: Vec<(String, Host)>,
     stop: CancellationToken,
 }
 
@@ -74,11 +81,12 @@ pub async fn observe(
                 additions: Additions {
                     run: session.run.clone(),
                     scenario: slug(&scenario.id),
-                    agent_image: session.target.agent_image.clone(),
+                    images: session.target.images.clone(),
                     witness: session.witness.address.clone(),
                     token: session.token.clone(),
                 },
                 background: HashMap::new(),
+                outside: Vec::new(),
                 stop: stop.clone(),
             };
             problems.extend(runner.steps(on_step).await);
@@ -194,8 +202,13 @@ impl Runner<'_> {
                 background,
                 ordinary_user,
             } => {
-                let files = self.manifest_files(args).await?;
-                let filler = self.filler(None, &files.paths);
+                let files = self.files(args).await?;
+                let outside = self.outside_addresses();
+                let filler = Filler {
+                    manifests: &files.manifests,
+                    listings: &files.listings,
+                    ..self.filler(None, &outside)
+                };
                 let args = filler.fill_all(args).await.map_err(|e| e.to_string())?;
                 let stdin = match stdin {
                     Some(text) => Some(filler.fill(text).await.map_err(|e| e.to_string())?),
@@ -211,6 +224,7 @@ impl Runner<'_> {
                 self.run(program, name.unwrap_or("kubectl"), *background, step.cap)
                     .await
             }
+            Action::Outside { container, args } => self.outside(container, args).await,
             Action::Node { pod, args } => self.on_node(pod, args, name, step.cap).await,
             Action::Release {
                 hold,
@@ -288,8 +302,9 @@ impl Runner<'_> {
 
     /// A manifest's objects as they are applied.
     async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, String> {
-        let filler = self.filler(None, &[]);
-        let text = filler
+        let outside = self.outside_addresses();
+        let text = self
+            .filler(None, &outside)
             .fill(&manifest.text)
             .await
             .map_err(|e| e.to_string())?;
@@ -300,33 +315,70 @@ impl Runner<'_> {
         Ok(objects)
     }
 
-    /// Files with the manifests that a command's arguments name by `{manifest}`.
-    async fn manifest_files(&self, args: &[String]) -> Result<ManifestFiles, String> {
-        let mut files = ManifestFiles::default();
-        if !args.iter().any(|arg| !manifests_in(arg).is_empty()) {
+    /// The files that a command's arguments name by `{manifest}` and `{listing:NAME}`.
+    async fn files(&self, args: &[String]) -> Result<Files, String> {
+        let mut files = Files::default();
+        let mentioned = |word: &str| args.iter().any(|arg| mentions(arg, word));
+        if !mentioned("manifest") && !mentioned("listing") {
             return Ok(files);
         }
         let folder = tempfile::tempdir().map_err(|e| format!("a temporary folder: {e}"))?;
-        for (index, manifest) in self.scenario.manifests.iter().enumerate() {
-            let objects = self.prepared(manifest).await?;
-            let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-            let path = folder.path().join(format!("{index}.json"));
-            std::fs::write(&path, list.to_string())
-                .map_err(|e| format!("{}: {e}", path.display()))?;
-            files
-                .paths
-                .push((manifest.path.clone(), path.display().to_string()));
+        let write = |name: String, text: &str| -> Result<String, String> {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+            Ok(path.display().to_string())
+        };
+        if mentioned("manifest") {
+            for (index, manifest) in self.scenario.manifests.iter().enumerate() {
+                let objects = self.prepared(manifest).await?;
+                let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+                let file = write(format!("{index}.json"), &list.to_string())?;
+                files.manifests.push((manifest.path.clone(), file));
+            }
+        }
+        if mentioned("listing") {
+            let documents = self.session.target.documents.as_deref();
+            let documents = documents.ok_or("the run was given no documents")?;
+            for (name, citation) in &self.scenario.listings {
+                let text = listing::read(documents, citation)?;
+                let file = write(format!("{name}.yaml"), &text)?;
+                files.listings.push((name.clone(), file));
+            }
         }
         files.folder = Some(folder);
         Ok(files)
     }
 
-    fn filler<'b>(&'b self, pod: Option<&'b str>, manifests: &'b [(String, String)]) -> Filler<'b> {
+    /// Starts a container beside the nodes.
+    async fn outside(&mut self, name: &str, args: &[String]) -> Result<(), String> {
+        let outside = self.session.target.outside.as_ref();
+        let outside = outside.ok_or("there can be no containers beside these nodes")?;
+        let addresses = self.outside_addresses();
+        let args = self.filler(None, &addresses).fill_all(args).await;
+        let args = args.map_err(|e| e.to_string())?;
+        let host = outside
+            .start(name, &args, &self.recorder)
+            .await
+            .map_err(|e| e.to_string())?;
+        self.outside.push((name.to_owned(), host));
+        Ok(())
+    }
+
+    fn outside_addresses(&self) -> Vec<(String, String)> {
+        let hosts = self.outside.iter();
+        hosts
+            .map(|(name, host)| (name.clone(), host.address.to_string()))
+            .collect()
+    }
+
+    fn filler<'b>(&'b self, pod: Option<&'b str>, outside: &'b [(String, String)]) -> Filler<'b> {
         Filler {
             api: &self.session.api,
             namespace: &self.namespace,
             pod,
-            manifests,
+            manifests: &[],
+            listings: &[],
+            outside,
         }
     }
 
@@ -437,7 +489,8 @@ impl Runner<'_> {
         if node.is_empty() {
             return Err(format!("pod {pod} is on no node yet"));
         }
-        let filler = self.filler(Some(pod), &[]);
+        let outside = self.outside_addresses();
+        let filler = self.filler(Some(pod), &outside);
         let args = filler.fill_all(args).await.map_err(|e| e.to_string())?;
         let mut all = shell.prefix.clone();
         all.push(node.to_owned());
@@ -554,6 +607,7 @@ pub fn describe(step: &Step) -> String {
         Action::Until { moment, .. } => format!("until {moment}"),
         Action::Kubectl { args, .. } => format!("kubectl {}", args.join(" ")),
         Action::Node { args, .. } => format!("node {}", args.join(" ")),
+        Action::Outside { container, .. } => format!("start {container} beside the nodes"),
         Action::Release { hold, .. } => format!("release {hold}"),
         Action::Stop { name } => format!("stop {name}"),
         Action::Ended { name } => format!("until {name} has ended"),

@@ -1,8 +1,10 @@
 //! A run on one cluster: its namespace, lease, witness and watches, shared by all scenarios.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
@@ -16,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 use super::api::ApiServer;
 use super::command::Kubectl;
 use super::evidence::ClusterFacts;
+use super::outside::Outside;
 use super::recorder::RunnerClock;
 use super::scratch::Scratch;
 use super::watch::{self, Router};
 use super::witness::{Witness, WitnessError};
-use super::workload::{RUN_LABEL, SCENARIO_LABEL};
+use super::workload::{AGENT_IMAGE, RUN_LABEL, SCENARIO_LABEL};
 
 /// How often the run's lease is renewed.
 const RENEW: Duration = Duration::from_secs(10);
@@ -80,10 +83,14 @@ pub struct Target {
     pub kubectl: Kubectl,
     /// What is known about it before the run.
     pub facts: ClusterFacts,
-    /// The agent's image as the nodes have it.
-    pub agent_image: String,
+    /// The images of pods as the nodes have them, by the names that manifests use.
+    pub images: BTreeMap<String, String>,
     /// How to run a command on its nodes, where that's possible.
     pub node_shell: Option<NodeShell>,
+    /// How containers beside the nodes are made, where that's possible.
+    pub outside: Option<Outside>,
+    /// The folder with the documents, where the run was given one.
+    pub documents: Option<Utf8PathBuf>,
     /// Temporary files of the run; they go away with this value.
     pub scratch: Scratch,
 }
@@ -122,8 +129,11 @@ impl Session {
         create_namespace(&client, &namespace, run, None).await?;
         renew(&client, &namespace).await?;
         let token = crate::run::random_id(24);
-        let witness =
-            Witness::start(client.clone(), &namespace, run, &target.agent_image, &token).await?;
+        let image = target
+            .images
+            .get(AGENT_IMAGE)
+            .map_or(AGENT_IMAGE, String::as_str);
+        let witness = Witness::start(client.clone(), &namespace, run, image, &token).await?;
         let clock = witness.clock().await?;
         target.facts.clock_offset = clock.offset_seconds();
 

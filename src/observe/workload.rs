@@ -1,6 +1,8 @@
 //! What is added to a scenario's manifests before they are applied: labels by which everything
 //! is found again, the agent image's tag, and who the agent is. Nothing else is changed.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 /// Label with the run's id, on everything that a run makes on a cluster.
@@ -8,7 +10,7 @@ pub const RUN_LABEL: &str = "hookproof/run";
 /// Label with the scenario, on its namespace and pods.
 pub const SCENARIO_LABEL: &str = "hookproof/scenario";
 /// The agent's image as manifests name it; the runner adds the tag.
-pub const AGENT_IMAGE: &str = "hookproof/agent";
+pub use crate::cluster::agent_image::NAME as AGENT_IMAGE;
 /// Where the witness listens.
 pub const WITNESS_PORT: u16 = 8080;
 
@@ -19,8 +21,8 @@ pub struct Additions {
     pub run: String,
     /// The scenario as a label value.
     pub scenario: String,
-    /// The agent's image with its tag.
-    pub agent_image: String,
+    /// Images with their tags, by the names that manifests use.
+    pub images: BTreeMap<String, String>,
     /// The witness's address, `http://IP:PORT`.
     pub witness: String,
     /// What lets an agent write into this run's evidence.
@@ -111,11 +113,14 @@ impl Additions {
     }
 
     fn add_to_container(&self, container: &mut Value) {
-        let image = container["image"].as_str().unwrap_or_default();
+        let image = container["image"].as_str().unwrap_or_default().to_owned();
+        let Some(tagged) = self.images.get(&image) else {
+            return;
+        };
+        container["image"] = json!(tagged);
         if image != AGENT_IMAGE {
             return;
         }
-        container["image"] = json!(self.agent_image);
         let name = container["name"].as_str().unwrap_or_default().to_owned();
         let field = |path: &str| json!({"fieldRef": {"fieldPath": path}});
         let mut env = vec![
@@ -195,7 +200,12 @@ mod tests {
         Additions {
             run: "r1".into(),
             scenario: "poststart-slow".into(),
-            agent_image: "hookproof/agent:abc".into(),
+            images: [("agent", "abc"), ("nginx", "def")]
+                .map(|(name, tag)| {
+                    let name = format!("hookproof/{name}");
+                    (name.clone(), format!("{name}:{tag}"))
+                })
+                .into(),
             witness: "http://10.0.0.1:8080".into(),
             token: "t".into(),
         }
@@ -218,12 +228,17 @@ mod tests {
         let mut pod = json!({"kind": "Pod", "spec": {"containers": [
             {"name": "a", "image": "hookproof/agent", "env": [{"name": "OWN", "value": "1"}]},
             {"name": "b", "image": "other"},
+            {"name": "c", "image": "hookproof/nginx"},
         ]}});
         additions().add_to(&mut pod);
         let containers = &pod["spec"]["containers"];
         assert_eq!(containers[0]["image"], "hookproof/agent:abc");
         assert_eq!(containers[0]["env"].as_array().unwrap().len(), 7);
         assert_eq!(containers[1], json!({"name": "b", "image": "other"}));
+        assert_eq!(
+            containers[2],
+            json!({"name": "c", "image": "hookproof/nginx:def"})
+        );
         assert_eq!(pod["metadata"]["labels"][RUN_LABEL], "r1");
     }
 

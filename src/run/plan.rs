@@ -83,6 +83,15 @@ impl Plan {
         }
     }
 
+    /// Whether any of the scenarios needs a capability as a whole.
+    #[must_use]
+    pub fn needs(&self, catalogue: &Catalogue, capability: &str) -> bool {
+        let scenarios = self.scenarios.iter();
+        scenarios
+            .filter_map(|id| catalogue.scenarios.get(id))
+            .any(|scenario| scenario.needs.capabilities.iter().any(|n| n == capability))
+    }
+
     /// Those of the judgements that are about chosen claims.
     #[must_use]
     pub fn wanted(&self, judgements: Vec<Judgement>) -> Vec<Judgement> {

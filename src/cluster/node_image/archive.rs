@@ -9,8 +9,8 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::recipe::hex;
 use crate::cluster::error::{ClusterError, Result};
+use crate::digest::hex;
 
 /// What is put into an image.
 pub(super) enum Content {

@@ -3,9 +3,9 @@
 use sha2::{Digest, Sha256};
 
 use super::versions::Release;
+use crate::cluster::debian::SUITE;
+use crate::digest::hex;
 
-/// Debian's release for the node's userland.
-pub(super) const SUITE: &str = "bookworm";
 /// What is installed into the node beside Debian's minimum.
 pub(super) const PACKAGES: &str = "systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,\
 ethtool,util-linux,mount,kmod,libseccomp2,ca-certificates,jq,procps,hostname,containerd,runc,\
@@ -92,16 +92,6 @@ fn digest(parts: &[&str]) -> String {
     hex(&hasher.finalize())[..12].to_owned()
 }
 
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// Tells one recipe for the userland from another.
 pub(super) fn userland_digest() -> String {
     digest(&[EDITION, SUITE, PACKAGES, PREPARE_ROOTFS, BUILD_USERLAND])
@@ -174,7 +164,6 @@ mod tests {
     #[test]
     fn parts_are_not_mixed_up_with_their_neighbours() {
         assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
-        assert_eq!(hex(&[0, 0xab]), "00ab");
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn needs_are_looked_up_in_what_the_cluster_is() {
     );
     assert_eq!(
         judgements[0].reason,
-        "not applicable: needs node-shell, which this cluster does not allow"
+        "not applicable: needs node-shell, nodes that are containers of kind's on this machine"
     );
     // The gate makes the check apply, and its claim is then expected as before.
     let with_gate = altered("[{in: cluster, set: {gates_seen.Imagined: true}}]");

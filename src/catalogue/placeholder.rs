@@ -1,0 +1,100 @@
+//! Placeholders in manifests and arguments, `{word}` or `{word:name}`: what is known only once a
+//! scenario is under way.
+
+/// The words that a placeholder can begin with, for messages and the reference.
+pub const WORDS: &[&str] = &[
+    "namespace",
+    "manifest",
+    "listing",
+    "pod_ip",
+    "pod_uid",
+    "host_ip",
+    "node_name",
+    "container_id",
+    "cluster_ip",
+    "outside_ip",
+];
+
+/// A placeholder found in a text: `{word}` or `{word:name}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placeholder<'a> {
+    /// What it stands for: one of [`WORDS`].
+    pub word: &'a str,
+    /// Of which object.
+    pub name: Option<&'a str>,
+}
+
+/// Splits a text into plain parts and placeholders. Braces with other words in them are plain.
+#[must_use]
+pub fn split(text: &str) -> Vec<Result<Placeholder<'_>, &str>> {
+    let (mut parts, mut plain_from, mut at) = (Vec::new(), 0, 0);
+    while let Some(open) = text[at..].find('{').map(|i| at + i) {
+        let Some(close) = text[open..].find('}').map(|i| open + i) else {
+            break;
+        };
+        let inside = &text[open + 1..close];
+        let (word, name) = match inside.split_once(':') {
+            Some((word, name)) => (word, Some(name)),
+            None => (inside, None),
+        };
+        if WORDS.contains(&word) {
+            parts.push(Err(&text[plain_from..open]));
+            parts.push(Ok(Placeholder { word, name }));
+            plain_from = close + 1;
+            at = close + 1;
+        } else {
+            at = open + 1;
+        }
+    }
+    parts.push(Err(&text[plain_from..]));
+    parts
+}
+
+/// Whether a text has a placeholder that begins with this word.
+#[must_use]
+pub fn mentions(text: &str, word: &str) -> bool {
+    !names_of(text, word).is_empty()
+}
+
+/// The names in a text's placeholders that begin with this word.
+#[must_use]
+pub fn names_of<'a>(text: &'a str, word: &str) -> Vec<Option<&'a str>> {
+    split(text)
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(|p| p.word == word)
+        .map(|p| p.name)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("plain", 0)]
+    #[case("a {namespace} b {pod_ip:web}", 2)]
+    #[case("awk '{print $1}' {pod_uid}", 1)]
+    #[case("{json} {\"a\": 1} {unclosed", 0)]
+    #[case("jsonpath={.status.podIP}{namespace}", 1)]
+    fn only_known_words_are_placeholders(#[case] text: &str, #[case] count: usize) {
+        assert_eq!(split(text).into_iter().flatten().count(), count);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_of_the_text_is_lost(text in ".*") {
+            let again: String = split(&text)
+                .into_iter()
+                .map(|part| match part {
+                    Err(plain) => plain.to_owned(),
+                    Ok(Placeholder { word, name: None }) => format!("{{{word}}}"),
+                    Ok(Placeholder { word, name: Some(name) }) => format!("{{{word}:{name}}}"),
+                })
+                .collect();
+            proptest::prop_assert_eq!(again, text);
+        }
+    }
+}

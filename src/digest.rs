@@ -1,0 +1,23 @@
+//! Digests as text.
+
+use std::fmt::Write as _;
+
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_gives_two_digits() {
+        assert_eq!(hex(&[0, 0xab]), "00ab");
+    }
+}

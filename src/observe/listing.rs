@@ -1,0 +1,76 @@
+//! Listings of documents, as files that kubectl reads: what a reader would copy out of the
+//! document, no more and no less.
+
+use camino::Utf8Path;
+
+use crate::catalogue::citations::digest_of;
+use crate::catalogue::model::Citation;
+use crate::catalogue::parse;
+
+/// Reads the lines of a listing out of its document, without the fence around them and the
+/// indentation that all of them share.
+///
+/// # Errors
+/// The document cannot be read, or has fewer lines; in a sentence.
+pub fn read(documents: &Utf8Path, citation: &Citation) -> Result<String, String> {
+    let path = documents.join(&citation.document);
+    let bytes = std::fs::read(&path).map_err(|e| format!("{path} cannot be read: {e}"))?;
+    let text = String::from_utf8_lossy(&bytes);
+    // Tells of lines that are not there.
+    digest_of(&text, &citation.lines).map_err(|e| format!("{path}: {e}"))?;
+    let mut lines = Vec::new();
+    for (from, to) in parse::lines(&citation.lines)? {
+        let (skip, take) = (from as usize - 1, (to - from) as usize + 1);
+        lines.extend(text.lines().skip(skip).take(take));
+    }
+    Ok(listing(&lines))
+}
+
+fn listing(lines: &[&str]) -> String {
+    let is_fence = |line: &str| line.trim_start().starts_with("```");
+    let inner: Vec<&str> = lines
+        .iter()
+        .copied()
+        .filter(|line| !is_fence(line))
+        .collect();
+    let indented = |line: &&str| line.len() - line.trim_start_matches(' ').len();
+    let shared = inner
+        .iter()
+        .filter(|line| !line.trim().is_empty())
+        .map(indented)
+        .min()
+        .unwrap_or_default();
+    let mut text = String::new();
+    for line in inner {
+        text.push_str(line.get(shared..).unwrap_or_default());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::plain(&["a:", "  b: 1"], "a:\n  b: 1\n")]
+    #[case::fenced(&["```yaml", "a: 1", "```"], "a: 1\n")]
+    #[case::indented(&["    ```yaml", "    a:", "", "      b: 1", "    ```"], "a:\n\n  b: 1\n")]
+    fn a_listing_is_what_a_reader_would_copy(#[case] lines: &[&str], #[case] text: &str) {
+        assert_eq!(listing(lines), text);
+    }
+
+    #[test]
+    fn a_missing_document_is_named() {
+        let citation = Citation {
+            document: "none.txt".into(),
+            lines: "1".into(),
+            digest: None,
+        };
+        let error = read(Utf8Path::new("/no-such-folder"), &citation).unwrap_err();
+        assert!(error.contains("/no-such-folder/none.txt"), "{error}");
+    }
+}

@@ -1,0 +1,203 @@
+//! Containers beside the nodes: the agent as a host of its own that belongs to no cluster. Its
+//! stamps come by its standard error, as it reaches no witness.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::Stdio;
+
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+use tokio::io::AsyncBufReadExt;
+use tokio::process::Command;
+use tokio::task::JoinHandle;
+
+use super::evidence::{Clock, Seen, Stamp};
+use super::recorder::Recorder;
+
+/// Label with the id of the process that made the container, by which the next run finds what a
+/// killed one left.
+const LABEL: &str = "hookproof.outside";
+
+/// How containers beside the nodes are made: the capability `outside`.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    /// The docker network that the nodes are on.
+    pub network: String,
+    /// The agent's image with its tag.
+    pub image: String,
+    /// The archive that docker gets it from.
+    pub archive: Utf8PathBuf,
+}
+
+/// What keeps a container from being used.
+#[derive(Debug, thiserror::Error)]
+pub enum OutsideError {
+    /// Docker did not take the image.
+    #[error("docker could not load the agent's image: {0}")]
+    Load(String),
+    /// Docker did not run it.
+    #[error("docker could not run a container beside the nodes: {0}")]
+    Run(#[from] testcontainers::TestcontainersError),
+}
+
+/// A container under way; gone when dropped.
+pub struct Host {
+    /// Its address on the nodes' network.
+    pub address: IpAddr,
+    _container: ContainerAsync<GenericImage>,
+    reader: JoinHandle<()>,
+}
+
+#[derive(Deserialize)]
+struct Printed {
+    at: Timestamp,
+    pod: String,
+    container: String,
+    role: String,
+    process: String,
+    pid: u32,
+    seq: u32,
+    stamp: String,
+    #[serde(default)]
+    data: Value,
+}
+
+impl Outside {
+    /// Starts a container; its stamps go to the recorder, with `name` as the pod's name.
+    ///
+    /// # Errors
+    /// Docker does not take the image or does not run it.
+    pub async fn start(
+        &self,
+        name: &str,
+        args: &[String],
+        recorder: &Recorder,
+    ) -> Result<Host, OutsideError> {
+        self.load().await?;
+        let (image, tag) = self
+            .image
+            .rsplit_once(':')
+            .unwrap_or((&self.image, "latest"));
+        let container = GenericImage::new(image, tag)
+            .with_cmd(args.iter().cloned())
+            .with_network(&self.network)
+            .with_label(LABEL, std::process::id().to_string())
+            .with_env_var("HOOKPROOF_POD", name)
+            .with_env_var("HOOKPROOF_CONTAINER", "outside")
+            .start()
+            .await?;
+        let address = container.get_bridge_ip_address().await?;
+        let mut lines = container.stderr(true).lines();
+        let recorder = recorder.clone();
+        let reader = tokio::spawn(async move {
+            // The stream ends with the container.
+            while let Ok(Some(line)) = lines.next_line().await {
+                record(&line, &recorder);
+            }
+        });
+        Ok(Host {
+            address,
+            _container: container,
+            reader,
+        })
+    }
+
+    async fn load(&self) -> Result<(), OutsideError> {
+        let failed = |e: std::io::Error| OutsideError::Load(e.to_string());
+        let known = Command::new("docker")
+            .args(["image", "inspect", &self.image])
+            .output()
+            .await
+            .map_err(failed)?;
+        if known.status.success() {
+            return Ok(());
+        }
+        let archive = std::fs::File::open(&self.archive).map_err(failed)?;
+        let loaded = Command::new("docker")
+            .arg("load")
+            .stdin(Stdio::from(archive))
+            .output()
+            .await
+            .map_err(failed)?;
+        if loaded.status.success() {
+            Ok(())
+        } else {
+            let why = String::from_utf8_lossy(&loaded.stderr);
+            Err(OutsideError::Load(why.trim().to_owned()))
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// A line of the container's standard error: a stamp, or something to be noted.
+fn record(line: &str, recorder: &Recorder) {
+    let Ok(printed) = serde_json::from_str::<Printed>(line) else {
+        recorder.note("outside", line);
+        return;
+    };
+    let stamp = Stamp {
+        pod: printed.pod,
+        container: printed.container,
+        start: 1,
+        role: printed.role,
+        process: printed.process,
+        pid: printed.pid,
+        seq: printed.seq,
+        stamp: printed.stamp,
+        data: printed.data,
+    };
+    // The machine's clock is the nodes' clock: they are containers of it too.
+    recorder.record(printed.at, Clock::Node, Seen::Agent(stamp));
+}
+
+/// Removes the containers of processes that are no more. Returns how many.
+pub async fn clean() -> usize {
+    let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
+    let listed = Command::new("docker")
+        .args(["ps", "--all", "--filter", &format!("label={LABEL}")])
+        .args(["--format", &format])
+        .output()
+        .await;
+    // Without docker there are none.
+    let Ok(listed) = listed else { return 0 };
+    let mut removed = 0;
+    for line in String::from_utf8_lossy(&listed.stdout).lines() {
+        let Some((id, pid)) = line.split_once(' ') else {
+            continue;
+        };
+        if Path::new("/proc").join(pid).exists() {
+            continue;
+        }
+        let rm = Command::new("docker").args(["rm", "--force", id]).output();
+        removed += usize::from(rm.await.is_ok_and(|output| output.status.success()));
+    }
+    removed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::recorder::RunnerClock;
+
+    #[test]
+    fn a_stamp_is_recorded_and_anything_else_noted() {
+        let recorder = Recorder::new(RunnerClock::default());
+        record(
+            r#"{"at":"2026-01-02T03:04:05.6Z","namespace":"","pod":"elsewhere","pod_uid":"","container":"outside","instance":"x","role":"receiver","process":"p","pid":1,"seq":1,"stamp":"listening","data":{"port":80}}"#,
+            &recorder,
+        );
+        record("no stamp", &recorder);
+        let entries = recorder.entries();
+        assert!(matches!(&entries[0].seen, Seen::Agent(stamp) if stamp.pod == "elsewhere"));
+        assert!(matches!(&entries[1].seen, Seen::Runner(note) if note.text == "no stamp"));
+    }
+}
