@@ -2,12 +2,13 @@
 //! opposite is true turns it round; evidence without the decisive part decides nothing.
 //!
 //! `tests/evidence/<scenario>.json` is what a run recorded (`<scenario>@NAME.json`: another
-//! cluster's), `tests/alterations/<scenario>.yaml` how it is altered.
+//! cluster's), `tests/alterations/<scenario>.yaml` (and `<scenario>@NAME.yaml`) how it is altered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use hookproof::catalogue::capability::PUBLISHED_IMAGES;
 use hookproof::catalogue::load::{Source, load};
 use hookproof::catalogue::model::{Scenario, Verdict};
 use hookproof::judge::alter::{Alteration, Alterations, OfClaim, alter};
@@ -55,6 +56,11 @@ fn fail_with(failures: &[String]) -> Result<(), Failed> {
 
 fn scenario_failures(scenario: &Scenario, tests: &Utf8Path) -> Vec<String> {
     let files = evidence_files(scenario, tests);
+    // What published images hold cannot be recorded where no registry answers.
+    let published = scenario.needs.capabilities.iter();
+    if files.is_empty() && published.into_iter().any(|name| name == PUBLISHED_IMAGES) {
+        return Vec::new();
+    }
     if files.is_empty() {
         let claims: Vec<&str> = scenario
             .claims
@@ -68,12 +74,25 @@ fn scenario_failures(scenario: &Scenario, tests: &Utf8Path) -> Vec<String> {
         )];
     }
     let mut failures = Vec::new();
+    let mut undecided: BTreeSet<&str> = scenario
+        .claims
+        .iter()
+        .map(|claim| claim.id.as_str())
+        .collect();
     for file in files {
         match store::read(&file) {
-            Ok(evidence) => evidence_failures(scenario, &evidence, &file, tests, &mut failures),
+            Ok(evidence) => {
+                let altered = evidence_failures(scenario, &evidence, &file, tests, &mut failures);
+                undecided.retain(|claim| !altered.contains(*claim));
+            }
             Err(error) => failures.push(error.to_string()),
         }
     }
+    failures.extend(
+        undecided
+            .into_iter()
+            .map(|claim| format!("{claim}: no recorded evidence with alterations decides it")),
+    );
     failures
 }
 
@@ -104,13 +123,17 @@ fn evidence_failures(
     file: &Utf8Path,
     tests: &Utf8Path,
     failures: &mut Vec<String>,
-) {
+) -> BTreeSet<String> {
     let judged = match judge(scenario, evidence) {
         Ok(judged) => judged,
-        Err(error) => return failures.push(format!("{file}: {error}")),
+        Err(error) => {
+            failures.push(format!("{file}: {error}"));
+            return BTreeSet::new();
+        }
     };
     for judgement in &judged.judgements {
         match judgement.expected {
+            None if judgement.verdict == Verdict::NotApplicable => {}
             None => failures.push(format!(
                 "{}: {file} gives {}, but the suite expects nothing: {}",
                 judgement.claim, judgement.verdict, judgement.reason
@@ -122,28 +145,29 @@ fn evidence_failures(
             Some(_) => {}
         }
     }
-    // Other clusters' evidence is only judged.
-    if file.file_name().is_some_and(|name| name.contains('@')) {
-        return;
+    let folder = tests.join("alterations").join(&scenario.id);
+    let name = file.file_stem().unwrap_or_default();
+    let path = folder.with_file_name(format!("{name}.yaml"));
+    // Another cluster's evidence may be there only to be judged.
+    if name.contains('@') && !path.exists() {
+        return BTreeSet::new();
     }
-    let path = tests
-        .join("alterations")
-        .join(format!("{}.yaml", scenario.id));
     let alterations = match std::fs::read_to_string(&path) {
         Ok(text) => Alterations::parse(&text),
         Err(_) => Ok(Alterations::default()),
     };
     match alterations {
-        Ok(alterations) => {
-            altered_failures(
-                scenario,
-                evidence,
-                &judged.judgements,
-                alterations.claims,
-                failures,
-            );
+        Ok(alterations) => altered_failures(
+            scenario,
+            evidence,
+            &judged.judgements,
+            alterations.claims,
+            failures,
+        ),
+        Err(error) => {
+            failures.push(format!("{path}: {error}"));
+            BTreeSet::new()
         }
-        Err(error) => failures.push(format!("{path}: {error}")),
     }
 }
 
@@ -153,7 +177,8 @@ fn altered_failures(
     judgements: &[Judgement],
     mut alterations: BTreeMap<String, OfClaim>,
     failures: &mut Vec<String>,
-) {
+) -> BTreeSet<String> {
+    let mut decided = BTreeSet::new();
     for judgement in judgements {
         let claim = &judgement.claim;
         let of_claim = alterations.remove(claim);
@@ -163,6 +188,7 @@ fn altered_failures(
         ) {
             continue;
         }
+        decided.insert(claim.clone());
         let Some(of_claim) = of_claim else {
             failures.push(format!(
                 "{claim}: no alterations in tests/alterations/{}.yaml",
@@ -189,6 +215,7 @@ fn altered_failures(
             scenario.id
         )
     }));
+    decided
 }
 
 fn altered(

@@ -62,7 +62,7 @@ impl Dispatch {
         shared.tell(RunEvent::ClusterReady {
             cluster: shared.cluster.clone(),
             facts: shared.session.target.facts.clone(),
-            scenarios: runnable.len(),
+            scenarios: runnable.len() + elsewhere.len(),
         });
         for (scenario, judgements) in elsewhere {
             shared.tell(RunEvent::ScenarioEnded {
