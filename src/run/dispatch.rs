@@ -74,15 +74,18 @@ impl Dispatch {
         let places = Arc::new(Semaphore::new(shared.options.jobs.max(1)));
         let mut under_way = JoinSet::new();
         for scenario in runnable {
-            let (shared, places) = (shared.clone(), places.clone());
+            // In this order: tasks that waited for places by themselves would get them in any, and the
+            // longest scenario would end last. The semaphore is never closed, so a place always comes.
+            let Ok(place) = places.clone().acquire_owned().await else {
+                break;
+            };
+            if shared.stop.is_cancelled() {
+                break;
+            }
+            let shared = shared.clone();
             under_way.spawn(async move {
-                // The semaphore is never closed, so a place always comes.
-                let Ok(_place) = places.acquire().await else {
-                    return;
-                };
-                if !shared.stop.is_cancelled() {
-                    shared.scenario(&scenario).await;
-                }
+                shared.scenario(&scenario).await;
+                drop(place);
             });
         }
         while let Some(ended) = under_way.join_next().await {
