@@ -3,7 +3,7 @@
 use camino::Utf8PathBuf;
 
 use crate::catalogue::model::Verdict;
-use crate::report::annotate::annotate as page;
+use crate::report::annotate::{annotate as page, changed};
 use crate::report::file::write_atomic;
 use crate::report::json;
 
@@ -23,7 +23,8 @@ pub(super) struct AnnotateArgs {
     out: Utf8PathBuf,
 }
 
-/// Writes the pages. The exit code tells whether a document says something that is not so.
+/// Writes the pages. The exit code tells whether a document says something that is not so, or
+/// something else than what was tried.
 ///
 /// # Errors
 /// Documents or results that cannot be read, pages that cannot be written.
@@ -55,8 +56,13 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
                 .as_bytes(),
         )
         .map_err(Failure::usage)?;
-        println!("{path}: {wrong} verdicts of refuted or qualified");
-        if wrong > 0 {
+        let changed = changed(name, &text, &results);
+        print!("{path}: {wrong} verdicts of refuted or qualified");
+        if changed > 0 {
+            print!("; {changed} passages have changed since they were tried");
+        }
+        println!();
+        if wrong + changed > 0 {
             exit = Exit::Changed;
         }
     }

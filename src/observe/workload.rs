@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::catalogue::manifest::documents;
+
 /// Label with the run's id, on everything that a run makes on a cluster.
 pub const RUN_LABEL: &str = "hookproof/run";
 /// Label with the scenario, on its namespace and pods.
@@ -33,12 +35,12 @@ pub struct Additions {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// Not YAML.
-    #[error("{path} is no YAML: {source}")]
+    #[error("{place}: no YAML: {what}")]
     Yaml {
-        /// The manifest.
-        path: String,
-        /// The parser's words, with line and column.
-        source: Box<serde_saphyr::Error>,
+        /// The manifest, line and column.
+        place: String,
+        /// The parser's words.
+        what: String,
     },
     /// YAML, but not an object.
     #[error("{path}: document {number} is no Kubernetes object; it needs apiVersion and kind")]
@@ -55,14 +57,10 @@ pub enum ManifestError {
 /// # Errors
 /// When the text is no YAML or a document is no object.
 pub fn objects(path: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
-    let options = serde_saphyr::options! { legacy_octal_numbers: true };
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple_with_options(text, options).map_err(|source| {
-            ManifestError::Yaml {
-                path: path.to_owned(),
-                source: Box::new(source),
-            }
-        })?;
+    let documents = documents(text).map_err(|(line, column, what)| ManifestError::Yaml {
+        place: format!("{path}:{line}:{column}"),
+        what,
+    })?;
     for (index, object) in documents.iter().enumerate() {
         if !object["apiVersion"].is_string() || !object["kind"].is_string() {
             return Err(ManifestError::NoObject {

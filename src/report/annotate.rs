@@ -4,6 +4,7 @@ use minijinja::{AutoEscape, Environment, Value};
 use serde::Serialize;
 
 use super::error::ReportError;
+use super::passage::{self, Passage, written};
 use super::results::{ClaimInfo, Results};
 use super::text::{clean, count, one_line};
 use super::view::{Cell, State, document_stem, labels};
@@ -20,6 +21,8 @@ enum Stands {
     Wrong,
     /// Nothing was decided.
     Open,
+    /// The document says something else now than what was tried.
+    Changed,
 }
 
 impl Stands {
@@ -43,7 +46,7 @@ impl Stands {
             Self::Holds => State::Verdict(Verdict::Confirmed),
             Self::Depends => State::Verdict(Verdict::Qualified),
             Self::Wrong => State::Verdict(Verdict::Refuted),
-            Self::Open => State::NotRun,
+            Self::Open | Self::Changed => State::NotRun,
         }
     }
 
@@ -53,6 +56,7 @@ impl Stands {
             Self::Depends => "holds under a condition",
             Self::Wrong => "is wrong",
             Self::Open => "not decided",
+            Self::Changed => "text has changed since it was tried",
         }
     }
 }
@@ -98,23 +102,9 @@ struct Tally {
     word: &'static str,
 }
 
-/// Line numbers that a citation covers, such as `64`, `78-79`, `64, 79`. What is no number
-/// covers nothing.
-fn ranges(lines: &str) -> Vec<(usize, usize)> {
-    lines
-        .split(',')
-        .filter_map(|range| {
-            let (from, to) = range.split_once('-').unwrap_or((range, range));
-            let (from, to) = (from.trim().parse().ok()?, to.trim().parse().ok()?);
-            (0 < from && from <= to).then_some((from, to))
-        })
-        .collect()
-}
-
 /// A claim that cites this document, where, and how it stands.
 struct Cited<'a> {
     claim: &'a ClaimInfo,
-    lines: String,
     ranges: Vec<(usize, usize)>,
     stands: Stands,
 }
@@ -126,8 +116,15 @@ struct Cited<'a> {
 /// The template fails.
 pub fn annotate(document: &str, text: &str, results: &Results) -> Result<String, ReportError> {
     let labels = labels(&results.clusters);
-    let cited = cited(document, results);
-    let tallies: Vec<Tally> = [Stands::Holds, Stands::Depends, Stands::Wrong, Stands::Open]
+    let cited = cited(document, text, results);
+    let every = [
+        Stands::Holds,
+        Stands::Depends,
+        Stands::Wrong,
+        Stands::Open,
+        Stands::Changed,
+    ];
+    let tallies: Vec<Tally> = every
         .into_iter()
         .map(|stands| Tally {
             key: stands.state().key(),
@@ -157,7 +154,16 @@ pub fn annotate(document: &str, text: &str, results: &Results) -> Result<String,
         .map_err(|source| ReportError::Page { source })
 }
 
-fn cited<'a>(document: &str, results: &'a Results) -> Vec<Cited<'a>> {
+/// How many of a document's passages say something else now than when they were tried.
+#[must_use]
+pub fn changed(document: &str, text: &str, results: &Results) -> usize {
+    let cited = cited(document, text, results).into_iter();
+    cited
+        .filter(|cited| cited.stands == Stands::Changed)
+        .count()
+}
+
+fn cited<'a>(document: &str, text: &str, results: &'a Results) -> Vec<Cited<'a>> {
     let mut found: Vec<Cited<'a>> = Vec::new();
     for claim in &results.claims {
         let cites: Vec<_> = claim
@@ -173,15 +179,24 @@ fn cited<'a>(document: &str, results: &'a Results) -> Vec<Cited<'a>> {
             .iter()
             .map(|cluster| Cell::of(cluster, claim).state())
             .collect();
+        let (mut ranges, mut is_changed) = (Vec::new(), false);
+        for cite in cites {
+            match passage::find(text, cite) {
+                Passage::At(found) => ranges.extend(found),
+                Passage::Changed(stood) => {
+                    is_changed = true;
+                    ranges.extend(stood);
+                }
+            }
+        }
         found.push(Cited {
             claim,
-            lines: cites
-                .iter()
-                .map(|cite| one_line(&cite.lines))
-                .collect::<Vec<_>>()
-                .join(", "),
-            ranges: cites.iter().flat_map(|cite| ranges(&cite.lines)).collect(),
-            stands: Stands::of(&states),
+            ranges,
+            stands: if is_changed {
+                Stands::Changed
+            } else {
+                Stands::of(&states)
+            },
         });
     }
     found
@@ -221,8 +236,9 @@ fn blocks(text: &str, cited: &[Cited<'_>], results: &Results, labels: &[String])
             .max_by_key(|stands| match stands {
                 Stands::Open => 0,
                 Stands::Holds => 1,
-                Stands::Depends => 2,
-                Stands::Wrong => 3,
+                Stands::Changed => 2,
+                Stands::Depends => 3,
+                Stands::Wrong => 4,
             });
         // Each note stands where its claim is first cited.
         let new: Vec<usize> = here
@@ -249,8 +265,7 @@ fn blocks(text: &str, cited: &[Cited<'_>], results: &Results, labels: &[String])
 fn note(cited: &Cited<'_>, results: &Results, labels: &[String]) -> Note {
     let Cited {
         claim,
-        lines,
-        ranges: _,
+        ranges,
         stands,
     } = cited;
     let mut found: Vec<Found> = Vec::new();
@@ -281,7 +296,7 @@ fn note(cited: &Cited<'_>, results: &Results, labels: &[String]) -> Note {
         word: stands.word(),
         says: one_line(&claim.says),
         id: one_line(&claim.id),
-        lines: lines.clone(),
+        lines: written(ranges),
         instead: claim.instead.as_deref().map(one_line).filter(|_| wrong),
         found,
     }
@@ -292,7 +307,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use proptest::prelude::*;
-    use rstest::rstest;
 
     use super::*;
     use crate::report::fixture;
@@ -303,15 +317,6 @@ mod tests {
             let _ = writeln!(text, "Line {line} of a document made up for tests.");
             text
         })
-    }
-
-    #[rstest]
-    #[case("64", &[(64, 64)])]
-    #[case("78-79", &[(78, 79)])]
-    #[case("64, 78-79,90", &[(64, 64), (78, 79), (90, 90)])]
-    #[case("9-3, x, -4, 0", &[])]
-    fn reads_ranges(#[case] lines: &str, #[case] expected: &[(usize, usize)]) {
-        assert_eq!(ranges(lines), expected);
     }
 
     #[test]

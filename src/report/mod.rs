@@ -10,6 +10,7 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod merge;
+mod passage;
 pub mod progress;
 pub mod reports;
 pub mod results;

@@ -175,14 +175,7 @@ impl Drawing {
                 let at = (from - 5.0 - words).max(LEFT);
                 (at, to, at)
             };
-            let row = rows
-                .iter()
-                .position(|end| end + 8.0 <= begin)
-                .unwrap_or_else(|| {
-                    rows.push(f64::MIN);
-                    rows.len() - 1
-                });
-            rows[row] = end;
+            let row = place(&mut rows, begin - 8.0, end);
             let y = self.y + index(row) * (BAR + 2.0);
             self.bar(bar, from, to, y);
             self.text(
@@ -211,14 +204,7 @@ impl Drawing {
                     (x - 9.0 - words).max(LEFT),
                 )
             };
-            let row = rows
-                .iter()
-                .position(|end| end + 6.0 <= begin)
-                .unwrap_or_else(|| {
-                    rows.push(f64::MIN);
-                    rows.len() - 1
-                });
-            rows[row] = end;
+            let row = place(&mut rows, begin - 6.0, end);
             let y = self.y + index(row) * ROW;
             self.mark(mark, x, y + 8.0);
             self.text(text_at, y + 12.0, "out", &mark.label);
@@ -235,14 +221,7 @@ impl Drawing {
         for bar in &lane.bars {
             let from = self.x(bar.from);
             let to = self.x(bar.to).max(from + 2.0);
-            let row = rows
-                .iter()
-                .position(|end| *end <= from + 0.6)
-                .unwrap_or_else(|| {
-                    rows.push(f64::MIN);
-                    rows.len() - 1
-                });
-            rows[row] = self.x(bar.to);
+            let row = place(&mut rows, from + 0.6, self.x(bar.to));
             let y = self.y + index(row) * (BAR + 2.0);
             placed.push((bar.from, bar.to, y));
             self.bar(bar, from, to, y);
@@ -313,14 +292,7 @@ impl Drawing {
         for (x, label, from_y) in labels {
             let words = width(&label);
             let begin = (x + 3.0).min(RIGHT - words).max(LEFT);
-            let row = rows
-                .iter()
-                .position(|end| end + 8.0 <= begin)
-                .unwrap_or_else(|| {
-                    rows.push(f64::MIN);
-                    rows.len() - 1
-                });
-            rows[row] = begin + words;
+            let row = place(&mut rows, begin - 8.0, begin + words);
             let y = top + index(row) * (ROW - 2.0) + 9.0;
             self.line(x, from_y + BAR, x, y, "tie");
             texts.push((begin, y, label));
@@ -389,6 +361,18 @@ fn ink(look: Look) -> &'static str {
 #[allow(clippy::cast_precision_loss)]
 fn index(row: usize) -> f64 {
     row as f64
+}
+
+/// The first row that is free from `begin` on, taken until `end`; `rows` holds where each is free.
+fn place(rows: &mut Vec<f64>, begin: f64, end: f64) -> usize {
+    let row = rows.iter().position(|free| *free <= begin);
+    let row = row.unwrap_or(rows.len());
+    if row == rows.len() {
+        rows.push(end);
+    } else {
+        rows[row] = end;
+    }
+    row
 }
 
 #[cfg(test)]

@@ -1,0 +1,52 @@
+//! What a run does beside waiting for its clusters: `cargo bench`.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use hookproof::catalogue::load;
+use hookproof::catalogue::model::Catalogue;
+use hookproof::judge::verdict::judge;
+use hookproof::observe::evidence::Evidence;
+use hookproof::observe::store;
+
+fn main() {
+    divan::main();
+}
+
+/// The recorded evidence of every scenario that has some.
+fn recorded() -> (Catalogue, Vec<Evidence>) {
+    let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence");
+    let catalogue = load::catalogue(&[]).unwrap_or_default();
+    let file = |id: &String| -> Utf8PathBuf { root.join(format!("{id}.json")) };
+    let evidence = catalogue
+        .scenarios
+        .keys()
+        .filter_map(|id| store::read(&file(id)).ok())
+        .collect();
+    (catalogue, evidence)
+}
+
+/// Reads and checks all suites: what every command begins with.
+#[divan::bench]
+fn load_the_catalogue() {
+    divan::black_box(load::catalogue(&[]).is_ok());
+}
+
+/// Reads all recorded evidence: what `judge` begins with.
+#[divan::bench(sample_count = 10)]
+fn read_evidence() {
+    divan::black_box(recorded().1.len());
+}
+
+/// Judges all recorded evidence: what a run does when a scenario ends, for all of them.
+#[divan::bench(sample_count = 10)]
+fn judge_evidence(bencher: divan::Bencher<'_, '_>) {
+    let (catalogue, evidence) = recorded();
+    bencher.bench(|| {
+        evidence
+            .iter()
+            .filter_map(|evidence| {
+                let scenario = catalogue.scenarios.get(&evidence.scenario)?;
+                judge(scenario, evidence).ok()
+            })
+            .count()
+    });
+}

@@ -1,0 +1,88 @@
+//! Where a cited passage stands in a document as it is now: where it stood, elsewhere, or nowhere.
+
+use crate::catalogue::citations::digest_of;
+use crate::catalogue::model::Citation;
+use crate::catalogue::parse;
+
+/// A citation found again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// At these lines, from and to.
+    At(Vec<(usize, usize)>),
+    /// The text that was tried stands nowhere; these are the lines that it stood at.
+    Changed(Vec<(usize, usize)>),
+}
+
+/// Finds a citation in a document's text. Lines that were added or taken out above it move it; all
+/// its ranges together. A citation without a digest is taken at its word.
+pub(super) fn find(text: &str, citation: &Citation) -> Passage {
+    let Ok(ranges) = parse::lines(&citation.lines) else {
+        return Passage::At(Vec::new());
+    };
+    let Some(digest) = &citation.digest else {
+        return Passage::At(moved(&ranges, 0).unwrap_or_default());
+    };
+    let count = i64::try_from(text.lines().count()).unwrap_or(i64::MAX);
+    // The nearest place first.
+    let shifts = (0..=count).flat_map(|by| [by, -by]);
+    let found = shifts.into_iter().find_map(|by| {
+        let ranges = moved(&ranges, by)?;
+        (digest_of(text, &written(&ranges)).as_ref() == Ok(digest)).then_some(ranges)
+    });
+    match found {
+        Some(ranges) => Passage::At(ranges),
+        None => Passage::Changed(moved(&ranges, 0).unwrap_or_default()),
+    }
+}
+
+fn moved(ranges: &[(u32, u32)], by: i64) -> Option<Vec<(usize, usize)>> {
+    let line = |line: u32| {
+        let line = usize::try_from(i64::from(line) + by).ok()?;
+        (line > 0).then_some(line)
+    };
+    ranges
+        .iter()
+        .map(|(from, to)| Some((line(*from)?, line(*to)?)))
+        .collect()
+}
+
+/// Ranges as citations write them.
+pub(super) fn written(ranges: &[(usize, usize)]) -> String {
+    let words: Vec<String> = ranges
+        .iter()
+        .map(|(from, to)| {
+            if from == to {
+                from.to_string()
+            } else {
+                format!("{from}-{to}")
+            }
+        })
+        .collect();
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rstest::rstest;
+
+    use super::*;
+
+    const BEFORE: &str = "one\ntwo\nthree\nfour\nfive\n";
+
+    #[rstest]
+    #[case::as_it_was(BEFORE, "2, 4-5", Passage::At(vec![(2, 2), (4, 5)]))]
+    #[case::moved_down("zero\none\ntwo\nthree\nfour\nfive\n", "2, 4-5", Passage::At(vec![(3, 3), (5, 6)]))]
+    #[case::moved_up("two\nthree\nfour\nfive\n", "2, 4-5", Passage::At(vec![(1, 1), (3, 4)]))]
+    #[case::another_text("one\ntwo\nthree\nvier\nfive\n", "2, 4-5", Passage::Changed(vec![(2, 2), (4, 5)]))]
+    #[case::cut_short("one\n", "4", Passage::Changed(vec![(4, 4)]))]
+    #[case::emptied("", "4", Passage::Changed(vec![(4, 4)]))]
+    fn a_passage_is_found_again(#[case] now: &str, #[case] lines: &str, #[case] found: Passage) {
+        let citation = Citation {
+            document: "d".into(),
+            lines: lines.into(),
+            digest: Some(digest_of(BEFORE, lines).unwrap()),
+        };
+        assert_eq!(find(now, &citation), found);
+    }
+}
