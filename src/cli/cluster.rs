@@ -9,7 +9,7 @@ use crate::cluster::error::{ClusterError, Result as ClusterResult};
 use crate::cluster::existing;
 use crate::cluster::kind::{Options, Profile, WORKERS, delete, ensure, list};
 use crate::cluster::node_image::{Sources, remove_images};
-use crate::observe::{scratch, session};
+use crate::observe::{outside, scratch, session};
 
 /// Arguments of `hookproof cluster`.
 #[derive(Debug, clap::Args)]
@@ -172,6 +172,10 @@ pub(super) async fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
     let folders = scratch::clean();
     if folders > 0 {
         println!("removed {folders} folders of temporary files");
+    }
+    let containers = outside::clean().await;
+    if containers > 0 {
+        println!("removed {containers} containers that stood beside nodes");
     }
     if let Some(context) = &args.context {
         let client = existing::client(args.kubeconfig.as_deref(), Some(context))

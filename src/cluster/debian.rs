@@ -6,7 +6,7 @@ use std::process::Command;
 use camino::Utf8PathBuf;
 
 use super::cache::{Cache, write};
-use super::command::{Long, find};
+use super::command::{Long, find, output};
 use super::error::{ClusterError, Result};
 use super::progress::{Teller, short};
 
@@ -55,6 +55,12 @@ pub(super) fn build(
                 .into(),
         });
     }
+    if !can_be_root() {
+        return Err(ClusterError::Missing {
+            what: format!("debootstrap needs root to build {what}, and sudo asks for a password"),
+            remedy: "Run it once as root, or allow sudo without a password".into(),
+        });
+    }
     let began = std::time::Instant::now();
     teller.say(format!("{what}: installing Debian {SUITE} by debootstrap"));
     let log = cache.log(name)?;
@@ -94,6 +100,13 @@ pub(super) fn build(
     }
     teller.say(format!("{what}: done in {}", short(began.elapsed())));
     Ok(folder)
+}
+
+/// Whether [`as_root`] will work.
+fn can_be_root() -> bool {
+    let mut sudo = Command::new("sudo");
+    rustix::process::geteuid().is_root()
+        || output(sudo.args(["-n", "true"])).is_ok_and(|output| output.status.success())
 }
 
 /// A command that is run as root.

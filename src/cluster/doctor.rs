@@ -235,9 +235,12 @@ fn debootstrap(needed: Outcome) -> Check {
         (Some(_), true) => Check::new("debootstrap", Outcome::Good, "installed"),
         (Some(_), false) => Check::new("debootstrap", needed, "needs root, and there is no sudo")
             .remedy("run `hookproof node-image build` as root once"),
-        (None, _) => {
-            Check::new("debootstrap", needed, "not installed; builds node images").remedy(SETUP)
-        }
+        (None, _) => Check::new(
+            "debootstrap",
+            needed,
+            "not installed; builds node images and the nginx image",
+        )
+        .remedy(SETUP),
     }
 }
 

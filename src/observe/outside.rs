@@ -55,15 +55,8 @@ pub struct Host {
 #[derive(Deserialize)]
 struct Printed {
     at: Timestamp,
-    pod: String,
-    container: String,
-    role: String,
-    process: String,
-    pid: u32,
-    seq: u32,
-    stamp: String,
-    #[serde(default)]
-    data: Value,
+    #[serde(flatten)]
+    stamp: Stamp,
 }
 
 impl Outside {
@@ -140,23 +133,18 @@ impl Drop for Host {
 
 /// A line of the container's standard error: a stamp, or something to be noted.
 fn record(line: &str, recorder: &Recorder) {
-    let Ok(printed) = serde_json::from_str::<Printed>(line) else {
-        recorder.note("outside", line);
-        return;
-    };
-    let stamp = Stamp {
-        pod: printed.pod,
-        container: printed.container,
-        start: 1,
-        role: printed.role,
-        process: printed.process,
-        pid: printed.pid,
-        seq: printed.seq,
-        stamp: printed.stamp,
-        data: printed.data,
-    };
-    // The machine's clock is the nodes' clock: they are containers of it too.
-    recorder.record(printed.at, Clock::Node, Seen::Agent(stamp));
+    // Starts are counted by the witness; this container has one.
+    let printed = serde_json::from_str::<Value>(line).and_then(|mut stamp| {
+        if let Some(fields) = stamp.as_object_mut() {
+            fields.insert("start".to_owned(), Value::from(1));
+        }
+        serde_json::from_value::<Printed>(stamp)
+    });
+    match printed {
+        // The machine's clock is the nodes' clock: they are containers of it too.
+        Ok(Printed { at, stamp }) => recorder.record(at, Clock::Node, Seen::Agent(stamp)),
+        Err(_) => recorder.note("outside", line),
+    }
 }
 
 /// Removes the containers of processes that are no more. Returns how many.

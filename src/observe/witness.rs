@@ -67,19 +67,11 @@ pub struct Witness {
 #[derive(Deserialize)]
 struct Arrived {
     n: u64,
-    start: u32,
     at: Timestamp,
     #[serde(default)]
     namespace: String,
-    pod: String,
-    container: String,
-    role: String,
-    process: String,
-    pid: u32,
-    seq: u32,
-    stamp: String,
-    #[serde(default)]
-    data: Value,
+    #[serde(flatten)]
+    stamp: Stamp,
 }
 
 impl Witness {
@@ -263,22 +255,11 @@ impl Witness {
                 continue;
             }
             *next = arrived.n + 1;
-            if arrived.stamp == FULL {
+            if arrived.stamp.stamp == FULL {
                 router.note_all("gap", "the witness is full: stamps are lost from here on");
             }
             if let Some(recorder) = router.find(&arrived.namespace) {
-                let stamp = Stamp {
-                    pod: arrived.pod,
-                    container: arrived.container,
-                    start: arrived.start,
-                    role: arrived.role,
-                    process: arrived.process,
-                    pid: arrived.pid,
-                    seq: arrived.seq,
-                    stamp: arrived.stamp,
-                    data: arrived.data,
-                };
-                recorder.record(arrived.at, Clock::Node, Seen::Agent(stamp));
+                recorder.record(arrived.at, Clock::Node, Seen::Agent(arrived.stamp));
             }
             seen.send_replace(arrived.n);
         }

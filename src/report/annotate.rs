@@ -309,6 +309,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::catalogue::citations::digest_of;
     use crate::report::fixture;
 
     fn document() -> String {
@@ -319,9 +320,34 @@ mod tests {
         })
     }
 
+    /// Results whose citations are of the document made up here.
+    fn results() -> Results {
+        let mut results = fixture::results();
+        for cite in results.claims.iter_mut().flat_map(|claim| &mut claim.cites) {
+            cite.digest = digest_of(&document(), &cite.lines).ok();
+        }
+        results
+    }
+
+    #[test]
+    fn a_passage_that_says_something_else_now_is_not_marked_as_wrong() {
+        let changed_lines = document().replace("made up", "invented");
+        let page = annotate("001_144d6a860ab479a7.txt", &changed_lines, &results()).unwrap();
+        assert!(page.contains("text has changed since it was tried"));
+        assert!(!page.contains("the output after the colon stays empty"));
+        assert_eq!(
+            changed("001_144d6a860ab479a7.txt", &changed_lines, &results()),
+            6
+        );
+        assert_eq!(
+            changed("001_144d6a860ab479a7.txt", &document(), &results()),
+            0
+        );
+    }
+
     #[test]
     fn marks_what_is_cited_and_keeps_every_line() {
-        let page = annotate("001_144d6a860ab479a7.txt", &document(), &fixture::results()).unwrap();
+        let page = annotate("001_144d6a860ab479a7.txt", &document(), &results()).unwrap();
         for line in 1..=240 {
             assert_eq!(page.matches(&format!("Line {line} of")).count(), 1);
         }

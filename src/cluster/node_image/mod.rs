@@ -15,6 +15,7 @@ use std::fmt;
 use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
+use super::agent_image;
 use super::cache::Cache;
 use super::error::{ClusterError, Result};
 use super::progress::Teller;
@@ -180,7 +181,7 @@ pub fn build(cache: &Cache, release: &Release, teller: &mut Teller) -> Result<No
     })
 }
 
-/// Removes every image that was built here, and what an interrupted build left in docker.
+/// Removes every image that was made here, and what an interrupted build left in docker.
 /// Gives back their names.
 ///
 /// # Errors
@@ -203,7 +204,7 @@ pub fn remove_images() -> Result<Vec<String>> {
         super::command::capture("removing what a build left", &mut rm)?;
     }
     let mut images = Vec::new();
-    for name in ["hookproof/node", "hookproof/node-base"] {
+    for name in ["hookproof/node", "hookproof/node-base", agent_image::NAME] {
         images.extend(list(docker().args([
             "images",
             "--format",
@@ -214,7 +215,7 @@ pub fn remove_images() -> Result<Vec<String>> {
     if !images.is_empty() {
         let mut rmi = docker();
         rmi.arg("rmi").args(&images);
-        super::command::capture("removing node images", &mut rmi)?;
+        super::command::capture("removing images", &mut rmi)?;
     }
     Ok(images)
 }
