@@ -37,6 +37,9 @@ pub(super) struct RunArgs {
     /// Attempts at a scenario that meets a problem, decides nothing, or differs from what is known
     #[arg(long, value_name = "N", default_value_t = 2)]
     attempts: u32,
+    /// Rounds: the same on the same clusters again, each with results of its own
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
     /// Run one of several parts, such as 1/3
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -63,6 +66,12 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         ));
     }
     let places = args.clusters.places()?;
+    let rounds: Vec<Round> = (1..=args.repeat)
+        .flat_map(|number| {
+            let places = places.iter().cloned();
+            places.map(move |place| Round { place, number })
+        })
+        .collect();
     let extras = Extras {
         nginx: plan.needs(&catalogue, NGINX_IMAGE),
         documents: args.suites.documents.clone(),
@@ -78,16 +87,16 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         RunEvent::Begun {
             run: id.clone(),
             claims: plan.infos(&catalogue),
-            clusters: places.iter().map(Where::name).collect(),
+            clusters: rounds.iter().map(Round::name).collect(),
         },
     );
-    for place in &places {
+    for round in &rounds {
         if stop.is_cancelled() {
             break;
         }
         let one = OneCluster {
-            id: &id,
-            place,
+            id: &round.run(&id),
+            round,
             catalogue: &catalogue,
             plan: &plan,
             options: Options {
@@ -117,9 +126,39 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     shown
 }
 
+/// One cluster, once.
+struct Round {
+    place: Where,
+    /// From 1.
+    number: u32,
+}
+
+impl Round {
+    /// Its name in events and results.
+    fn name(&self) -> String {
+        self.numbered(self.place.name())
+    }
+
+    /// The first round's words stay as they are.
+    fn numbered(&self, words: String) -> String {
+        match self.number {
+            1 => words,
+            number => format!("{words} #{number}"),
+        }
+    }
+
+    /// The id under which it makes things on the cluster.
+    fn run(&self, id: &str) -> String {
+        match self.number {
+            1 => id.to_owned(),
+            number => format!("{id}-{number}"),
+        }
+    }
+}
+
 struct OneCluster<'a> {
     id: &'a str,
-    place: &'a Where,
+    round: &'a Round,
     catalogue: &'a Arc<Catalogue>,
     plan: &'a Plan,
     options: Options,
@@ -131,7 +170,7 @@ struct OneCluster<'a> {
 
 impl OneCluster<'_> {
     async fn run(self) {
-        let cluster = self.place.name();
+        let cluster = self.round.name();
         let Some(provided) = self.phase("provision", self.provision()).await else {
             return;
         };
@@ -214,7 +253,7 @@ impl OneCluster<'_> {
         tell(
             self.events,
             RunEvent::Provisioning {
-                cluster: self.place.name(),
+                cluster: self.round.name(),
                 doing: name.to_owned(),
             },
         );
@@ -232,7 +271,7 @@ impl OneCluster<'_> {
         tell(
             self.events,
             RunEvent::PhaseEnded {
-                cluster: self.place.name(),
+                cluster: self.round.name(),
                 phase,
             },
         );
@@ -241,7 +280,7 @@ impl OneCluster<'_> {
 
     async fn provision(&self) -> Result<(Provided, String), String> {
         let events = self.events.clone();
-        let cluster = self.place.name();
+        let cluster = self.round.name();
         let say = move |doing: String| {
             tell(
                 &events,
@@ -251,10 +290,12 @@ impl OneCluster<'_> {
                 },
             );
         };
-        let provided = self
+        let mut provided = self
             .clusters
-            .provide(self.place, self.extras.clone(), say)
+            .provide(&self.round.place, self.extras.clone(), say)
             .await?;
+        let facts = &mut provided.target.facts;
+        facts.profile = self.round.numbered(std::mem::take(&mut facts.profile));
         let note = provided.note.clone();
         Ok((provided, note))
     }
