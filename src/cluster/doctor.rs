@@ -172,7 +172,7 @@ fn capabilities(missing: Option<&[&str]>, runtime: Option<&str>) -> Check {
                     format!("{missing} missing, so privileged containers do not start"),
                 )
                 .remedy(format!(
-                    "./ci/teardown && {SETUP} (restarts docker, with a runtime that leaves it out)"
+                    "{SETUP} (gives docker a runtime that leaves it out)"
                 )),
                 None => {
                     Check::new(NAME, Outcome::Optional, format!("{missing} missing")).remedy(SETUP)

@@ -143,15 +143,29 @@ fn run_kind(
         ));
     })
     .map_err(|error| match error {
-        ClusterError::Step { step, reason, log } if !shape.profile.gates.is_empty() => {
-            let reason = format!(
-                "{reason}\n  (a component does not start with a feature gate that its version \
-                 does not know or does not let be changed)"
-            );
+        ClusterError::Step { step, reason, log } => {
+            let reason = match hint(&reason, !shape.profile.gates.is_empty()) {
+                Some(hint) => format!("{reason}\n  ({hint})"),
+                None => reason,
+            };
             ClusterError::Step { step, reason, log }
         }
         other => other,
     })
+}
+
+/// What a person may not read out of what kind printed.
+fn hint(printed: &str, gates: bool) -> Option<&'static str> {
+    if printed.contains("unable to apply caps") {
+        return Some(
+            "this machine lacks a capability that docker wants to give: `./ci/setup` adds a \
+             runtime that leaves it out",
+        );
+    }
+    gates.then_some(
+        "a component does not start with a feature gate that its version does not know or does \
+         not let be changed",
+    )
 }
 
 /// Joins the nodes' networks and waits until pods, names and Services work.
@@ -301,6 +315,29 @@ fn save_node_logs(name: &str, log: &Utf8Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(
+        "runc: unable to apply caps: operation not permitted",
+        true,
+        Some("./ci/setup")
+    )]
+    #[case("the API server does not answer", true, Some("feature gate"))]
+    #[case("the API server does not answer", false, None)]
+    fn a_failure_says_what_to_do_where_that_is_known(
+        #[case] printed: &str,
+        #[case] gates: bool,
+        #[case] expected: Option<&str>,
+    ) {
+        let found = hint(printed, gates);
+        assert_eq!(found.is_some(), expected.is_some());
+        assert!(
+            found
+                .unwrap_or_default()
+                .contains(expected.unwrap_or_default())
+        );
+    }
 
     #[test]
     fn subnets_are_known_when_every_node_has_one() {
