@@ -10,9 +10,9 @@ use crate::judge::judgement::Judgement;
 use crate::judge::verdict::judge as judge_one;
 use crate::observe::evidence::Evidence;
 use crate::observe::session::slug;
-use crate::observe::store;
+use crate::observe::store::{self, StoreError};
 use crate::report::reports::write_all;
-use crate::report::results::{ClusterResults, Results, SCHEMA, ScenarioResults};
+use crate::report::results::{ClusterResults, EarlierAttempt, Results, SCHEMA, ScenarioResults};
 use crate::report::terminal;
 use crate::run::plan::Plan;
 
@@ -43,14 +43,14 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
         let inside = folder.join("evidence");
         let folder = if inside.is_dir() { &inside } else { folder };
         for file in store::files(folder).map_err(Failure::usage)? {
-            // Earlier attempts are kept for people; the last one is what counts.
+            // These are read with the last one, whose verdicts count.
             if file
                 .file_stem()
                 .is_some_and(|stem| stem.contains(".attempt-"))
             {
                 continue;
             }
-            found.push((file.clone(), store::read(&file).map_err(Failure::usage)?));
+            found.push(read(file).map_err(Failure::usage)?);
         }
     }
     if found.is_empty() {
@@ -70,6 +70,28 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
     Ok(super::show::exit(&results))
 }
 
+/// Evidence as found in a folder.
+struct Found {
+    file: Utf8PathBuf,
+    evidence: Evidence,
+    /// That of the attempts before it, which lies beside it.
+    earlier: Vec<Evidence>,
+}
+
+fn read(file: Utf8PathBuf) -> Result<Found, StoreError> {
+    let evidence = store::read(&file)?;
+    let earlier = (1..evidence.attempt)
+        .map(|attempt| file.with_extension(format!("attempt-{attempt}.json")))
+        .filter(|file| file.is_file())
+        .map(|file| store::read(&file))
+        .collect::<Result<_, _>>()?;
+    Ok(Found {
+        file,
+        evidence,
+        earlier,
+    })
+}
+
 fn not_here(scenario: &str, claim: &str) -> Judgement {
     Judgement {
         claim: claim.to_owned(),
@@ -83,19 +105,19 @@ fn not_here(scenario: &str, claim: &str) -> Judgement {
 }
 
 /// Reports refer to evidence in their own folder only, so that it can be moved as a whole.
-fn copy(evidence: &Evidence, out: &Utf8Path) -> Result<String, Failure> {
+fn copy(evidence: &Evidence, last: bool, out: &Utf8Path) -> Result<String, Failure> {
     let cluster = slug(&format!(
         "{} {}",
         evidence.cluster.name, evidence.cluster.kubernetes
     ));
-    let relative = format!("evidence/{cluster}/{}.json", evidence.scenario);
+    let relative = format!("evidence/{cluster}/{}", store::file_name(evidence, last));
     store::write(&out.join(&relative), evidence).map_err(Failure::usage)?;
     Ok(relative)
 }
 
 fn results(
     catalogue: &Catalogue,
-    found: Vec<(Utf8PathBuf, Evidence)>,
+    found: Vec<Found>,
     out: Option<&Utf8Path>,
 ) -> Result<Results, Failure> {
     let mut clusters: Vec<ClusterResults> = Vec::new();
@@ -103,7 +125,12 @@ fn results(
     let now = Timestamp::now();
     let (mut began, mut ended) = (now, Timestamp::MIN);
     let mut run = String::new();
-    for (file, evidence) in found {
+    for found in found {
+        let Found {
+            file,
+            evidence,
+            earlier,
+        } = found;
         let scenario = catalogue.scenarios.get(&evidence.scenario).ok_or_else(|| {
             Failure::usage(format!(
                 "{file} is evidence of scenario {}, which no suite defines; name its folder with --suites",
@@ -114,7 +141,7 @@ fn results(
         ended = ended.max(evidence.ended);
         run.clone_from(&evidence.run);
         claims.extend(scenario.claims.iter().map(|claim| claim.id.clone()));
-        let judgements = match judge_one(scenario, &evidence) {
+        let judge = |evidence: &Evidence| match judge_one(scenario, evidence) {
             Ok(judged) => {
                 for warning in judged.warnings {
                     eprintln!("warning: {file}: {warning}");
@@ -124,6 +151,18 @@ fn results(
             // Its problems stand in the results.
             Err(_) => Vec::new(),
         };
+        let judgements = judge(&evidence);
+        let copied = |evidence: &Evidence, last| {
+            let copied = out.map(|out| copy(evidence, last, out));
+            copied.transpose()
+        };
+        let earlier = earlier
+            .iter()
+            .map(|earlier| {
+                let written = copied(earlier, false)?;
+                Ok(EarlierAttempt::new(earlier, &judge(earlier), written))
+            })
+            .collect::<Result<_, Failure>>()?;
         let same = |c: &ClusterResults| {
             c.facts.kubernetes == evidence.cluster.kubernetes
                 && c.facts.gates == evidence.cluster.gates
@@ -138,19 +177,9 @@ fn results(
             clusters.len() - 1
         });
         clusters[at].judgements.extend(judgements);
-        clusters[at].scenarios.push(ScenarioResults {
-            scenario: scenario.id.clone(),
-            title: scenario.title.clone(),
-            began: evidence.began,
-            seconds: evidence.ended.duration_since(evidence.began).as_secs_f64(),
-            attempts: evidence.attempt,
-            problems: evidence
-                .problems
-                .iter()
-                .map(|p| format!("{}: {}", p.doing, p.what))
-                .collect(),
-            evidence: out.map(|out| copy(&evidence, out)).transpose()?,
-        });
+        let written = copied(&evidence, true)?;
+        let ran = ScenarioResults::new(scenario, &evidence, earlier, written);
+        clusters[at].scenarios.push(ran);
     }
     // A claim is asked of the clusters whose evidence is here; what is missing is no failure.
     for cluster in &mut clusters {

@@ -28,6 +28,17 @@ pub struct Judgement {
     pub measured: BTreeMap<String, Value>,
 }
 
+impl Judgement {
+    /// Nothing decided, or something else than what is known.
+    #[must_use]
+    pub fn is_unexpected(&self) -> bool {
+        match self.expected {
+            Some(expected) => self.verdict != expected,
+            None => self.verdict == Verdict::Inconclusive,
+        }
+    }
+}
+
 /// How a check came out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckJudgement {

@@ -107,6 +107,17 @@ pub fn to_text(evidence: &Evidence) -> serde_json::Result<String> {
     Ok(text)
 }
 
+/// Where evidence stands in its cluster's folder: that of an attempt that was not the last one is
+/// kept beside the last one's.
+#[must_use]
+pub fn file_name(evidence: &Evidence, last: bool) -> String {
+    if last {
+        format!("{}.json", evidence.scenario)
+    } else {
+        format!("{}.attempt-{}.json", evidence.scenario, evidence.attempt)
+    }
+}
+
 /// Reads an evidence file of this version's format.
 ///
 /// # Errors

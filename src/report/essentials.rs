@@ -188,20 +188,21 @@ fn ran(out: &mut String, scenario: &ScenarioResults) {
         title,
         began: _,
         seconds: took,
-        attempts,
         problems: _,
         evidence,
+        earlier,
     } = scenario;
     line(out, "scenario", &format!("{scenario}: {title}"));
-    line(
-        out,
-        "took",
-        &format!(
-            "{}, {}",
-            seconds(*took),
-            count(*attempts as usize, "attempt")
-        ),
-    );
+    let attempts = count(earlier.len() + 1, "attempt");
+    line(out, "took", &format!("{}, {attempts}", seconds(*took)));
+    for earlier in earlier {
+        let name = format!("attempt {}", earlier.attempt);
+        for why in earlier.why() {
+            line(out, &name, &why);
+        }
+        let evidence = earlier.evidence.as_deref().unwrap_or("none was written");
+        line(out, &format!("{name}, evidence"), evidence);
+    }
     line(
         out,
         "evidence",

@@ -57,6 +57,12 @@ pub(super) fn poisoned(text: &str) -> Results {
         for scenario in &mut cluster.scenarios {
             scenario.title = text.to_owned();
             scenario.problems = vec![text.to_owned()];
+            for earlier in &mut scenario.earlier {
+                earlier.problems = vec![text.to_owned()];
+                for unexpected in &mut earlier.unexpected {
+                    unexpected.reason = text.to_owned();
+                }
+            }
         }
         for judgement in &mut cluster.judgements {
             judgement.reason = text.to_owned();
@@ -136,7 +142,7 @@ pub(super) fn events(results: &Results) -> Vec<RunEvent> {
             events.push(RunEvent::ScenarioBegun {
                 cluster: name.clone(),
                 scenario: scenario.scenario.clone(),
-                attempt: scenario.attempts,
+                after: scenario.earlier.last().cloned(),
             });
             let of = |j: &&crate::judge::judgement::Judgement| {
                 j.scenario.as_deref() == Some(scenario.scenario.as_str())

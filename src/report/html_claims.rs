@@ -99,9 +99,17 @@ struct ScenarioView {
     title: String,
     took: String,
     attempts: Option<String>,
+    earlier: Vec<EarlierView>,
     evidence: Option<String>,
     timeline: Option<PictureRef>,
     no_timeline: Option<String>,
+}
+
+#[derive(Serialize)]
+struct EarlierView {
+    attempt: u32,
+    why: Vec<String>,
+    evidence: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -247,18 +255,25 @@ fn scenario_view(
         title,
         began: _,
         seconds: took,
-        attempts,
         problems: _,
         evidence,
+        earlier,
     } = scenario;
+    let stays = |path: &String| super::file::stays_inside(camino::Utf8Path::new(path));
     ScenarioView {
         id: scenario.clone(),
         title: one_line(title),
         took: seconds(*took),
-        attempts: (*attempts > 1).then(|| count(*attempts as usize, "attempt")),
-        evidence: evidence
-            .clone()
-            .filter(|path| super::file::stays_inside(camino::Utf8Path::new(path))),
+        attempts: (!earlier.is_empty()).then(|| count(earlier.len() + 1, "attempt")),
+        earlier: earlier
+            .iter()
+            .map(|earlier| EarlierView {
+                attempt: earlier.attempt,
+                why: earlier.why().iter().map(|why| one_line(why)).collect(),
+                evidence: earlier.evidence.clone().filter(stays),
+            })
+            .collect(),
+        evidence: evidence.clone().filter(stays),
         timeline: picture
             .and_then(|picture| picture.as_ref().ok())
             .map(Picture::reference),

@@ -14,7 +14,7 @@ use quick_junit::{
 use super::error::ReportError;
 use super::essentials::essentials;
 use super::file::write_atomic;
-use super::results::{ClaimInfo, ClusterResults, Phase, Results, ScenarioResults};
+use super::results::{ClaimInfo, ClusterResults, EarlierAttempt, Phase, Results, ScenarioResults};
 use super::text::{clean, one_line, seconds, short_title, value};
 use super::view::{Cell, State, document_stem, minor};
 use crate::catalogue::model::Verdict;
@@ -265,7 +265,7 @@ fn claim_case(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts, share: u
     let text = essentials(claim, cell, facts);
     let mut case = TestCase::new(
         clean(&format!("{id}: {}", short_title(says))),
-        status(cell, &text),
+        status(claim, cell, &text),
     );
     let document = cites
         .first()
@@ -293,7 +293,7 @@ fn claim_case(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts, share: u
     case
 }
 
-fn status(cell: &Cell<'_>, text: &str) -> TestCaseStatus {
+fn status(claim: &ClaimInfo, cell: &Cell<'_>, text: &str) -> TestCaseStatus {
     let mut status = match cell.state() {
         _ if cell.changed() => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
@@ -321,17 +321,30 @@ fn status(cell: &Cell<'_>, text: &str) -> TestCaseStatus {
     }
     | Cell::Problem { scenario } = cell
     {
-        status.add_reruns((1..scenario.attempts).map(|attempt| {
-            let mut rerun = TestRerun::new(NonSuccessKind::Error);
-            let message = format!("attempt {attempt} met a problem, so the scenario was run again");
-            rerun
-                .set_type(INFRASTRUCTURE)
-                .set_message(&message)
-                .set_description(message);
-            rerun
-        }));
+        let reruns = scenario.earlier.iter();
+        status.add_reruns(reruns.filter_map(|earlier| rerun(claim, earlier)));
     }
     status
+}
+
+/// What an earlier attempt found of this claim, where that was not what is known.
+fn rerun(claim: &ClaimInfo, earlier: &EarlierAttempt) -> Option<TestRerun> {
+    let found = earlier.unexpected.iter().find(|u| u.claim == claim.id);
+    let (kind, named, said) = match found {
+        Some(found) => (NonSuccessKind::Failure, CHANGED, found.in_words()),
+        None if earlier.problems.is_empty() => return None,
+        None => {
+            let said = earlier.problems.join("; ");
+            (NonSuccessKind::Error, INFRASTRUCTURE, said)
+        }
+    };
+    let mut rerun = TestRerun::new(kind);
+    let evidence = earlier.evidence.as_deref().unwrap_or("none was written");
+    rerun
+        .set_type(named)
+        .set_message(one_line(&format!("attempt {}: {said}", earlier.attempt)))
+        .set_description(clean(&format!("{said}\nevidence: {evidence}")));
+    Some(rerun)
 }
 
 fn claim_properties(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> Vec<Property> {
@@ -370,13 +383,13 @@ fn claim_properties(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) ->
             title: _,
             began: _,
             seconds: took,
-            attempts,
             problems: _,
             evidence,
+            earlier,
         } = scenario;
         properties.push(property("scenario", scenario));
         properties.push(property("scenario.took", &seconds(*took)));
-        properties.push(property("attempts", &attempts.to_string()));
+        properties.push(property("attempts", &(earlier.len() + 1).to_string()));
         properties.push(property("evidence", evidence.as_deref().unwrap_or("none")));
     }
     properties
@@ -411,6 +424,7 @@ mod tests {
 
     use super::*;
     use crate::report::fixture;
+    use crate::report::results::Unexpected;
 
     #[test]
     fn shows_a_run() {
@@ -433,6 +447,38 @@ mod tests {
             assert_eq!(suite.failures, counts.changed);
             assert_eq!(suite.errors, counts.get(State::Error));
         }
+    }
+
+    #[test]
+    fn what_an_earlier_attempt_found_stands_at_its_claim_alone() {
+        let mut results = fixture::results();
+        let cluster = results.clusters.first_mut().unwrap();
+        let ran = cluster.scenarios.iter_mut();
+        let ran = ran.last().unwrap();
+        let claim = cluster.judgements.iter_mut();
+        let mut claims = claim.filter(|j| j.scenario.as_ref() == Some(&ran.scenario));
+        let claim = claims.next().unwrap();
+        claim.expected = Some(claim.verdict);
+        ran.earlier = vec![EarlierAttempt {
+            attempt: 1,
+            problems: Vec::new(),
+            unexpected: vec![Unexpected {
+                claim: claim.claim.clone(),
+                verdict: Verdict::Refuted,
+                reason: "the hook ran twice".to_owned(),
+            }],
+            evidence: Some("evidence/once.attempt-1.json".to_owned()),
+        }];
+        for other in &mut cluster.scenarios.iter_mut().rev().skip(1) {
+            other.earlier.clear();
+        }
+        let xml = to_xml(&results, results.clusters.first().unwrap()).unwrap();
+        let told: Vec<_> = xml.lines().filter(|l| l.contains("<flaky")).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("<flakyFailure message=\"attempt 1: refuted: the hook ran twice\""),
+            "{told:?}"
+        );
     }
 
     #[test]

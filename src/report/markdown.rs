@@ -31,6 +31,7 @@ pub fn summary(results: &Results) -> String {
     let labels = labels(&results.clusters);
     head(&mut out, results);
     attention(&mut out, results, &labels);
+    tried_again(&mut out, results, &labels);
     counts(&mut out, results, &labels);
     for (verdict, title) in [
         (Verdict::Refuted, "Refuted"),
@@ -145,6 +146,31 @@ fn attention(out: &mut String, results: &Results, labels: &[String]) {
     if !errors.is_empty() {
         let _ = writeln!(out, "## Errors: no verdict\n\n{errors}");
     }
+}
+
+/// Scenarios with more than one attempt: what an earlier one found must not go unseen.
+fn tried_again(out: &mut String, results: &Results, labels: &[String]) {
+    let again = super::view::tried_again(results, labels);
+    if again.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "## Tried again\n");
+    for (label, scenario) in again {
+        for earlier in &scenario.earlier {
+            for why in earlier.why() {
+                let _ = writeln!(
+                    out,
+                    "- **{}** {}, attempt {}: {} {}",
+                    plain(label),
+                    code(&scenario.scenario),
+                    earlier.attempt,
+                    plain(&why),
+                    link("evidence", earlier.evidence.as_deref())
+                );
+            }
+        }
+    }
+    out.push('\n');
 }
 
 fn evidence<'a>(cell: &Cell<'a>) -> Option<&'a str> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::results::{Phase, ScenarioResults};
+use super::results::{EarlierAttempt, Phase, ScenarioResults};
 use super::text::{count, one_line, seconds, shorten};
 use super::view::{State, label};
 use crate::judge::judgement::Judgement;
@@ -95,14 +95,9 @@ impl Progress {
             RunEvent::ScenarioBegun {
                 cluster,
                 scenario,
-                attempt,
+                after,
             } => {
-                let again = if *attempt > 1 {
-                    format!(" (attempt {attempt})")
-                } else {
-                    String::new()
-                };
-                self.begun(cluster, scenario, &again);
+                self.begun(cluster, scenario, after.as_ref());
             }
             RunEvent::ScenarioStep {
                 cluster,
@@ -180,20 +175,26 @@ impl Progress {
         }
     }
 
-    fn begun(&mut self, cluster: &str, scenario: &str, again: &str) {
+    fn begun(&mut self, cluster: &str, scenario: &str, after: Option<&EarlierAttempt>) {
+        if let Some(earlier) = after {
+            let why = earlier.why();
+            let why = why.iter().map(|why| format!("\n    {}", one_line(why)));
+            let why: String = why.collect();
+            let attempt = earlier.attempt;
+            self.say(&format!(
+                "{cluster}: {scenario} is tried again, because of attempt {attempt}:{why}"
+            ));
+        }
         if let Mode::Bars(bars) = &self.mode {
             let bar = bars.add(ProgressBar::new_spinner());
             bar.set_style(style("  {spinner} {prefix} {msg:.dim} {elapsed}"));
+            let again = if after.is_some() { " (again)" } else { "" };
             bar.set_prefix(format!("{}{again}", one_line(scenario)));
             bar.enable_steady_tick(Duration::from_millis(200));
             let known = self.clusters.entry(cluster.to_owned()).or_default();
             if let Some(earlier) = known.under_way.insert(scenario.to_owned(), bar) {
                 earlier.finish_and_clear();
             }
-        } else if !again.is_empty() {
-            self.say(&format!(
-                "{cluster}: {scenario} met a problem and is tried again{again}"
-            ));
         }
     }
 

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::catalogue::model::{Citation, Verdict};
+use crate::catalogue::model::{Citation, Scenario, Verdict};
 use crate::judge::judgement::Judgement;
-use crate::observe::evidence::ClusterFacts;
+use crate::observe::evidence::{ClusterFacts, Evidence};
 
 /// The value of [`Results::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "hookproof.results/1";
@@ -89,12 +89,114 @@ pub struct ScenarioResults {
     pub began: Timestamp,
     /// Seconds it took.
     pub seconds: f64,
-    /// Attempts made, each of the earlier ones having met a problem.
-    pub attempts: u32,
     /// What could not be set up or observed in the last attempt; then its claims have no verdict.
     pub problems: Vec<String>,
     /// Path of the evidence file, relative to the results folder.
     pub evidence: Option<String>,
+    /// The attempts before that one. They met a problem, decided nothing or found something else
+    /// than what is known; what they found must be seen even where the last one found nothing amiss.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<EarlierAttempt>,
+}
+
+/// An attempt that was followed by another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EarlierAttempt {
+    /// Counted from 1.
+    pub attempt: u32,
+    /// What could not be set up or observed in it.
+    pub problems: Vec<String>,
+    /// What it found that was not known.
+    pub unexpected: Vec<Unexpected>,
+    /// Path of its evidence file, relative to the results folder.
+    pub evidence: Option<String>,
+}
+
+/// A verdict that was not the expected one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Unexpected {
+    /// Claim id.
+    pub claim: String,
+    /// What was found.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+}
+
+impl ScenarioResults {
+    /// How an attempt that was the last one went.
+    #[must_use]
+    pub fn new(
+        scenario: &Scenario,
+        evidence: &Evidence,
+        earlier: Vec<EarlierAttempt>,
+        written: Option<String>,
+    ) -> Self {
+        Self {
+            scenario: scenario.id.clone(),
+            title: scenario.title.clone(),
+            began: evidence.began,
+            seconds: evidence.ended.duration_since(evidence.began).as_secs_f64(),
+            problems: problems(evidence),
+            evidence: written,
+            earlier,
+        }
+    }
+
+    /// Attempts made.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.earlier.len() + 1
+    }
+}
+
+impl EarlierAttempt {
+    /// What an attempt found, with the judgements made of it: none where it met a problem.
+    #[must_use]
+    pub fn new(evidence: &Evidence, judgements: &[Judgement], written: Option<String>) -> Self {
+        let unexpected = judgements.iter().filter(|j| j.is_unexpected());
+        Self {
+            attempt: evidence.attempt,
+            problems: problems(evidence),
+            unexpected: unexpected
+                .map(|judgement| Unexpected {
+                    claim: judgement.claim.clone(),
+                    verdict: judgement.verdict,
+                    reason: judgement.reason.clone(),
+                })
+                .collect(),
+            evidence: written,
+        }
+    }
+
+    /// Why there was another attempt, a sentence each.
+    #[must_use]
+    pub fn why(&self) -> Vec<String> {
+        if self.problems.is_empty() && self.unexpected.is_empty() {
+            return vec!["nothing is amiss with it as it is judged now".to_owned()];
+        }
+        let unexpected = self.unexpected.iter();
+        self.problems
+            .iter()
+            .cloned()
+            .chain(unexpected.map(|found| format!("{} {}", found.claim, found.in_words())))
+            .collect()
+    }
+}
+
+impl Unexpected {
+    /// `refuted: …`
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        format!("{}: {}", self.verdict.as_str(), self.reason)
+    }
+}
+
+fn problems(evidence: &Evidence) -> Vec<String> {
+    let problems = evidence.problems.iter();
+    problems
+        .map(|problem| format!("{}: {}", problem.doing, problem.what))
+        .collect()
 }
 
 /// How a claim stands on one cluster, for counting and colouring.

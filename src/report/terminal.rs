@@ -71,6 +71,7 @@ pub fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layout) -> 
     ] {
         verdict_section(&mut out, results, &labels, verdict, says, layout);
     }
+    tried_again(&mut out, results, &labels, layout);
     attention(&mut out, results, &labels, layout);
     out.push_str(&counts(results, &labels, layout));
     match results.ended {
@@ -152,6 +153,30 @@ fn verdict_section(
                         layout,
                     );
                 }
+            }
+        }
+    }
+    out.push('\n');
+}
+
+/// Scenarios with more than one attempt: what an earlier one found must not go unseen.
+fn tried_again(out: &mut String, results: &Results, labels: &[String], layout: Layout) {
+    let again: Vec<_> = super::view::tried_again(results, labels);
+    if again.is_empty() {
+        return;
+    }
+    let title = format!("TRIED AGAIN {}", again.len());
+    layout.heading(
+        out,
+        &title,
+        "an attempt met a problem or found what is not known",
+    );
+    for (label, scenario) in again {
+        let _ = writeln!(out, "  ↻ {}  on {label}", one_line(&scenario.scenario));
+        for earlier in &scenario.earlier {
+            for why in earlier.why() {
+                let why = shorten(&one_line(&why), 220);
+                paragraph(out, &format!("attempt {}: {why}", earlier.attempt), layout);
             }
         }
     }

@@ -239,6 +239,19 @@ pub fn label(facts: &ClusterFacts) -> String {
     }
 }
 
+/// Scenarios with more than one attempt, and the label of their cluster.
+#[must_use]
+pub fn tried_again<'a>(
+    results: &'a Results,
+    labels: &'a [String],
+) -> Vec<(&'a str, &'a ScenarioResults)> {
+    let clusters = results.clusters.iter().zip(labels);
+    clusters
+        .flat_map(|(cluster, label)| cluster.scenarios.iter().map(move |s| (label.as_str(), s)))
+        .filter(|(_, scenario)| !scenario.earlier.is_empty())
+        .collect()
+}
+
 /// Labels of all clusters, told apart where two would be the same.
 #[must_use]
 pub fn labels(clusters: &[ClusterResults]) -> Vec<String> {

@@ -8,14 +8,14 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalogue::model::{Catalogue, Scenario, Verdict};
+use crate::catalogue::model::{Catalogue, Scenario};
 use crate::judge::judgement::Judgement;
 use crate::judge::verdict::{judge, not_applicable};
 use crate::observe::evidence::Evidence;
 use crate::observe::scenario::observe;
 use crate::observe::session::{Session, slug};
 use crate::observe::store;
-use crate::report::results::ScenarioResults;
+use crate::report::results::{EarlierAttempt, ScenarioResults};
 
 use super::event::RunEvent;
 use super::plan::Plan;
@@ -113,12 +113,12 @@ impl Dispatch {
     }
 
     async fn scenario(&self, scenario: &Scenario) {
-        let mut attempt = 1;
-        loop {
+        let mut earlier: Vec<EarlierAttempt> = Vec::new();
+        for attempt in 1.. {
             self.tell(RunEvent::ScenarioBegun {
                 cluster: self.cluster.clone(),
                 scenario: scenario.id.clone(),
-                attempt,
+                after: earlier.last().cloned(),
             });
             let on_step = |step: String| {
                 self.tell(RunEvent::ScenarioStep {
@@ -130,31 +130,29 @@ impl Dispatch {
             let keep = self.options.keep;
             let evidence =
                 observe(&self.session, scenario, attempt, keep, &self.stop, on_step).await;
-            let judged = judge(scenario, &evidence);
-            let decided = match &judged {
-                Ok(judged) => !judged.judgements.iter().any(is_unexpected),
-                Err(_) => false,
+            let (decided, judgements, warnings) = match judge(scenario, &evidence) {
+                Ok(judged) => {
+                    let judgements = self.plan.wanted(judged.judgements);
+                    // A cluster that really behaves otherwise does so again.
+                    let decided = !judgements.iter().any(Judgement::is_unexpected);
+                    (decided, judgements, judged.warnings)
+                }
+                // The problems stand in the scenario's results; there is no verdict.
+                Err(_) => (false, Vec::new(), Vec::new()),
             };
             let last = decided || attempt >= self.options.attempts || self.stop.is_cancelled();
             let written = self.write(&evidence, last);
             if !last {
-                attempt += 1;
+                earlier.push(EarlierAttempt::new(&evidence, &judgements, written));
                 continue;
             }
-            let judgements = match judged {
-                Ok(judged) => {
-                    for warning in judged.warnings {
-                        self.warn(warning);
-                    }
-                    judged.judgements
-                }
-                // The problems stand in the scenario's results; there is no verdict.
-                Err(_) => Vec::new(),
-            };
+            for warning in warnings {
+                self.warn(warning);
+            }
             self.tell(RunEvent::ScenarioEnded {
                 cluster: self.cluster.clone(),
-                scenario: results(scenario, &evidence, attempt, written),
-                judgements: self.plan.wanted(judgements),
+                scenario: ScenarioResults::new(scenario, &evidence, earlier, written),
+                judgements,
             });
             return;
         }
@@ -162,11 +160,7 @@ impl Dispatch {
 
     /// Writes the evidence; an attempt that is not the last one is kept beside it.
     fn write(&self, evidence: &Evidence, last: bool) -> Option<String> {
-        let name = if last {
-            format!("{}.json", evidence.scenario)
-        } else {
-            format!("{}.attempt-{}.json", evidence.scenario, evidence.attempt)
-        };
+        let name = store::file_name(evidence, last);
         let relative = format!("evidence/{}/{name}", slug(&self.cluster));
         match store::write(&self.options.out.join(&relative), evidence) {
             Ok(()) => Some(relative),
@@ -187,44 +181,14 @@ impl Dispatch {
     }
 }
 
-/// Nothing decided, or something else than what is known: worth another look. A cluster that really
-/// behaves otherwise does so again; both attempts' evidence is kept, and the attempts are reported.
-fn is_unexpected(judgement: &Judgement) -> bool {
-    match judgement.expected {
-        Some(expected) => judgement.verdict != expected,
-        None => judgement.verdict == Verdict::Inconclusive,
-    }
-}
-
-fn results(
-    scenario: &Scenario,
-    evidence: &Evidence,
-    attempts: u32,
-    written: Option<String>,
-) -> ScenarioResults {
-    ScenarioResults {
-        scenario: scenario.id.clone(),
-        title: scenario.title.clone(),
-        began: evidence.began,
-        seconds: evidence.ended.duration_since(evidence.began).as_secs_f64(),
-        attempts,
-        problems: evidence
-            .problems
-            .iter()
-            .map(|p| format!("{}: {}", p.doing, p.what))
-            .collect(),
-        evidence: written,
-    }
-}
-
 fn not_run(scenario: &Scenario, now: jiff::Timestamp) -> ScenarioResults {
     ScenarioResults {
         scenario: scenario.id.clone(),
         title: scenario.title.clone(),
         began: now,
         seconds: 0.0,
-        attempts: 0,
         problems: Vec::new(),
         evidence: None,
+        earlier: Vec::new(),
     }
 }

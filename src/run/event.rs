@@ -2,7 +2,7 @@
 
 use crate::judge::judgement::Judgement;
 use crate::observe::evidence::ClusterFacts;
-use crate::report::results::{ClaimInfo, Phase, ScenarioResults};
+use crate::report::results::{ClaimInfo, EarlierAttempt, Phase, ScenarioResults};
 
 /// Something that a reporter may want to show.
 #[derive(Debug, Clone)]
@@ -45,8 +45,8 @@ pub enum RunEvent {
         cluster: String,
         /// Scenario id.
         scenario: String,
-        /// Attempt from 1.
-        attempt: u32,
+        /// The attempt before this one, where there was one.
+        after: Option<EarlierAttempt>,
     },
     /// A scenario does its next step.
     ScenarioStep {
