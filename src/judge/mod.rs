@@ -6,5 +6,6 @@ pub mod judgement;
 pub mod moments;
 mod reasons;
 mod scene;
+mod search;
 pub mod values;
 pub mod verdict;

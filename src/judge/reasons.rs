@@ -6,6 +6,7 @@ use cel::{IdedExpr as Expression, Value};
 use super::expr::{self, Read};
 use super::judgement::{Evaluation, Part};
 use super::scene::Scene;
+use super::search::search;
 use super::values;
 
 /// An evaluated expression with its parts in words.
@@ -30,12 +31,12 @@ impl Explained {
 
     /// The parts that make it true, or the ones that make it false.
     pub(super) fn because(&self) -> String {
-        let deciding: Vec<&str> = self
-            .phrases
-            .iter()
-            .filter(|(value, _)| *value == self.evaluation.value)
-            .map(|(_, phrase)| phrase.as_str())
-            .collect();
+        let mut deciding: Vec<&str> = Vec::new();
+        for (value, phrase) in &self.phrases {
+            if *value == self.evaluation.value && !deciding.contains(&phrase.as_str()) {
+                deciding.push(phrase);
+            }
+        }
         if deciding.is_empty() {
             self.evaluation.expression.clone()
         } else {
@@ -62,7 +63,7 @@ pub(super) fn explain(text: &str, scene: &Scene) -> Explained {
         parts.push(Part {
             text: part.to_owned(),
             value,
-            read,
+            read: read.into_iter().map(|r| (r.name, r.value)).collect(),
         });
         phrases.push((value, phrase));
     }
@@ -118,43 +119,164 @@ fn in_words(error: &cel::ExecutionError) -> String {
     }
 }
 
-fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<(String, String)> {
-    let mut read: Vec<(String, String)> = Vec::new();
-    let mut add = |name: String, value: String| {
-        if !read.iter().any(|(known, _)| *known == name) {
-            read.push((name, value));
+/// Something that an expression read.
+struct Reading {
+    name: String,
+    value: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It is its value that counts.
+    Value,
+    /// What a list was searched for, and what was found.
+    Found,
+    /// Whether it is there at all.
+    There,
+    /// A moment that it only asked for, and that did not come.
+    Never,
+    /// A list or an object as a whole: says nothing beside what was found in it.
+    Whole,
+}
+
+impl Reading {
+    fn new(name: String, value: &Value, scene: &Scene) -> Self {
+        let text = scene.short(value);
+        let kind = match value {
+            Value::Map(_) => Kind::Whole,
+            Value::List(items) if items.iter().any(|item| matches!(item, Value::Map(_))) => {
+                Kind::Whole
+            }
+            Value::List(_) if !text.starts_with('[') => Kind::Whole,
+            _ => Kind::Value,
+        };
+        Self {
+            name,
+            value: text,
+            kind,
+        }
+    }
+
+    fn phrase(&self) -> String {
+        let Self { name, value, kind } = self;
+        match kind {
+            Kind::Value | Kind::Whole => format!("{name} = {value}"),
+            Kind::Found => format!("{name}: {value}"),
+            Kind::There => format!("{name} is {value}"),
+            Kind::Never => format!("{name} {value}"),
+        }
+    }
+}
+
+fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
+    let mut read = looked_for(expression, scene);
+    let mut add = |reading: Reading| {
+        if !read.iter().any(|known| known.name == reading.name) {
+            read.push(reading);
         }
     };
     for Read {
-        text, expr, tested, ..
+        names,
+        text,
+        expr,
+        tested,
     } in expr::reads(expression)
     {
+        let there = |name, words: &str| Reading {
+            name,
+            value: words.to_owned(),
+            kind: Kind::There,
+        };
         match Value::resolve(expr, &scene.context) {
-            Ok(Value::Bool(there)) if tested => {
-                add(text, if there { "there" } else { "not there" }.to_owned());
-            }
-            Ok(value) => add(text, scene.short(&value)),
-            Err(_) => add(text, "not there".to_owned()),
+            // Of the moments one is asked for, which stands there already.
+            Ok(Value::Map(_)) if names == ["moments"] => {}
+            Ok(Value::Bool(true)) if tested => add(there(text, "there")),
+            Ok(Value::Bool(false)) if tested => add(there(text, "not there")),
+            Ok(value) => add(Reading::new(text, &value, scene)),
+            Err(_) => add(there(text, "not there")),
         }
     }
     for (left, right) in comparisons(expression) {
         for side in [left, right] {
             if let (Some(name), Ok(value)) = (computed(side), Value::resolve(side, &scene.context))
             {
-                add(name, scene.short(&value));
+                add(Reading::new(name, &value, scene));
             }
         }
         if let (Ok(Value::Timestamp(a)), Ok(Value::Timestamp(b))) = (
             Value::resolve(left, &scene.context),
             Value::resolve(right, &scene.context),
         ) {
-            add(
-                format!("{} - {}", name_of(right), name_of(left)),
-                values::span(b.signed_duration_since(a)),
-            );
+            add(Reading {
+                name: format!("{} - {}", name_of(right), name_of(left)),
+                value: values::span(b.signed_duration_since(a)),
+                kind: Kind::Value,
+            });
         }
     }
     read
+}
+
+/// What was looked for in lists, among the moments and in texts.
+fn looked_for(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
+    let mut found = Vec::new();
+    expr::walk(expression, &mut Vec::new(), &mut |part, bound| {
+        if !bound.is_empty() {
+            return true;
+        }
+        if let Some(search) = search(part) {
+            let condition = written(search.condition, Some(search.item));
+            if let Some(value) = search.found(scene, &values::cut(&condition, 100)) {
+                found.push(Reading {
+                    name: name_of(search.list),
+                    value,
+                    kind: Kind::Found,
+                });
+                return false;
+            }
+        }
+        let Expr::Call(call) = &part.expr else {
+            return true;
+        };
+        match (call.func_name.as_str(), call.target.as_deref(), &*call.args) {
+            (operators::IN, None, [name, list]) => {
+                if let (Some(name), Expr::Ident(list)) = (expr::string_literal(name), &list.expr)
+                    && list == "moments"
+                {
+                    found.push(moment(name, scene));
+                }
+            }
+            ("contains", Some(text), [needle]) => {
+                if let (Some(needle), Ok(Value::String(content))) = (
+                    expr::string_literal(needle),
+                    Value::resolve(text, &scene.context),
+                ) && let Some(value) = values::around(&content, needle)
+                {
+                    found.push(Reading {
+                        name: name_of(text),
+                        value,
+                        kind: Kind::Value,
+                    });
+                }
+            }
+            _ => {}
+        }
+        true
+    });
+    found
+}
+
+fn moment(name: &str, scene: &Scene) -> Reading {
+    let came = scene.moments.get(name).copied().flatten();
+    match came.map(values::timestamp) {
+        Some(at) => Reading::new(name.to_owned(), &at, scene),
+        None => Reading {
+            name: name.to_owned(),
+            value: "never came".to_owned(),
+            kind: Kind::Never,
+        },
+    }
 }
 
 /// Both sides of all comparisons outside comprehensions.
@@ -184,44 +306,125 @@ fn comparisons(expression: &IdedExpr) -> Vec<(&Expression, &Expression)> {
 /// A name for what is neither read nor written down but computed.
 fn computed(expression: &IdedExpr) -> Option<String> {
     match &expression.expr {
+        // How many were found stands with what was found.
+        Expr::Call(call) if call.func_name == "size" => {
+            let of = call.target.as_deref().or(call.args.first())?;
+            search(of).is_none().then(|| name_of(expression))
+        }
         Expr::Call(call) if call.func_name != operators::INDEX => Some(name_of(expression)),
         Expr::Select(select) => computed(&select.operand).map(|_| name_of(expression)),
         _ => None,
     }
 }
 
-/// The expression as a person would write it, comprehensions left out.
+/// The expression as a person would write it, conditions on items of lists left out.
 fn name_of(expression: &IdedExpr) -> String {
+    written(expression, None)
+}
+
+/// The same; fields of `item` are written without its name.
+fn written(expression: &IdedExpr, item: Option<&str>) -> String {
+    let inner = |expression: &IdedExpr| written(expression, item);
     match &expression.expr {
         Expr::Ident(name) => name.clone(),
-        Expr::Select(select) => format!("{}.{}", name_of(&select.operand), select.field),
+        Expr::Select(select) => {
+            let field = match &select.operand.expr {
+                Expr::Ident(name) if Some(name.as_str()) == item => select.field.clone(),
+                _ => format!("{}.{}", inner(&select.operand), select.field),
+            };
+            if select.test {
+                format!("has({field})")
+            } else {
+                field
+            }
+        }
         Expr::Call(call) => match (
             call.func_name.as_str(),
             call.target.as_deref(),
             call.args.as_slice(),
         ) {
             (operators::INDEX, None, [list, index]) => {
-                format!("{}[{}]", name_of(list), name_of(index))
+                format!("{}[{}]", inner(list), inner(index))
             }
-            (operators::NEGATE, None, [one]) => format!("-{}", name_of(one)),
+            (operators::NEGATE, None, [one]) => format!("-{}", inner(one)),
+            (operators::LOGICAL_NOT, None, [one]) => {
+                let one_text = inner(one);
+                match &one.expr {
+                    Expr::Call(call)
+                        if call.func_name.contains('_') || call.func_name == operators::IN =>
+                    {
+                        format!("!({one_text})")
+                    }
+                    _ => format!("!{one_text}"),
+                }
+            }
+            (operators::IN, None, [one, list]) => format!("{} in {}", inner(one), inner(list)),
+            (operators::LOGICAL_AND, None, [left, right]) => {
+                format!("{} && {}", enclosed(left, item), enclosed(right, item))
+            }
             (name, None, [left, right]) if name.starts_with('_') => {
                 format!(
                     "{} {} {}",
-                    name_of(left),
+                    inner(left),
                     name.trim_matches('_'),
-                    name_of(right)
+                    inner(right)
                 )
             }
             (name, target, args) => {
-                let args: Vec<String> = args.iter().map(name_of).collect();
+                let args: Vec<String> = args.iter().map(inner).collect();
                 let target = target
-                    .map(|target| format!("{}.", name_of(target)))
+                    .map(|target| format!("{}.", inner(target)))
                     .unwrap_or_default();
                 format!("{target}{name}({})", args.join(", "))
             }
         },
-        _ => expr::literal(expression).unwrap_or_else(|| "…".to_owned()),
+        Expr::List(list) => {
+            let items: Vec<String> = list.elements.iter().map(inner).collect();
+            format!("[{}]", items.join(", "))
+        }
+        _ => match search(expression) {
+            Some(search) => format!("{}.{}(…)", inner(search.list), search.name),
+            None => expr::literal(expression).unwrap_or_else(|| "…".to_owned()),
+        },
     }
+}
+
+/// In brackets where it would be read otherwise without them.
+fn enclosed(expression: &IdedExpr, item: Option<&str>) -> String {
+    let text = written(expression, item);
+    match &expression.expr {
+        Expr::Call(call)
+            if [operators::LOGICAL_OR, operators::CONDITIONAL]
+                .contains(&call.func_name.as_str()) =>
+        {
+            format!("({text})")
+        }
+        _ => text,
+    }
+}
+
+/// Two durations compared: `a.ended - a.begun = 2.276s, more than 1.000s`.
+fn spans(expression: &IdedExpr, scene: &Scene) -> Option<String> {
+    let (left, right) = comparisons(expression).into_iter().next()?;
+    if !matches!(&expression.expr, Expr::Call(call) if call.args.first() == Some(left)) {
+        return None;
+    }
+    let (Ok(Value::Duration(a)), Ok(Value::Duration(b))) = (
+        Value::resolve(left, &scene.context),
+        Value::resolve(right, &scene.context),
+    ) else {
+        return None;
+    };
+    let order = match a.cmp(&b) {
+        std::cmp::Ordering::Less => "less than",
+        std::cmp::Ordering::Equal => "as much as",
+        std::cmp::Ordering::Greater => "more than",
+    };
+    let named = |expression: &Expression, value| match &expression.expr {
+        Expr::Call(call) if call.func_name == "duration" => values::span(value),
+        _ => format!("{} = {}", name_of(expression), values::span(value)),
+    };
+    Some(format!("{}, {order} {}", named(left, a), named(right, b)))
 }
 
 /// A part with its values: two times compared say which came first and by how much.
@@ -229,7 +432,7 @@ fn phrase(
     text: &str,
     expression: &IdedExpr,
     value: Option<bool>,
-    read: &[(String, String)],
+    read: &[Reading],
     scene: &Scene,
 ) -> String {
     if let Expr::Call(call) = &expression.expr
@@ -266,19 +469,20 @@ fn phrase(
             values::span(difference.abs()),
         );
     }
-    if read.is_empty() {
+    if let Some(phrase) = spans(expression, scene) {
+        return phrase;
+    }
+    let whole = |reading: &Reading| reading.kind == Kind::Whole;
+    if read.iter().all(whole) {
         return match value {
             Some(value) => format!("`{text}` is {value}"),
             None => format!("`{text}` cannot be evaluated"),
         };
     }
-    // A whole list says nothing beside what was found in it.
-    let telling = |(_, value): &&(String, String)| !value.starts_with("a list of ");
-    let all = !read.iter().any(|read| telling(&read));
     let read: Vec<String> = read
         .iter()
-        .filter(|read| all || telling(read))
-        .map(|(name, value)| format!("{name} = {value}"))
+        .filter(|reading| !whole(reading))
+        .map(Reading::phrase)
         .collect();
     read.join(", ")
 }

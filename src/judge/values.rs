@@ -220,7 +220,7 @@ pub fn short(value: &Value, zero: Timestamp) -> String {
         Value::Map(map) => {
             let mut names: Vec<String> = map.map.keys().map(ToString::to_string).collect();
             names.sort();
-            cut(&format!("{{{}}}", names.join(", ")))
+            cut(&format!("{{{}}}", names.join(", ")), 80)
         }
         other => other.type_of().to_string(),
     }
@@ -228,14 +228,35 @@ pub fn short(value: &Value, zero: Timestamp) -> String {
 
 fn quoted(text: &str) -> String {
     let one_line = text.trim_end().replace('\n', "⏎");
-    format!("\"{}\"", cut(&one_line))
+    format!("\"{}\"", cut(&one_line, 80))
 }
 
-fn cut(text: &str) -> String {
-    if text.chars().count() <= 80 {
+/// At most so many characters of a text.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
         return text.to_owned();
     }
-    text.chars().take(79).chain(['…']).collect()
+    text.chars().take(limit - 1).chain(['…']).collect()
+}
+
+/// The place in a text where something stands, with a little of what is around it.
+pub(super) fn around(text: &str, needle: &str) -> Option<String> {
+    const BESIDE: usize = 30;
+    let at = text.find(needle)?;
+    let before: Vec<char> = text[..at].chars().rev().take(BESIDE + 1).collect();
+    let after: Vec<char> = text[at + needle.len()..].chars().take(BESIDE + 1).collect();
+    let mut shown = String::new();
+    if before.len() > BESIDE {
+        shown.push('…');
+    }
+    shown.extend(before.iter().take(BESIDE).rev());
+    shown.push_str(needle);
+    shown.extend(after.iter().take(BESIDE));
+    if after.len() > BESIDE {
+        shown.push('…');
+    }
+    let shown = shown.trim().replace('\n', "⏎");
+    Some(format!("\"{shown}\""))
 }
 
 fn offset(at: &DateTime<FixedOffset>, zero: Timestamp) -> String {

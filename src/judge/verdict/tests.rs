@@ -69,6 +69,38 @@ fn verdicts_come_with_their_values() {
     insta::assert_yaml_snapshot!(judgements);
 }
 
+/// What people read of an expression: what was found in lists, which moments came, by how much.
+#[rstest]
+#[case::found("stamps.exists(s, s.role == 'hook')")]
+#[case::how_many("stamps.filter(s, s.stamp == 'begun').size() == 2")]
+#[case::nothing("!stamps.exists(s, s.role == 'other' || !(s.at > running))")]
+#[case::no_exception("stamps.all(s, s.pod == 'slow')")]
+#[case::exceptions("stamps.all(s, s.role in ['hook'])")]
+#[case::events("events.exists(e, e.reason == 'Started')")]
+#[case::pods("pods.exists(p, p.phase == 'Running')")]
+#[case::moments("'running' in moments && !('unseen' in moments)")]
+#[case::spans("hook.ended - hook.begun > duration('1s')")]
+#[case::presence("has(hook.begun) && !has(hook.missing)")]
+#[case::text("logs_during.stderr.contains('waiting')")]
+fn expressions_are_explained(#[case] text: &str) {
+    use crate::judge::reasons::explain;
+    use crate::judge::scene::Scene;
+
+    let explained = explain(text, &Scene::new(&SCENARIO, &evidence()));
+    let value = explained
+        .value()
+        .map_or("none".to_owned(), |v| v.to_string());
+    let name = format!("explained_{}", case());
+    insta::assert_snapshot!(name, format!("{text}\n{value}: {}", explained.because()));
+}
+
+/// The name of the case under test, by which its snapshot is found whatever the order.
+fn case() -> String {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or_default();
+    name.rsplit("::").next().unwrap_or_default().to_owned()
+}
+
 /// What people read when a check decides nothing, or decides otherwise.
 #[rstest]
 #[case::moment_missing(REFUSED, "[{in: stamps, where: it.stamp == 'ended', drop: true}]")]
@@ -91,8 +123,7 @@ fn verdicts_come_with_their_values() {
 #[case::empty_list(REPORTED, "[{in: stamps, where: it.stamp == 'begun', drop: true}]")]
 #[case::turned(ORDER, "[{in: stamps, where: it.role == 'entrypoint', shift: 1s}]")]
 fn reasons_name_what_decided(#[case] claim: usize, #[case] alterations: &str) {
-    let name = std::thread::current().name().unwrap_or_default().to_owned();
-    let name = name.rsplit("::").next().unwrap_or_default().to_owned();
+    let name = case();
     let judgement = judged(&altered(alterations)).remove(claim);
     insta::assert_snapshot!(name, format!("{}\n{}", judgement.verdict, judgement.reason));
 }

@@ -1,0 +1,233 @@
+//! What an expression looked for in a list, and what it found there: `stamps.exists(…)` says no more
+//! than true or false, people want to see the stamp.
+
+use cel::common::ast::{ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
+use cel::objects::{Key, Map};
+use cel::{IdedExpr as Expression, Value};
+
+use super::expr;
+use super::scene::Scene;
+use super::values::cut;
+
+/// Items shown of those found.
+const SHOWN: usize = 2;
+/// Characters of a text inside of an item.
+const TEXT: usize = 60;
+
+/// A macro that asks the same of every item of a list.
+pub(super) struct Search<'a> {
+    /// What is searched.
+    pub(super) list: &'a Expression,
+    /// The name of an item in the condition.
+    pub(super) item: &'a str,
+    /// What is asked.
+    pub(super) condition: &'a Expression,
+    /// `exists`, `all` or `filter`.
+    pub(super) name: &'static str,
+}
+
+/// The search that a comprehension is; none where it makes something else of the items.
+pub(super) fn search(expression: &IdedExpr) -> Option<Search<'_>> {
+    let Expr::Comprehension(comprehension) = &expression.expr else {
+        return None;
+    };
+    let ComprehensionExpr {
+        iter_range,
+        iter_var,
+        accu_init,
+        loop_step,
+        ..
+    } = comprehension.as_ref();
+    let Expr::Call(step) = &loop_step.expr else {
+        return None;
+    };
+    // As the macros are written out: `@result || condition`, `@result && condition`, and
+    // `condition ? @result + [item] : @result`.
+    let (name, condition) = match (&accu_init.expr, step.func_name.as_str(), &*step.args) {
+        (Expr::Literal(LiteralValue::Boolean(_)), operators::LOGICAL_OR, [_, condition]) => {
+            ("exists", condition)
+        }
+        (Expr::Literal(LiteralValue::Boolean(_)), operators::LOGICAL_AND, [_, condition]) => {
+            ("all", condition)
+        }
+        (Expr::List(_), operators::CONDITIONAL, [condition, _, _]) => ("filter", condition),
+        _ => return None,
+    };
+    Some(Search {
+        list: iter_range,
+        item: iter_var,
+        condition,
+        name,
+    })
+}
+
+impl Search<'_> {
+    /// How many items there are of what was looked for, and the first of them. `all` is a search for
+    /// an exception. None where the list or an answer is not to be had.
+    pub(super) fn found(&self, scene: &Scene, condition: &str) -> Option<String> {
+        let Ok(Value::List(items)) = Value::resolve(self.list, &scene.context) else {
+            return None;
+        };
+        let wanted = self.name != "all";
+        // Of what a stamp carries, what was asked for is worth showing.
+        let reads = expr::reads(self.condition);
+        let asked: Vec<&str> = reads
+            .iter()
+            .filter(|read| read.names[0] == self.item && read.names.get(1) == Some(&"data"))
+            .filter_map(|read| read.names.get(2).copied())
+            .collect();
+        let mut found = Vec::new();
+        for item in items.iter() {
+            let mut inner = scene.context.new_inner_scope();
+            inner.add_variable_from_value(self.item, item.clone());
+            match Value::resolve(self.condition, &inner) {
+                Ok(Value::Bool(answer)) if answer == wanted => found.push(item),
+                // An item without the field that is asked for is not one of those.
+                _ => {}
+            }
+        }
+        let shown: Vec<String> = found
+            .iter()
+            .take(SHOWN)
+            .map(|item| brief(item, &asked, scene))
+            .collect();
+        let shown = shown.join(", ");
+        let more = match found.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let (of, all) = (found.len(), items.len());
+        Some(match (of, wanted) {
+            (0, true) => format!("none of {all} with {condition}"),
+            (0, false) if all == 1 => format!("the only one with {condition}"),
+            (0, false) => format!("all {all} with {condition}"),
+            (_, true) => format!("{of} of {all}: {shown}{more}"),
+            (_, false) => format!("{of} of {all} without {condition}: {shown}{more}"),
+        })
+    }
+}
+
+/// An item of a timeline in a few words, with the data that was `asked` for.
+fn brief(item: &Value, asked: &[&str], scene: &Scene) -> String {
+    let Value::Map(map) = item else {
+        return scene.short(item);
+    };
+    let text = |name: &str| match field(map, name) {
+        Some(Value::String(text)) => text.trim().replace('\n', "⏎"),
+        Some(Value::Int(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    let at = field(map, "at").map_or(String::new(), |at| format!(" ({})", scene.short(at)));
+    let words = if field(map, "stamp").is_some() {
+        let data = match field(map, "data") {
+            Some(Value::Map(data)) => fields(data, asked, scene),
+            _ => String::new(),
+        };
+        let whose = format!("{}/{}", text("pod"), text("container"));
+        vec![whose, text("role"), text("stamp"), data]
+    } else if let Some(object) = field(map, "object") {
+        vec![text("pod"), text("phase"), containers(object)]
+    } else if field(map, "reason").is_some() {
+        let message = cut(&text("message"), TEXT);
+        let count = match text("count").as_str() {
+            "" | "0" | "1" => String::new(),
+            count => format!("×{count}"),
+        };
+        vec![text("reason"), count, format!("\"{message}\"")]
+    } else if field(map, "text").is_some() {
+        vec![format!("\"{}\"", cut(&text("text"), TEXT))]
+    } else {
+        vec![fields(map, &[], scene)]
+    };
+    let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    format!("{}{at}", words.join(" "))
+}
+
+/// `code=0`: the fields that are wanted, in the order of their names; the plain ones, where none is.
+fn fields(map: &Map, wanted: &[&str], scene: &Scene) -> String {
+    let mut names: Vec<String> = map.map.keys().map(ToString::to_string).collect();
+    names.sort();
+    let any = names.iter().any(|name| wanted.contains(&name.as_str()));
+    let words: Vec<String> = names
+        .iter()
+        .filter_map(|name| Some((name, field(map, name)?)))
+        .filter(|(name, value)| match value {
+            _ if any => wanted.contains(&name.as_str()),
+            Value::List(_) | Value::Map(_) => false,
+            _ => true,
+        })
+        .map(|(name, value)| match value {
+            Value::String(text) => format!("{name}={}", text.trim().replace('\n', "⏎")),
+            value => format!("{name}={}", scene.short(value)),
+        })
+        .collect();
+    cut(&words.join(" "), TEXT)
+}
+
+/// `main waiting CrashLoopBackOff`, for every container of a pod.
+fn containers(pod: &Value) -> String {
+    let Value::Map(pod) = pod else {
+        return String::new();
+    };
+    let Some(Value::Map(status)) = field(pod, "status") else {
+        return String::new();
+    };
+    let lists = ["initContainerStatuses", "containerStatuses"];
+    let statuses = lists
+        .iter()
+        .filter_map(|name| match field(status, name) {
+            Some(Value::List(list)) => Some(list),
+            _ => None,
+        })
+        .flat_map(|list| list.iter());
+    let words: Vec<String> = statuses
+        .filter_map(|container| {
+            let Value::Map(container) = container else {
+                return None;
+            };
+            let (Some(Value::String(name)), Some(Value::Map(state))) =
+                (field(container, "name"), field(container, "state"))
+            else {
+                return None;
+            };
+            let (state, detail) = state.map.iter().next()?;
+            let reason = match detail {
+                Value::Map(detail) => match field(detail, "reason") {
+                    Some(Value::String(reason)) => format!(" {reason}"),
+                    _ => String::new(),
+                },
+                _ => String::new(),
+            };
+            Some(format!("{name} {state}{reason}"))
+        })
+        .collect();
+    words.join(", ")
+}
+
+fn field<'a>(map: &'a Map, name: &str) -> Option<&'a Value> {
+    let key = Key::String(std::sync::Arc::new(name.to_owned()));
+    map.map.get(&key).filter(|value| **value != Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("l.exists(s, s.a == 1)", Some("exists"))]
+    #[case("l.all(s, s.a == 1)", Some("all"))]
+    #[case("l.filter(s, s.a == 1)", Some("filter"))]
+    #[case("l.map(s, s.a)", None)]
+    #[case("size(l)", None)]
+    fn searches_are_told_from_the_rest(#[case] text: &str, #[case] name: Option<&str>) {
+        let program = expr::compile(text).unwrap();
+        let found = search(program.expression());
+        assert_eq!(found.as_ref().map(|search| search.name), name);
+        if let Some(search) = found {
+            assert_eq!(search.item, "s");
+        }
+    }
+}
