@@ -10,11 +10,12 @@ use super::error::ReportError;
 use super::file::{stays_inside, write_atomic};
 use super::html_claims::{Area, areas};
 use super::json::read_evidence;
-use super::results::{ClusterResults, Phase, Results};
+use super::results::{ClaimInfo, ClusterResults, Phase, Results};
 use super::text::{clean, count, seconds};
 use super::timeline::Timeline;
 use super::timeline_svg::{WIDTH, draw};
 use super::view::{Cell, Counts, State, document_stem, labels};
+use crate::catalogue::model::Verdict;
 use crate::observe::evidence::ClusterFacts;
 
 /// Name of the page in a results folder.
@@ -274,6 +275,21 @@ fn attention(results: &Results, labels: &[String]) -> Vec<Attention> {
                 anchor: Some(super::html_claims::cell_anchor(number, at)),
                 text: format!("{verdict}: {}", cell.reason()),
             });
+        }
+        // What an earlier attempt found must not go unseen.
+        for scenario in &cluster.scenarios {
+            let decides = |claim: &ClaimInfo| claim.scenario.as_ref() == Some(&scenario.scenario);
+            let number = results.claims.iter().position(decides);
+            for earlier in &scenario.earlier {
+                found.push(Attention {
+                    key: State::Verdict(Verdict::Inconclusive).key(),
+                    title: "Tried again",
+                    label: label.clone(),
+                    id: scenario.scenario.clone(),
+                    anchor: number.map(|number| super::html_claims::cell_anchor(number, at)),
+                    text: format!("attempt {}: {}", earlier.attempt, earlier.why().join("; ")),
+                });
+            }
         }
     }
     found
