@@ -189,7 +189,10 @@ impl OneCluster<'_> {
                 .map_err(|e| e.to_string())?;
             Ok((
                 removed.len(),
-                format!("{} earlier runs removed", removed.len()),
+                match removed.len() {
+                    1 => "1 earlier run removed".to_owned(),
+                    n => format!("{n} earlier runs removed"),
+                },
             ))
         };
         // Left-overs of a run that was killed would crowd the node; failing to remove them is said.
