@@ -363,12 +363,14 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
                 format!("{} && {}", enclosed(left, item), enclosed(right, item))
             }
             (name, None, [left, right]) if name.starts_with('_') => {
-                format!(
-                    "{} {} {}",
-                    inner(left),
-                    name.trim_matches('_'),
-                    inner(right)
-                )
+                // `a - (b - c)`: the tree has no brackets, and without them this would be another sum.
+                let right = match &right.expr {
+                    Expr::Call(call) if is_sum(name) && is_sum(&call.func_name) => {
+                        format!("({})", inner(right))
+                    }
+                    _ => inner(right),
+                };
+                format!("{} {} {right}", inner(left), name.trim_matches('_'))
             }
             (name, target, args) => {
                 let args: Vec<String> = args.iter().map(inner).collect();
@@ -387,6 +389,10 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
             None => expr::literal(expression).unwrap_or_else(|| "…".to_owned()),
         },
     }
+}
+
+fn is_sum(operator: &str) -> bool {
+    [operators::ADD, operators::SUBSTRACT].contains(&operator)
 }
 
 /// In brackets where it would be read otherwise without them.

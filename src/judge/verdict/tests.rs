@@ -80,6 +80,7 @@ fn verdicts_come_with_their_values() {
 #[case::pods("pods.exists(p, p.phase == 'Running')")]
 #[case::moments("'running' in moments && !('unseen' in moments)")]
 #[case::spans("hook.ended - hook.begun > duration('1s')")]
+#[case::sums("(hook.ended - hook.begun) - (hook.ended - running) < duration('1s')")]
 #[case::presence("has(hook.begun) && !has(hook.missing)")]
 #[case::text("logs_during.stderr.contains('waiting')")]
 fn expressions_are_explained(#[case] text: &str) {
