@@ -14,7 +14,7 @@ use super::evidence::{Evidence, SCHEMA};
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The file system refused.
-    #[error("cannot {doing} {path}")]
+    #[error("cannot {doing} {path}: {source}")]
     Io {
         /// `read`, `write`.
         doing: &'static str,
@@ -249,9 +249,8 @@ mod tests {
         insta::assert_snapshot!(told("{\"schema\": \"hookproof.evi"));
         insta::assert_snapshot!(told("{}"));
         insta::assert_snapshot!(told(r#"{"schema": "hookproof.evidence/1", "run": 3}"#));
-        assert!(matches!(
-            read(&folder.join("absent")),
-            Err(StoreError::Io { .. })
-        ));
+        let absent = read(&folder.join("absent")).unwrap_err();
+        assert!(matches!(absent, StoreError::Io { .. }));
+        assert!(absent.to_string().contains("No such file"), "{absent}");
     }
 }
