@@ -13,6 +13,7 @@ use crate::judge::verdict::untestable;
 use crate::observe::session::{self, Session};
 use crate::observe::{outside, scratch};
 use crate::report::results::Phase;
+use crate::report::text::count;
 use crate::run::dispatch::{Dispatch, Options};
 use crate::run::event::RunEvent;
 use crate::run::plan::{Plan, Shard};
@@ -189,10 +190,7 @@ impl OneCluster<'_> {
                 .map_err(|e| e.to_string())?;
             Ok((
                 removed.len(),
-                match removed.len() {
-                    1 => "1 earlier run removed".to_owned(),
-                    n => format!("{n} earlier runs removed"),
-                },
+                format!("{} removed", count(removed.len(), "earlier run")),
             ))
         };
         // Left-overs of a run that was killed would crowd the node; failing to remove them is said.

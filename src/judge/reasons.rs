@@ -359,18 +359,21 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
                 }
             }
             (operators::IN, None, [one, list]) => format!("{} in {}", inner(one), inner(list)),
-            (operators::LOGICAL_AND, None, [left, right]) => {
-                format!("{} && {}", enclosed(left, item), enclosed(right, item))
-            }
             (name, None, [left, right]) if name.starts_with('_') => {
-                // `a - (b - c)`: the tree has no brackets, and without them this would be another sum.
-                let right = match &right.expr {
-                    Expr::Call(call) if is_sum(name) && is_sum(&call.func_name) => {
-                        format!("({})", inner(right))
+                let enclosed = |operand: &IdedExpr, side| {
+                    let text = inner(operand);
+                    if needs_brackets(operand, side, name) {
+                        format!("({text})")
+                    } else {
+                        text
                     }
-                    _ => inner(right),
                 };
-                format!("{} {} {right}", inner(left), name.trim_matches('_'))
+                format!(
+                    "{} {} {}",
+                    enclosed(left, Side::Left),
+                    name.trim_matches('_'),
+                    enclosed(right, Side::Right)
+                )
             }
             (name, target, args) => {
                 let args: Vec<String> = args.iter().map(inner).collect();
@@ -391,21 +394,40 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
     }
 }
 
-fn is_sum(operator: &str) -> bool {
-    [operators::ADD, operators::SUBSTRACT].contains(&operator)
+/// Where an operand stands.
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Left,
+    Right,
 }
 
-/// In brackets where it would be read otherwise without them.
-fn enclosed(expression: &IdedExpr, item: Option<&str>) -> String {
-    let text = written(expression, item);
-    match &expression.expr {
-        Expr::Call(call)
-            if [operators::LOGICAL_OR, operators::CONDITIONAL]
-                .contains(&call.func_name.as_str()) =>
-        {
-            format!("({text})")
-        }
-        _ => text,
+/// Whether an operand would be read otherwise without brackets, which the tree does not have: it binds
+/// less closely than its operator, or as closely and to the right, as in `a - (b - c)`.
+fn needs_brackets(operand: &IdedExpr, side: Side, operator: &str) -> bool {
+    let Expr::Call(call) = &operand.expr else {
+        return false;
+    };
+    let (inside, outside) = (binding(&call.func_name), binding(operator));
+    let order_matters = outside > binding(operators::LOGICAL_AND);
+    inside < outside || inside == outside && side == Side::Right && order_matters
+}
+
+/// How closely an operator binds its operands; a call binds closest.
+fn binding(operator: &str) -> u8 {
+    match operator {
+        operators::CONDITIONAL => 0,
+        operators::LOGICAL_OR => 1,
+        operators::LOGICAL_AND => 2,
+        operators::EQUALS
+        | operators::NOT_EQUALS
+        | operators::LESS
+        | operators::LESS_EQUALS
+        | operators::GREATER
+        | operators::GREATER_EQUALS
+        | operators::IN => 3,
+        operators::ADD | operators::SUBSTRACT => 4,
+        operators::MULTIPLY | operators::DIVIDE | operators::MODULO => 5,
+        _ => 6,
     }
 }
 
