@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::model::Place;
+pub use crate::expr::nearest;
 
 /// One thing that is wrong in a suite, a manifest or a citation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Finding {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// It makes a suite hard to read, but does not keep it from running.
+    pub style: bool,
 }
 
 impl Finding {
@@ -22,7 +25,15 @@ impl Finding {
             place: place.clone(),
             message: message.into(),
             help: None,
+            style: false,
         }
+    }
+
+    /// The same as a finding about style.
+    #[must_use]
+    pub fn style(mut self) -> Self {
+        self.style = true;
+        self
     }
 
     /// The same with help.
@@ -69,13 +80,3 @@ pub(super) fn sort(findings: &mut Vec<Finding>) {
     findings.dedup();
 }
 
-/// The known word that `word` was likely meant to be.
-#[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.82)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}

@@ -1,12 +1,19 @@
-//! Checking expressions without evidence: that they compile, that everything they name exists,
-//! and, where that can be seen, that they give true or false.
+//! Checks expressions without evidence: syntax, names, types, and what makes a prediction worth nothing.
 
-use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::finding::{Finding, nearest};
-use super::model::{Expression, Place, Scenario};
-use super::names::{Names, Type};
-use crate::judge::expr::{self, FUNCTIONS};
+use super::finding::Finding;
+use super::model::{Claim, Expression, Matches, Place, Scenario};
+use super::names::Names;
+use crate::expr::{self, Checker, Scope};
+use crate::expr::types::Type;
+
+/// The longest line of a suite, in characters.
+const LINE: usize = 120;
+/// The most lines of an expression.
+const LINES: u32 = 4;
+/// How often a condition may be written in one file, and from which length on it counts.
+const REPETITIONS: (usize, usize) = (2, 40);
 
 /// An expression of a scenario's claims and what is asked of it.
 #[derive(Debug)]
@@ -23,353 +30,155 @@ pub(super) enum Part {
     Measure,
 }
 
-/// Checks every expression of a scenario's claims.
+/// Checks every expression of a scenario.
 pub(super) fn expressions(
     scenario: &Scenario,
     written: &[Written],
     source: &str,
     findings: &mut Vec<Finding>,
 ) {
-    let names = Names::of_checks(scenario);
-    for Written {
-        expression: Expression { text, place },
-        part,
-    } in written
-    {
-        Lint {
-            names: &names,
-            source,
-            place,
-            text,
-            findings,
+    let mut names = Names::of_checks(scenario);
+    for (name, expression) in &scenario.values {
+        let found = check(&names, expression, source, findings);
+        names.define(name, found.unwrap_or(Type::Unknown));
+    }
+    for Written { expression, part } in written {
+        let found = check(&names, expression, source, findings);
+        if let Some(found) = found
+            && *part != Part::Measure
+            && !matches!(found, Type::Bool | Type::Unknown)
+        {
+            let message = format!("expected a boolean, found {}", found.in_words());
+            findings.push(Finding::new(&expression.place, message));
         }
-        .run(*part != Part::Measure);
-        if *part == Part::Control && text.trim() == "true" {
+        if *part == Part::Control && expression.text.trim() == "true" {
             findings.push(
-                Finding::new(place, "a control that is always true controls nothing")
-                    .with_help("write down what shows that the opposite would have been seen"),
+                Finding::new(&expression.place, "a control that is always true controls nothing")
+                    .with_help("write what shows that the opposite would have been seen"),
             );
         }
     }
+    unused(scenario, written, findings);
+    scenario.claims.iter().for_each(|claim| predictions(claim, findings));
+    style(scenario, written, source, findings);
 }
 
 /// Checks the condition of a moment.
 pub(super) fn condition(
-    names: &Names,
+    matches: &Matches,
     place: &Place,
     text: &str,
     source: &str,
     findings: &mut Vec<Finding>,
 ) {
-    Lint {
-        names,
-        source,
-        place,
-        text,
-        findings,
+    let expression = Expression { text: text.to_owned(), place: place.clone() };
+    check(&Names::of_condition(matches), &expression, source, findings);
+}
+
+/// The type of an expression; `None` if it does not compile.
+fn check(
+    names: &dyn Scope,
+    Expression { text, place }: &Expression,
+    source: &str,
+    findings: &mut Vec<Finding>,
+) -> Option<Type> {
+    let at = |offset| locate(source, place, text, offset);
+    let compiled = match expr::compile(text) {
+        Ok(compiled) => compiled,
+        Err(errors) => {
+            findings.extend(errors.into_iter().map(|error| {
+                Finding::new(&at(error.offset), format!("does not compile: {}", error.message))
+            }));
+            return None;
+        }
+    };
+    let (found, all) = Checker::check(&compiled, names);
+    findings.extend(all.into_iter().map(|found| {
+        let finding = Finding::new(&at(found.offset), found.message);
+        match found.help {
+            Some(help) => finding.with_help(help),
+            None => finding,
+        }
+    }));
+    Some(found)
+}
+
+/// Values and declared moments that nothing reads.
+fn unused(scenario: &Scenario, written: &[Written], findings: &mut Vec<Finding>) {
+    let mut read: BTreeSet<String> = BTreeSet::new();
+    let texts = written.iter().map(|written| &written.expression);
+    for expression in texts.chain(scenario.values.iter().map(|(_, expression)| expression)) {
+        let Ok(compiled) = expr::compile(&expression.text) else { continue };
+        for found in expr::reads(compiled.expression()) {
+            read.extend((1..=found.names.len()).map(|n| found.names[..n].join(".")));
+        }
+        // `'hook.ended' in moments` names a moment in text.
+        read.extend(expression.text.split(['\'', '"']).map(str::to_owned));
     }
-    .run(true);
+    for (name, expression) in &scenario.values {
+        if !read.contains(name) {
+            findings.push(Finding::new(&expression.place, format!("nothing uses the value `{name}`")));
+        }
+    }
+    for (name, moment) in &scenario.moments {
+        let awaited = scenario.awaited().any(|awaited| awaited == name);
+        if moment.place.line > 0 && !awaited && !read.contains(name) {
+            findings.push(Finding::new(&moment.place, format!("nothing uses the moment `{name}`")));
+        }
+    }
 }
 
-struct Lint<'a> {
-    names: &'a Names,
-    source: &'a str,
-    place: &'a Place,
-    text: &'a str,
-    findings: &'a mut Vec<Finding>,
+/// A `fails` that only negates `holds` predicts nothing: it is also true where nothing worked.
+fn predictions(claim: &Claim, findings: &mut Vec<Finding>) {
+    for check in &claim.checks {
+        if expr::negates(&check.holds.text, &check.fails.text) {
+            findings.push(
+                Finding::new(&check.fails.place, "`fails` only negates `holds`")
+                    .with_help("write what is seen if the statement is false"),
+            );
+        }
+    }
 }
 
-impl Lint<'_> {
-    fn run(&mut self, boolean: bool) {
-        let program = match expr::compile(self.text) {
-            Ok(program) => program,
-            Err(errors) => {
-                for error in errors {
-                    let place = locate(self.source, self.place, self.text, error.offset);
-                    let message = format!("does not compile: {}", error.message);
-                    self.findings.push(Finding::new(&place, message));
-                }
-                return;
-            }
-        };
-        let root = program.expression();
-        for read in expr::reads(root) {
-            self.read(&read, &program);
+/// What makes a suite hard to read. None of it keeps a suite from running.
+fn style(scenario: &Scenario, written: &[Written], source: &str, findings: &mut Vec<Finding>) {
+    let file = &scenario.place.file;
+    for (line, text) in (1..).zip(source.lines()) {
+        if text.chars().count() > LINE {
+            let place = Place { file: file.clone(), line, column: 1 };
+            let message = format!("a line of {} characters; {LINE} are allowed", text.chars().count());
+            findings.push(Finding::new(&place, message).style());
         }
-        for (name, call) in expr::calls(root) {
-            self.call(name, call, &program);
-        }
-        expr::walk(root, &mut Vec::new(), &mut |part, _| {
-            self.part(part, &program);
-            true
+    }
+    let mut repeated: BTreeMap<String, Vec<&Place>> = BTreeMap::new();
+    let texts = written.iter().map(|written| &written.expression);
+    for Expression { text, place } in texts.chain(scenario.values.iter().map(|(_, expression)| expression)) {
+        let last = locate(source, place, text, text.chars().count().saturating_sub(1));
+        let lines = last.line.saturating_sub(place.line) + 1;
+        let block = source.lines().nth(place.line.saturating_sub(1) as usize).is_some_and(|line| {
+            line.trim_end().ends_with(['>', '-', '|'])
         });
-        let found = self.type_of(root);
-        if boolean && !matches!(found, Type::Bool | Type::Unknown) {
-            let message = format!("gives {}, not true or false", found.in_words());
-            self.findings.push(Finding::new(self.place, message));
+        if lines - u32::from(block && lines > 1) > LINES {
+            let message = format!("an expression of {lines} lines; {LINES} are allowed");
+            let finding = Finding::new(place, message).with_help("give parts of it names under `values`");
+            findings.push(finding.style());
+        }
+        for part in expr::conjuncts(text) {
+            let words: Vec<&str> = part.split_whitespace().collect();
+            repeated.entry(words.join(" ")).or_default().push(place);
         }
     }
-
-    fn place(&self, part: &IdedExpr, program: &cel::Program) -> Place {
-        // Selections are placed at their dot: the name before it is what people look for.
-        let mut part = part;
-        while let Expr::Select(select) = &part.expr {
-            part = &select.operand;
-        }
-        let offset = program
-            .source_info()
-            .offset_for(part.id)
-            .map_or(0, |(start, _)| start);
-        locate(
-            self.source,
-            self.place,
-            self.text,
-            usize::try_from(offset).unwrap_or(0),
-        )
-    }
-
-    fn read(&mut self, read: &expr::Read<'_>, program: &cel::Program) {
-        let root = read.names[0];
-        let place = self.place(read.expr, program);
-        let shown = read.names.join(".");
-        if let Some(fields) = self.names.records.get(root) {
-            if let Some(field) = read.names.get(1)
-                && !fields.contains_key(field)
-            {
-                let finding = Finding::new(&place, format!("`{root}` has no `{field}`"));
-                self.findings
-                    .push(finding.with_near(field, fields.keys().copied()));
-            }
-            return;
-        }
-        if self.names.plain.contains_key(root) {
-            return;
-        }
-        let moments = &self.names.moments;
-        let prefixes: Vec<String> = (1..=read.names.len())
-            .map(|n| read.names[..n].join("."))
-            .collect();
-        if let Some(moment) = prefixes.iter().find(|prefix| moments.contains(*prefix)) {
-            if *moment != shown {
-                let message = format!("`{moment}` is a time, there is no `{shown}`");
-                self.findings.push(Finding::new(&place, message));
-            }
-            return;
-        }
-        let group = format!("{shown}.");
-        if moments.iter().any(|moment| moment.starts_with(&group)) {
-            return;
-        }
-        let finding = Finding::new(&place, format!("nothing is named `{shown}`"));
-        // A slip in a moment's name shows in the whole, one in a step's name at its beginning.
-        let finding = match nearest(&shown, self.names.moments.iter().map(String::as_str)) {
-            Some(near) => finding.with_help(format!("did you mean `{near}`?")),
-            None => finding.with_near(root, self.names.known()),
-        };
-        self.findings.push(finding);
-    }
-
-    fn call(&mut self, name: &str, call: &IdedExpr, program: &cel::Program) {
-        let place = self.place(call, program);
-        if !FUNCTIONS.contains(&name) {
-            let finding = Finding::new(&place, format!("there is no function `{name}`"));
-            self.findings.push(finding.with_near(name, FUNCTIONS));
-            return;
-        }
-        let Expr::Call(call) = &call.expr else { return };
-        let wanted = match name {
-            "first" | "last" | "seconds" | "ip" => 1,
-            "status" => 2,
-            _ => return,
-        };
-        if call.target.is_some() || call.args.len() != wanted {
-            let of = if wanted == 1 {
-                "one argument"
-            } else {
-                "two arguments"
-            };
-            let message = format!("`{name}` takes {of} in parentheses");
-            self.findings.push(Finding::new(&place, message));
-        }
-    }
-
-    /// Comparisons of different kinds of things, and names of moments given as text.
-    fn part(&mut self, part: &IdedExpr, program: &cel::Program) {
-        let Expr::Call(call) = &part.expr else { return };
-        let [left, right] = call.args.as_slice() else {
-            return;
-        };
-        match call.func_name.as_str() {
-            operators::EQUALS | operators::NOT_EQUALS => {
-                let (a, b) = (self.type_of(left), self.type_of(right));
-                if a != b
-                    && a != Type::Unknown
-                    && b != Type::Unknown
-                    && !is_null(left)
-                    && !is_null(right)
-                {
-                    let message = format!(
-                        "compares {} with {}: they are never the same",
-                        a.in_words(),
-                        b.in_words()
-                    );
-                    self.findings
-                        .push(Finding::new(&self.place(left, program), message));
-                }
-            }
-            operators::LESS
-            | operators::LESS_EQUALS
-            | operators::GREATER
-            | operators::GREATER_EQUALS => {
-                let (a, b) = (self.type_of(left), self.type_of(right));
-                if a != b && a != Type::Unknown && b != Type::Unknown {
-                    let message = format!(
-                        "{} cannot be put in order with {}",
-                        a.in_words(),
-                        b.in_words()
-                    );
-                    self.findings
-                        .push(Finding::new(&self.place(left, program), message));
-                }
-            }
-            operators::IN | operators::INDEX => {
-                let (name, of) = if call.func_name == operators::IN {
-                    (left, right)
-                } else {
-                    (right, left)
-                };
-                if !matches!(&of.expr, Expr::Ident(of) if of == "moments") {
-                    return;
-                }
-                if let Some(text) = expr::string_literal(name)
-                    && !self.names.moments.contains(text)
-                {
-                    let place = self.place(name, program);
-                    let finding = Finding::new(&place, format!("no moment is named `{text}`"));
-                    let known = self.names.moments.iter().map(String::as_str);
-                    self.findings.push(finding.with_near(text, known));
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn type_of(&self, expression: &IdedExpr) -> Type {
-        match &expression.expr {
-            Expr::Literal(literal) => match literal {
-                LiteralValue::Boolean(_) => Type::Bool,
-                LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => {
-                    Type::Number
-                }
-                LiteralValue::String(_) => Type::Text,
-                LiteralValue::Bytes(_) | LiteralValue::Null => Type::Unknown,
-            },
-            Expr::List(_) => Type::List,
-            Expr::Map(_) => Type::Map,
-            Expr::Comprehension(comprehension) => match &comprehension.accu_init.expr {
-                Expr::Literal(LiteralValue::Boolean(_) | LiteralValue::Int(_)) => Type::Bool,
-                Expr::List(_) => Type::List,
-                _ => Type::Unknown,
-            },
-            Expr::Select(select) if select.test => Type::Bool,
-            Expr::Select(_) | Expr::Ident(_) => self.type_of_name(expression),
-            Expr::Call(call) => self.type_of_call(&call.func_name, &call.args),
-            Expr::Struct(_) | Expr::Unspecified => Type::Unknown,
-        }
-    }
-
-    fn type_of_name(&self, expression: &IdedExpr) -> Type {
-        let reads = expr::reads(expression);
-        let whole = |read: &&expr::Read<'_>| {
-            std::ptr::eq(read.expr, expression) && !read.text.contains('[')
-        };
-        let Some(read) = reads.first().filter(whole) else {
-            return Type::Unknown;
-        };
-        if self.names.moments.contains(&read.text) {
-            return Type::Time;
-        }
-        match read.names.as_slice() {
-            [name] if self.names.records.contains_key(*name) => Type::Map,
-            [name] => self
-                .names
-                .plain
-                .get(*name)
-                .copied()
-                .unwrap_or(Type::Unknown),
-            [name, field] => {
-                let fields = self.names.records.get(*name);
-                fields
-                    .and_then(|fields| fields.get(field))
-                    .copied()
-                    .unwrap_or(Type::Unknown)
-            }
-            _ => Type::Unknown,
-        }
-    }
-
-    fn type_of_call(&self, name: &str, args: &[IdedExpr]) -> Type {
-        match (name, args) {
-            (
-                operators::LOGICAL_AND
-                | operators::LOGICAL_OR
-                | operators::LOGICAL_NOT
-                | operators::EQUALS
-                | operators::NOT_EQUALS
-                | operators::LESS
-                | operators::LESS_EQUALS
-                | operators::GREATER
-                | operators::GREATER_EQUALS
-                | operators::IN
-                | "contains"
-                | "startsWith"
-                | "endsWith"
-                | "matches"
-                | "bool",
-                _,
-            ) => Type::Bool,
-            (
-                "size"
-                | "seconds"
-                | "int"
-                | "uint"
-                | "double"
-                | "getSeconds"
-                | operators::MULTIPLY
-                | operators::DIVIDE
-                | operators::MODULO,
-                _,
-            ) => Type::Number,
-            ("string" | "ip", _) => Type::Text,
-            ("timestamp", _) => Type::Time,
-            ("duration", _) => Type::Duration,
-            ("status", _) => Type::Map,
-            (operators::ADD, [a, b]) => match (self.type_of(a), self.type_of(b)) {
-                (Type::Time, Type::Duration) | (Type::Duration, Type::Time) => Type::Time,
-                (a, b) if a == b => a,
-                _ => Type::Unknown,
-            },
-            (operators::SUBSTRACT, [a, b]) => match (self.type_of(a), self.type_of(b)) {
-                (Type::Time, Type::Time) => Type::Duration,
-                (Type::Time, Type::Duration) => Type::Time,
-                (a, b) if a == b => a,
-                _ => Type::Unknown,
-            },
-            (operators::CONDITIONAL, [_, a, b]) => {
-                let (a, b) = (self.type_of(a), self.type_of(b));
-                if a == b { a } else { Type::Unknown }
-            }
-            _ => Type::Unknown,
+    for (text, places) in repeated {
+        if text.chars().count() >= REPETITIONS.1 && places.len() > REPETITIONS.0 {
+            let message = format!("written {} times in this file: `{text}`", places.len());
+            let finding = Finding::new(places[REPETITIONS.0], message).with_help("name it under `values`");
+            findings.push(finding.style());
         }
     }
 }
 
-fn is_null(expression: &IdedExpr) -> bool {
-    matches!(&expression.expr, Expr::Literal(LiteralValue::Null))
-}
-
-/// Where a character of an expression stands in its file. YAML may have folded, quoted or
-/// indented it, so both texts are followed along, white space left out.
+/// The place of a character of an expression in its file. YAML may have folded, quoted or indented the text, so both
+/// are followed in parallel, ignoring white space.
 fn locate(source: &str, start: &Place, text: &str, offset: usize) -> Place {
     let (mut line, mut column) = (1_u32, 1_u32);
     let mut rest = source.chars().peekable();

@@ -6,13 +6,11 @@ use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use include_dir::{Dir, include_dir};
-use sha2::{Digest, Sha256};
 
 use super::finding::{self, Finding};
 use super::lower::{Lower, Unit};
 use super::model::{Catalogue, Manifest, Place};
-use super::{decode, lint, manifest, node};
-use crate::digest::hex;
+use super::{decode, digest, lint, manifest, node};
 
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
@@ -136,17 +134,6 @@ fn read(
     let Some(raw) = decode::decode(&root, findings) else {
         return Unit::default();
     };
-    let digest = |manifests: &[Manifest]| {
-        let mut hash = Sha256::new();
-        let parts = manifests
-            .iter()
-            .flat_map(|m| [m.path.as_str(), m.text.as_str()]);
-        for part in std::iter::once(file.text.as_str()).chain(parts) {
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
-            hash.update(part);
-        }
-        hex(&hash.finalize())[..12].to_owned()
-    };
     let mut manifests: Vec<(String, Manifest)> = Vec::new();
     let text = |path: &str| {
         let file = manifest(path)?;
@@ -165,7 +152,7 @@ fn read(
         source: &file.text,
         written: Vec::new(),
     };
-    let unit = lower.suite(id, &root.place, raw, text, digest);
+    let unit = lower.suite(id, &root.place, raw, text, digest::scenario);
     let written = lower.written;
     for (shown, manifest) in &manifests {
         manifest::check(shown, manifest, findings);

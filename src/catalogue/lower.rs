@@ -9,12 +9,15 @@ use super::decode::{At, Entries};
 use super::finding::Finding;
 use super::lint::{Part, Written};
 use super::model::{
-    Action, Check, Citation, Claim, Expectation, Expression, Manifest, Needs, Place, Scenario, Step,
+    Action, Check, Citation, Claim, Expectation, Expression, Manifest, Moment, Needs, Place, Scenario,
+    Step,
 };
 use super::parse;
 use super::placeholder::names_of;
 use super::raw::{RawCheck, RawCitation, RawClaim, RawExpect, RawNeeds, RawSuite};
+use super::pods::{Pods, Referenced};
 use super::{moments, steps};
+use crate::expr::conjuncts;
 
 /// How long a step may take where the suite says nothing.
 pub(super) const CAP: Duration = Duration::from_secs(60);
@@ -78,7 +81,7 @@ impl Lower<'_> {
         place: &Place,
         raw: RawSuite,
         mut manifest: impl FnMut(&str) -> Option<String>,
-        digest: impl Fn(&[Manifest]) -> String,
+        digest: impl Fn(&Scenario) -> String,
     ) -> Unit {
         let tried = raw.steps.is_some() || raw.scenario.is_some() || raw.moments.is_some();
         let claims = self.must(raw.claims, place, "a suite needs `claims`");
@@ -130,23 +133,39 @@ impl Lower<'_> {
         if !listings.is_empty() {
             needs.capabilities.push(DOCUMENTS.to_owned());
         }
-        let moments = moments::moments(self, moments);
-        let steps = steps::steps(self, steps, &manifests, &moments);
+        let mut pods = Pods::of(&manifests.iter().filter_map(|(_, m)| m.clone()).collect::<Vec<_>>());
+        let outside = steps.iter().filter_map(|at| at.value.as_ref()?.outside.as_ref()?.value.clone());
+        let listed = raw.pods.and_then(|at| at.value).unwrap_or_default();
+        outside.chain(listed.into_iter().filter_map(|at| at.value)).for_each(|name| pods.open(&name));
+        let moments = moments::moments(self, moments, &pods);
+        let mut referenced = Referenced::default();
+        let known = steps::Known { manifests: &manifests, moments: &moments, pods: &pods };
+        let steps = steps::steps(self, steps, &known, &mut referenced);
+        let values = self.values(raw.values, &pods, &moments, &steps);
         self.files_in_arguments(&steps, &manifests, &listings);
         let manifests: Vec<Manifest> = manifests.into_iter().filter_map(|(_, m)| m).collect();
-        let scenario = Scenario {
+        let texts = self.written.iter().map(|written| &written.expression);
+        for expression in texts.chain(values.iter().map(|(_, expression)| expression)) {
+            pods.references(&expression.text, &mut referenced);
+        }
+        let mut scenario = Scenario {
             id: id.to_owned(),
             title: title.map(|(title, _)| title).unwrap_or_default(),
             place: place.clone(),
-            digest: digest(&manifests),
+            digest: String::new(),
             manifests,
             listings,
             needs,
             steps,
+            pods,
             moments,
+            selectors: BTreeMap::new(),
+            values,
             takes,
             claims: checkable,
         };
+        scenario.add(referenced);
+        scenario.digest = digest(&scenario);
         Unit {
             scenario: Some(scenario),
             untestable,
@@ -219,6 +238,29 @@ impl Lower<'_> {
                 }
             }
         }
+    }
+
+    /// The scenario's named values, in order.
+    fn values(
+        &mut self,
+        raw: Option<At<Entries<String>>>,
+        pods: &Pods,
+        moments: &BTreeMap<String, Moment>,
+        steps: &[Step],
+    ) -> Vec<(String, Expression)> {
+        let mut values: Vec<(String, Expression)> = Vec::new();
+        for (name, at) in raw.and_then(|at| at.value).unwrap_or_default().0 {
+            let (Some(text), Some(expression)) = (name.value, at.value) else { continue };
+            if !moments::is_identifier(&text) {
+                self.find(&name.place, format!("invalid name `{text}`: expected letters, digits and `_`"));
+            } else if let Some(message) = moments::taken(&text, pods) {
+                self.find(&name.place, message);
+            } else if moments.contains_key(&text) || steps.iter().any(|step| step.name.as_ref() == Some(&text)) {
+                self.find(&name.place, format!("`{text}` is a moment or an output: choose another name"));
+            }
+            values.push((text, Expression { text: expression, place: at.place }));
+        }
+        values
     }
 
     fn listings(&mut self, raw: Entries<RawCitation>) -> BTreeMap<String, Citation> {
@@ -306,12 +348,15 @@ impl Lower<'_> {
                 Vec::new()
             }
             (false, Some(checks)) => {
-                if has_own {
-                    self.find(place, "`checks` and a control, holds or fails beside them: move those into a check");
+                if own.holds.is_some() || own.fails.is_some() {
+                    self.find(place, "`checks` next to `holds` or `fails`: move those into a check");
                 }
-                self.checks(&checks.place, checks.value.unwrap_or_default())
+                let shared = own.control.is_some().then(|| {
+                    self.expression(own.control, place, "", Part::Control)
+                });
+                self.checks(&checks.place, checks.value.unwrap_or_default(), shared.flatten().as_ref())
             }
-            (false, None) => self.check(place, own).into_iter().collect(),
+            (false, None) => self.check(place, own, None).into_iter().collect(),
         };
         let measures = raw.measures.and_then(|at| at.value).unwrap_or_default();
         let measures: BTreeMap<String, Expression> = measures
@@ -341,13 +386,18 @@ impl Lower<'_> {
         })
     }
 
-    fn checks(&mut self, place: &Place, raw: Vec<At<RawCheck>>) -> Vec<Check> {
+    fn checks(
+        &mut self,
+        place: &Place,
+        raw: Vec<At<RawCheck>>,
+        shared: Option<&Expression>,
+    ) -> Vec<Check> {
         if raw.is_empty() {
             self.find(place, "`checks` is empty: a claim needs at least one");
         }
         let mut checks: Vec<Check> = Vec::new();
         for at in raw {
-            let Some(check) = at.value.and_then(|raw| self.check(&at.place, raw)) else {
+            let Some(check) = at.value.and_then(|raw| self.check(&at.place, raw, shared)) else {
                 continue;
             };
             if checks.iter().any(|known| known.name == check.name) {
@@ -359,14 +409,24 @@ impl Lower<'_> {
         checks
     }
 
-    fn check(&mut self, place: &Place, raw: RawCheck) -> Option<Check> {
+    fn check(
+        &mut self,
+        place: &Place,
+        raw: RawCheck,
+        shared: Option<&Expression>,
+    ) -> Option<Check> {
         let name = self.must(raw.name, place, "a check needs a `name`");
-        let control = self.expression(
-            raw.control,
-            place,
-            "no `control`: what must be true before the check counts",
-            Part::Control,
-        );
+        let control = match (shared, raw.control.is_some()) {
+            (Some(shared), false) => Some(shared.clone()),
+            (shared, _) => {
+                let missing = "no `control`: what must be true before the check counts";
+                let own = self.expression(raw.control, place, missing, Part::Control);
+                own.map(|own| match shared {
+                    Some(shared) => Expression { text: both(&shared.text, &own.text), place: own.place },
+                    None => own,
+                })
+            }
+        };
         let holds = self.expression(
             raw.holds,
             place,
@@ -479,6 +539,18 @@ impl Lower<'_> {
         }
         verdict
     }
+}
+
+/// Two conditions joined, so that their parts are still told apart.
+fn both(a: &str, b: &str) -> String {
+    let parts = conjuncts(a).into_iter().chain(conjuncts(b));
+    let enclosed: Vec<String> = parts
+        .map(|part| match part {
+            part if part.contains("||") || part.contains('?') => format!("({part})"),
+            part => part.to_owned(),
+        })
+        .collect();
+    enclosed.join(" && ")
 }
 
 fn gates(entries: Entries<bool>) -> BTreeMap<String, bool> {

@@ -4,6 +4,7 @@
 pub mod capability;
 pub mod citations;
 mod decode;
+mod digest;
 pub mod finding;
 mod lint;
 pub mod load;
@@ -15,6 +16,7 @@ mod names;
 mod node;
 pub mod parse;
 pub mod placeholder;
+pub mod pods;
 mod raw;
 pub mod schema;
 pub mod select;

@@ -8,6 +8,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::pods::{Pods, Referenced};
+use crate::expr::Selector;
+
 /// Everything there is to find out: all scenarios and their claims.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
@@ -51,14 +54,50 @@ pub struct Scenario {
     pub needs: Needs,
     /// What is done, in order.
     pub steps: Vec<Step>,
-    /// Named points of the timeline.
+    /// The pods that manifests and steps name.
+    pub pods: Pods,
+    /// Named points of the timeline: those declared, and the standard ones that steps and expressions name.
     pub moments: BTreeMap<String, Moment>,
+    /// Pods and parts of pods that expressions name.
+    pub selectors: BTreeMap<String, Selector>,
+    /// Named values in the order written; each may use those before it.
+    pub values: Vec<(String, Expression)>,
     /// About how long it takes; longest scenarios are started first.
     pub takes: Duration,
     /// The claims that this evidence decides.
     pub claims: Vec<Claim>,
     /// Digest of suite file and manifests.
     pub digest: String,
+}
+
+impl Scenario {
+    /// The moments that steps wait for.
+    pub fn awaited(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::Until { moment, .. } => Some(moment.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The same scenario, with the standard moments and selectors that `texts` name as well.
+    #[must_use]
+    pub fn knowing<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut scenario = self.clone();
+        let mut referenced = Referenced::default();
+        for text in texts {
+            self.pods.references(text, &mut referenced);
+        }
+        scenario.add(referenced);
+        scenario
+    }
+
+    /// Adds standard moments and selectors; a declared moment of the same name stays.
+    pub(super) fn add(&mut self, referenced: Referenced) {
+        for (name, moment) in referenced.moments {
+            self.moments.entry(name).or_insert(moment);
+        }
+        self.selectors.extend(referenced.selectors);
+    }
 }
 
 /// A manifest file that a scenario applies.

@@ -6,15 +6,24 @@ use super::decode::{At, Entries};
 use super::lint;
 use super::lower::Lower;
 use super::model::{Matches, Moment, Place};
-use super::names::Names;
+use super::names::VARIABLES;
+use super::pods::Pods;
 use super::raw::RawMoment;
+use crate::expr::THERE;
 
-/// Names that the expressions of checks have already: no step and no moment may take them.
-pub(super) const RESERVED: [&str; 7] = [
-    "stamps", "events", "pods", "outputs", "notes", "cluster", "moments",
-];
+/// Why a step, moment or value must not have this name.
+pub(super) fn taken(name: &str, pods: &Pods) -> Option<String> {
+    if name == THERE || VARIABLES.iter().any(|(known, _)| *known == name) {
+        return Some(format!("`{name}` is a variable of expressions: choose another name"));
+    }
+    pods.contains(name).then(|| format!("`{name}` is a pod of the scenario: choose another name"))
+}
 
-pub(super) fn moments(lower: &mut Lower<'_>, raw: Entries<RawMoment>) -> BTreeMap<String, Moment> {
+pub(super) fn moments(
+    lower: &mut Lower<'_>,
+    raw: Entries<RawMoment>,
+    pods: &Pods,
+) -> BTreeMap<String, Moment> {
     let mut moments: BTreeMap<String, Moment> = BTreeMap::new();
     for (name, at) in raw.0 {
         let (Some(text), place) = (name.value, name.place) else {
@@ -23,12 +32,14 @@ pub(super) fn moments(lower: &mut Lower<'_>, raw: Entries<RawMoment>) -> BTreeMa
         if !text.split('.').all(is_identifier) {
             lower.find(&place, format!("`{text}`: a moment's name is made of words joined by dots, each of letters, digits and `_`"));
         }
-        let first = text.split('.').next().unwrap_or_default();
-        if RESERVED.contains(&first) {
-            lower.find(
-                &place,
-                format!("`{first}` already means something in expressions: choose another name"),
-            );
+        let parts: Vec<&str> = text.split('.').collect();
+        // A pod's name may begin the names of its own moments.
+        let first = if parts.len() > 1 && pods.contains(parts[0]) { "" } else { parts[0] };
+        if let Some(message) = taken(first, pods) {
+            lower.find(&place, message);
+        }
+        if let Some(Ok(_)) = pods.resolve(&parts) {
+            lower.find(&place, format!("`{text}` is a standard moment: choose another name"));
         }
         if let Some(other) = moments.keys().find(|other| nested(other, &text)) {
             lower.find(
@@ -64,19 +75,7 @@ pub(super) fn is_identifier(word: &str) -> bool {
 }
 
 fn moment(lower: &mut Lower<'_>, place: Place, raw: RawMoment) -> Option<Moment> {
-    let kind = match (&raw.agent, &raw.event) {
-        (Some(_), _) => "agent",
-        (_, Some(_)) => "event",
-        _ => "pod",
-    };
-    if let Some(At {
-        value: Some(text),
-        place,
-    }) = &raw.when
-    {
-        let names = Names::of_condition(kind);
-        lint::condition(&names, place, text, lower.source, lower.findings);
-    }
+    let condition = raw.when.clone();
     let when = raw.when.and_then(|at| at.value);
     let pod = raw.pod.and_then(|at| at.value);
     let nth = raw.nth.map_or(Some(1), |at| at.value);
@@ -143,9 +142,9 @@ fn moment(lower: &mut Lower<'_>, place: Place, raw: RawMoment) -> Option<Moment>
             format!("`{field}` says nothing for this kind of moment"),
         );
     }
-    Some(Moment {
-        place,
-        matches: kind?,
-        nth: nth?,
-    })
+    let matches = kind?;
+    if let Some(At { value: Some(text), place }) = condition {
+        lint::condition(&matches, &place, &text, lower.source, lower.findings);
+    }
+    Some(Moment { place, matches, nth: nth? })
 }

@@ -1,183 +1,160 @@
-//! What expressions may name, and what is known of it before there is evidence.
+//! The names that expressions may use, with their types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{Action, Scenario};
-use crate::observe::evidence::ClusterFacts;
+use super::finding::nearest;
+use super::model::{Action, Matches, Scenario};
+use super::pods::{Part, Pods};
+use crate::expr::Scope;
+use crate::expr::types::{CLUSTER, EVENT, Fields, NOTE, OUTPUT, POD, STAMP, STATE, Type};
 
-/// What an expression may name, and what is known of it.
+/// Variables of every check. No step, moment or value may take one of these names.
+pub(super) const VARIABLES: [(&str, Type); 7] = [
+    ("stamps", Type::Records(STAMP)),
+    ("events", Type::Records(EVENT)),
+    ("pods", Type::Records(POD)),
+    ("outputs", Type::List),
+    ("notes", Type::Records(NOTE)),
+    ("moments", Type::Map),
+    ("cluster", Type::Record(CLUSTER)),
+];
+
+/// The names of a scenario.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Names without known fields.
-    pub(super) plain: BTreeMap<String, Type>,
-    /// Names with the fields they have.
-    pub(super) records: BTreeMap<String, BTreeMap<&'static str, Type>>,
-    /// Full names of moments.
-    pub(super) moments: BTreeSet<String>,
-}
-
-/// What is known of a value before there is evidence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
-    Unknown,
-    Bool,
-    Number,
-    Text,
-    Time,
-    Duration,
-    List,
-    Map,
-}
-
-impl Type {
-    pub(super) fn in_words(self) -> &'static str {
-        match self {
-            Self::Unknown => "something",
-            Self::Bool => "true or false",
-            Self::Number => "a number",
-            Self::Text => "text",
-            Self::Time => "a time",
-            Self::Duration => "a duration",
-            Self::List => "a list",
-            Self::Map => "a map",
-        }
-    }
+    variables: BTreeMap<String, Type>,
+    moments: BTreeSet<String>,
+    pods: Pods,
 }
 
 impl Names {
-    /// What a condition of a moment sees.
-    pub(super) fn of_condition(kind: &str) -> Self {
-        let plain: &[(&str, Type)] = match kind {
-            "pod" => &[
+    /// The variables of a moment's condition.
+    pub(super) fn of_condition(matches: &Matches) -> Self {
+        let variables: &[(&str, Type)] = match matches {
+            Matches::Pod { .. } => &[
                 ("pod", Type::Map),
                 ("status", Type::Map),
                 ("deleted", Type::Bool),
+                ("containers", Type::Records(STATE)),
             ],
-            "event" => &[("event", Type::Map)],
-            _ => &[("stamp", Type::Map)],
+            Matches::Event { .. } => &[("event", Type::Record(EVENT))],
+            _ => &[("stamp", Type::Record(STAMP))],
         };
-        let mut names = Self::default();
-        names
-            .plain
-            .extend(plain.iter().map(|(name, kind)| ((*name).to_owned(), *kind)));
-        if kind == "event" {
-            names.plain.clear();
-            names.record(
-                "event",
-                &[
-                    ("at", Type::Time),
-                    ("name", Type::Text),
-                    ("kind", Type::Text),
-                    ("pod", Type::Text),
-                    ("container", Type::Text),
-                    ("type", Type::Text),
-                    ("reason", Type::Text),
-                    ("message", Type::Text),
-                    ("count", Type::Number),
-                    ("component", Type::Text),
-                    ("first", Type::Time),
-                    ("last", Type::Time),
-                ],
-            );
-        }
-        names
+        Self::with(variables)
     }
 
-    /// What the checks of a scenario see.
+    /// The variables of a scenario's checks, without its values.
     pub(super) fn of_checks(scenario: &Scenario) -> Self {
-        let mut names = Self::default();
-        for list in ["stamps", "events", "pods", "outputs", "notes"] {
-            names.plain.insert(list.to_owned(), Type::List);
-        }
-        names.plain.insert("moments".to_owned(), Type::Map);
-        names.records.insert("cluster".to_owned(), cluster_fields());
+        let mut names = Self::with(&VARIABLES);
         for step in &scenario.steps {
-            let Some(name) = &step.name else { continue };
-            names.record(name, fields(&step.action));
-            names.record(
-                name,
-                &[
-                    ("name", Type::Text),
-                    ("step", Type::Text),
-                    ("begin", Type::Time),
-                    ("end", Type::Time),
-                ],
-            );
+            if let Some(name) = &step.name {
+                names.define(name, Type::Record(fields(&step.action)));
+            }
         }
         names.moments = scenario.moments.keys().cloned().collect();
+        names.pods = scenario.pods.clone();
         names
     }
 
-    fn record(&mut self, name: &str, fields: &[(&'static str, Type)]) {
-        self.records
-            .entry(name.to_owned())
-            .or_default()
-            .extend(fields.iter().copied());
+    fn with(variables: &[(&str, Type)]) -> Self {
+        let variables = variables.iter().map(|(name, found)| ((*name).to_owned(), *found));
+        Self { variables: variables.collect(), ..Self::default() }
     }
 
-    pub(super) fn known(&self) -> impl Iterator<Item = &str> {
-        let all = self
-            .plain
-            .keys()
-            .chain(self.records.keys())
-            .chain(&self.moments);
-        all.map(String::as_str)
+    /// Adds a variable.
+    pub(super) fn define(&mut self, name: &str, found: Type) {
+        self.variables.insert(name.to_owned(), found);
+    }
+
+    fn suggestion(&self, shown: &str, root: &str) -> Option<String> {
+        let moments = self.moments.iter().map(String::as_str);
+        let roots = self.variables.keys().map(String::as_str).chain(self.pods.names());
+        nearest(shown, moments.clone())
+            .or_else(|| nearest(root, moments.chain(roots)))
+            .map(|near| format!("did you mean `{near}`?"))
     }
 }
 
-/// What a step keeps beside its times.
-fn fields(action: &Action) -> &'static [(&'static str, Type)] {
+impl Scope for Names {
+    fn resolve(&self, names: &[&str]) -> Result<(usize, Type), (String, Option<String>)> {
+        for n in 1..=names.len() {
+            if self.moments.contains(&names[..n].join(".")) {
+                return Ok((n, Type::Time));
+            }
+        }
+        if let Some(found) = self.variables.get(names[0]) {
+            return Ok((1, *found));
+        }
+        let shown = names.join(".");
+        for n in (1..=names.len()).rev() {
+            match self.pods.resolve(&names[..n]) {
+                Some(Ok(Part::Moment(..))) => return Ok((n, Type::Time)),
+                Some(Ok(Part::Selector(_))) if n == names.len() => return Ok((n, Type::Pod)),
+                Some(Ok(Part::Selector(selector))) => {
+                    let owner = names[..n].join(".");
+                    let known = self.pods.parts(&selector, &names[..n]);
+                    let help = nearest(names[n], known.iter().map(String::as_str));
+                    let help = help
+                        .map(|near| format!("did you mean `{owner}.{near}`?"))
+                        .unwrap_or_else(|| format!("known: {}", known.join(", ")));
+                    return Err((format!("`{owner}` has no `{}`", names[n..].join(".")), Some(help)));
+                }
+                _ => {}
+            }
+        }
+        let group = format!("{shown}.");
+        if self.moments.iter().any(|moment| moment.starts_with(&group)) {
+            return Ok((names.len(), Type::Map));
+        }
+        Err((format!("nothing is named `{shown}`"), self.suggestion(&shown, names[0])))
+    }
+
+    fn moment(&self, name: &str) -> Result<(), Option<String>> {
+        let parts: Vec<&str> = name.split('.').collect();
+        if self.moments.contains(name) || matches!(self.pods.resolve(&parts), Some(Ok(Part::Moment(..)))) {
+            return Ok(());
+        }
+        Err(self.suggestion(name, parts[0]))
+    }
+}
+
+/// The fields of a step's output.
+fn fields(action: &Action) -> Fields {
+    use Type::{Bool, List, Map, Number, Records, Text, Time};
     match action {
         Action::Kubectl { .. } | Action::Node { .. } => &[
-            ("argv", Type::List),
-            ("exit_code", Type::Number),
-            ("stdout", Type::Text),
-            ("stderr", Type::Text),
-            ("lines", Type::List),
+            ("name", Text),
+            ("step", Text),
+            ("begin", Time),
+            ("end", Time),
+            ("argv", List),
+            ("exit_code", Number),
+            ("stdout", Text),
+            ("stderr", Text),
+            ("lines", Records(crate::expr::types::LINE)),
         ],
         Action::Http { .. } => &[
-            ("status", Type::Number),
-            ("body", Type::Text),
-            ("error", Type::Text),
+            ("name", Text),
+            ("step", Text),
+            ("begin", Time),
+            ("end", Time),
+            ("status", Number),
+            ("body", Text),
+            ("error", Text),
         ],
         Action::Apply { .. } | Action::Delete { .. } => &[
-            ("accepted", Type::Bool),
-            ("code", Type::Number),
-            ("message", Type::Text),
+            ("name", Text),
+            ("step", Text),
+            ("begin", Time),
+            ("end", Time),
+            ("accepted", Bool),
+            ("code", Number),
+            ("reason", Text),
+            ("message", Text),
         ],
-        Action::Get { .. } => &[("object", Type::Map)],
-        _ => &[],
+        Action::Get { .. } => {
+            &[("name", Text), ("step", Text), ("begin", Time), ("end", Time), ("object", Map)]
+        }
+        _ => OUTPUT,
     }
-}
-
-fn cluster_fields() -> BTreeMap<&'static str, Type> {
-    let ClusterFacts {
-        name: _,
-        profile: _,
-        kubernetes: _,
-        kubelets: _,
-        kubectl: _,
-        container_runtimes: _,
-        node_image: _,
-        gates: _,
-        gates_seen: _,
-        capabilities: _,
-        nodes: _,
-        clock_offset: _,
-    } = ClusterFacts::default();
-    BTreeMap::from([
-        ("name", Type::Text),
-        ("profile", Type::Text),
-        ("kubernetes", Type::Text),
-        ("kubelets", Type::List),
-        ("kubectl", Type::Text),
-        ("container_runtimes", Type::List),
-        ("node_image", Type::Unknown),
-        ("gates", Type::Map),
-        ("gates_seen", Type::Map),
-        ("capabilities", Type::List),
-        ("nodes", Type::Number),
-        ("clock_offset", Type::Number),
-        ("minor", Type::Number),
-    ])
 }

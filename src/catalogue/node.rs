@@ -47,7 +47,7 @@ enum Open {
     Map(Place, usize, Vec<(Node, Node)>, Option<Node>),
 }
 
-/// Reads the first document of a text. Repeated keys are found here.
+/// Reads the one document of a text. Repeated keys and further documents are findings.
 pub(super) fn parse(file: &str, text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
     let mut anchors: HashMap<usize, Node> = HashMap::new();
     let mut open: Vec<Open> = Vec::new();
@@ -105,7 +105,13 @@ pub(super) fn parse(file: &str, text: &str, findings: &mut Vec<Finding>) -> Opti
                     },
                 ),
             }),
-            Event::DocumentEnd => break,
+            Event::DocumentStart(..) if root.is_some() => {
+                findings.push(
+                    Finding::new(&at, "a suite file holds one YAML document")
+                        .with_help("move what follows `---` to a file of its own"),
+                );
+                break;
+            }
             _ => None,
         };
         let Some((anchor, node)) = done else { continue };

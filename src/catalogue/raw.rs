@@ -28,8 +28,12 @@ pub(super) struct RawSuite {
     pub(super) takes: Text,
     /// What is done, in order.
     pub(super) steps: Field<Vec<At<RawStep>>>,
-    /// Named points of the timeline, for `until` and for expressions.
+    /// Points of the timeline beyond the standard moments of pods.
     pub(super) moments: Field<Entries<RawMoment>>,
+    /// Pods that no manifest names, such as those that a kubectl step creates; a trailing `*` matches any rest.
+    pub(super) pods: Field<Vec<At<String>>>,
+    /// Expressions by name, for the checks and for each other. Reports show those that a claim uses.
+    pub(super) values: Field<Entries<String>>,
     /// The statements that this decides.
     #[schemars(required)]
     pub(super) claims: Field<Vec<At<RawClaim>>>,
@@ -50,16 +54,16 @@ pub(super) struct RawNeeds {
 
 /// A step: exactly one of the actions, and what goes with it. A word alone, such as `apply`, is
 /// the action without anything.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "StepMap", transform = super::schema::or_word)]
 pub(super) struct RawStep {
     /// Action: apply a manifest; the first where none is named.
     pub(super) apply: Field<Option<String>>,
-    /// Action: delete `pod/NAME`, `deployment/NAME` …
-    pub(super) delete: Text,
-    /// Action: wait until a moment has come.
-    pub(super) until: Text,
+    /// Action: delete `pod/NAME`, `deployment/NAME` …, or several of them one after the other.
+    pub(super) delete: Field<RawSeveral>,
+    /// Action: wait for a moment, or for several.
+    pub(super) until: Field<RawSeveral>,
     /// Action: the real kubectl with these arguments, in the scenario's namespace.
     pub(super) kubectl: Text,
     /// Action: a command on the node of `pod`.
@@ -85,8 +89,8 @@ pub(super) struct RawStep {
     pub(super) as_: Text,
     /// The longest it may take; 60s where nothing is said.
     pub(super) cap: Text,
-    /// `until`: the moment may stay away (needs a cap).
-    pub(super) optional: Field<bool>,
+    /// `until`: continue after this time if the moment has not occurred, such as `8s`.
+    pub(super) within: Text,
     /// `kubectl`: goes on beside the next steps.
     pub(super) background: Field<bool>,
     /// `kubectl`: what it reads on standard input.
@@ -212,6 +216,17 @@ enum LinesSchema {
     Ranges(String),
 }
 
+/// One name, or a list of names.
+#[derive(Debug, Clone, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "Several")]
+pub(super) enum RawSeveral {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<At<String>>),
+}
+
 /// A verdict, or a table of them.
 #[derive(Debug, JsonSchema)]
 #[serde(untagged)]
@@ -239,33 +254,38 @@ pub(super) struct RawExpectation {
     pub(super) verdict: Text,
 }
 
-impl<'de> Deserialize<'de> for RawExpect {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
+/// Deserializes a type that is written as text or as a list.
+macro_rules! text_or_list {
+    ($name:ident, $text:ident, $list:ident, $expected:literal) => {
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visitor;
 
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = RawExpect;
+                impl<'de> serde::de::Visitor<'de> for Visitor {
+                    type Value = $name;
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a verdict or a list of verdicts by version")
-            }
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str($expected)
+                    }
 
-            fn visit_str<E>(self, verdict: &str) -> Result<RawExpect, E> {
-                Ok(RawExpect::One(verdict.to_owned()))
-            }
+                    fn visit_str<E>(self, text: &str) -> Result<$name, E> {
+                        Ok($name::$text(text.to_owned()))
+                    }
 
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(
-                self,
-                mut items: A,
-            ) -> Result<RawExpect, A::Error> {
-                let mut table = Vec::new();
-                while let Some(item) = items.next_element()? {
-                    table.push(item);
+                    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<$name, A::Error> {
+                        let mut list = Vec::new();
+                        while let Some(item) = items.next_element()? {
+                            list.push(item);
+                        }
+                        Ok($name::$list(list))
+                    }
                 }
-                Ok(RawExpect::Table(table))
+
+                deserializer.deserialize_any(Visitor)
             }
         }
-
-        deserializer.deserialize_any(Visitor)
-    }
+    };
 }
+
+text_or_list!(RawExpect, One, Table, "a verdict or a list of verdicts by version");
+text_or_list!(RawSeveral, One, Many, "a name or a list of names");

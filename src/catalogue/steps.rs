@@ -6,15 +6,16 @@ use super::decode::At;
 use super::finding::Finding;
 use super::lower::{CAP, Lower};
 use super::model::{Action, Manifest, Matches, Moment, Place, Step};
-use super::moments::{RESERVED, is_identifier, nested};
+use super::moments::{is_identifier, nested, taken};
 use super::parse;
-use super::raw::RawStep;
+use super::pods::{Pods, Referenced};
+use super::raw::{RawSeveral, RawStep};
 
 /// The actions, and what may be said with each of them.
 const ACTIONS: [(&str, &[&str]); 12] = [
     ("apply", &["as", "cap", "dry_run"]),
     ("delete", &["as", "cap", "grace"]),
-    ("until", &["cap", "optional"]),
+    ("until", &["cap", "within"]),
     ("kubectl", &["as", "cap", "background", "stdin", "user"]),
     ("node", &["as", "cap", "pod"]),
     ("outside", &["cap", "command"]),
@@ -26,17 +27,25 @@ const ACTIONS: [(&str, &[&str]); 12] = [
     ("pause", &["because"]),
 ];
 
+/// What steps may name.
+pub(super) struct Known<'a> {
+    pub(super) manifests: &'a [(String, Option<Manifest>)],
+    pub(super) moments: &'a BTreeMap<String, Moment>,
+    pub(super) pods: &'a Pods,
+}
+
 pub(super) fn steps(
     lower: &mut Lower<'_>,
     raw: Vec<At<RawStep>>,
-    manifests: &[(String, Option<Manifest>)],
-    moments: &BTreeMap<String, Moment>,
+    known: &Known<'_>,
+    referenced: &mut Referenced,
 ) -> Vec<Step> {
+    let moments = known.moments;
     let mut steps: Vec<Step> = Vec::new();
     let mut names: BTreeMap<String, Place> = BTreeMap::new();
     for at in raw {
         let Some(raw) = at.value else { continue };
-        if let Some(As { text, place }) = name(lower, raw.as_.as_ref()) {
+        if let Some(As { text, place }) = name(lower, raw.as_.as_ref(), known.pods) {
             if let Some(first) = names.get(&text) {
                 lower.find(
                     &place,
@@ -56,8 +65,10 @@ pub(super) fn steps(
             }
             names.insert(text, place);
         }
-        if let Some(step) = step(lower, at.place, raw, manifests, moments, &steps) {
-            steps.push(step);
+        for raw in split(lower, raw) {
+            if let Some(step) = step(lower, at.place.clone(), raw, known, referenced, &steps) {
+                steps.push(step);
+            }
         }
     }
     for (name, moment) in moments {
@@ -82,7 +93,53 @@ struct As {
     place: Place,
 }
 
-fn name(lower: &mut Lower<'_>, field: Option<&At<String>>) -> Option<As> {
+/// A step with several objects or moments as one step for each.
+fn split(lower: &mut Lower<'_>, mut raw: RawStep) -> Vec<RawStep> {
+    let several = |field: &mut Option<At<RawSeveral>>| match field.take() {
+        Some(At { value: Some(RawSeveral::Many(items)), place }) => Ok((items, place)),
+        other => Err(other),
+    };
+    let (items, place, deletes) = match several(&mut raw.delete) {
+        Ok((items, place)) => (items, place, true),
+        Err(delete) => {
+            raw.delete = delete;
+            match several(&mut raw.until) {
+                Ok((items, place)) => (items, place, false),
+                Err(until) => {
+                    raw.until = until;
+                    return vec![raw];
+                }
+            }
+        }
+    };
+    if items.is_empty() {
+        lower.find(&place, "the list is empty");
+    }
+    if let Some(name) = &raw.as_ {
+        lower.find(&name.place, "`as` names one output: make a step of each object");
+    }
+    let steps = items.into_iter().map(|item| {
+        let one = Some(At { place: item.place, value: item.value.map(RawSeveral::One) });
+        let mut step = raw.clone();
+        if deletes {
+            step.delete = one;
+        } else {
+            step.until = one;
+        }
+        step
+    });
+    steps.collect()
+}
+
+/// The single name of a field that `split` has been through.
+fn single(field: At<RawSeveral>) -> Option<At<String>> {
+    match field.value? {
+        RawSeveral::One(text) => Some(At { place: field.place, value: Some(text) }),
+        RawSeveral::Many(_) => None,
+    }
+}
+
+fn name(lower: &mut Lower<'_>, field: Option<&At<String>>, pods: &Pods) -> Option<As> {
     let at = field?;
     let text = at.value.clone()?;
     if !is_identifier(&text) {
@@ -90,11 +147,8 @@ fn name(lower: &mut Lower<'_>, field: Option<&At<String>>) -> Option<As> {
             &at.place,
             format!("`{text}`: a name is made of letters, digits and `_`"),
         );
-    } else if RESERVED.contains(&text.as_str()) {
-        lower.find(
-            &at.place,
-            format!("`{text}` already means something in expressions: choose another name"),
-        );
+    } else if let Some(message) = taken(&text, pods) {
+        lower.find(&at.place, message);
     }
     Some(As {
         text,
@@ -147,7 +201,7 @@ fn action_of(lower: &mut Lower<'_>, place: &Place, raw: &RawStep) -> Option<&'st
     let with = [
         ("as", raw.as_.is_some()),
         ("cap", raw.cap.is_some()),
-        ("optional", raw.optional.is_some()),
+        ("within", raw.within.is_some()),
         ("background", raw.background.is_some()),
         ("stdin", raw.stdin.is_some()),
         ("user", raw.user.is_some()),
@@ -177,18 +231,20 @@ fn step(
     lower: &mut Lower<'_>,
     place: Place,
     mut raw: RawStep,
-    manifests: &[(String, Option<Manifest>)],
-    moments: &BTreeMap<String, Moment>,
+    known: &Known<'_>,
+    referenced: &mut Referenced,
     before: &[Step],
 ) -> Option<Step> {
     let action = action_of(lower, &place, &raw)?;
-    let cap = lower
-        .parsed(raw.cap.clone(), parse::duration)
-        .unwrap_or(CAP);
+    if let (Some(_), Some(within)) = (&raw.cap, &raw.within) {
+        lower.find(&within.place, "`within` and `cap`: keep one of them");
+    }
+    let cap = raw.within.clone().or(raw.cap.clone());
+    let cap = lower.parsed(cap, parse::duration).unwrap_or(CAP);
     let name = raw.as_.take().and_then(|at| at.value);
     let action = match action {
-        "apply" => apply(lower, &place, raw, manifests)?,
-        "until" => until(lower, &place, raw, moments)?,
+        "apply" => apply(lower, &place, raw, known.manifests)?,
+        "until" => until(lower, raw, known, referenced)?,
         "kubectl" => kubectl(lower, &place, raw, name.as_deref())?,
         "http" => http(lower, &place, raw, before)?,
         "pause" => pause(lower, &place, raw)?,
@@ -212,7 +268,7 @@ fn step(
             }
         }
         "delete" => Action::Delete {
-            object: object(lower, raw.delete?)?,
+            object: object(lower, single(raw.delete?)?)?,
             grace: raw.grace.and_then(|at| at.value),
         },
         "release" => Action::Release {
@@ -280,26 +336,28 @@ fn apply(
 
 fn until(
     lower: &mut Lower<'_>,
-    place: &Place,
     raw: RawStep,
-    moments: &BTreeMap<String, Moment>,
+    known: &Known<'_>,
+    referenced: &mut Referenced,
 ) -> Option<Action> {
-    let at = raw.until?;
+    let at = single(raw.until?)?;
     let moment = at.value?;
-    if !moments.contains_key(&moment) {
-        let finding = Finding::new(&at.place, format!("no moment is named `{moment}`"));
-        let known = moments.keys().map(String::as_str);
-        lower.findings.push(finding.with_near(&moment, known));
-        return None;
+    if !known.moments.contains_key(&moment) {
+        let names: Vec<&str> = moment.split('.').collect();
+        known.pods.reference(&names, referenced);
+        if !referenced.moments.contains_key(&moment) {
+            let finding = Finding::new(&at.place, format!("no moment is named `{moment}`"));
+            let declared = known.moments.keys().cloned();
+            let standard = match known.pods.resolve(&names) {
+                Some(Err(parts)) => parts.into_iter().map(|part| format!("{}.{part}", names[0])).collect(),
+                _ => Vec::new(),
+            };
+            let all: Vec<String> = declared.chain(standard).collect();
+            lower.findings.push(finding.with_near(&moment, all.iter().map(String::as_str)));
+            return None;
+        }
     }
-    let optional = yes(raw.optional);
-    if optional && raw.cap.is_none() {
-        lower.find(
-            place,
-            "an optional `until` needs a `cap`: how long the moment is waited for",
-        );
-    }
-    Some(Action::Until { moment, optional })
+    Some(Action::Until { moment, optional: raw.within.is_some() })
 }
 
 fn kubectl(

@@ -11,9 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::expr;
+use crate::expr::{self, values};
 use super::scene::Scene;
-use super::values;
 use crate::catalogue::model::Scenario;
 use crate::catalogue::parse;
 use crate::observe::evidence::{Entry, Evidence, Seen, Stamp};
@@ -100,6 +99,15 @@ pub enum AlterError {
     Wrong(usize, String),
 }
 
+impl Alteration {
+    /// The expressions in it.
+    fn expressions(&self) -> impl Iterator<Item = &str> {
+        let values = self.set.values().chain(self.add.iter().flat_map(BTreeMap::values));
+        let computed = values.filter_map(|value| value.as_str()?.strip_prefix('='));
+        self.condition.as_deref().into_iter().chain(computed)
+    }
+}
+
 impl Alterations {
     /// Reads a file of alterations.
     ///
@@ -119,6 +127,8 @@ pub fn alter(
     evidence: &Evidence,
     alterations: &[Alteration],
 ) -> Result<Evidence, AlterError> {
+    let texts: Vec<&str> = alterations.iter().flat_map(Alteration::expressions).collect();
+    let scenario = &scenario.knowing(texts);
     let mut altered = evidence.clone();
     for (n, alteration) in (1..).zip(alterations) {
         let before = altered.clone();

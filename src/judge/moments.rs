@@ -1,9 +1,9 @@
 //! When moments came. The runner waits for them with the same code that judges by them.
 
-use cel::{Program, Value};
+use cel::Value;
 use jiff::Timestamp;
 
-use super::{expr, values};
+use crate::expr::{self, name_matches, values};
 use crate::catalogue::model::{Matches, Moment};
 use crate::observe::evidence::{Entry, Output, PodChange, Seen};
 
@@ -11,7 +11,7 @@ use crate::observe::evidence::{Entry, Output, PodChange, Seen};
 #[derive(Debug)]
 pub struct MomentMatcher {
     matches: Matches,
-    when: Option<Program>,
+    when: Option<expr::Compiled>,
     nth: u32,
 }
 
@@ -54,7 +54,7 @@ impl MomentMatcher {
                 Seen::Agent(seen),
             ) => {
                 seen.role == *role
-                    && seen.stamp == *stamp
+                    && name_matches(stamp, &seen.stamp)
                     && pod.as_ref().is_none_or(|pod| name_matches(pod, &seen.pod))
                     && container
                         .as_ref()
@@ -73,6 +73,7 @@ impl MomentMatcher {
                                 status.map_or_else(|| values::map([]), values::from_json),
                             ),
                             ("deleted", Value::Bool(seen.change == PodChange::Deleted)),
+                            ("containers", expr::containers(&seen.pod, &seen.object)),
                         ]
                     })
             }
@@ -130,18 +131,6 @@ impl MomentMatcher {
         let Some(program) = &self.when else {
             return true;
         };
-        let mut context = expr::context();
-        for (name, value) in variables() {
-            context.add_variable_from_value(name, value);
-        }
-        matches!(program.execute(&context), Ok(Value::Bool(true)))
-    }
-}
-
-/// A name, or its beginning where the pattern ends in `*`.
-fn name_matches(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => name == pattern,
+        expr::condition(program, variables())
     }
 }

@@ -3,11 +3,10 @@
 use cel::common::ast::{Expr, IdedExpr, operators};
 use cel::{IdedExpr as Expression, Value};
 
-use super::expr::{self, Read};
+use crate::expr::{self, Read, values};
 use super::judgement::{Evaluation, Part};
 use super::scene::Scene;
 use super::search::search;
-use super::values;
 
 /// An evaluated expression with its parts in words.
 pub(super) struct Explained {
@@ -189,8 +188,9 @@ fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
             kind: Kind::There,
         };
         match Value::resolve(expr, &scene.context) {
-            // Of the moments one is asked for, which stands there already.
+            // The moment asked for is listed by name.
             Ok(Value::Map(_)) if names == ["moments"] => {}
+            Ok(value) if expr::is_selector(&value) => {}
             Ok(Value::Bool(true)) if tested => add(there(text, "there")),
             Ok(Value::Bool(false)) if tested => add(there(text, "not there")),
             Ok(value) => add(Reading::new(text, &value, scene)),
@@ -374,6 +374,9 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
                     name.trim_matches('_'),
                     enclosed(right, Side::Right)
                 )
+            }
+            ("duration", None, [literal]) if expr::string_literal(literal).is_some() => {
+                expr::string_literal(literal).unwrap_or_default().to_owned()
             }
             (name, target, args) => {
                 let args: Vec<String> = args.iter().map(inner).collect();

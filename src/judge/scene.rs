@@ -1,12 +1,14 @@
 //! What the expressions of a scenario's claims see of one evidence file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cel::{Context, Value};
 use jiff::Timestamp;
 
 use super::moments::MomentMatcher;
-use super::{expr, values};
+use super::reasons;
+use crate::expr::{self, values};
 use crate::catalogue::model::Scenario;
 use crate::observe::evidence::{Entry, Evidence, Seen};
 
@@ -19,6 +21,8 @@ pub(super) struct Scene {
     pub(super) outputs: BTreeSet<String>,
     /// Steps that keep their output, by the suite.
     pub(super) steps: BTreeSet<String>,
+    /// Named values, or why they have none.
+    pub(super) values: BTreeMap<String, Result<Value, String>>,
     /// From where times are counted.
     pub(super) zero: Timestamp,
 }
@@ -38,7 +42,8 @@ impl Scene {
                 (name.clone(), came)
             })
             .collect();
-        let mut context = expr::context();
+        let timeline: Arc<[Entry]> = Arc::from(timeline);
+        let mut context = expr::context(&timeline);
         for (name, kind) in KINDS {
             let entries = timeline.iter().filter(|entry| kind(&entry.seen));
             context.add_variable_from_value(name, values::list(entries.map(values::entry)));
@@ -48,27 +53,40 @@ impl Scene {
             .iter()
             .filter_map(|(name, at)| Some((name.as_str(), values::timestamp((*at)?))));
         context.add_variable_from_value("moments", values::map(came));
-        for (name, value) in values::nested(&moments) {
+        for (name, value) in values::nested(&moments, &scenario.selectors) {
             context.add_variable_from_value(name, value);
         }
         let mut outputs = BTreeSet::new();
-        for Entry { seen, .. } in &timeline {
+        for Entry { seen, .. } in timeline.iter() {
             let Seen::Output(output) = seen else { continue };
             outputs.insert(output.name.clone());
             context.add_variable_from_value(output.name.as_str(), values::output(output));
         }
+        let plain = moments.iter().filter(|(name, at)| at.is_some() && !name.contains('.'));
+        let there = plain.map(|(name, _)| name.as_str()).chain(outputs.iter().map(String::as_str));
+        let there = values::map(there.map(|name| (name, Value::Bool(true))));
+        context.add_variable_from_value(expr::THERE, there);
         let steps = scenario
             .steps
             .iter()
             .filter_map(|step| step.name.clone())
             .collect();
-        Self {
+        let mut scene = Self {
             context,
             moments,
             outputs,
             steps,
+            values: BTreeMap::new(),
             zero: evidence.began,
+        };
+        for (name, expression) in &scenario.values {
+            let value = reasons::evaluate(&expression.text, &scene);
+            if let Ok(value) = &value {
+                scene.context.add_variable_from_value(name.as_str(), value.clone());
+            }
+            scene.values.insert(name.clone(), value);
         }
+        scene
     }
 
     /// Why an expression could not be evaluated, by what it reads: a moment that never came, a
@@ -85,6 +103,9 @@ impl Scene {
                 .map_or_else(
                     || {
                         let name = read.names[0];
+                        if let Some(Err(why)) = self.values.get(name) {
+                            return Some(format!("`{name}` has no value: {why}"));
+                        }
                         (self.steps.contains(name) && !self.outputs.contains(name))
                             .then(|| format!("there is no output of `{name}`"))
                     },

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::judgement::{CheckJudgement, Evaluation, Judgement, Outcome};
 use super::reasons::{self, Explained};
 use super::scene::Scene;
-use super::values;
+use crate::expr::{self, values};
 use crate::catalogue::capability::remedy;
 use crate::catalogue::model::{Catalogue, Check, Claim, Needs, Scenario, Verdict};
 use crate::observe::evidence::{ClusterFacts, Evidence, Seen};
@@ -214,10 +214,15 @@ fn claim_judgement(
         Verdict::NotApplicable => Some(verdict),
         _ => expected(claim, &evidence.cluster),
     };
-    let measured = claim.measures.iter().filter_map(|(name, measure)| {
+    let used = used_values(scenario, claim).into_iter().filter_map(|name| {
+        let value = scene.values.get(name)?.as_ref().ok()?;
+        Some((name.to_owned(), values::measured(value, scene.zero)))
+    });
+    let own = claim.measures.iter().filter_map(|(name, measure)| {
         let value = reasons::evaluate(&measure.text, scene).ok()?;
         Some((name.clone(), values::measured(&value, scene.zero)))
     });
+    let measured = used.chain(own);
     Judgement {
         claim: claim.id.clone(),
         scenario: Some(scenario.id.clone()),
@@ -227,6 +232,31 @@ fn claim_judgement(
         measured: measured.collect(),
         checks,
     }
+}
+
+/// The named values that a claim's expressions use, directly or through other values.
+#[must_use]
+pub fn used_values<'a>(scenario: &'a Scenario, claim: &Claim) -> BTreeSet<&'a str> {
+    let mut texts: Vec<&str> = claim
+        .checks
+        .iter()
+        .flat_map(|check| [&check.control, &check.holds, &check.fails])
+        .chain(claim.measures.values())
+        .map(|expression| expression.text.as_str())
+        .collect();
+    let mut used = BTreeSet::new();
+    while let Some(text) = texts.pop() {
+        let Ok(compiled) = expr::compile(text) else { continue };
+        for read in expr::reads(compiled.expression()) {
+            let value = scenario.values.iter().find(|(name, _)| name == read.names[0]);
+            if let Some((name, expression)) = value
+                && used.insert(name.as_str())
+            {
+                texts.push(&expression.text);
+            }
+        }
+    }
+    used
 }
 
 fn reason(checks: &[CheckJudgement]) -> String {

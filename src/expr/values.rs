@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::selector::Selector;
 use crate::catalogue::parse;
 use crate::observe::evidence::{ClusterFacts, Entry, Output, PodChange, Seen};
 
@@ -163,33 +164,41 @@ pub fn cluster(facts: &ClusterFacts) -> Value {
     build(fields)
 }
 
-/// Moments by their full names, nested at the dots: `hook.begun` is `begun` of the map `hook`.
-/// A name of which nothing came is an empty map, so that `has(hook.begun)` can be asked.
+/// Moments and selectors by their full names, nested at the dots: `hook.begun` is `begun` of the map `hook`.
+/// A name of which nothing occurred is an empty map, so that `has(hook.begun)` can be asked.
 #[must_use]
-pub fn nested(moments: &BTreeMap<String, Option<Timestamp>>) -> Vec<(String, Value)> {
+pub fn nested(
+    moments: &BTreeMap<String, Option<Timestamp>>,
+    selectors: &BTreeMap<String, Selector>,
+) -> Vec<(String, Value)> {
     #[derive(Default)]
-    struct Tree(BTreeMap<String, Tree>, Option<Timestamp>);
+    struct Tree<'a> {
+        inner: BTreeMap<String, Tree<'a>>,
+        at: Option<Timestamp>,
+        selector: Option<&'a Selector>,
+    }
 
-    fn value(tree: &Tree) -> Option<Value> {
-        if tree.0.is_empty() {
-            return tree.1.map(timestamp);
+    fn value(tree: &Tree<'_>) -> Option<Value> {
+        if tree.inner.is_empty() && tree.selector.is_none() {
+            return tree.at.map(timestamp);
         }
-        let fields = tree
-            .0
-            .iter()
-            .filter_map(|(name, tree)| Some((key(name), value(tree)?)));
-        Some(build(fields.collect()))
+        let inner = tree.inner.iter().filter_map(|(name, tree)| Some((key(name), value(tree)?)));
+        let hidden = tree.selector.map(Selector::hidden).map(|(name, value)| (key(name), value));
+        Some(build(inner.chain(hidden).collect()))
+    }
+
+    fn at<'t, 'a>(root: &'t mut Tree<'a>, name: &str) -> &'t mut Tree<'a> {
+        name.split('.').fold(root, |tree, part| tree.inner.entry(part.to_owned()).or_default())
     }
 
     let mut root = Tree::default();
-    for (name, at) in moments {
-        let mut tree = &mut root;
-        for part in name.split('.') {
-            tree = tree.0.entry(part.to_owned()).or_default();
-        }
-        tree.1 = *at;
+    for (name, time) in moments {
+        at(&mut root, name).at = *time;
     }
-    root.0
+    for (name, selector) in selectors {
+        at(&mut root, name).selector = Some(selector);
+    }
+    root.inner
         .iter()
         .filter_map(|(name, tree)| Some((name.clone(), value(tree)?)))
         .collect()
@@ -232,7 +241,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// At most so many characters of a text.
-pub(super) fn cut(text: &str, limit: usize) -> String {
+pub fn cut(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
     }
@@ -240,7 +249,7 @@ pub(super) fn cut(text: &str, limit: usize) -> String {
 }
 
 /// The place in a text where something stands, with a little of what is around it.
-pub(super) fn around(text: &str, needle: &str) -> Option<String> {
+pub fn around(text: &str, needle: &str) -> Option<String> {
     const BESIDE: usize = 30;
     let at = text.find(needle)?;
     let before: Vec<char> = text[..at].chars().rev().take(BESIDE + 1).collect();

@@ -1,197 +1,9 @@
-//! Expressions: compiling them, walking them, and the functions that suites have beyond CEL's own.
-
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, LazyLock};
+//! Walking through expressions: what they read, call and join.
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, operators};
-use cel::extractors::Arguments;
-use cel::objects::Key;
-use cel::{Context, Env, ExecutionError, Program, Value};
 
-static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
-
-/// Functions that suites may call, beside operators and macros.
-pub const FUNCTIONS: [&str; 34] = [
-    "first",
-    "last",
-    "seconds",
-    "status",
-    "ip",
-    "size",
-    "contains",
-    "startsWith",
-    "endsWith",
-    "matches",
-    "timestamp",
-    "duration",
-    "int",
-    "uint",
-    "double",
-    "string",
-    "bool",
-    "bytes",
-    "dyn",
-    "type",
-    "getFullYear",
-    "getMonth",
-    "getDayOfMonth",
-    "getDayOfWeek",
-    "getDayOfYear",
-    "getHours",
-    "getMinutes",
-    "getSeconds",
-    "getMilliseconds",
-    "exists",
-    "all",
-    "filter",
-    "map",
-    "has",
-];
-
-/// Why an expression does not compile, and where in its text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyntaxError {
-    /// Characters from the beginning of the text.
-    pub offset: usize,
-    /// What is wrong.
-    pub message: String,
-}
-
-/// Compiles an expression.
-///
-/// # Errors
-/// Everything that is wrong with its syntax.
-pub fn compile(text: &str) -> Result<Program, Vec<SyntaxError>> {
-    ENV.compile(text).map_err(|errors| {
-        errors
-            .errors
-            .into_iter()
-            .map(|error| {
-                let (line, column) = error.pos;
-                let before: usize = text
-                    .split_inclusive('\n')
-                    .take(usize::try_from(line - 1).unwrap_or(0))
-                    .map(|line| line.chars().count())
-                    .sum();
-                let column = usize::try_from(column - 1).unwrap_or(0);
-                SyntaxError {
-                    offset: before + column,
-                    message: plain(&error.msg),
-                }
-            })
-            .collect()
-    })
-}
-
-/// The parser's message without its list of all that could have stood there instead.
-fn plain(message: &str) -> String {
-    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
-    let message = message.split(" expecting {").next().unwrap_or(message);
-    message
-        .replace("mismatched input '<EOF>'", "it ends too early")
-        .replace("'<EOF>'", "the end")
-}
-
-/// A context with the functions and without any variable.
-#[must_use]
-pub fn context() -> Context<'static, 'static> {
-    let mut context = Context::with_env(Arc::clone(&ENV));
-    // The names are ours alone: adding them cannot be refused.
-    let _ = context.add_function("first", first);
-    let _ = context.add_function("last", last);
-    let _ = context.add_function("seconds", seconds);
-    let _ = context.add_function("status", status);
-    let _ = context.add_function("ip", ip);
-    context
-}
-
-type Answer = Result<Value, ExecutionError>;
-
-fn first(Arguments(args): Arguments) -> Answer {
-    item("first", &args, <[Value]>::first)
-}
-
-fn last(Arguments(args): Arguments) -> Answer {
-    item("last", &args, <[Value]>::last)
-}
-
-fn item(name: &str, args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
-    match args {
-        [Value::List(list)] => pick(list)
-            .cloned()
-            .ok_or_else(|| ExecutionError::function_error(name, "the list is empty")),
-        _ => Err(ExecutionError::function_error(name, "takes a list")),
-    }
-}
-
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "seconds of a scenario are far below 2^52"
-)]
-fn seconds(Arguments(args): Arguments) -> Answer {
-    match args.as_slice() {
-        [Value::Duration(duration)] => {
-            let whole = duration.num_seconds() as f64;
-            Ok(Value::Float(
-                whole + f64::from(duration.subsec_nanos()) / 1e9,
-            ))
-        }
-        _ => Err(ExecutionError::function_error(
-            "seconds",
-            "takes a duration",
-        )),
-    }
-}
-
-fn status(Arguments(args): Arguments) -> Answer {
-    let [Value::Map(pod), Value::String(container)] = args.as_slice() else {
-        return Err(ExecutionError::function_error(
-            "status",
-            "takes a pod and a container's name",
-        ));
-    };
-    let key = |name: &str| Key::String(Arc::new(name.to_owned()));
-    let wanted = Value::String(Arc::clone(container));
-    if let Some(Value::Map(status)) = pod.map.get(&key("status")) {
-        for list in [
-            "containerStatuses",
-            "initContainerStatuses",
-            "ephemeralContainerStatuses",
-        ] {
-            let Some(Value::List(list)) = status.map.get(&key(list)) else {
-                continue;
-            };
-            let found = list.iter().find(
-                |one| matches!(one, Value::Map(one) if one.map.get(&key("name")) == Some(&wanted)),
-            );
-            if let Some(found) = found {
-                return Ok(found.clone());
-            }
-        }
-    }
-    Err(ExecutionError::function_error(
-        "status",
-        format!("no status of container {container}"),
-    ))
-}
-
-/// The address of `IP:PORT`, and of `[IP]:PORT`.
-fn ip(Arguments(args): Arguments) -> Answer {
-    let [Value::String(text)] = args.as_slice() else {
-        return Err(ExecutionError::function_error(
-            "ip",
-            "takes text such as 10.0.0.1:80",
-        ));
-    };
-    let address: Option<IpAddr> = text
-        .parse::<SocketAddr>()
-        .map(|address| address.ip())
-        .or_else(|_| text.trim_matches(['[', ']']).parse())
-        .ok();
-    let address = address
-        .ok_or_else(|| ExecutionError::function_error("ip", format!("`{text}` is no address")))?;
-    Ok(Value::String(Arc::new(address.to_canonical().to_string())))
-}
+use super::compile;
+use super::syntax::THERE;
 
 /// A value that an expression reads: a variable and what is selected of it.
 #[derive(Debug, Clone)]
@@ -214,6 +26,10 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
         let Some(mut read) = chain(part) else {
             return true;
         };
+        if read.names[0] == THERE && read.names.len() > 1 {
+            read.names.remove(0);
+            read.text = read.text.trim_start_matches(THERE).trim_start_matches('.').to_owned();
+        }
         let root = read.names[0];
         if !bound.contains(&root) {
             read.expr = part;
@@ -426,32 +242,6 @@ mod tests {
             .map(|r| r.text)
             .collect();
         assert_eq!(found, read);
-    }
-
-    #[rstest]
-    #[case("ip('10.0.0.1:80')", "10.0.0.1")]
-    #[case("ip('[::1]:80')", "::1")]
-    #[case("ip('::ffff:10.0.0.1')", "10.0.0.1")]
-    #[case("first(['a', 'b'])", "a")]
-    #[case("last(['a', 'b'])", "b")]
-    #[case("string(seconds(duration('1500ms')))", "1.5")]
-    #[case(
-        "status({'status': {'initContainerStatuses': [{'name': 'i', 'x': 'y'}]}}, 'i').x",
-        "y"
-    )]
-    fn functions(#[case] text: &str, #[case] value: &str) {
-        let found = compile(text).unwrap().execute(&context()).unwrap();
-        assert_eq!(found, Value::from(value));
-    }
-
-    #[rstest]
-    #[case("first([])")]
-    #[case("last(3)")]
-    #[case("ip('nowhere')")]
-    #[case("seconds(1)")]
-    #[case("status({}, 'main')")]
-    fn functions_refuse(#[case] text: &str) {
-        assert!(compile(text).unwrap().execute(&context()).is_err());
     }
 
     proptest! {

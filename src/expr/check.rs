@@ -1,0 +1,531 @@
+//! The type checker: findings about an expression before there is evidence.
+
+use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
+
+use super::functions::{FUNCTIONS, Function, Parameter};
+use super::syntax::THERE;
+use super::types::Type;
+use super::{Compiled, compile, string_literal, walk};
+
+/// Functions of CEL itself that suites may call.
+const CEL: [(&str, Type); 27] = [
+    ("size", Type::Number),
+    ("contains", Type::Bool),
+    ("startsWith", Type::Bool),
+    ("endsWith", Type::Bool),
+    ("matches", Type::Bool),
+    ("timestamp", Type::Time),
+    ("duration", Type::Duration),
+    ("int", Type::Number),
+    ("uint", Type::Number),
+    ("double", Type::Number),
+    ("string", Type::Text),
+    ("bool", Type::Bool),
+    ("bytes", Type::Unknown),
+    ("dyn", Type::Unknown),
+    ("type", Type::Unknown),
+    ("getFullYear", Type::Number),
+    ("getMonth", Type::Number),
+    ("getDayOfMonth", Type::Number),
+    ("getDayOfWeek", Type::Number),
+    ("getDayOfYear", Type::Number),
+    ("getHours", Type::Number),
+    ("getMinutes", Type::Number),
+    ("getSeconds", Type::Number),
+    ("getMilliseconds", Type::Number),
+    ("min", Type::Unknown),
+    ("max", Type::Unknown),
+    ("optional", Type::Unknown),
+];
+
+/// Something wrong with an expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Characters from the beginning of the text.
+    pub offset: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// The names that an expression may use.
+pub trait Scope {
+    /// The type of the longest beginning of `names` that is known, and how many of them that takes.
+    ///
+    /// # Errors
+    /// Why nothing is known by that name, with a suggestion.
+    fn resolve(&self, names: &[&str]) -> Result<(usize, Type), (String, Option<String>)>;
+
+    /// Whether `name` is a moment.
+    ///
+    /// # Errors
+    /// A suggestion.
+    fn moment(&self, name: &str) -> Result<(), Option<String>>;
+}
+
+/// Checks one expression.
+pub struct Checker<'a> {
+    compiled: &'a Compiled,
+    scope: &'a dyn Scope,
+    bound: Vec<(&'a str, Type)>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Checker<'a> {
+    /// The type of an expression and everything wrong with it.
+    pub fn check(compiled: &'a Compiled, scope: &'a dyn Scope) -> (Type, Vec<Finding>) {
+        let mut checker = Self { compiled, scope, bound: Vec::new(), findings: Vec::new() };
+        let found = checker.type_of(compiled.expression());
+        (found, checker.findings)
+    }
+
+    fn find(&mut self, at: &IdedExpr, message: impl Into<String>, help: Option<String>) {
+        // A selection is placed at its dot; the name before it is what a reader looks for.
+        let mut part = at;
+        while let Expr::Select(select) = &part.expr {
+            part = &select.operand;
+        }
+        let offset = self.compiled.offset(part);
+        self.findings.push(Finding { offset, message: message.into(), help });
+    }
+
+    fn type_of(&mut self, expression: &'a IdedExpr) -> Type {
+        match &expression.expr {
+            Expr::Literal(literal) => match literal {
+                LiteralValue::Boolean(_) => Type::Bool,
+                LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => Type::Number,
+                LiteralValue::String(_) => Type::Text,
+                LiteralValue::Bytes(_) | LiteralValue::Null => Type::Unknown,
+            },
+            Expr::List(list) => {
+                for item in &list.elements {
+                    self.type_of(item);
+                }
+                Type::List
+            }
+            Expr::Map(_) | Expr::Struct(_) => Type::Map,
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension),
+            Expr::Ident(_) | Expr::Select(_) => self.chain(expression),
+            Expr::Call(call) => self.call(expression, call),
+            Expr::Unspecified => Type::Unknown,
+        }
+    }
+
+    /// A name with the fields selected of it.
+    fn chain(&mut self, expression: &'a IdedExpr) -> Type {
+        let mut names: Vec<&'a str> = Vec::new();
+        let mut part = expression;
+        let mut tested = false;
+        while let Expr::Select(select) = &part.expr {
+            tested |= select.test;
+            names.push(&select.field);
+            part = &select.operand;
+        }
+        names.reverse();
+        let found = if let Expr::Ident(root) = &part.expr {
+            let bound = self.bound.iter().rev().find(|(name, _)| name == root);
+            if let Some((_, found)) = bound.copied() {
+                self.select(expression, found, root, &names)
+            } else {
+                if root != THERE {
+                    names.insert(0, root);
+                }
+                match self.scope.resolve(&names) {
+                    Ok((taken, found)) => {
+                        let shown = names[..taken].join(".");
+                        self.select(expression, found, &shown, &names[taken..])
+                    }
+                    Err((message, help)) => {
+                        self.find(expression, message, help);
+                        Type::Unknown
+                    }
+                }
+            }
+        } else {
+            let found = self.type_of(part);
+            self.select(expression, found, "the value", &names)
+        };
+        if tested { Type::Bool } else { found }
+    }
+
+    fn select(&mut self, at: &'a IdedExpr, mut found: Type, owner: &str, names: &[&str]) -> Type {
+        for name in names {
+            found = match found {
+                Type::Unknown | Type::Map => Type::Unknown,
+                Type::Record(fields) => match fields.iter().find(|(known, _)| known == name) {
+                    Some((_, found)) => *found,
+                    None => {
+                        let help = nearest(name, fields.iter().map(|(known, _)| *known));
+                        self.find(at, format!("`{owner}` has no field `{name}`"), help);
+                        return Type::Unknown;
+                    }
+                },
+                other => {
+                    let message = format!("`{owner}` is {} and has no field `{name}`", other.in_words());
+                    self.find(at, message, None);
+                    return Type::Unknown;
+                }
+            };
+        }
+        found
+    }
+
+    fn comprehension(&mut self, comprehension: &'a ComprehensionExpr) -> Type {
+        let range = self.type_of(&comprehension.iter_range);
+        let item = match range {
+            Type::Records(fields) => Type::Record(fields),
+            Type::Unknown | Type::List | Type::Map | Type::Record(_) => Type::Unknown,
+            other => {
+                let message = format!("{} has no items to search", other.in_words());
+                self.find(&comprehension.iter_range, message, None);
+                Type::Unknown
+            }
+        };
+        let before = self.bound.len();
+        self.bound.push((&comprehension.iter_var, item));
+        if let Some(second) = &comprehension.iter_var2 {
+            self.bound.push((second, Type::Unknown));
+        }
+        self.bound.push((&comprehension.accu_var, Type::Unknown));
+        self.type_of(&comprehension.loop_step);
+        self.bound.truncate(before);
+        match (&comprehension.accu_init.expr, &comprehension.loop_step.expr) {
+            (Expr::Literal(LiteralValue::Boolean(_) | LiteralValue::Int(_)), _) => Type::Bool,
+            // `filter` keeps the items, `map` makes others of them.
+            (Expr::List(_), Expr::Call(step)) if step.func_name == operators::CONDITIONAL => range,
+            (Expr::List(_), _) => Type::List,
+            _ => Type::Unknown,
+        }
+    }
+
+    fn call(&mut self, at: &'a IdedExpr, call: &'a CallExpr) -> Type {
+        let name = call.func_name.as_str();
+        if let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) {
+            return self.function(at, call, function);
+        }
+        let args: Vec<(&'a IdedExpr, Type)> = call
+            .target
+            .as_deref()
+            .into_iter()
+            .chain(&call.args)
+            .map(|arg| (arg, self.type_of(arg)))
+            .collect();
+        if name.chars().all(|c| c.is_ascii_alphanumeric()) {
+            return self.standard(at, name, &args);
+        }
+        match (name, args.as_slice()) {
+            (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, args) => {
+                for (arg, found) in args {
+                    if !matches!(found, Type::Bool | Type::Unknown) {
+                        self.find(arg, format!("expected a boolean, found {}", found.in_words()), None);
+                    }
+                }
+                Type::Bool
+            }
+            (operators::EQUALS | operators::NOT_EQUALS, [(left, a), (_, b)]) => {
+                if !a.may_equal(*b) {
+                    let message = format!("compares {} with {}: never equal", a.in_words(), b.in_words());
+                    self.find(left, message, hint(*a, *b));
+                }
+                Type::Bool
+            }
+            (
+                operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS,
+                [(left, a), (_, b)],
+            ) => {
+                if a != b && *a != Type::Unknown && *b != Type::Unknown {
+                    let message = format!("cannot order {} and {}", a.in_words(), b.in_words());
+                    self.find(left, message, hint(*a, *b));
+                }
+                Type::Bool
+            }
+            (operators::IN, [(name, _), (of, _)]) => {
+                self.moment_name(name, of);
+                Type::Bool
+            }
+            (operators::INDEX, [(of, found), (name, _)]) => {
+                self.moment_name(name, of);
+                match found {
+                    Type::Records(fields) => Type::Record(fields),
+                    _ => Type::Unknown,
+                }
+            }
+            (operators::ADD | operators::SUBSTRACT, [(left, a), (_, b)]) => self.sum(left, name, *a, *b),
+            (operators::MULTIPLY | operators::DIVIDE | operators::MODULO, args) => {
+                for (arg, found) in args {
+                    if !matches!(found, Type::Number | Type::Unknown) {
+                        self.find(arg, format!("expected a number, found {}", found.in_words()), None);
+                    }
+                }
+                Type::Number
+            }
+            (operators::NEGATE, [(_, found)]) => *found,
+            (operators::CONDITIONAL, [_, (_, a), (_, b)]) if a == b => *a,
+            _ => Type::Unknown,
+        }
+    }
+
+    fn sum(&mut self, at: &'a IdedExpr, operator: &str, a: Type, b: Type) -> Type {
+        use Type::{Duration, List, Number, Records, Text, Time, Unknown};
+        match (a, b) {
+            (Unknown, _) | (_, Unknown) => Unknown,
+            (Time, Time) if operator == operators::SUBSTRACT => Duration,
+            (Time, Duration) | (Duration, Time) => Time,
+            (Duration, Duration) => Duration,
+            (Number, Number) => Number,
+            (Text, Text) if operator == operators::ADD => Text,
+            (List | Records(_), List | Records(_)) if operator == operators::ADD => List,
+            (a, b) => {
+                let message = format!("cannot add or subtract {} and {}", a.in_words(), b.in_words());
+                self.find(at, message, hint(a, b));
+                Unknown
+            }
+        }
+    }
+
+    fn standard(&mut self, at: &'a IdedExpr, name: &str, args: &[(&'a IdedExpr, Type)]) -> Type {
+        let Some((_, returns)) = CEL.iter().find(|(known, _)| *known == name) else {
+            let known = FUNCTIONS.iter().map(|function| function.name);
+            let help = nearest(name, known.chain(CEL.iter().map(|(name, _)| *name)));
+            self.find(at, format!("no function is named `{name}`"), help);
+            return Type::Unknown;
+        };
+        if ["contains", "startsWith", "endsWith", "matches"].contains(&name) {
+            for (arg, found) in args {
+                if !matches!(found, Type::Text | Type::Unknown) {
+                    self.find(arg, format!("expected text, found {}", found.in_words()), None);
+                }
+            }
+        }
+        if name == "matches"
+            && let Some((pattern, _)) = args.last()
+            && let Some(text) = string_literal(pattern)
+            && let Err(error) = regex::Regex::new(text)
+        {
+            let error = error.to_string();
+            let reason = error.lines().last().unwrap_or(&error).trim_start_matches("error: ");
+            self.find(pattern, format!("invalid regular expression: {reason}"), None);
+        }
+        *returns
+    }
+
+    fn function(&mut self, at: &'a IdedExpr, call: &'a CallExpr, function: &Function) -> Type {
+        let given = call.args.len();
+        if call.target.is_some() || given < function.required || given > function.parameters.len() {
+            let parameters: Vec<&str> = function.parameters.iter().map(|p| p.in_words()).collect();
+            let message = format!("`{0}` is called as `{0}({1})`", function.name, parameters.join(", "));
+            self.find(at, message, None);
+        }
+        let mut first = Type::Unknown;
+        for (index, (arg, wanted)) in call.args.iter().zip(function.parameters).enumerate() {
+            let found = self.type_of(arg);
+            if index == 0 {
+                first = found;
+            }
+            let fits = match wanted {
+                Parameter::Pod | Parameter::Process => matches!(found, Type::Pod),
+                Parameter::Output => {
+                    matches!(found, Type::Record(fields) if fields.iter().any(|(name, _)| *name == "begin"))
+                }
+                Parameter::Object => {
+                    matches!(found, Type::Record(fields) if fields.iter().any(|(name, _)| *name == "object"))
+                }
+                Parameter::List => matches!(found, Type::List | Type::Records(_)),
+                Parameter::Text => found == Type::Text,
+                Parameter::Duration => found == Type::Duration,
+            };
+            if !fits && found != Type::Unknown {
+                let message = match wanted {
+                    Parameter::Pod => "expected a pod of the scenario, such as `slow` or `slow.hook`".to_owned(),
+                    Parameter::Process => "expected a process, such as `slow.hook`".to_owned(),
+                    Parameter::Output => "expected the output of a step".to_owned(),
+                    Parameter::Object => "expected the output of a `get` step".to_owned(),
+                    Parameter::List => format!("expected a list, found {}", found.in_words()),
+                    Parameter::Text => format!("expected text, found {}", found.in_words()),
+                    Parameter::Duration => format!("expected a duration, found {}", found.in_words()),
+                };
+                self.find(arg, message, None);
+            }
+        }
+        match (function.name, first) {
+            ("first" | "last", Type::Records(fields)) => Type::Record(fields),
+            _ => function.returns,
+        }
+    }
+
+    fn moment_name(&mut self, name: &'a IdedExpr, of: &IdedExpr) {
+        if !matches!(&of.expr, Expr::Ident(of) if of == "moments") {
+            return;
+        }
+        if let Some(text) = string_literal(name)
+            && let Err(help) = self.scope.moment(text)
+        {
+            self.find(name, format!("no moment is named `{text}`"), help);
+        }
+    }
+}
+
+fn hint(a: Type, b: Type) -> Option<String> {
+    matches!((a, b), (Type::Duration, Type::Number) | (Type::Number, Type::Duration))
+        .then(|| "a duration has a unit: `4s`, `500ms`".to_owned())
+}
+
+/// `did you mean …?` for the most similar of `known`.
+pub(super) fn nearest<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
+    super::nearest(word, known).map(|near| format!("did you mean `{near}`?"))
+}
+
+/// Whether `fails` is nothing but the negation of `holds`.
+#[must_use]
+pub fn negates(holds: &str, fails: &str) -> bool {
+    let (Ok(holds), Ok(fails)) = (compile(holds), compile(fails)) else {
+        return false;
+    };
+    canonical(holds.expression(), true) == canonical(fails.expression(), false)
+}
+
+/// An expression, or its negation, in a form in which the order of operands does not matter.
+fn canonical(expression: &IdedExpr, negated: bool) -> String {
+    const OPPOSITES: [(&str, &str); 3] = [
+        (operators::EQUALS, operators::NOT_EQUALS),
+        (operators::LESS, operators::GREATER_EQUALS),
+        (operators::GREATER, operators::LESS_EQUALS),
+    ];
+    if let Expr::Call(call) = &expression.expr {
+        match (call.func_name.as_str(), call.args.as_slice()) {
+            (operators::LOGICAL_NOT, [inner]) => return canonical(inner, !negated),
+            (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), args) => {
+                let name = match (name == operators::LOGICAL_AND, negated) {
+                    (true, false) | (false, true) => "&&",
+                    _ => "||",
+                };
+                let mut args: Vec<String> = args.iter().map(|arg| canonical(arg, negated)).collect();
+                args.sort();
+                return format!("{name}({})", args.join(","));
+            }
+            (name, args @ [_, _]) => {
+                let opposite = OPPOSITES.iter().find_map(|(a, b)| match name {
+                    _ if name == *a => Some(*b),
+                    _ if name == *b => Some(*a),
+                    _ => None,
+                });
+                if let Some(opposite) = opposite {
+                    let name = if negated { opposite } else { name };
+                    let mut args: Vec<String> = args.iter().map(|arg| format!("{:?}", shape(arg))).collect();
+                    // `a < b` is `b > a`.
+                    let name = match name {
+                        operators::GREATER => {
+                            args.reverse();
+                            operators::LESS
+                        }
+                        operators::GREATER_EQUALS => {
+                            args.reverse();
+                            operators::LESS_EQUALS
+                        }
+                        operators::EQUALS | operators::NOT_EQUALS => {
+                            args.sort();
+                            name
+                        }
+                        _ => name,
+                    };
+                    return format!("{name}({})", args.join(","));
+                }
+            }
+            _ => {}
+        }
+    }
+    let sign = if negated { "!" } else { "" };
+    format!("{sign}{:?}", shape(expression))
+}
+
+/// The structure of an expression without the ids of its nodes.
+fn shape(expression: &IdedExpr) -> Vec<String> {
+    let mut parts = Vec::new();
+    walk(expression, &mut Vec::new(), &mut |part, _| {
+        parts.push(match &part.expr {
+            Expr::Call(call) => format!("{}/{}", call.func_name, call.args.len()),
+            Expr::Ident(name) => name.clone(),
+            Expr::Select(select) => format!(".{}{}", select.field, if select.test { "?" } else { "" }),
+            Expr::Literal(literal) => format!("{literal:?}"),
+            Expr::List(list) => format!("[{}]", list.elements.len()),
+            Expr::Comprehension(comprehension) => format!("{{{}}}", comprehension.iter_var),
+            _ => "?".to_owned(),
+        });
+        true
+    });
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rstest::rstest;
+
+    use super::super::types::STAMP;
+    use super::*;
+
+    struct Names;
+
+    impl Scope for Names {
+        fn resolve(&self, names: &[&str]) -> Result<(usize, Type), (String, Option<String>)> {
+            let found = match names[0] {
+                "stamps" => Type::Records(STAMP),
+                "took_long" => Type::Duration,
+                "count" => Type::Number,
+                "slow" if names.get(1) == Some(&"running") => return Ok((2, Type::Time)),
+                "slow" => return Ok((names.len().min(2), Type::Pod)),
+                "out" => Type::Record(&[("stdout", Type::Text), ("begin", Type::Time)]),
+                name => return Err((format!("nothing is named `{name}`"), None)),
+            };
+            Ok((1, found))
+        }
+
+        fn moment(&self, name: &str) -> Result<(), Option<String>> {
+            (name == "slow.running").then_some(()).ok_or(None)
+        }
+    }
+
+    #[rstest]
+    #[case("stamps.exists(s, s.pid == 1 && s.data.code == 'x')", "")]
+    #[case("stamps.exists(s, s.pd == 1)", "21: `s` has no field `pd`")]
+    #[case("stamps.filter(s, s.pod == 'a').size() == 1", "")]
+    #[case("first(stamps).sorce == 'x'", "has no field `sorce`")]
+    #[case("stamps(slow, 'begun').all(s, s.at < slow.running)", "")]
+    #[case("took_long < 4", "0: cannot order a duration and a number")]
+    #[case("took_long < 4s && slow.running > slow.running + 3s", "")]
+    #[case("took_long + 4 > 3s", "cannot add or subtract a duration and a number")]
+    #[case("out.stdout.matches('[')", "18: invalid regular expression")]
+    #[case("out.stdot == 'x'", "0: `out` has no field `stdot`")]
+    #[case("count == 'one'", "compares a number with text")]
+    #[case("runs(slow.hook) == 1", "")]
+    #[case("runs('slow') == 1", "5: expected a pod")]
+    #[case("runs(slow, 1) == 1", "`runs` is called as `runs(POD)`")]
+    #[case("took(slow.hook) == 1", "compares a duration with a number")]
+    #[case("rums(slow.hook) == 1", "no function is named `rums`")]
+    #[case("has(slow.running) && 'slow.running' in moments", "")]
+    #[case("'slow.runing' in moments", "no moment is named `slow.runing`")]
+    #[case("slow.running.phase == 'x'", "`slow.running` is a time and has no field `phase`")]
+    #[case("count && true", "expected a boolean, found a number")]
+    #[case("count.exists(x, x == 1)", "a number has no items to search")]
+    #[case("nothing == 1", "nothing is named `nothing`")]
+    fn findings(#[case] text: &str, #[case] wanted: &str) {
+        let compiled = compile(text).unwrap();
+        let (_, found) = Checker::check(&compiled, &Names);
+        let shown: Vec<String> = found.iter().map(|f| format!("{}: {}", f.offset, f.message)).collect();
+        let shown = shown.join("; ");
+        assert!(if wanted.is_empty() { shown.is_empty() } else { shown.contains(wanted) }, "{shown}");
+    }
+
+    #[rstest]
+    #[case("a == 1", "a != 1", true)]
+    #[case("a == 1", "!(1 == a)", true)]
+    #[case("a < b && c", "!c || b <= a", true)]
+    #[case("l.exists(x, x.y == 1)", "!l.exists(x, x.y == 1)", true)]
+    #[case("a - b < 4s", "a - b > 5s", false)]
+    #[case("a == 1", "a == 2", false)]
+    #[case("a < b", "a > b", false)]
+    fn negations(#[case] holds: &str, #[case] fails: &str, #[case] negated: bool) {
+        assert_eq!(negates(holds, fails), negated);
+    }
+}

@@ -1,0 +1,637 @@
+//! The functions that suites have beyond CEL's own: one table that registration, the type checker and the reference
+//! are derived from.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use cel::extractors::Arguments;
+use cel::{Context, ExecutionError, Value};
+use jiff::Timestamp;
+use serde_json::Value as Json;
+
+use super::selector::{Selector, field};
+use super::types::{EVENT, POD, STAMP, STATE, Type};
+use super::values;
+use crate::observe::evidence::{Entry, PodSeen, Seen, Stamp};
+
+/// A function of suites.
+#[derive(Debug)]
+pub struct Function {
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes.
+    pub parameters: &'static [Parameter],
+    /// How many of the parameters must be given.
+    pub required: usize,
+    /// The type of its value.
+    pub returns: Type,
+    /// One sentence for the reference.
+    pub doc: &'static str,
+    run: fn(&[Entry], &[Value]) -> Answer,
+}
+
+/// What a function takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parameter {
+    /// A pod, or a container, a start or a process of it.
+    Pod,
+    /// A process: `POD.ROLE`.
+    Process,
+    /// The output of a step.
+    Output,
+    /// The output of a `get` step.
+    Object,
+    /// A list.
+    List,
+    /// Text.
+    Text,
+    /// A duration.
+    Duration,
+}
+
+impl Parameter {
+    /// For messages and the reference.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Pod => "POD",
+            Self::Process => "PROCESS",
+            Self::Output => "OUTPUT",
+            Self::Object => "OBJECT",
+            Self::List => "LIST",
+            Self::Text => "TEXT",
+            Self::Duration => "DURATION",
+        }
+    }
+}
+
+type Answer = Result<Value, String>;
+
+/// All functions, in the order of the reference.
+pub static FUNCTIONS: [Function; 18] = [
+    Function {
+        name: "runs",
+        parameters: &[Parameter::Pod],
+        required: 1,
+        returns: Type::Number,
+        doc: "How many processes began, by their `begun` stamps.",
+        run: runs,
+    },
+    Function {
+        name: "took",
+        parameters: &[Parameter::Process],
+        required: 1,
+        returns: Type::Duration,
+        doc: "From `begun` to `ended` of the first such process.",
+        run: took,
+    },
+    Function {
+        name: "during",
+        parameters: &[Parameter::Output, Parameter::Process],
+        required: 2,
+        returns: Type::Bool,
+        doc: "Whether the step began after the process's `begun` and ended before its `ended`.",
+        run: during,
+    },
+    Function {
+        name: "starts",
+        parameters: &[Parameter::Pod],
+        required: 1,
+        returns: Type::Number,
+        doc: "The number of the latest start that stamped anything; 0 if none did.",
+        run: starts,
+    },
+    Function {
+        name: "restarts",
+        parameters: &[Parameter::Pod],
+        required: 1,
+        returns: Type::Number,
+        doc: "The highest `restartCount` that the API reported.",
+        run: restarts,
+    },
+    Function {
+        name: "exit_code",
+        parameters: &[Parameter::Pod],
+        required: 1,
+        returns: Type::Number,
+        doc: "The exit code of the last termination that the API reported.",
+        run: |timeline, args| terminated(timeline, args, "exitCode"),
+    },
+    Function {
+        name: "started",
+        parameters: &[Parameter::Pod],
+        required: 1,
+        returns: Type::Time,
+        doc: "The container runtime's `startedAt` of the last termination, in whole seconds.",
+        run: |timeline, args| terminated(timeline, args, "startedAt"),
+    },
+    Function {
+        name: "finished",
+        parameters: &[Parameter::Pod],
+        required: 1,
+        returns: Type::Time,
+        doc: "The container runtime's `finishedAt` of the last termination, in whole seconds.",
+        run: |timeline, args| terminated(timeline, args, "finishedAt"),
+    },
+    Function {
+        name: "state",
+        parameters: &[Parameter::Object, Parameter::Text],
+        required: 1,
+        returns: Type::Record(STATE),
+        doc: "A container's state in a fetched pod; the container's name is needed only if the pod has several.",
+        run: state,
+    },
+    Function {
+        name: "states",
+        parameters: &[Parameter::Pod],
+        required: 1,
+        returns: Type::Records(STATE),
+        doc: "Every state of its containers that the API reported.",
+        run: states,
+    },
+    Function {
+        name: "stamps",
+        parameters: &[Parameter::Pod, Parameter::Text],
+        required: 1,
+        returns: Type::Records(STAMP),
+        doc: "The stamps of its processes, or those of that name.",
+        run: stamps,
+    },
+    Function {
+        name: "requests",
+        parameters: &[Parameter::Pod, Parameter::Text],
+        required: 1,
+        returns: Type::Records(STAMP),
+        doc: "The HTTP requests that its servers received, or those for that path.",
+        run: requests,
+    },
+    Function {
+        name: "events",
+        parameters: &[Parameter::Pod, Parameter::Text],
+        required: 1,
+        returns: Type::Records(EVENT),
+        doc: "Its Events, or those with that reason.",
+        run: events,
+    },
+    Function {
+        name: "pods",
+        parameters: &[Parameter::Pod],
+        required: 1,
+        returns: Type::Records(POD),
+        doc: "Its states as the watch showed them.",
+        run: pods,
+    },
+    Function {
+        name: "first",
+        parameters: &[Parameter::List],
+        required: 1,
+        returns: Type::Unknown,
+        doc: "The first item; an error if there is none.",
+        run: |_, args| item(args, <[Value]>::first),
+    },
+    Function {
+        name: "last",
+        parameters: &[Parameter::List],
+        required: 1,
+        returns: Type::Unknown,
+        doc: "The last item; an error if there is none.",
+        run: |_, args| item(args, <[Value]>::last),
+    },
+    Function {
+        name: "seconds",
+        parameters: &[Parameter::Duration],
+        required: 1,
+        returns: Type::Number,
+        doc: "A duration as a number of seconds.",
+        run: seconds,
+    },
+    Function {
+        name: "ip",
+        parameters: &[Parameter::Text],
+        required: 1,
+        returns: Type::Text,
+        doc: "The address in text such as `10.0.0.1:80`.",
+        run: ip,
+    },
+];
+
+/// Makes the functions available over a timeline.
+pub(super) fn register(context: &mut Context<'static, 'static>, timeline: &Arc<[Entry]>) {
+    for function in &FUNCTIONS {
+        let timeline = Arc::clone(timeline);
+        // None of these names is one of CEL's own, so that adding them cannot fail.
+        let _ = context.add_function(function.name, move |Arguments(args): Arguments| {
+            (function.run)(&timeline, &args)
+                .map_err(|message| ExecutionError::function_error(function.name, message))
+        });
+    }
+}
+
+/// The pod that the first argument selects.
+fn selector(args: &[Value]) -> Result<Selector, String> {
+    args.first()
+        .and_then(Selector::of)
+        .ok_or_else(|| "expected a pod of the scenario, such as `slow` or `slow.hook`".to_owned())
+}
+
+fn text(args: &[Value], index: usize) -> Result<Option<&str>, String> {
+    match args.get(index) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err("expected text".to_owned()),
+    }
+}
+
+fn stamps_of<'a>(timeline: &'a [Entry], selector: &'a Selector) -> impl Iterator<Item = (&'a Entry, &'a Stamp)> {
+    timeline.iter().filter_map(|entry| match &entry.seen {
+        Seen::Agent(stamp) if selector.stamp(stamp) => Some((entry, stamp)),
+        _ => None,
+    })
+}
+
+fn pods_of<'a>(timeline: &'a [Entry], selector: &'a Selector) -> impl Iterator<Item = (&'a Entry, &'a PodSeen)> {
+    timeline.iter().filter_map(|entry| match &entry.seen {
+        Seen::Pod(pod) if selector.pod(&pod.pod) => Some((entry, pod)),
+        _ => None,
+    })
+}
+
+fn count(number: usize) -> Value {
+    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn runs(timeline: &[Entry], args: &[Value]) -> Answer {
+    let selector = selector(args)?;
+    let begun = stamps_of(timeline, &selector).filter(|(_, stamp)| stamp.stamp == "begun");
+    Ok(count(begun.count()))
+}
+
+/// When the first selected process began and ended.
+fn span(timeline: &[Entry], selector: &Selector) -> Result<(Timestamp, Timestamp), String> {
+    let (begun, process) = stamps_of(timeline, selector)
+        .find(|(_, stamp)| stamp.stamp == "begun")
+        .map(|(entry, stamp)| (entry.at, &stamp.process))
+        .ok_or("no such process began")?;
+    let ended = stamps_of(timeline, selector)
+        .find(|(_, stamp)| stamp.stamp == "ended" && stamp.process == *process)
+        .map(|(entry, _)| entry.at)
+        .ok_or("the process did not end by itself")?;
+    Ok((begun, ended))
+}
+
+fn took(timeline: &[Entry], args: &[Value]) -> Answer {
+    let (begun, ended) = span(timeline, &selector(args)?)?;
+    let nanos = ended.as_nanosecond() - begun.as_nanosecond();
+    let nanos = i64::try_from(nanos).map_err(|error| error.to_string())?;
+    Ok(Value::Duration(chrono::Duration::nanoseconds(nanos)))
+}
+
+fn during(timeline: &[Entry], args: &[Value]) -> Answer {
+    let (begun, ended) = span(timeline, &selector(args.get(1..).unwrap_or_default())?)?;
+    let time = |name: &str| match args.first() {
+        Some(Value::Map(map)) => field(map, name).cloned(),
+        _ => None,
+    };
+    let (Some(Value::Timestamp(begin)), Some(Value::Timestamp(end))) = (time("begin"), time("end")) else {
+        return Err("expected the output of a step".to_owned());
+    };
+    let (Value::Timestamp(begun), Value::Timestamp(ended)) = (values::timestamp(begun), values::timestamp(ended))
+    else {
+        return Err("a time is out of range".to_owned());
+    };
+    Ok(Value::Bool(begun < begin && end < ended))
+}
+
+fn starts(timeline: &[Entry], args: &[Value]) -> Answer {
+    let selector = selector(args)?;
+    let latest = stamps_of(timeline, &selector).map(|(_, stamp)| stamp.start).max();
+    Ok(Value::Int(i64::from(latest.unwrap_or(0))))
+}
+
+/// The container statuses of a pod object, with their position among those of the pod.
+fn statuses(object: &Json) -> impl Iterator<Item = &Json> {
+    ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"]
+        .into_iter()
+        .filter_map(|list| object.pointer(&format!("/status/{list}"))?.as_array())
+        .flatten()
+}
+
+fn selected<'a>(object: &'a Json, selector: &'a Selector) -> impl Iterator<Item = &'a Json> {
+    statuses(object).filter(|status| {
+        selector.container(status["name"].as_str().unwrap_or_default())
+            && selector.start.is_none_or(|start| restart_count(status) + 1 == u64::from(start))
+    })
+}
+
+fn restart_count(status: &Json) -> u64 {
+    status["restartCount"].as_u64().unwrap_or(0)
+}
+
+fn restarts(timeline: &[Entry], args: &[Value]) -> Answer {
+    let selector = selector(args)?;
+    let counts = pods_of(timeline, &selector).flat_map(|(_, pod)| selected(&pod.object, &selector).map(restart_count));
+    let highest = counts.max().ok_or("the API reported no status of such a container")?;
+    Ok(values::from_json(&Json::from(highest)))
+}
+
+/// A field of the last termination that the API reported, in `state` or `lastState`.
+fn terminated(timeline: &[Entry], args: &[Value], name: &str) -> Answer {
+    let selector = selector(args)?;
+    let mut found: Option<(u64, &Json)> = None;
+    for (_, pod) in pods_of(timeline, &selector) {
+        let named = statuses(&pod.object)
+            .filter(|status| selector.container(status["name"].as_str().unwrap_or_default()));
+        for status in named {
+            let restarts = restart_count(status);
+            // `lastState` belongs to the start before this one.
+            for (state, start) in [("lastState", restarts), ("state", restarts + 1)] {
+                let Some(terminated) = status[state].get("terminated") else {
+                    continue;
+                };
+                let wanted = selector.start.is_none_or(|wanted| u64::from(wanted) == start);
+                if wanted && found.is_none_or(|(latest, _)| latest <= start) {
+                    found = Some((start, terminated));
+                }
+            }
+        }
+    }
+    let (_, terminated) = found.ok_or("the API reported no termination")?;
+    match terminated.get(name) {
+        Some(Json::String(text)) => {
+            let at: Timestamp = text.parse().map_err(|error| format!("{name}: {error}"))?;
+            Ok(values::timestamp(at))
+        }
+        Some(value) => Ok(values::from_json(value)),
+        None => Err(format!("the termination has no {name}")),
+    }
+}
+
+/// A container's status as a record of [`STATE`].
+fn state_of(pod: &str, object: &Json, status: &Json, at: Option<Timestamp>) -> Value {
+    let (state, detail) = status["state"]
+        .as_object()
+        .and_then(|state| state.iter().next())
+        .map_or(("", &Json::Null), |(state, detail)| (state.as_str(), detail));
+    let text = |value: &Json| values::string(value.as_str().unwrap_or_default());
+    let mut fields = vec![
+        ("pod", values::string(pod)),
+        ("phase", text(&object["status"]["phase"])),
+        ("container", text(&status["name"])),
+        ("state", values::string(state)),
+        ("reason", text(&detail["reason"])),
+        ("message", text(&detail["message"])),
+        ("restarts", values::from_json(&Json::from(restart_count(status)))),
+        ("ready", Value::Bool(status["ready"].as_bool().unwrap_or(false))),
+    ];
+    if let Some(code) = detail.get("exitCode") {
+        fields.push(("exit_code", values::from_json(code)));
+    }
+    if let Some(at) = at {
+        fields.push(("at", values::timestamp(at)));
+    }
+    values::map(fields)
+}
+
+/// The states of a pod's containers, for the conditions of moments.
+#[must_use]
+pub fn containers(pod: &str, object: &Json) -> Value {
+    values::list(statuses(object).map(|status| state_of(pod, object, status, None)))
+}
+
+fn states(timeline: &[Entry], args: &[Value]) -> Answer {
+    let selector = selector(args)?;
+    let states = pods_of(timeline, &selector).flat_map(|(entry, seen)| {
+        selected(&seen.object, &selector).map(|status| state_of(&seen.pod, &seen.object, status, Some(entry.at)))
+    });
+    Ok(values::list(states))
+}
+
+fn state(_: &[Entry], args: &[Value]) -> Answer {
+    let object = match args.first() {
+        Some(Value::Map(map)) => field(map, "object"),
+        _ => None,
+    };
+    let object = object.ok_or("expected the output of a `get` step")?;
+    let object = object.json().map_err(|error| error.to_string())?;
+    let wanted = text(args, 1)?;
+    let mut found = statuses(&object).filter(|status| wanted.is_none_or(|name| status["name"] == name));
+    let status = found.next().ok_or_else(|| match wanted {
+        Some(name) => format!("no status of container {name}"),
+        None => "no container status".to_owned(),
+    })?;
+    if found.next().is_some() {
+        return Err("the pod has several containers; name one".to_owned());
+    }
+    let pod = object["metadata"]["name"].as_str().unwrap_or_default();
+    Ok(state_of(pod, &object, status, None))
+}
+
+fn stamps(timeline: &[Entry], args: &[Value]) -> Answer {
+    let selector = selector(args)?;
+    let name = text(args, 1)?;
+    let found = stamps_of(timeline, &selector).filter(|(_, stamp)| name.is_none_or(|name| stamp.stamp == name));
+    Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
+}
+
+fn requests(timeline: &[Entry], args: &[Value]) -> Answer {
+    let selector = selector(args)?;
+    let path = text(args, 1)?;
+    let found = stamps_of(timeline, &selector).filter(|(_, stamp)| {
+        stamp.stamp == "request" && path.is_none_or(|path| stamp.data.get("path").is_some_and(|p| p == path))
+    });
+    Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
+}
+
+fn events(timeline: &[Entry], args: &[Value]) -> Answer {
+    let selector = selector(args)?;
+    let reason = text(args, 1)?;
+    let found = timeline.iter().filter(|entry| match &entry.seen {
+        Seen::Event(event) => {
+            selector.pod(&event.pod)
+                && selector.container(&event.container)
+                && reason.is_none_or(|reason| event.reason == reason)
+        }
+        _ => false,
+    });
+    Ok(values::list(found.map(values::entry)))
+}
+
+fn pods(timeline: &[Entry], args: &[Value]) -> Answer {
+    let selector = selector(args)?;
+    Ok(values::list(pods_of(timeline, &selector).map(|(entry, _)| values::entry(entry))))
+}
+
+fn item(args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
+    match args {
+        [Value::List(list)] => pick(list).cloned().ok_or_else(|| "the list is empty".to_owned()),
+        _ => Err("expected a list".to_owned()),
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "seconds of a scenario are far below 2^52")]
+fn seconds(_: &[Entry], args: &[Value]) -> Answer {
+    match args {
+        [Value::Duration(duration)] => {
+            let whole = duration.num_seconds() as f64;
+            Ok(Value::Float(whole + f64::from(duration.subsec_nanos()) / 1e9))
+        }
+        _ => Err("expected a duration".to_owned()),
+    }
+}
+
+/// The address of `IP:PORT`, and of `[IP]:PORT`.
+fn ip(_: &[Entry], args: &[Value]) -> Answer {
+    let text = text(args, 0)?.ok_or("expected text such as 10.0.0.1:80")?;
+    let address: Option<IpAddr> = text
+        .parse::<SocketAddr>()
+        .map(|address| address.ip())
+        .or_else(|_| text.trim_matches(['[', ']']).parse())
+        .ok();
+    let address = address.ok_or_else(|| format!("invalid address `{text}`"))?;
+    Ok(values::string(&address.to_canonical().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::super::{compile, context};
+    use super::*;
+    use crate::observe::evidence::{Clock, EventSeen, PodChange};
+
+    fn entry(seconds: i64, seen: Seen) -> Entry {
+        Entry {
+            n: 0,
+            at: Timestamp::from_second(seconds).unwrap(),
+            clock: Clock::Node,
+            seen,
+        }
+    }
+
+    fn stamp(at: i64, start: u32, role: &str, name: &str, data: Json) -> Entry {
+        entry(
+            at,
+            Seen::Agent(Stamp {
+                pod: "slow".into(),
+                container: "main".into(),
+                start,
+                role: role.into(),
+                process: format!("{role}{start}"),
+                pid: 1,
+                seq: 1,
+                stamp: name.into(),
+                data,
+            }),
+        )
+    }
+
+    fn pod(at: i64, status: &Json) -> Entry {
+        let object = json!({"metadata": {"name": "slow"}, "status": status});
+        entry(at, Seen::Pod(PodSeen { pod: "slow".into(), change: PodChange::Applied, object }))
+    }
+
+    /// A container with a hook that fails, is restarted, and receives a request.
+    fn timeline() -> Arc<[Entry]> {
+        let waiting = json!({"phase": "Pending", "containerStatuses": [{"name": "main", "restartCount": 0,
+            "state": {"waiting": {"reason": "PostStartHookError", "message": "exited with 3"}}}]});
+        let again = json!({"phase": "Running", "containerStatuses": [{"name": "main", "restartCount": 1, "ready": true,
+            "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 143,
+            "startedAt": "1970-01-01T00:00:01Z", "finishedAt": "1970-01-01T00:00:05Z"}}}]});
+        let killing = EventSeen {
+            name: "e".into(),
+            kind: "Pod".into(),
+            pod: "slow".into(),
+            container: "main".into(),
+            type_: "Normal".into(),
+            reason: "Killing".into(),
+            message: "FailedPostStartHook".into(),
+            count: 1,
+            component: "kubelet".into(),
+            first: None,
+            last: None,
+        };
+        Arc::from(vec![
+            stamp(1, 1, "entrypoint", "begun", Json::Null),
+            stamp(2, 1, "hook", "begun", Json::Null),
+            stamp(4, 1, "hook", "ended", json!({"code": 3})),
+            pod(5, &waiting),
+            entry(5, Seen::Event(killing)),
+            stamp(7, 2, "entrypoint", "begun", Json::Null),
+            stamp(8, 2, "entrypoint", "request", json!({"path": "/ready"})),
+            pod(9, &again),
+        ])
+    }
+
+    /// Evaluates with `slow`, `slow.hook`, `slow.start1` and an output `got` as variables.
+    fn evaluate(text: &str) -> Result<Value, String> {
+        let mut context = context(&timeline());
+        let selector = |start, role: Option<&str>| Selector {
+            pod: "slow".into(),
+            container: None,
+            start,
+            role: role.map(Into::into),
+        };
+        let nested = |selector: Selector| values::map([selector.hidden()]);
+        context.add_variable_from_value(
+            "slow",
+            values::map([
+                selector(None, None).hidden(),
+                ("hook", nested(selector(None, Some("hook")))),
+                ("start1", nested(selector(Some(1), None))),
+            ]),
+        );
+        let object = json!({"status": {"phase": "Pending", "containerStatuses": [
+            {"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}]}});
+        let at = |second| values::timestamp(Timestamp::from_second(second).unwrap());
+        context.add_variable_from_value(
+            "got",
+            values::map([("object", values::from_json(&object)), ("begin", at(3)), ("end", at(3))]),
+        );
+        let compiled = compile(text).map_err(|errors| format!("{errors:?}"))?;
+        compiled.execute(&context).map_err(|error| error.to_string())
+    }
+
+    #[rstest]
+    #[case("runs(slow) == 3 && runs(slow.hook) == 1 && runs(slow.start1) == 2")]
+    #[case("took(slow.hook) == 2s")]
+    #[case("during(got, slow.hook)")]
+    #[case("starts(slow) == 2 && starts(slow.start1) == 1")]
+    #[case("restarts(slow) == 1")]
+    #[case("exit_code(slow) == 143 && exit_code(slow.start1) == 143")]
+    #[case("finished(slow) - started(slow) == 4s")]
+    #[case("state(got).state == 'waiting' && state(got, 'main').reason == 'ContainerCreating'")]
+    #[case("states(slow).exists(s, s.reason == 'PostStartHookError' && s.message.contains('3'))")]
+    #[case("states(slow.start1).size() == 1 && last(states(slow)).ready")]
+    #[case("stamps(slow).size() == 5 && first(stamps(slow.hook, 'ended')).data.code == 3")]
+    #[case("requests(slow).size() == 1 && requests(slow, '/ready').size() == 1 && requests(slow, '/').size() == 0")]
+    #[case("events(slow).size() == 1 && events(slow, 'Killing').all(e, e.message == 'FailedPostStartHook')")]
+    #[case("pods(slow).map(p, p.phase) == ['Pending', 'Running']")]
+    #[case("seconds(1500ms) == 1.5")]
+    #[case("ip('10.0.0.1:80') == '10.0.0.1' && ip('[::1]:80') == '::1' && ip('::ffff:10.0.0.1') == '10.0.0.1'")]
+    fn values_of_functions(#[case] text: &str) {
+        assert_eq!(evaluate(text), Ok(Value::Bool(true)));
+    }
+
+    #[rstest]
+    #[case("first([])", "empty")]
+    #[case("last(3)", "expected a list")]
+    #[case("ip('nowhere')", "invalid address")]
+    #[case("seconds(1)", "expected a duration")]
+    #[case("runs('slow')", "expected a pod")]
+    #[case("took(slow.start1)", "did not end")]
+    #[case("state(got, 'side')", "no status of container side")]
+    fn refusals(#[case] text: &str, #[case] wanted: &str) {
+        let error = evaluate(text).unwrap_err();
+        assert!(error.contains(wanted), "{error}");
+    }
+
+    #[test]
+    fn every_function_has_a_test() {
+        let tests = include_str!("functions.rs");
+        for function in &FUNCTIONS {
+            assert!(tests.contains(&format!("#[case(\"{}(", function.name)), "{}", function.name);
+        }
+    }
+}

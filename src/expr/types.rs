@@ -1,0 +1,133 @@
+//! Types of expressions before there is evidence, and the fields of what evidence consists of.
+
+/// Fields of a record with their types.
+pub type Fields = &'static [(&'static str, Type)];
+
+/// What is known of a value before there is evidence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Type {
+    /// Nothing.
+    Unknown,
+    /// `true` or `false`.
+    Bool,
+    /// A number.
+    Number,
+    /// Text.
+    Text,
+    /// A point in time.
+    Time,
+    /// A duration.
+    Duration,
+    /// A map without known fields, such as a Kubernetes object.
+    Map,
+    /// A map with exactly these fields.
+    Record(Fields),
+    /// A list of anything.
+    List,
+    /// A list of records.
+    Records(Fields),
+    /// A pod of the scenario, or a container, a start or a process of it.
+    Pod,
+}
+
+impl Type {
+    /// With its article, for messages.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Unknown => "a value",
+            Self::Bool => "a boolean",
+            Self::Number => "a number",
+            Self::Text => "text",
+            Self::Time => "a time",
+            Self::Duration => "a duration",
+            Self::Map | Self::Record(_) => "a map",
+            Self::List | Self::Records(_) => "a list",
+            Self::Pod => "a pod",
+        }
+    }
+
+    /// Whether values of both types can be equal.
+    pub(super) fn may_equal(self, other: Self) -> bool {
+        use Type::{List, Map, Record, Records, Unknown};
+        matches!(
+            (self, other),
+            (Unknown, _) | (_, Unknown) | (Map | Record(_), Map | Record(_)) | (List | Records(_), List | Records(_))
+        ) || self == other
+    }
+}
+
+use Type::{Bool, List, Map, Number, Text, Time, Unknown};
+
+/// A stamp of the agent.
+pub const STAMP: Fields = &[
+    ("at", Time),
+    ("pod", Text),
+    ("container", Text),
+    ("start", Number),
+    ("role", Text),
+    ("process", Text),
+    ("pid", Number),
+    ("seq", Number),
+    ("stamp", Text),
+    ("data", Map),
+];
+
+/// An Event.
+pub const EVENT: Fields = &[
+    ("at", Time),
+    ("name", Text),
+    ("kind", Text),
+    ("pod", Text),
+    ("container", Text),
+    ("type", Text),
+    ("reason", Text),
+    ("message", Text),
+    ("count", Number),
+    ("component", Text),
+    ("first", Unknown),
+    ("last", Unknown),
+];
+
+/// A pod as the watch showed it.
+pub const POD: Fields = &[("at", Time), ("pod", Text), ("change", Text), ("phase", Text), ("object", Map)];
+
+/// A container as the API reported it.
+pub const STATE: Fields = &[
+    ("at", Time),
+    ("pod", Text),
+    ("phase", Text),
+    ("container", Text),
+    ("state", Text),
+    ("reason", Text),
+    ("message", Text),
+    ("exit_code", Number),
+    ("restarts", Number),
+    ("ready", Bool),
+];
+
+/// A note of the runner.
+pub const NOTE: Fields = &[("at", Time), ("note", Text), ("text", Text)];
+
+/// A line that a command printed.
+pub const LINE: Fields = &[("at", Time), ("stream", Text), ("text", Text)];
+
+/// What every output has.
+pub const OUTPUT: Fields = &[("name", Text), ("step", Text), ("begin", Time), ("end", Time)];
+
+/// Facts of the cluster.
+pub const CLUSTER: Fields = &[
+    ("name", Text),
+    ("profile", Text),
+    ("kubernetes", Text),
+    ("kubelets", List),
+    ("kubectl", Text),
+    ("container_runtimes", List),
+    ("node_image", Unknown),
+    ("gates", Map),
+    ("gates_seen", Map),
+    ("capabilities", List),
+    ("nodes", Number),
+    ("clock_offset", Number),
+    ("minor", Number),
+];
