@@ -3,7 +3,7 @@
 //! A word is `verb` or `verb=value`. All words are read before the first is performed, so a mistake
 //! never leaves a scenario half done.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, iter, path::PathBuf, str::FromStr, time::Duration};
 
 use hyper::Uri;
 
@@ -18,13 +18,15 @@ pub(crate) const MEET_CAP: Duration = Duration::from_secs(15);
 pub(crate) const FILE_CAP: Duration = Duration::from_secs(60);
 pub(crate) const GET_CAP: Duration = Duration::from_secs(10);
 
+const SLEEP_FORM: &str = "sleep=DURATION[*N]";
+
 /// Every verb with its form; the help text and the errors show it.
 pub(crate) const VERBS: &[(&str, &str)] = &[
     ("print", "print=TEXT"),
     ("error", "error=TEXT"),
     ("stamp", "stamp=NAME"),
     ("hold", "hold=NAME[,CAP]"),
-    ("sleep", "sleep=DURATION"),
+    ("sleep", SLEEP_FORM),
     ("meet", "meet=NAME[,CAP]"),
     ("write", "write=PATH:TEXT"),
     ("append", "append=PATH:TEXT"),
@@ -111,15 +113,43 @@ pub(crate) enum ActionError {
     },
 }
 
-/// Reads every word.
+/// Parses every word. `sleep=DURATION*N` becomes N actions.
 ///
 /// # Errors
 ///
-/// The first word that cannot be read.
+/// The first word that is not an action.
 pub(crate) fn parse_all<'a>(
     words: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<Action>, ActionError> {
-    words.into_iter().map(str::parse).collect()
+    let mut actions = Vec::new();
+    for word in words {
+        match repeated_sleep(word)? {
+            Some((sleep, times)) => actions.extend(iter::repeat_n(sleep, times)),
+            None => actions.push(word.parse()?),
+        }
+    }
+    Ok(actions)
+}
+
+/// The action and the repeat count of `sleep=DURATION*N`; `None` for every other word.
+fn repeated_sleep(word: &str) -> Result<Option<(Action, usize)>, ActionError> {
+    let value = word.strip_prefix("sleep=");
+    let Some((duration, count)) = value.and_then(|value| value.split_once('*')) else {
+        return Ok(None);
+    };
+    let read = || {
+        Ok((
+            Action::Sleep(amounts::duration(duration)?),
+            amounts::count(count)?,
+        ))
+    };
+    read()
+        .map(Some)
+        .map_err(|error: AmountError| ActionError::BadValue {
+            word: word.to_owned(),
+            problem: error.to_string(),
+            form: SLEEP_FORM,
+        })
 }
 
 impl FromStr for Action {

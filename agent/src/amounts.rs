@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `1500ms`, `2s`, `64Mi`.
+//! Parses durations, sizes and repeat counts: `1500ms`, `2s`, `64Mi`, `36`.
 
 use std::time::Duration;
 
@@ -8,13 +8,17 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// Largest size taken; more is a slip of the pen.
 const LARGEST: u64 = 64 << 30;
 
-/// An amount that cannot be read.
+/// Largest repeat count accepted.
+const MOST_REPEATS: usize = 1_000;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AmountError {
     #[error("`{0}` is no duration such as 1500ms, 2s or 1m (24h at most)")]
     Duration(String),
     #[error("`{0}` is no size such as 4096, 64Mi or 1Gi (64Gi at most)")]
     Bytes(String),
+    #[error("invalid repeat count `{0}`: expected 1 to {MOST_REPEATS}")]
+    Count(String),
 }
 
 /// Whole numbers with a unit `ms`, `s`, `m` or `h`.
@@ -61,6 +65,15 @@ pub(crate) fn bytes(text: &str) -> Result<usize, AmountError> {
         usize::try_from(bytes).ok()
     };
     read().ok_or_else(|| AmountError::Bytes(text.to_owned()))
+}
+
+/// A repeat count from 1 to [`MOST_REPEATS`].
+pub(crate) fn count(text: &str) -> Result<usize, AmountError> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|count| digits && (1..=MOST_REPEATS).contains(count))
+        .ok_or_else(|| AmountError::Count(text.to_owned()))
 }
 
 /// A duration in the form that [`duration`] reads.
@@ -128,5 +141,17 @@ mod tests {
     #[rstest]
     fn refuses_sizes(#[values("", "Mi", "1Ti", "-1", "1.5Gi", "65Gi")] text: &str) {
         assert_eq!(bytes(text), Err(AmountError::Bytes(text.to_owned())));
+    }
+
+    #[rstest]
+    #[case("1", 1)]
+    #[case("1000", 1_000)]
+    fn reads_counts(#[case] text: &str, #[case] expected: usize) {
+        assert_eq!(count(text), Ok(expected));
+    }
+
+    #[rstest]
+    fn rejects_counts(#[values("", "0", "1001", "-1", "+3", " 3", "2.5", "3s")] text: &str) {
+        assert_eq!(count(text), Err(AmountError::Count(text.to_owned())));
     }
 }

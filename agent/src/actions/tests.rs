@@ -60,7 +60,7 @@ fn reads(#[case] word: &str, #[case] expected: Action) {
 #[case("dance", "`dance` is no action")]
 #[case("", "`` is no action")]
 #[case("=x", "`=x` is no action")]
-#[case("sleep", "`sleep` lacks its value, write sleep=DURATION")]
+#[case("sleep", "`sleep` lacks its value, write sleep=DURATION[*N]")]
 #[case("wait=5s", "`wait=5s` takes no value")]
 #[case(
     "hold=",
@@ -98,6 +98,35 @@ fn every_verb_is_known_to_the_parser() {
         };
         assert!(format!("{verb}{value}").parse::<Action>().is_ok(), "{verb}");
     }
+}
+
+#[rstest]
+#[case("sleep=400ms*36", 36)]
+#[case("sleep=400ms*1", 1)]
+#[case("sleep=400ms*1000", 1000)]
+#[case("sleep=400ms", 1)]
+fn repeated_sleeps_equal_written_out_sleeps(#[case] word: &str, #[case] times: usize) {
+    let repeated = parse_all(["stamp=a", word, "exit=0"]);
+    let words = iter::once("stamp=a")
+        .chain(iter::repeat_n("sleep=400ms", times))
+        .chain(["exit=0"]);
+    assert_eq!(repeated, parse_all(words));
+    assert_eq!(repeated.unwrap().len(), times + 2);
+}
+
+#[rstest]
+#[case(
+    "sleep=1s*0",
+    "`sleep=1s*0`: invalid repeat count `0`: expected 1 to 1000"
+)]
+#[case("sleep=1s*1001", "invalid repeat count `1001`")]
+#[case("sleep=1s*", "invalid repeat count ``")]
+#[case("sleep=1s*2*3", "invalid repeat count `2*3`")]
+#[case("sleep=5*3", "`sleep=5*3`: ")]
+#[case("cpu=1s*2", "`cpu=1s*2`: ")]
+fn rejects_bad_repeats(#[case] word: &str, #[case] message: &str) {
+    let error = parse_all([word]).unwrap_err().to_string();
+    assert!(error.contains(message), "{error}");
 }
 
 #[test]
