@@ -1,5 +1,5 @@
-//! What is added to a scenario's manifests before they are applied: labels by which everything
-//! is found again, the agent image's tag, and who the agent is. Nothing else is changed.
+//! Changes made to a scenario's manifests before they are applied: defaults, labels, image tags and the
+//! agent's environment.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 
 use crate::catalogue::manifest::documents;
 
-/// Label with the run's id, on everything that a run makes on a cluster.
+/// Label with the run's ID on every object that a run creates.
 pub const RUN_LABEL: &str = "hookproof/run";
-/// Label with the scenario, on its namespace and pods.
+/// Label with the scenario on its namespace and objects.
 pub const SCENARIO_LABEL: &str = "hookproof/scenario";
-/// The agent's image as manifests name it; the runner adds the tag.
+/// The agent image as named in manifests; the runner adds the tag.
 pub use crate::cluster::agent_image::NAME as AGENT_IMAGE;
 use crate::cluster::nginx_image::NAME as NGINX_IMAGE;
 /// Images that the runner loads onto the nodes; no registry has them.
@@ -25,49 +25,44 @@ const RESTART_POLICY: &str = "Never";
 /// Default `terminationGracePeriodSeconds`: shortens the deletion of pods that ignore SIGTERM, for which the
 /// API server's default allows 30 s.
 const GRACE_PERIOD_SECONDS: u32 = 5;
-/// Where the witness listens.
 pub const WITNESS_PORT: u16 = 8080;
 
-/// What goes into the pods of a scenario.
+/// What is added to a scenario's objects.
 #[derive(Debug, Clone)]
 pub struct Additions {
-    /// The run's id.
+    /// The run's ID.
     pub run: String,
     /// The scenario as a label value.
     pub scenario: String,
-    /// Images with their tags, by the names that manifests use.
+    /// Images with tags, by the names that manifests use.
     pub images: BTreeMap<String, String>,
-    /// The witness's address, `http://IP:PORT`.
+    /// Base URL of the witness, `http://IP:PORT`.
     pub witness: String,
-    /// What lets an agent write into this run's evidence.
+    /// The token that agents send to the witness.
     pub token: String,
 }
 
-/// A manifest that is no list of Kubernetes objects.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// Not YAML.
-    #[error("{place}: no YAML: {what}")]
+    #[error("{place}: invalid YAML: {what}")]
     Yaml {
-        /// The manifest, line and column.
+        /// Path, line and column.
         place: String,
-        /// The parser's words.
+        /// The parser's message.
         what: String,
     },
-    /// YAML, but not an object.
-    #[error("{path}: document {number} is no Kubernetes object; it needs apiVersion and kind")]
+    #[error("{path}: document {number} is not a Kubernetes object: expected apiVersion and kind")]
     NoObject {
-        /// The manifest.
         path: String,
-        /// Which document of the file, from 1.
+        /// Number of the document in the file, from 1.
         number: usize,
     },
 }
 
-/// The objects of a manifest, in order. Octal modes are read as the API's own tools read them.
+/// Parses the objects of a manifest. Octal file modes are numbers, as in kubectl.
 ///
 /// # Errors
-/// When the text is no YAML or a document is no object.
+/// When the text is not YAML or a document is not a Kubernetes object.
 pub fn objects(path: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
     let documents = documents(text).map_err(|(line, column, what)| ManifestError::Yaml {
         place: format!("{path}:{line}:{column}"),
@@ -138,7 +133,7 @@ fn default_field(fields: &mut Map<String, Value>, name: &str, default: Option<Va
 }
 
 impl Additions {
-    /// Puts the additions into an object and, where it makes pods, into their template.
+    /// Adds defaults, labels, image tags and the agent's environment to an object and its pod template.
     pub fn add_to(&self, object: &mut Value) {
         with_defaults(object);
         self.label(object);
@@ -202,8 +197,7 @@ impl Additions {
     }
 }
 
-/// Drops from an object what the API server keeps for itself and what the runner put in: no claim is
-/// about either.
+/// Removes from an object the API server's `managedFields` and the variables added by the runner.
 pub fn without_bookkeeping(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
@@ -224,7 +218,7 @@ pub fn without_bookkeeping(object: &mut Value) {
     }
 }
 
-/// A pod cut down to what can matter to a verdict, so that evidence stays small.
+/// Reduces a pod to the fields that a verdict can depend on, to keep evidence small.
 #[must_use]
 pub fn essential(pod: &Value) -> Value {
     let pick = |from: &Value, keys: &[&str]| -> Value {
@@ -278,13 +272,13 @@ mod tests {
     }
 
     #[test]
-    fn octal_modes_are_read_as_kubectl_reads_them() {
+    fn octal_modes_are_numbers_as_in_kubectl() {
         let text = "apiVersion: v1\nkind: ConfigMap\nmode: 0555\n";
         assert_eq!(objects("m.yaml", text).unwrap()[0]["mode"], json!(365));
     }
 
     #[test]
-    fn a_document_that_is_no_object_is_named_by_its_number() {
+    fn the_error_numbers_the_invalid_document() {
         let error = objects("m.yaml", "apiVersion: v1\nkind: Pod\n---\n- a\n").unwrap_err();
         assert!(error.to_string().contains("document 2"), "{error}");
     }
@@ -377,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn only_agent_containers_get_the_agents_identity() {
+    fn only_agent_containers_get_the_environment() {
         let mut pod = json!({"kind": "Pod", "spec": {"containers": [
             {"name": "a", "image": "hookproof/agent", "env": [{"name": "OWN", "value": "1"}]},
             {"name": "b", "image": "other"},
@@ -396,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_holds_no_token() {
+    fn bookkeeping_includes_the_token() {
         let mut pod = json!({"metadata": {"name": "p", "managedFields": [1]}, "spec": {"containers": [
             {"name": "a", "env": [{"name": "HOOKPROOF_TOKEN", "value": "t"}, {"name": "OWN"}]}]}});
         without_bookkeeping(&mut pod);
@@ -408,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_are_labelled_too() {
+    fn pod_templates_are_labelled() {
         let mut deployment =
             json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": []}}}});
         additions().add_to(&mut deployment);
