@@ -89,7 +89,9 @@ async fn play(role: &str, words: &[String]) -> u8 {
 }
 
 fn help() -> String {
-    let mut text = "usage: agent ROLE ACTION...\n       agent witness --listen ADDRESS:PORT\nactions, run in order:\n".to_owned();
+    let mut text =
+        "usage: agent ROLE ACTION...\n       agent witness --listen ADDRESS:PORT\n".to_owned();
+    text.push_str("actions, run in order:\n");
     for (_, form) in actions::VERBS {
         text.push_str("  ");
         text.push_str(form);

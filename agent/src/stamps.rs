@@ -126,7 +126,8 @@ async fn deliver(
                 Err(refusal) => {
                     tries = 1;
                     say(&format!(
-                        "hookproof-agent: lost stamp {} (seq {}): {refusal}; check that the witness pod is running and reachable",
+                        "hookproof-agent: lost stamp {} (seq {}): {refusal}; check that the witness pod \
+                         is running and reachable",
                         stamp.name, stamp.seq
                     ));
                 }
