@@ -1,4 +1,4 @@
-//! What a run does beside waiting for its clusters: `cargo bench`.
+//! Benchmarks of everything that needs no cluster: `cargo bench`.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use hookproof::catalogue::load;
@@ -11,7 +11,7 @@ fn main() {
     divan::main();
 }
 
-/// The recorded evidence of every scenario that has some.
+/// The catalogue and all recorded evidence.
 fn recorded() -> (Catalogue, Vec<Evidence>) {
     let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence");
     let catalogue = load::catalogue(&[]).unwrap_or_default();
@@ -24,19 +24,19 @@ fn recorded() -> (Catalogue, Vec<Evidence>) {
     (catalogue, evidence)
 }
 
-/// Reads and checks all suites: what every command begins with.
+/// Loads and validates all suites, as every command does.
 #[divan::bench]
 fn load_the_catalogue() {
     divan::black_box(load::catalogue(&[]).is_ok());
 }
 
-/// Reads all recorded evidence: what `judge` begins with.
+/// Reads all recorded evidence, as `judge` does.
 #[divan::bench(sample_count = 10)]
 fn read_evidence() {
     divan::black_box(recorded().1.len());
 }
 
-/// Judges all recorded evidence: what a run does when a scenario ends, for all of them.
+/// Judges all recorded evidence, as a run does after each scenario.
 #[divan::bench(sample_count = 10)]
 fn judge_evidence(bencher: divan::Bencher<'_, '_>) {
     let (catalogue, evidence) = recorded();

@@ -1,8 +1,8 @@
-//! One test per claim, on a real cluster: `cargo test --features e2e`.
+//! One test per claim on a real cluster: `cargo test --features e2e`.
 //!
-//! The chosen claims are run once, together, by the program itself; the tests then say how each
-//! came out. Names, filters, `--skip`, `--exact` and `--list` work as with any test. The variable
-//! `HOOKPROOF_E2E_ARGS` adds arguments to `hookproof run`, such as `--kubernetes 1.34`.
+//! One `hookproof run` observes all selected claims; each test then reports the result of its claim. Filters,
+//! `--skip`, `--exact` and `--list` work as usual. The environment variable `HOOKPROOF_E2E_ARGS` adds arguments to
+//! `hookproof run`, for example `--kubernetes 1.34`.
 
 use std::process::{Command, ExitCode};
 
@@ -17,7 +17,7 @@ const OUT: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/e2e-results");
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // The experiments are over when the tests begin: there is nothing to do side by side.
+    // The run has finished before the first test starts, so parallel tests gain nothing.
     arguments.test_threads = Some(1);
     match trials(&arguments) {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
@@ -82,7 +82,7 @@ fn trials(arguments: &Arguments) -> Result<Vec<Trial>> {
     Ok(trials)
 }
 
-/// As the test runner itself chooses.
+/// Applies the same filters as the test runner.
 fn is_chosen(arguments: &Arguments, name: &str) -> bool {
     let fits = |filter: &String| {
         if arguments.exact {
@@ -102,10 +102,10 @@ fn run(claims: &[String]) -> Result<Results> {
         .args(extra.split_whitespace())
         .args(claims)
         .status()
-        .with_context(|| format!("{program} could not be started"))?;
-    // A changed verdict or a fault is in the results, and fails the tests it belongs to.
+        .with_context(|| format!("failed to start {program}"))?;
+    // Exit codes 1 (changed verdict) and 3 (infrastructure failure) fail the affected tests below.
     if !matches!(status.code(), Some(0 | 1 | 3)) {
-        bail!("hookproof run ended with {status}; what it said stands above");
+        bail!("hookproof run failed with {status}; see its output above");
     }
     Ok(read_results(Utf8Path::new(OUT))?)
 }
@@ -169,5 +169,5 @@ fn problems(results: &Results, cluster: &ClusterResults, claim: &str) -> String 
         .iter()
         .filter_map(|phase| phase.error.as_deref())
         .collect();
-    format!("its scenario was not run. {}", errors.join("\n"))
+    format!("scenario not run: {}", errors.join("\n"))
 }

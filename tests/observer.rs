@@ -1,5 +1,5 @@
-//! The watches against an API server that breaks off, resumes, and forgets: nothing that was seen
-//! is lost or told twice, and what may have been missed is noted.
+//! Watches against a fake API server that drops connections and expires resource versions: no change is lost
+//! or recorded twice, and possible gaps are noted.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -19,7 +19,7 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// What the server does with one watch: the lines it sends before the connection ends.
+/// The lines that the server sends in one watch before it closes the connection.
 type Watch = Vec<Value>;
 
 #[derive(Clone)]
@@ -63,7 +63,7 @@ async fn answer(State(fake): State<Fake>, RawQuery(query): RawQuery) -> Response
     }
     let next = fake.watches.lock().unwrap().pop_front();
     let Some(lines) = next else {
-        // The script is over: a watch that stays open and silent.
+        // The script has ended: the watch stays open without changes.
         let silent = futures::stream::pending::<Result<String, std::io::Error>>();
         return Response::new(Body::from_stream(silent));
     };
@@ -71,7 +71,8 @@ async fn answer(State(fake): State<Fake>, RawQuery(query): RawQuery) -> Response
     Response::new(Body::from(lines.join("\n") + "\n"))
 }
 
-/// Runs the watch of pods against a script until the timeline satisfies `enough`.
+/// Runs the pod watch against scripted lists and watches until the timeline satisfies `enough`. Returns the
+/// timeline and the queries.
 async fn observed(
     lists: Vec<Value>,
     watches: Vec<Watch>,
@@ -110,15 +111,12 @@ async fn observed(
             )
             .await
     };
-    let came = tokio::time::timeout(Duration::from_secs(30), wait).await;
+    let waited = tokio::time::timeout(Duration::from_secs(30), wait).await;
     stop.cancel();
     watching.await.unwrap();
     server.abort();
     let entries = recorder.entries();
-    assert!(
-        came.is_ok(),
-        "what was waited for did not come; seen: {entries:#?}"
-    );
+    assert!(waited.is_ok(), "timed out; entries: {entries:#?}");
     let asked = fake.asked.lock().unwrap().clone();
     (entries, asked)
 }
@@ -147,7 +145,7 @@ fn gaps(entries: &[Entry]) -> usize {
 }
 
 #[tokio::test]
-async fn a_watch_that_ends_is_taken_up_where_it_ended() {
+async fn a_closed_watch_resumes_without_a_gap() {
     let (entries, asked) = observed(
         vec![list(1, &[pod(1, "Pending")])],
         vec![
@@ -167,7 +165,7 @@ async fn a_watch_that_ends_is_taken_up_where_it_ended() {
         (PodChange::Deleted, "Succeeded".to_owned()),
     ];
     assert_eq!(phases(&entries), expected);
-    assert_eq!(gaps(&entries), 0, "nothing can have been missed");
+    assert_eq!(gaps(&entries), 0, "a resumed watch misses nothing");
     assert_eq!(
         asked.iter().filter(|q| !q.contains("watch=true")).count(),
         1,
@@ -180,11 +178,11 @@ async fn a_watch_that_ends_is_taken_up_where_it_ended() {
 }
 
 #[tokio::test]
-async fn a_new_list_is_a_gap_and_tells_nothing_twice() {
+async fn a_new_list_is_a_gap_without_duplicates() {
     let (entries, _) = observed(
         vec![
             list(1, &[pod(1, "Pending")]),
-            // The server has forgotten what was between; the pod has changed once more.
+            // The resource version has expired; the pod has changed meanwhile.
             list(8, &[pod(8, "Running")]),
         ],
         vec![vec![gone()], vec![change("MODIFIED", &pod(9, "Failed"))]],
@@ -199,7 +197,7 @@ async fn a_new_list_is_a_gap_and_tells_nothing_twice() {
 }
 
 #[tokio::test]
-async fn what_a_new_list_shows_unchanged_is_no_news() {
+async fn unchanged_objects_of_a_new_list_are_not_recorded() {
     let (entries, _) = observed(
         vec![list(1, &[pod(1, "Pending")]), list(5, &[pod(1, "Pending")])],
         vec![vec![gone()], vec![change("MODIFIED", &pod(6, "Running"))]],
@@ -211,7 +209,7 @@ async fn what_a_new_list_shows_unchanged_is_no_news() {
 }
 
 #[tokio::test]
-async fn other_namespaces_leave_no_trace() {
+async fn other_namespaces_are_ignored() {
     let mut other = pod(2, "Running");
     other["metadata"]["namespace"] = json!("elsewhere");
     other["metadata"]["uid"] = json!("u2");

@@ -1,9 +1,9 @@
-//! The words of the command line: what a process does, in order.
+//! Parses the actions on the command line.
 //!
-//! A word is `verb` or `verb=value`. All words are read before the first is performed, so a mistake
-//! never leaves a scenario half done.
+//! A word is `verb` or `verb=value`. All words are parsed before the first action runs, so a mistake never
+//! leaves a scenario half done.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, iter, path::PathBuf, str::FromStr, time::Duration};
 
 use hyper::Uri;
 
@@ -12,19 +12,21 @@ use crate::{
     signals::Signal,
 };
 
-/// Caps of waits whose word names none.
+/// Default caps.
 pub(crate) const HOLD_CAP: Duration = Duration::from_secs(60);
 pub(crate) const MEET_CAP: Duration = Duration::from_secs(15);
 pub(crate) const FILE_CAP: Duration = Duration::from_secs(60);
 pub(crate) const GET_CAP: Duration = Duration::from_secs(10);
 
-/// Every verb with its form; the help text and the errors show it.
+const SLEEP_FORM: &str = "sleep=DURATION[*N]";
+
+/// Every verb with its syntax, as shown in the help text and in errors.
 pub(crate) const VERBS: &[(&str, &str)] = &[
     ("print", "print=TEXT"),
     ("error", "error=TEXT"),
     ("stamp", "stamp=NAME"),
     ("hold", "hold=NAME[,CAP]"),
-    ("sleep", "sleep=DURATION"),
+    ("sleep", SLEEP_FORM),
     ("meet", "meet=NAME[,CAP]"),
     ("write", "write=PATH:TEXT"),
     ("append", "append=PATH:TEXT"),
@@ -43,7 +45,6 @@ pub(crate) const VERBS: &[(&str, &str)] = &[
     ("exit", "exit=CODE"),
 ];
 
-/// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     Print(String),
@@ -66,7 +67,7 @@ pub(crate) enum Action {
     Exit(u8),
 }
 
-/// What a server answers, and when.
+/// Options of `serve`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Serve {
     pub(crate) port: u16,
@@ -94,16 +95,16 @@ impl Serve {
     }
 }
 
-/// A word that cannot be performed.
+/// An invalid word.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ActionError {
-    #[error("`{0}` is no action")]
+    #[error("unknown action `{0}`")]
     UnknownVerb(String),
-    #[error("`{word}` lacks its value, write {form}")]
+    #[error("`{word}` has no value: expected {form}")]
     NoValue { word: String, form: &'static str },
     #[error("`{word}` takes no value")]
     UnwantedValue { word: String },
-    #[error("`{word}`: {problem}, write {form}")]
+    #[error("`{word}`: {problem}; expected {form}")]
     BadValue {
         word: String,
         problem: String,
@@ -111,15 +112,43 @@ pub(crate) enum ActionError {
     },
 }
 
-/// Reads every word.
+/// Parses every word. `sleep=DURATION*N` becomes N actions.
 ///
 /// # Errors
 ///
-/// The first word that cannot be read.
+/// The first word that is not an action.
 pub(crate) fn parse_all<'a>(
     words: impl IntoIterator<Item = &'a str>,
 ) -> Result<Vec<Action>, ActionError> {
-    words.into_iter().map(str::parse).collect()
+    let mut actions = Vec::new();
+    for word in words {
+        match repeated_sleep(word)? {
+            Some((sleep, times)) => actions.extend(iter::repeat_n(sleep, times)),
+            None => actions.push(word.parse()?),
+        }
+    }
+    Ok(actions)
+}
+
+/// The action and the repeat count of `sleep=DURATION*N`; `None` for every other word.
+fn repeated_sleep(word: &str) -> Result<Option<(Action, usize)>, ActionError> {
+    let value = word.strip_prefix("sleep=");
+    let Some((duration, count)) = value.and_then(|value| value.split_once('*')) else {
+        return Ok(None);
+    };
+    let read = || {
+        Ok((
+            Action::Sleep(amounts::duration(duration)?),
+            amounts::count(count)?,
+        ))
+    };
+    read()
+        .map(Some)
+        .map_err(|error: AmountError| ActionError::BadValue {
+            word: word.to_owned(),
+            problem: error.to_string(),
+            form: SLEEP_FORM,
+        })
 }
 
 impl FromStr for Action {
@@ -154,7 +183,7 @@ impl FromStr for Action {
     }
 }
 
-/// What is wrong with a value, as a fragment of a sentence.
+/// The reason why a value is invalid.
 struct Problem(String);
 
 impl From<AmountError> for Problem {
@@ -215,19 +244,19 @@ fn parse_value(verb: &str, value: &str) -> Result<Action, Problem> {
         "exit" => Action::Exit(
             value
                 .parse()
-                .map_err(|_| Problem("the code is not 0 to 255".to_owned()))?,
+                .map_err(|_| Problem(format!("invalid exit code `{value}`: expected 0 to 255")))?,
         ),
-        _ => return Err(Problem("is not known".to_owned())),
+        _ => return Err(Problem("unknown action".to_owned())),
     })
 }
 
-/// Names go into queries, keys and file names, so they are kept plain.
+/// A name. Names occur in queries, keys and file names, hence the restricted characters.
 fn name(text: &str) -> Result<String, Problem> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if text.is_empty() || !text.chars().all(plain) {
-        return Err(Problem(
-            "a name is made of letters, digits, `-`, `_` and `.`".to_owned(),
-        ));
+        return Err(Problem(format!(
+            "invalid name `{text}`: use letters, digits, `-`, `_` and `.`"
+        )));
     }
     Ok(text.to_owned())
 }
@@ -241,7 +270,7 @@ fn capped_name(value: &str, default: Duration) -> Result<(String, Duration), Pro
 
 fn some_path(path: &str) -> Result<PathBuf, Problem> {
     if path.is_empty() {
-        return Err(Problem("the path is empty".to_owned()));
+        return Err(Problem("empty path".to_owned()));
     }
     Ok(PathBuf::from(path))
 }
@@ -249,13 +278,13 @@ fn some_path(path: &str) -> Result<PathBuf, Problem> {
 fn path_and_text(value: &str) -> Result<(PathBuf, String), Problem> {
     let (path, text) = value
         .split_once(':')
-        .ok_or_else(|| Problem("has no `:` after the path".to_owned()))?;
+        .ok_or_else(|| Problem("missing `:` after the path".to_owned()))?;
     Ok((some_path(path)?, text.to_owned()))
 }
 
 fn port(text: &str) -> Result<u16, Problem> {
     match text.parse() {
-        Ok(0) | Err(_) => Err(Problem(format!("`{text}` is no port"))),
+        Ok(0) | Err(_) => Err(Problem(format!("invalid port `{text}`"))),
         Ok(port) => Ok(port),
     }
 }
@@ -263,15 +292,17 @@ fn port(text: &str) -> Result<u16, Problem> {
 fn http_url(text: &str) -> Result<Uri, Problem> {
     let url: Uri = text
         .parse()
-        .map_err(|error| Problem(format!("`{text}` is no URL: {error}")))?;
+        .map_err(|error| Problem(format!("invalid URL `{text}`: {error}")))?;
     if url.scheme_str() != Some("http") || url.host().is_none_or(str::is_empty) {
-        return Err(Problem(format!("`{text}` does not begin http://HOST")));
+        return Err(Problem(format!(
+            "invalid URL `{text}`: must start with http://HOST"
+        )));
     }
     Ok(url)
 }
 
 fn serve(value: &str) -> Result<Serve, Problem> {
-    // The body is free text, commas and all, so it comes last and takes the rest.
+    // The body may contain commas, so it comes last and takes the rest of the word.
     let (options, body) = match value.split_once(",body=") {
         Some((options, body)) => (options, Some(body)),
         None => (value, None),
@@ -290,26 +321,27 @@ fn serve(value: &str) -> Result<Serve, Problem> {
             Some(("after", after)) => serve.after = Some(amounts::duration(after)?),
             Some(("hold", held)) => serve.hold = Some(name(held)?),
             Some(("location", url)) => serve.location = Some(location(url)?),
-            _ => return Err(Problem(format!("`{option}` is no option of it"))),
+            _ => return Err(Problem(format!("unknown option `{option}`"))),
         }
     }
     serve.status = status.unwrap_or(if serve.location.is_some() { 302 } else { 200 });
     Ok(serve)
 }
 
-/// A status that ends an exchange, so no 1xx.
+/// A status of a final response, which excludes 1xx.
 pub(crate) fn http_status_code(text: &str) -> Option<u16> {
     text.parse().ok().filter(|code| (200..=599).contains(code))
 }
 
 fn http_status(text: &str) -> Result<u16, Problem> {
-    http_status_code(text).ok_or_else(|| Problem(format!("`{text}` is no status from 200 to 599")))
+    http_status_code(text)
+        .ok_or_else(|| Problem(format!("invalid status `{text}`: expected 200 to 599")))
 }
 
 fn location(text: &str) -> Result<String, Problem> {
     match hyper::header::HeaderValue::from_str(text) {
         Ok(_) if !text.is_empty() => Ok(text.to_owned()),
-        _ => Err(Problem(format!("`{text}` cannot stand in a header"))),
+        _ => Err(Problem(format!("invalid header value `{text}`"))),
     }
 }
 

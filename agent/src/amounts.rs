@@ -1,27 +1,27 @@
-//! Durations and sizes as people write them: `1500ms`, `2s`, `64Mi`.
+//! Parses durations, sizes and repeat counts: `1500ms`, `2s`, `64Mi`, `36`.
 
 use std::time::Duration;
 
-/// Longest duration taken, so that adding one to a clock cannot overflow.
+/// Longest duration accepted; adding it to a clock cannot overflow.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Largest size taken; more is a slip of the pen.
+/// Largest size accepted; a larger one is a typo.
 const LARGEST: u64 = 64 << 30;
 
-/// An amount that cannot be read.
+/// Largest repeat count accepted.
+const MOST_REPEATS: usize = 1_000;
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AmountError {
-    #[error("`{0}` is no duration such as 1500ms, 2s or 1m (24h at most)")]
+    #[error("invalid duration `{0}`: expected a value such as 1500ms, 2s or 1m, at most 24h")]
     Duration(String),
-    #[error("`{0}` is no size such as 4096, 64Mi or 1Gi (64Gi at most)")]
+    #[error("invalid size `{0}`: expected a value such as 4096, 64Mi or 1Gi, at most 64Gi")]
     Bytes(String),
+    #[error("invalid repeat count `{0}`: expected 1 to {MOST_REPEATS}")]
+    Count(String),
 }
 
-/// Whole numbers with a unit `ms`, `s`, `m` or `h`.
-///
-/// # Errors
-///
-/// Anything else, a bare number too: whether it means seconds would be a guess.
+/// Parses a whole number with the unit `ms`, `s`, `m` or `h`. The unit is required.
 pub(crate) fn duration(text: &str) -> Result<Duration, AmountError> {
     let read = || {
         let (number, unit) = split(text)?;
@@ -37,11 +37,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, AmountError> {
     read().ok_or_else(|| AmountError::Duration(text.to_owned()))
 }
 
-/// Bytes, with the suffixes that Kubernetes uses for memory.
-///
-/// # Errors
-///
-/// Anything else, or more than [`LARGEST`].
+/// Parses a number of bytes with an optional suffix, as in Kubernetes memory limits.
 pub(crate) fn bytes(text: &str) -> Result<usize, AmountError> {
     let read = || {
         let (number, unit) = split(text)?;
@@ -63,7 +59,16 @@ pub(crate) fn bytes(text: &str) -> Result<usize, AmountError> {
     read().ok_or_else(|| AmountError::Bytes(text.to_owned()))
 }
 
-/// A duration in the form that [`duration`] reads.
+/// Parses a repeat count.
+pub(crate) fn count(text: &str) -> Result<usize, AmountError> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|count| digits && (1..=MOST_REPEATS).contains(count))
+        .ok_or_else(|| AmountError::Count(text.to_owned()))
+}
+
+/// Formats a duration so that [`duration`] parses it.
 pub(crate) fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
     if millis.is_multiple_of(1_000) {
@@ -94,12 +99,12 @@ mod tests {
     #[case("2s", 2_000)]
     #[case("3m", 180_000)]
     #[case("24h", 86_400_000)]
-    fn reads_durations(#[case] text: &str, #[case] millis: u64) {
+    fn parses_durations(#[case] text: &str, #[case] millis: u64) {
         assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
     }
 
     #[rstest]
-    fn refuses_durations(
+    fn rejects_durations(
         #[values(
             "",
             "5",
@@ -121,12 +126,24 @@ mod tests {
     #[case("64Mi", 64 << 20)]
     #[case("1Gi", 1 << 30)]
     #[case("2k", 2_000)]
-    fn reads_sizes(#[case] text: &str, #[case] expected: usize) {
+    fn parses_sizes(#[case] text: &str, #[case] expected: usize) {
         assert_eq!(bytes(text), Ok(expected));
     }
 
     #[rstest]
-    fn refuses_sizes(#[values("", "Mi", "1Ti", "-1", "1.5Gi", "65Gi")] text: &str) {
+    fn rejects_sizes(#[values("", "Mi", "1Ti", "-1", "1.5Gi", "65Gi")] text: &str) {
         assert_eq!(bytes(text), Err(AmountError::Bytes(text.to_owned())));
+    }
+
+    #[rstest]
+    #[case("1", 1)]
+    #[case("1000", 1_000)]
+    fn parses_counts(#[case] text: &str, #[case] expected: usize) {
+        assert_eq!(count(text), Ok(expected));
+    }
+
+    #[rstest]
+    fn rejects_counts(#[values("", "0", "1001", "-1", "+3", " 3", "2.5", "3s")] text: &str) {
+        assert_eq!(count(text), Err(AmountError::Count(text.to_owned())));
     }
 }

@@ -1,4 +1,4 @@
-//! The least HTTP client that serves: one request, one connection.
+//! A minimal HTTP client: one request per connection.
 
 use std::{io, time::Duration};
 
@@ -15,40 +15,38 @@ use tokio::{
 };
 
 const CONNECT_CAP: Duration = Duration::from_secs(2);
-/// No answer that the agent needs is longer.
+/// Longer than any response that the agent needs.
 const BODY_LIMIT: usize = 1 << 20;
 
-/// An exchange that did not come to an end, as a fragment of a sentence.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    #[error("`{0}` is no http://HOST:PORT")]
+    #[error("invalid address `{0}`: expected http://HOST:PORT")]
     Address(String),
-    #[error("cannot connect to {0}: {1}")]
+    #[error("failed to connect to {0}: {1}")]
     Connect(String, io::Error),
-    #[error("no connection to {0} within {CONNECT_CAP:?}")]
+    #[error("timed out connecting to {0} after {CONNECT_CAP:?}")]
     ConnectTimeout(String),
-    #[error("the exchange broke off: {0}")]
+    #[error("connection failed: {0}")]
     Exchange(#[from] hyper::Error),
-    #[error("the answer could not be read: {0}")]
+    #[error("failed to read the response: {0}")]
     Body(Box<dyn std::error::Error + Send + Sync>),
-    #[error("the request could not be put together: {0}")]
+    #[error("failed to build the request: {0}")]
     Request(#[from] hyper::http::Error),
-    #[error("no answer in time")]
+    #[error("timed out waiting for the response")]
     Timeout(#[from] Elapsed),
 }
 
-/// What came back.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Bytes,
 }
 
-/// Sends a request to the host that its URL names and reads the whole answer.
+/// Sends a request to the host in its URL and reads the whole response.
 ///
 /// # Errors
 ///
-/// No whole answer within `cap`.
+/// When there is no complete response within `cap`.
 pub(crate) async fn send(request: Request<Bytes>, cap: Duration) -> Result<Reply, ClientError> {
     timeout(cap, exchange(request)).await?
 }
@@ -82,7 +80,7 @@ async fn exchange(request: Request<Bytes>) -> Result<Reply, ClientError> {
     Ok(Reply { status, body })
 }
 
-/// The `Host` header's value and a connection.
+/// Returns the value of the `Host` header and a connection.
 async fn connect(url: &Uri) -> Result<(String, TcpStream), ClientError> {
     let host = url
         .host()
@@ -93,11 +91,11 @@ async fn connect(url: &Uri) -> Result<(String, TcpStream), ClientError> {
     } else {
         format!("{host}:{port}")
     };
-    // The brackets of an IPv6 address belong to the URL, not to the address.
+    // In URLs, IPv6 addresses are in brackets.
     let address = (host.trim_start_matches('[').trim_end_matches(']'), port);
     match timeout(CONNECT_CAP, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => {
-            // A delay of small packets would show in the evidence; its absence is not worth an error.
+            // Delayed small packets would distort times in the evidence. Failing to disable them is not an error.
             stream.set_nodelay(true).ok();
             Ok((authority, stream))
         }

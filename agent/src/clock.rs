@@ -1,8 +1,8 @@
-//! The node's real-time clock, as stamps carry it.
+//! The node's real-time clock.
 
 use jiff::Timestamp;
 
-/// Now, RFC 3339 with all nine digits, so that texts of equal length sort like times.
+/// The current time in RFC 3339 with nine fractional digits, so that strings sort like times.
 pub(crate) fn now() -> String {
     format!("{:.9}", Timestamp::now())
 }
@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn has_nine_digits() {
+    fn times_have_nine_fractional_digits() {
         let text = now();
         assert_eq!(text.len(), "2026-01-01T00:00:00.000000000Z".len(), "{text}");
     }

@@ -1,27 +1,27 @@
-//! Who is stamping: which container of which pod, which start of it, which process.
+//! The identity of a process: pod, container, start of the container, process.
 
 use std::{env, fs};
 
 use crate::clock;
 
-/// The part of every stamp that stays the same for a process.
+/// The fields that all stamps of a process share.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) namespace: String,
     pub(crate) pod: String,
     pub(crate) pod_uid: String,
     pub(crate) container: String,
-    /// Differs at every start of the container.
+    /// Differs for every start of the container.
     pub(crate) instance: String,
     pub(crate) role: String,
-    /// Random: a pid comes back after a restart, this does not.
+    /// Random, because PIDs repeat after a restart.
     pub(crate) process: String,
     pub(crate) pid: u32,
 }
 
 impl Identity {
-    /// Finds out who this process is, from what the runner put into the environment and from the
-    /// file that the kubelet mounts into every container at every start.
+    /// Determines the identity from the environment set by the runner and from the termination log, a file
+    /// that the kubelet mounts into every container at every start.
     pub(crate) fn discover(role: &str) -> Self {
         let mount = fs::read_to_string("/proc/self/mountinfo")
             .ok()
@@ -45,8 +45,8 @@ impl Identity {
     }
 }
 
-/// Pod uid, container and the hash of this start, from the mount of the termination log, whose
-/// source is `.../pods/<uid>/containers/<container>/<hash>`.
+/// Pod UID, container and hash of this start, from the source of the termination log's mount,
+/// `.../pods/<uid>/containers/<container>/<hash>`.
 fn termination_mount(mountinfo: &str) -> Option<(String, String, String)> {
     let root = mountinfo.lines().find_map(|line| {
         let mut fields = line.split(' ').skip(3);
@@ -63,8 +63,8 @@ fn termination_mount(mountinfo: &str) -> Option<(String, String, String)> {
     Some((uid.to_owned(), container.to_owned(), hash.to_owned()))
 }
 
-/// Start time of process 1 in clock ticks since boot: where containers do not share it, it differs
-/// from start to start as well.
+/// Start time of PID 1 in clock ticks since boot. It differs for every start unless containers share the
+/// PID namespace.
 fn start_of_first_process() -> String {
     fs::read_to_string("/proc/1/stat")
         .ok()
@@ -72,7 +72,7 @@ fn start_of_first_process() -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// Field 22. The command (field 2) may hold spaces and brackets, so counting begins after it.
+/// Field 22. The command in field 2 may contain spaces and parentheses, so counting starts after it.
 fn start_time(stat: &str) -> Option<&str> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)
 }
@@ -81,7 +81,7 @@ fn random_id() -> String {
     let mut bytes = [0_u8; 8];
     let id = match rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty()) {
         Ok(8) => u64::from_ne_bytes(bytes),
-        // Nothing better is at hand; pid and clock together are unique on one node.
+        // Fallback: PID and clock together are unique on one node.
         _ => u64::from(std::process::id()) << 32 | u64::from(clock::subsecond_nanos()),
     };
     format!("{id:016x}")
@@ -102,7 +102,7 @@ mod tests {
     #[case::inside_a_volume(
         "/docker/volumes/abc/_data/lib/kubelet/pods/{uid}/containers/app/1f2e3d4c"
     )]
-    fn finds_the_start_in_mountinfo(#[case] root: &str) {
+    fn reads_the_start_from_mountinfo(#[case] root: &str) {
         let root = root.replace("{uid}", UID);
         let text = format!(
             "501 490 0:53 / / rw,relatime - overlay overlay rw\n\
@@ -120,19 +120,19 @@ mod tests {
     #[case::no_such_mount("501 490 0:53 / / rw,relatime - overlay overlay rw")]
     #[case::other_source("5 4 8:1 /x/y/z /dev/termination-log rw - ext4 /dev/sda1 rw")]
     #[case::cut_short("5 4 8:1")]
-    fn other_mountinfo_gives_nothing(#[case] text: &str) {
+    fn ignores_other_mountinfo(#[case] text: &str) {
         assert_eq!(termination_mount(text), None);
     }
 
     #[test]
-    fn start_time_survives_odd_commands() {
+    fn start_time_handles_unusual_commands() {
         let stat = "1 (a) b (c) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3";
         assert_eq!(start_time(stat), Some("987654"));
         assert_eq!(start_time("1 (a) S"), None);
     }
 
     #[test]
-    fn processes_differ() {
+    fn random_ids_differ() {
         assert_ne!(random_id(), random_id());
     }
 }

@@ -1,7 +1,7 @@
-//! Plays the workloads of hookproof's scenarios: entrypoint, hook command, server, init container.
+//! The workload of hookproof's scenarios: entrypoint, hook command, server, init container.
 //!
-//! `agent ROLE ACTION...` performs the actions in order and stamps what happens; `agent witness`
-//! collects the stamps of a run. See README.md for the actions.
+//! `agent ROLE ACTION...` runs the actions in order and reports stamps; `agent witness` collects the stamps of
+//! a run. README.md describes the actions.
 
 mod actions;
 mod amounts;
@@ -27,7 +27,7 @@ use crate::{
 
 /// Wrong command line, as in sysexits.h.
 const USAGE: u8 = 64;
-/// Something that the agent needs is not to be had.
+/// The agent cannot run its actions.
 const BROKEN: u8 = 1;
 
 fn main() -> ExitCode {
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return fail(BROKEN, &format!("no runtime: {error}")),
+        Err(error) => return fail(BROKEN, &format!("failed to start the runtime: {error}")),
     };
     let code = match words.split_first() {
         None => return fail(USAGE, &help()),
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Some((word, options)) if word == "witness" => runtime.block_on(witness::run(options)),
         Some((role, actions)) => runtime.block_on(play(role, actions)),
     };
-    // Not a return: threads that still burn time or memory must not delay the end.
+    // Exits without waiting for threads of `cpu` or `allocate`.
     std::process::exit(code.into());
 }
 
@@ -73,10 +73,12 @@ async fn play(role: &str, words: &[String]) -> u8 {
             return USAGE;
         }
     };
-    let signals = match signals::adopt_orphans().and_then(|()| signals::catch()) {
+    let signals = match signals::reap_orphans().and_then(|()| signals::catch()) {
         Ok(signals) => signals,
         Err(error) => {
-            say(&format!("hookproof-agent: cannot catch signals: {error}"));
+            say(&format!(
+                "hookproof-agent: failed to install signal handlers: {error}"
+            ));
             return BROKEN;
         }
     };
@@ -87,24 +89,26 @@ async fn play(role: &str, words: &[String]) -> u8 {
 }
 
 fn help() -> String {
-    let mut text = "usage: agent ROLE ACTION...\n       agent witness --listen ADDRESS:PORT\nactions, performed in order:\n".to_owned();
+    let mut text =
+        "usage: agent ROLE ACTION...\n       agent witness --listen ADDRESS:PORT\n".to_owned();
+    text.push_str("actions, run in order:\n");
     for (_, form) in actions::VERBS {
         text.push_str("  ");
         text.push_str(form);
         text.push('\n');
     }
     text.push_str(
-        "durations: 1500ms, 2s, 1m; sizes: 4096, 64Mi; signals: TERM, INT, QUIT, HUP, USR1, USR2",
+        "durations: 1500ms, 2s, 1m, 1h; sizes: 4096, 64Mi, 1Gi; signals: TERM, INT, QUIT, HUP, USR1, USR2",
     );
     text
 }
 
-/// A line on stderr. Where nobody reads it any more there is nothing better to do than to go on.
+/// Prints a line to standard error. Errors are ignored: there is nowhere left to report them.
 fn say(line: &str) {
     writeln!(std::io::stderr().lock(), "{line}").ok();
 }
 
-/// A line on stdout, flushed; a reader that went away is no reason to stop.
+/// Prints a line to standard output and flushes it. A closed pipe does not stop the agent.
 fn print_out(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).ok();

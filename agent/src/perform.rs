@@ -1,4 +1,4 @@
-//! Performs the actions in order, and does what signals ask for at any point of them.
+//! Runs the actions in order and handles signals at any point.
 
 use std::{
     fs,
@@ -23,17 +23,17 @@ use crate::{
     witness_client::WitnessClient,
 };
 
-/// How much of an answer a stamp carries.
+/// Bytes of a response body kept in a stamp.
 const SHOWN_BODY: usize = 1024;
 
-/// One run through a sequence of actions.
+/// The execution of a sequence of actions.
 pub(crate) struct Performance {
     waits: Waits,
     signals: mpsc::UnboundedReceiver<Signal>,
     ignored: Vec<Signal>,
 }
 
-/// What an action leads to.
+/// The outcome of an action.
 enum Then {
     Next,
     End(u8),
@@ -53,7 +53,7 @@ impl Performance {
         }
     }
 
-    /// Performs everything; gives the exit code once the last stamp has arrived.
+    /// Runs all actions. Returns the exit code after the last stamp has been delivered.
     pub(crate) async fn run(mut self, actions: &[Action]) -> u8 {
         self.stamp("begun", json!({})).await;
         let code = self.go_through(actions).await;
@@ -62,7 +62,7 @@ impl Performance {
     }
 
     async fn go_through(&mut self, actions: &[Action]) -> u8 {
-        // Memory that `allocate` took stays taken until the end.
+        // Keeps the memory of `allocate` until the process ends.
         let mut memory = Vec::new();
         let mut at = 0;
         while let Some(action) = actions.get(at) {
@@ -77,7 +77,7 @@ impl Performance {
             match then {
                 Then::Next => at += 1,
                 Then::End(code) => return code,
-                // On to what follows the next `wait`; without one the signal ends the process.
+                // Continues after the next `wait`; without one the signal ends the process.
                 Then::Signalled(signal) => {
                     match actions[at..]
                         .iter()
@@ -100,7 +100,7 @@ impl Performance {
         0
     }
 
-    /// Goes on with the step until it is done or a signal that is not ignored arrives.
+    /// Runs the step until it is done or a signal arrives that is not ignored.
     async fn heed_signals(&mut self, step: impl Future<Output = Then>) -> Then {
         tokio::pin!(step);
         loop {
@@ -189,14 +189,14 @@ async fn perform(action: &Action, waits: &Waits, memory: &mut Vec<Vec<u8>>) -> T
         }
         Action::Who => stamper.stamp("who", who::describe()).await,
         Action::Wait => std::future::pending().await,
-        // Concerns the sequence as a whole, which deals with it.
+        // Handled in `go_through`.
         Action::Ignore(_) => {}
         Action::Exit(code) => return Then::End(*code),
     }
     Then::Next
 }
 
-/// What makes the rest pointless is told on stderr and in a stamp, and ends the process.
+/// Reports a fatal error on standard error and in a stamp, and ends the process.
 async fn failing<E: std::fmt::Display>(
     stamper: &Stamper,
     action: &Action,
@@ -211,8 +211,8 @@ async fn failing<E: std::fmt::Display>(
     Then::End(BROKEN)
 }
 
-/// A file that cannot be written is a finding too (a read-only or a missing volume), so the
-/// sequence goes on.
+/// Writes to a file. A failure is a valid observation, for example of a read-only volume, so the sequence
+/// continues.
 async fn put(stamper: &Stamper, path: &Path, text: &str, options: &fs::OpenOptions) {
     let written = options
         .open(path)
@@ -221,7 +221,7 @@ async fn put(stamper: &Stamper, path: &Path, text: &str, options: &fs::OpenOptio
         Ok(()) => stamper.stamp("wrote", json!({"path": path})).await,
         Err(error) => {
             say(&format!(
-                "hookproof-agent: cannot write {}: {error}",
+                "hookproof-agent: failed to write {}: {error}",
                 path.display()
             ));
             let data = json!({"path": path, "error": error.to_string()});
@@ -252,12 +252,12 @@ async fn get(stamper: &Stamper, url: &hyper::Uri, cap: Duration) {
     }
 }
 
-/// Takes memory and touches every page of it.
+/// Allocates memory and touches every page.
 async fn allocate(bytes: usize) -> Result<Vec<u8>, String> {
     let taken = spawn_blocking(move || {
         let mut block = Vec::new();
         block.try_reserve_exact(bytes)?;
-        // Not zero: zeroed memory may never become pages.
+        // Not zero, because zeroed memory may not be backed by pages.
         block.resize(bytes, 1);
         Ok(block)
     });
@@ -268,7 +268,7 @@ async fn allocate(bytes: usize) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Keeps one CPU busy, until the time is over or nobody waits for it any more.
+/// Keeps one CPU busy until the duration elapses or the future is dropped.
 async fn burn(duration: Duration) {
     let wanted = Arc::new(());
     let still = Arc::downgrade(&wanted);

@@ -1,7 +1,7 @@
-//! Servers that run in the background: HTTP and HTTPS with chosen answers, and bare TCP.
+//! Background servers: HTTP and HTTPS with configurable responses, and plain TCP.
 //!
-//! A request is stamped before it is answered, so that even an answer which never arrives leaves
-//! its request in the evidence. One request per connection keeps the two together.
+//! A request is stamped before it is answered, so that it is in the evidence even if its response never
+//! arrives. Each connection serves one request, which pairs requests with connections.
 
 use std::{
     collections::BTreeMap,
@@ -37,13 +37,12 @@ use crate::{
 };
 
 const HANDSHAKE_CAP: Duration = Duration::from_secs(30);
-/// After a connection could not be accepted, for want of file descriptors, say.
-const RESPITE: Duration = Duration::from_millis(100);
+/// Delay after a connection could not be accepted, for example for lack of file descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// A server that did not come up, as a fragment of a sentence.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    #[error("cannot listen on port {0}: {1}")]
+    #[error("failed to listen on port {0}: {1}")]
     Listen(u16, io::Error),
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -55,11 +54,11 @@ struct Server {
     waits: Waits,
 }
 
-/// Starts a server; it listens when this returns, unless it is to begin later.
+/// Starts a server. It listens when this returns, unless `after` is set.
 ///
 /// # Errors
 ///
-/// The port or the certificate is not to be had.
+/// When the port is unavailable or the certificate cannot be created.
 pub(crate) async fn start(options: Serve, waits: Waits) -> Result<(), ServeError> {
     let acceptor = if options.tls {
         Some(tls::acceptor()?)
@@ -85,11 +84,11 @@ pub(crate) async fn start(options: Serve, waits: Waits) -> Result<(), ServeError
     Ok(())
 }
 
-/// Starts a listener that stamps each connection and closes it.
+/// Starts a listener that stamps and closes each connection.
 ///
 /// # Errors
 ///
-/// The port is not to be had.
+/// When the port is unavailable.
 pub(crate) async fn start_tcp(port: u16, stamper: Stamper) -> Result<(), ServeError> {
     let listener = bind(port).await?;
     let listening = stamper.stamp("listening", json!({"port": port, "tls": false}));
@@ -109,7 +108,7 @@ pub(crate) async fn start_tcp(port: u16, stamper: Stamper) -> Result<(), ServeEr
     Ok(())
 }
 
-/// Both families on one socket, or IPv4 alone where the node has no IPv6.
+/// Listens on IPv6 and IPv4 with one socket, or on IPv4 if the node has no IPv6.
 async fn bind(port: u16) -> Result<TcpListener, ServeError> {
     match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
         Ok(listener) => Ok(listener),
@@ -133,15 +132,15 @@ async fn accept<F: Future<Output = ()> + Send + 'static>(
             }
             Err(error) => {
                 say(&format!(
-                    "hookproof-agent: a connection could not be accepted: {error}"
+                    "hookproof-agent: failed to accept a connection: {error}"
                 ));
-                sleep(RESPITE).await;
+                sleep(ACCEPT_RETRY).await;
             }
         }
     }
 }
 
-/// An IPv4 address stays one on a socket of both families.
+/// Converts an IPv4-mapped IPv6 address to IPv4.
 fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -150,14 +149,13 @@ fn local(stream: &TcpStream) -> Option<SocketAddr> {
     stream.local_addr().ok().map(plain)
 }
 
-/// Both ends of a connection.
 #[derive(Clone, Copy)]
 struct Ends {
     source: SocketAddr,
     local: Option<SocketAddr>,
 }
 
-/// How far the one exchange of a connection has come.
+/// The progress of a connection's single exchange.
 #[derive(Clone, Default)]
 struct Progress {
     path: Option<String>,
@@ -168,8 +166,8 @@ impl Server {
     async fn listen(self: Arc<Self>) -> Result<(), ServeError> {
         let Serve { port, tls, .. } = self.options;
         let listener = bind(port).await?;
-        // Serving begins before the stamp has arrived: a signal that cuts the waiting short must not
-        // take the server away.
+        // Serving starts before the stamp has arrived: a signal that interrupts the wait for the stamp must not
+        // stop the server.
         let listening = self
             .waits
             .stamper
@@ -194,7 +192,7 @@ impl Server {
         let error = match timeout(HANDSHAKE_CAP, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => return self.converse(stream, ends).await,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "the handshake took too long".to_owned(),
+            Err(_) => "handshake timed out".to_owned(),
         };
         self.stamp_connection("bad-handshake", ends, json!({"error": error}))
             .await;
@@ -233,7 +231,7 @@ impl Server {
             (Some(path), _, outcome) => {
                 let error = outcome
                     .err()
-                    .map_or("the client left".to_owned(), |e| e.to_string());
+                    .map_or("client disconnected".to_owned(), |e| e.to_string());
                 ("unanswered", json!({"path": path, "error": error}))
             }
             (None, _, Err(error)) if error.is_parse() => {
@@ -304,7 +302,7 @@ impl Server {
             CONTENT_TYPE,
             HeaderValue::from_static("text/plain; charset=utf-8"),
         );
-        // The location was read as a header's value before.
+        // The location was validated when the action was parsed.
         if let Some(Ok(location)) = location.map(|text| HeaderValue::from_str(&text)) {
             headers.insert(LOCATION, location);
         }
@@ -312,7 +310,7 @@ impl Server {
     }
 }
 
-/// What a request's path asks for, whatever the server's own answer is.
+/// A response chosen by the request's path, which overrides the server's options.
 #[derive(Debug, PartialEq, Eq)]
 enum Choice {
     Status(u16),
@@ -347,7 +345,7 @@ mod tests {
     #[case("/redirect/0", Some(Choice::Status(200)))]
     #[case("/redirect/x", None)]
     #[case("/delay/2s", Some(Choice::Delay(Duration::from_secs(2))))]
-    fn paths_choose(#[case] path: &str, #[case] expected: Option<Choice>) {
+    fn paths_choose_responses(#[case] path: &str, #[case] expected: Option<Choice>) {
         assert_eq!(chosen_by(path), expected);
     }
 }

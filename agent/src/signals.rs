@@ -1,7 +1,7 @@
-//! Signals: every one that may stop a container is caught, whatever the process is doing.
+//! Signal handling. Every signal that may stop a container is caught at all times.
 //!
-//! Process 1 of a container gets no default dispositions from the kernel, so a signal that was not
-//! caught would leave no trace at all there.
+//! The kernel applies no default action to signals sent to PID 1 of a container, so a signal without a
+//! handler would leave no trace.
 
 use std::{fmt, io, str::FromStr};
 
@@ -10,7 +10,7 @@ use tokio::{
     sync::mpsc,
 };
 
-/// A signal that is caught.
+/// A caught signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     Term,
@@ -21,9 +21,8 @@ pub(crate) enum Signal {
     Usr2,
 }
 
-/// A name that is none of the caught signals.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is none of TERM, INT, QUIT, HUP, USR1, USR2")]
+#[error("unknown signal `{0}`: expected TERM, INT, QUIT, HUP, USR1 or USR2")]
 pub(crate) struct UnknownSignal(String);
 
 impl Signal {
@@ -51,7 +50,7 @@ impl Signal {
         self.kind().as_raw_value()
     }
 
-    /// What a shell reports for a process that this signal ended.
+    /// The exit code that a shell reports for a process killed by this signal.
     pub(crate) fn exit_code(self) -> u8 {
         128 + u8::try_from(self.number()).unwrap_or_default()
     }
@@ -82,11 +81,11 @@ impl FromStr for Signal {
     }
 }
 
-/// Catches every [`Signal`] from now on; they come out of the receiver in the order of arrival.
+/// Installs handlers for every [`Signal`]. The receiver yields signals in order of arrival.
 ///
 /// # Errors
 ///
-/// The kernel refused a handler.
+/// When a handler cannot be installed.
 pub(crate) fn catch() -> io::Result<mpsc::UnboundedReceiver<Signal>> {
     let (sender, receiver) = mpsc::unbounded_channel();
     for caught in Signal::ALL {
@@ -99,13 +98,13 @@ pub(crate) fn catch() -> io::Result<mpsc::UnboundedReceiver<Signal>> {
     Ok(receiver)
 }
 
-/// Collects the exit status of orphans, which become children of process 1: a hook that left a
-/// child behind must not leave a zombie too. Does nothing in any other process.
+/// As PID 1, reaps orphans, so that a hook that leaves a child behind does not leave a zombie. Does nothing in
+/// any other process.
 ///
 /// # Errors
 ///
-/// The kernel refused the handler.
-pub(crate) fn adopt_orphans() -> io::Result<()> {
+/// When the handler cannot be installed.
+pub(crate) fn reap_orphans() -> io::Result<()> {
     if std::process::id() != 1 {
         return Ok(());
     }

@@ -1,5 +1,5 @@
-//! Stamping: time and number are taken when the thing happens, then the stamp is delivered, in
-//! order, and whoever stamped goes on only when it has arrived or is known to be lost.
+//! Stamps. Time and number are taken when something happens. Stamps are then delivered in order, and the
+//! process continues only when the stamp has arrived or is known to be lost.
 
 use std::{
     sync::{
@@ -23,18 +23,18 @@ use crate::{
     witness_client::{Refusal, WitnessClient},
 };
 
-/// How long one stamp may take before it is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout for the delivery of one stamp.
+const TIMEOUT: Duration = Duration::from_secs(10);
 const TRIES: u32 = 5;
 
-/// Stamps for one process. Clones share its numbering.
+/// Creates the stamps of one process. Clones share its numbering.
 #[derive(Clone)]
 pub(crate) struct Stamper(Arc<Inner>);
 
 struct Inner {
     identity: Identity,
     start: AtomicU64,
-    /// Number and queue under one lock, so that the order of arrival is the order of numbers.
+    /// Next number and queue under one lock, so that stamps are queued in the order of their numbers.
     next: Mutex<(u64, mpsc::UnboundedSender<Queued>)>,
 }
 
@@ -44,7 +44,7 @@ struct Queued {
 }
 
 impl Stamper {
-    /// Begins to deliver to the witness, or to stderr where there is none.
+    /// Delivers stamps to the witness, or to standard error without one.
     pub(crate) fn new(identity: Identity, witness: Option<WitnessClient>) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         let inner = Inner {
@@ -61,13 +61,13 @@ impl Stamper {
         &self.0.identity
     }
 
-    /// Which start of the container this is, as the witness counts; 0 until it has answered once.
+    /// Number of the container's start as counted by the witness; 0 before its first answer.
     pub(crate) fn start(&self) -> u64 {
         self.0.start.load(Ordering::Relaxed)
     }
 
-    /// Stamps now; the future ends when the stamp has arrived or is lost. Delivery goes on even if
-    /// the future is dropped.
+    /// Creates a stamp immediately. The future completes when the stamp has arrived or is lost; delivery
+    /// continues even if the future is dropped.
     pub(crate) fn stamp(&self, name: &str, data: Value) -> impl Future<Output = ()> + use<> {
         let (done, arrived) = oneshot::channel();
         {
@@ -97,7 +97,7 @@ impl Stamper {
                 data,
             };
             next.0 += 1;
-            // It fails only when the runtime is going down, and then nobody waits any more.
+            // Fails only while the runtime shuts down, when nothing waits for the stamp.
             next.1.send(Queued { stamp, done }).ok();
         }
         async move {
@@ -111,8 +111,8 @@ async fn deliver(
     witness: Option<WitnessClient>,
     mut queue: mpsc::UnboundedReceiver<Queued>,
 ) {
-    // After a loss the next ones get a single try, until one arrives again: a witness that is gone
-    // must not slow every step of a hook by the whole patience.
+    // After a loss, stamps are tried once until one arrives: a missing witness must not delay every step of a
+    // hook by the whole timeout.
     let mut tries = TRIES;
     while let Some(Queued { stamp, done }) = queue.recv().await {
         let line = serde_json::to_string(&stamp).unwrap_or_default();
@@ -126,7 +126,8 @@ async fn deliver(
                 Err(refusal) => {
                     tries = 1;
                     say(&format!(
-                        "hookproof-agent: lost stamp {} (seq {}): {refusal}; is the witness pod running, and reachable from this pod?",
+                        "hookproof-agent: lost stamp {} (seq {}): {refusal}; check that the witness pod \
+                         is running and reachable",
                         stamp.name, stamp.seq
                     ));
                 }
@@ -137,7 +138,7 @@ async fn deliver(
 }
 
 async fn report(witness: &WitnessClient, line: &str, tries: u32) -> Result<u64, Refusal> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut pause = Duration::from_millis(100);
     let mut attempt = 0;
     loop {

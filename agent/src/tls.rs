@@ -1,4 +1,4 @@
-//! A certificate that nobody has to trust: the kubelet does not check one either.
+//! TLS with a self-signed certificate. The kubelet does not verify certificates either.
 
 use std::sync::Arc;
 
@@ -7,20 +7,19 @@ use tokio_rustls::{
     rustls::{self, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer},
 };
 
-/// No TLS server could be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
-    #[error("no certificate could be made: {0}")]
+    #[error("failed to create a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    #[error("the certificate could not be used: {0}")]
+    #[error("failed to load the certificate: {0}")]
     Config(#[from] rustls::Error),
 }
 
-/// Makes a key and a certificate of its own.
+/// Creates an acceptor with a new key and certificate.
 ///
 /// # Errors
 ///
-/// The certificate could not be made or used.
+/// When the certificate cannot be created or loaded.
 pub(crate) fn acceptor() -> Result<TlsAcceptor, TlsError> {
     let made =
         rcgen::generate_simple_self_signed(["hookproof".to_owned(), "localhost".to_owned()])?;

@@ -1,4 +1,4 @@
-//! Waiting for others: the runner's release, another process of the container, a file.
+//! Waits for the runner's release, for another process of the container, and for files.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,14 +15,14 @@ use crate::{
     witness_client::{Waited, WitnessClient},
 };
 
-/// How often a file is looked for; a rename or a mount over it would escape a watch.
-const LOOK: Duration = Duration::from_millis(20);
-/// Before the witness is asked again after a failure.
+/// Interval at which a file is polled. A watch would miss renames and mounts over the path.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Delay before a retry after a failed request to the witness.
 const PAUSE: Duration = Duration::from_millis(200);
-/// A peer that answers this often in turn with us runs at the same time as we do.
+/// Rounds needed to prove that two processes run at the same time.
 const ROUNDS: u32 = 3;
 
-/// Waits that need to know who waits.
+/// Waits that depend on the identity of the process.
 #[derive(Clone)]
 pub(crate) struct Waits {
     pub(crate) stamper: Stamper,
@@ -30,8 +30,7 @@ pub(crate) struct Waits {
 }
 
 impl Waits {
-    /// Stamps `held`, waits for the runner or the cap, stamps `released`. The `about` fields go
-    /// into both.
+    /// Stamps `held`, waits for a release or the cap, and stamps `released`. Both stamps include `about`.
     pub(crate) async fn hold(&self, name: &str, cap: Duration, mut about: Map<String, Value>) {
         about.insert("name".to_owned(), json!(name));
         self.stamper
@@ -78,11 +77,11 @@ impl Waits {
         }
     }
 
-    /// Stamps `met` when another process of this start of the container took turns with this one,
-    /// else `alone`.
+    /// Stamps `met` if another process of the same container start completes all rounds with this one, else
+    /// `alone`.
     pub(crate) async fn meet(&self, name: &str, cap: Duration) {
         let Some(witness) = &self.witness else {
-            let data = json!({"name": name, "reason": "there is no witness to meet through"});
+            let data = json!({"name": name, "reason": "no witness configured"});
             self.stamper.stamp("alone", data).await;
             return;
         };
@@ -131,7 +130,7 @@ impl Waits {
                 Ok(Waited::Done(peer)) if round == ROUNDS => return Some(peer),
                 Ok(Waited::Done(_)) => round += 1,
                 Ok(Waited::Cap) => return None,
-                // Whatever broke, only an unbroken series of rounds counts.
+                // Only an unbroken series of rounds counts.
                 Ok(Waited::Broken) => round = 1,
                 Err(_) => {
                     round = 1;
@@ -142,11 +141,11 @@ impl Waits {
     }
 }
 
-/// Whether the file is there before the cap has passed.
+/// Waits for the file to exist. Returns `false` after the cap.
 pub(crate) async fn appears(path: &Path, cap: Duration) -> bool {
     let look = async {
         while !path.exists() {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     };
     timeout(cap, look).await.is_ok()

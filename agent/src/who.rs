@@ -1,20 +1,20 @@
-//! `who`: what a process sees of itself and of its surroundings.
+//! `who`: identity and environment of the process.
 
 use std::{collections::BTreeMap, env, fs};
 
 use serde_json::{Value, json};
 
-/// Values of variables that begin with this are shown; others may be secrets.
-const SHOWN: &str = "PROBE_";
+/// Prefix of the variables whose values are reported; other values may be secrets.
+const REPORTED_PREFIX: &str = "PROBE_";
 
-/// Identity, environment, namespaces and the first process, as far as they can be read.
+/// Identity, environment, namespaces and PID 1, as far as readable.
 pub(crate) fn describe() -> Value {
     let names: Vec<String> = env::vars_os()
         .map(|(name, _)| name.to_string_lossy().into_owned())
         .collect();
     let probes: BTreeMap<String, String> = env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
-        .filter(|(name, _)| name.starts_with(SHOWN))
+        .filter(|(name, _)| name.starts_with(REPORTED_PREFIX))
         .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
         .collect();
     json!({
@@ -48,7 +48,7 @@ fn arguments(process: &str) -> Option<Vec<String>> {
     )
 }
 
-/// Name to `name:[inode]`; empty where the kernel does not let us look.
+/// Maps names to `name:[inode]`. Empty if the kernel denies access.
 fn namespaces(process: &str) -> BTreeMap<String, String> {
     let Ok(entries) = fs::read_dir(format!("/proc/{process}/ns")) else {
         return BTreeMap::new();

@@ -1,4 +1,4 @@
-//! What goes between agent and witness, as JSON.
+//! JSON messages between agent and witness.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 /// The header that carries the run's token.
 pub(crate) const TOKEN_HEADER: &str = "x-hookproof-token";
 
-/// Something that happened, in the words of the process that it happened to.
+/// An event reported by a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stamp {
-    /// When it happened, by the node's clock.
+    /// Time of the event, by the node's clock.
     pub(crate) at: String,
     pub(crate) namespace: String,
     pub(crate) pod: String,
@@ -19,7 +19,7 @@ pub(crate) struct Stamp {
     pub(crate) role: String,
     pub(crate) process: String,
     pub(crate) pid: u32,
-    /// From 1; a gap tells that a stamp was lost.
+    /// From 1; a gap means a lost stamp.
     pub(crate) seq: u64,
     #[serde(rename = "stamp")]
     pub(crate) name: String,
@@ -27,27 +27,27 @@ pub(crate) struct Stamp {
     pub(crate) data: Value,
 }
 
-/// A stamp as the witness keeps and shows it.
+/// A stamp as stored and returned by the witness.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct KeptStamp {
     /// Order of arrival, from 1.
     pub(crate) n: u64,
-    /// Which start of its container the stamp comes from, from 1.
+    /// Number of the container's start, from 1.
     pub(crate) start: u64,
-    /// When it arrived, by the witness's clock.
+    /// Time of arrival, by the witness's clock.
     pub(crate) received: String,
     #[serde(flatten)]
     pub(crate) stamp: Stamp,
 }
 
-/// The witness's answer to a stamp.
+/// The witness's response to a stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Receipt {
     pub(crate) n: u64,
     pub(crate) start: u64,
 }
 
-/// Someone waits to be released.
+/// A process waits for a release.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Hold {
@@ -60,8 +60,7 @@ pub(crate) struct Hold {
     pub(crate) cap_ms: u64,
 }
 
-/// The runner lets go: everyone in the namespace who holds under this name, or only those whom the
-/// other fields name.
+/// The runner releases the holds of this name in the namespace. The other fields, if set, restrict which.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Release {
@@ -77,7 +76,7 @@ pub(crate) struct Release {
     pub(crate) role: Option<String>,
 }
 
-/// A process waits for another one of its container in the same round.
+/// A process waits for another process of its container to reach the same round.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Meet {
@@ -93,7 +92,7 @@ pub(crate) struct Meet {
     pub(crate) cap_ms: u64,
 }
 
-/// The one who was met.
+/// The process that was met.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Peer {
     pub(crate) process: String,

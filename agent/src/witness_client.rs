@@ -1,4 +1,4 @@
-//! The agent's side of the witness's interface.
+//! Client of the witness's HTTP API.
 
 use std::{env, time::Duration};
 
@@ -10,31 +10,30 @@ use crate::{
     wire::{Hold, Meet, Peer, Receipt, TOKEN_HEADER},
 };
 
-/// How much longer than a wait's own cap the answer may take.
+/// Time added to a wait's cap for the response.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// Where the witness is, and the run's token.
 #[derive(Debug, Clone)]
 pub(crate) struct WitnessClient {
     base: String,
     token: String,
 }
 
-/// Why the witness did not take something.
+/// A failed request to the witness.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("{0}")]
     Client(#[from] ClientError),
-    #[error("the witness refused the token; HOOKPROOF_TOKEN must be the run's")]
+    #[error("the witness refused the token; set HOOKPROOF_TOKEN to the run's token")]
     Token,
-    #[error("the witness is full; it keeps no more stamps in this run")]
+    #[error("the witness is full and accepts no more stamps in this run")]
     Full,
     #[error("the witness answered {0}: {1}")]
     Status(u16, String),
 }
 
 impl Refusal {
-    /// Whether another try would end the same way.
+    /// Whether a retry would fail the same way.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Client(_) => false,
@@ -44,21 +43,21 @@ impl Refusal {
     }
 }
 
-/// Outcome of a wait at the witness.
+/// Result of a wait at the witness.
 pub(crate) enum Waited<T> {
     Done(T),
-    /// The cap passed.
+    /// The cap elapsed.
     Cap,
-    /// The other one went away; begin again.
+    /// The peer left; start again.
     Broken,
 }
 
 impl WitnessClient {
-    /// From the environment; none where it names no witness.
+    /// Reads the witness's address from the environment. `None` if it is unset or empty.
     ///
     /// # Errors
     ///
-    /// The address is no HTTP URL.
+    /// When the address is not an HTTP URL.
     pub(crate) fn from_environment() -> Result<Option<Self>, ClientError> {
         let Ok(base) = env::var("HOOKPROOF_WITNESS") else {
             return Ok(None);
@@ -77,11 +76,11 @@ impl WitnessClient {
         }))
     }
 
-    /// Hands over one stamp.
+    /// Delivers one stamp.
     ///
     /// # Errors
     ///
-    /// It did not arrive, or was not taken.
+    /// When the stamp does not arrive or is refused.
     pub(crate) async fn stamp(&self, line: &str, cap: Duration) -> Result<Receipt, Refusal> {
         let reply = self.post("/stamps", line.to_owned().into(), cap).await?;
         match reply.status {
@@ -95,7 +94,7 @@ impl WitnessClient {
     ///
     /// # Errors
     ///
-    /// The witness could not be asked.
+    /// When the request fails.
     pub(crate) async fn hold(&self, hold: &Hold) -> Result<Waited<()>, Refusal> {
         let reply = self.wait("/hold", hold, hold.cap_ms).await?;
         match reply.status {
@@ -105,11 +104,11 @@ impl WitnessClient {
         }
     }
 
-    /// Waits for another process in the same round.
+    /// Waits until another process reaches the same round.
     ///
     /// # Errors
     ///
-    /// The witness could not be asked.
+    /// When the request fails.
     pub(crate) async fn meet(&self, meet: &Meet) -> Result<Waited<Peer>, Refusal> {
         let reply = self.wait("/meet", meet, meet.cap_ms).await?;
         match reply.status {

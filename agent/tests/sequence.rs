@@ -1,4 +1,4 @@
-//! Sequences of actions, signals and ends, with and without a witness.
+//! Sequences of actions, signals and exit codes, with and without a witness.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
@@ -64,17 +64,17 @@ fn stamps_arrive_in_order_with_identity_and_start() {
 #[case::end_of_actions(&["print=a"], 0)]
 #[case::chosen(&["exit=3", "print=never"], 3)]
 #[case::wrong_action(&["print=never", "dance"], 64)]
-fn ends_with_the_right_code(#[case] actions: &[&str], #[case] code: i32) {
+fn exits_with_the_right_code(#[case] actions: &[&str], #[case] code: i32) {
     let ended = alone("hook", actions).end();
     assert_eq!(ended.code, Some(code));
     assert!(!ended.stdout.contains("never"));
 }
 
 #[test]
-fn a_wrong_action_is_named_with_those_there_are() {
+fn an_unknown_action_is_reported_with_the_known_ones() {
     let ended = alone("hook", &["dance"]).end();
     assert!(
-        ended.stderr.contains("`dance` is no action"),
+        ended.stderr.contains("unknown action `dance`"),
         "{}",
         ended.stderr
     );
@@ -86,7 +86,7 @@ fn a_wrong_action_is_named_with_those_there_are() {
 }
 
 #[test]
-fn no_arguments_and_a_wrong_witness_address_are_usage_errors() {
+fn missing_arguments_and_an_invalid_witness_address_are_usage_errors() {
     let bare = std::process::Command::new(support::AGENT).output().unwrap();
     assert_eq!(bare.status.code(), Some(64));
     let mut command = agent_command("hook", &["print=a"]);
@@ -101,7 +101,7 @@ fn no_arguments_and_a_wrong_witness_address_are_usage_errors() {
 }
 
 #[test]
-fn without_a_witness_stamps_go_to_stderr() {
+fn without_a_witness_stamps_go_to_standard_error() {
     let ended = alone("hook", &["stamp=one", "meet=m,1s"]).end();
     let names: Vec<_> = ended.stamps().iter().map(|s| s["stamp"].clone()).collect();
     assert_eq!(names, ["begun", "one", "alone", "ended"]);
@@ -109,7 +109,7 @@ fn without_a_witness_stamps_go_to_stderr() {
 }
 
 #[test]
-fn without_a_witness_a_file_releases() {
+fn without_a_witness_a_file_releases_a_hold() {
     let name = format!("test-{}", std::process::id());
     let file = format!("/tmp/hookproof-release-{name}");
     let agent = alone("hook", &[&format!("hold={name},20s")]);
@@ -125,8 +125,8 @@ fn without_a_witness_a_file_releases() {
 }
 
 #[test]
-fn a_signal_jumps_behind_the_wait_from_whatever_is_under_way() {
-    for under_way in [
+fn a_signal_interrupts_any_action_and_continues_after_the_wait() {
+    for interrupted in [
         "wait",
         "hold=h",
         "sleep=1m",
@@ -134,8 +134,8 @@ fn a_signal_jumps_behind_the_wait_from_whatever_is_under_way() {
         "await-file=/nowhere",
     ] {
         let witness = Witness::start();
-        let actions: &[&str] = &["stamp=ready", under_way, "wait", "print=bye", "exit=5"];
-        let actions = if under_way == "wait" {
+        let actions: &[&str] = &["stamp=ready", interrupted, "wait", "print=bye", "exit=5"];
+        let actions = if interrupted == "wait" {
             &actions[..2]
         } else {
             &actions[..3]
@@ -158,7 +158,7 @@ fn a_signal_jumps_behind_the_wait_from_whatever_is_under_way() {
         assert_eq!(
             (ended.code, ended.stdout.as_str()),
             (Some(5), "bye\n"),
-            "{under_way}"
+            "{interrupted}"
         );
     }
 }
@@ -170,7 +170,7 @@ fn a_signal_jumps_behind_the_wait_from_whatever_is_under_way() {
 #[case(Signal::HUP, 129)]
 #[case(Signal::USR1, 138)]
 #[case(Signal::USR2, 140)]
-fn a_signal_without_a_wait_ends(#[case] signal: Signal, #[case] code: i32) {
+fn a_signal_without_a_wait_ends_the_process(#[case] signal: Signal, #[case] code: i32) {
     let witness = Witness::start();
     let agent = witness.agent("entrypoint", &["stamp=ready", "sleep=1m", "print=never"]);
     let mut stream = witness.stream();
@@ -185,7 +185,7 @@ fn a_signal_without_a_wait_ends(#[case] signal: Signal, #[case] code: i32) {
 }
 
 #[test]
-fn an_ignored_signal_is_stamped_and_the_action_goes_on() {
+fn an_ignored_signal_is_stamped_and_the_action_continues() {
     let witness = Witness::start();
     let agent = witness.agent(
         "entrypoint",
@@ -207,7 +207,7 @@ fn an_ignored_signal_is_stamped_and_the_action_goes_on() {
 }
 
 #[test]
-fn the_second_signal_after_the_only_wait_ends() {
+fn a_second_signal_after_the_only_wait_ends_the_process() {
     let witness = Witness::start();
     let agent = witness.agent(
         "entrypoint",
@@ -222,7 +222,7 @@ fn the_second_signal_after_the_only_wait_ends() {
 }
 
 #[test]
-fn files_are_written_awaited_and_missed() {
+fn files_are_written_and_awaited() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("f");
     let shown = path.display();
@@ -259,7 +259,7 @@ fn memory_and_cpu_are_used() {
 }
 
 #[test]
-fn who_tells_of_itself_but_not_of_secrets() {
+fn who_reports_no_secrets() {
     let mut command = agent_command("hook", &["who"]);
     command.env("PROBE_A", "shown").env("SECRET_B", "hidden");
     let ended = Agent::spawn(command).end();
@@ -289,7 +289,7 @@ fn who_tells_of_itself_but_not_of_secrets() {
 }
 
 #[test]
-fn a_lost_witness_is_told_and_the_rest_goes_on() {
+fn a_missing_witness_is_reported_and_the_actions_continue() {
     let mut command = agent_command("hook", &["stamp=one", "print=on", "exit=4"]);
     command.env(
         "HOOKPROOF_WITNESS",
@@ -305,12 +305,12 @@ fn a_lost_witness_is_told_and_the_rest_goes_on() {
             ended.stderr
         );
     }
-    // The first stamp's tries last a second and a half; the others do not wait again.
+    // The tries for the first stamp take 1.5 s; the other stamps are tried once.
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
 }
 
 #[test]
-fn a_witness_that_comes_late_loses_nothing() {
+fn a_witness_that_starts_late_receives_all_stamps() {
     let port = free_port();
     let address = format!("127.0.0.1:{port}");
     let mut command = agent_command("hook", &["stamp=one"]);

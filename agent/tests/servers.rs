@@ -1,4 +1,4 @@
-//! Servers in the background, and requests made to them.
+//! Background servers and requests to them.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
@@ -29,7 +29,7 @@ fn serving(options: &str) -> (Witness, Agent, Stream, u16) {
 }
 
 #[test]
-fn a_request_is_stamped_before_and_after_its_answer() {
+fn a_request_is_stamped_before_and_after_its_response() {
     let (_witness, agent, mut stream, port) = serving("");
     assert_eq!(get(port, "/healthz?a=b"), (200, "ok\n".to_owned()));
     let request = stream.next();
@@ -65,20 +65,24 @@ fn a_request_is_stamped_before_and_after_its_answer() {
 #[case("", "/redirect/3", 302)]
 #[case(",location=http://elsewhere/", "/", 302)]
 #[case(",status=307,location=/x", "/", 307)]
-fn statuses_are_chosen(#[case] options: &str, #[case] path: &str, #[case] status: u16) {
+fn options_and_paths_choose_the_status(
+    #[case] options: &str,
+    #[case] path: &str,
+    #[case] status: u16,
+) {
     let (_witness, _agent, _stream, port) = serving(options);
     assert_eq!(get(port, path).0, status);
 }
 
 #[test]
-fn redirects_say_where_to() {
+fn redirects_have_a_location() {
     let (_witness, _agent, _stream, port) = serving(",location=http://elsewhere/x");
     assert!(get_raw(port, "/").contains("location: http://elsewhere/x\r\n"));
     assert!(get_raw(port, "/redirect/2").contains("location: /redirect/1\r\n"));
 }
 
 #[test]
-fn an_answer_can_be_delayed_or_held() {
+fn a_response_can_be_delayed_and_held() {
     let (witness, _agent, mut stream, port) =
         serving(",delay=200ms,hold=answer,body=late, but here");
     let begun = std::time::Instant::now();
@@ -93,7 +97,7 @@ fn an_answer_can_be_delayed_or_held() {
 }
 
 #[test]
-fn a_client_that_leaves_is_told_apart() {
+fn a_client_that_disconnects_is_stamped() {
     let (witness, _agent, mut stream, port) = serving(",hold=never");
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket
@@ -109,19 +113,17 @@ fn a_client_that_leaves_is_told_apart() {
 }
 
 #[test]
-fn bare_connections_and_other_tongues_are_told_apart() {
+fn connections_without_http_are_stamped() {
     let (_witness, _agent, mut stream, port) = serving("");
     drop(TcpStream::connect(("127.0.0.1", port)).unwrap());
     stream.until("server", "connection");
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    socket
-        .write_all(b"\x16\x03\x01 no HTTP at all\r\n\r\n")
-        .unwrap();
+    socket.write_all(b"\x16\x03\x01 not HTTP\r\n\r\n").unwrap();
     stream.until("server", "bad-request");
 }
 
 #[test]
-fn a_server_can_begin_later() {
+fn a_server_can_start_later() {
     let witness = Witness::start();
     let port = free_port();
     let _agent = witness.agent(
@@ -136,7 +138,7 @@ fn a_server_can_begin_later() {
 }
 
 #[test]
-fn servers_go_on_behind_a_wait() {
+fn servers_keep_running_after_a_wait() {
     let witness = Witness::start();
     let port = free_port();
     let agent = witness.agent(
@@ -153,20 +155,20 @@ fn servers_go_on_behind_a_wait() {
 }
 
 #[test]
-fn a_taken_port_ends_the_sequence() {
+fn a_port_in_use_ends_the_sequence() {
     let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let ended = alone("server", &[&format!("serve={port}"), "print=never"]).end();
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
     assert!(
-        ended.stderr.contains("cannot listen on port"),
+        ended.stderr.contains("failed to listen on port"),
         "{}",
         ended.stderr
     );
 }
 
 #[test]
-fn bare_tcp_stamps_connections() {
+fn plain_tcp_stamps_connections() {
     let witness = Witness::start();
     let port = free_port();
     let _agent = witness.agent("server", &[&format!("tcp={port}")]);
@@ -182,7 +184,7 @@ fn bare_tcp_stamps_connections() {
 }
 
 #[test]
-fn one_agent_asks_another() {
+fn one_agent_sends_requests_to_another() {
     let (witness, _agent, mut stream, port) = serving(",status=418,body=teapot");
     let refused = free_port();
     let actions = [
@@ -197,11 +199,11 @@ fn one_agent_asks_another() {
         (&418.into(), &"teapot\n".into())
     );
     let error = stream.until("client", "no-response")["data"]["error"].to_string();
-    assert!(error.contains("cannot connect"), "{error}");
+    assert!(error.contains("failed to connect"), "{error}");
 }
 
 #[test]
-fn tls_answers_those_who_speak_it() {
+fn tls_is_served_and_plain_http_rejected() {
     let (_witness, _agent, mut stream, port) = serving(",tls,body=secret");
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -1,4 +1,4 @@
-//! The witness: token, stream, holds and meetings.
+//! The witness: tokens, stream, holds and meetings.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod support;
@@ -23,7 +23,7 @@ fn a_wrong_token_is_refused(#[case] method: &str, #[case] path: &str) {
 }
 
 #[test]
-fn an_agent_with_a_wrong_token_says_so() {
+fn an_agent_reports_a_wrong_token() {
     let witness = Witness::start();
     let mut command = agent_command("hook", &["exit=2"]);
     command.env("HOOKPROOF_WITNESS", format!("http://{}", witness.address));
@@ -54,7 +54,7 @@ fn a_witness_without_token_or_address_does_not_start() {
 }
 
 #[test]
-fn time_and_health_are_told() {
+fn time_and_health_are_served() {
     let witness = Witness::start();
     let (status, text) = exchange(&witness.address, "GET", "/time", TOKEN, "");
     let time: Value = serde_json::from_str(&text).unwrap();
@@ -65,24 +65,28 @@ fn time_and_health_are_told() {
 
 #[rstest]
 #[case("/stamps", "{}")]
-#[case("/stamps", "no json")]
+#[case("/stamps", "not json")]
 #[case(
     "/release",
     r#"{"namespace": "ns", "name": "h", "pods": "typing error"}"#
 )]
 #[case("/hold", "[]")]
-fn unreadable_bodies_are_refused_with_the_reason(#[case] path: &str, #[case] body: &str) {
+fn invalid_bodies_are_rejected_with_the_reason(#[case] path: &str, #[case] body: &str) {
     let (status, text) = Witness::start().post(path, body);
     assert_eq!(status, 400);
-    assert!(text.contains("cannot be read"), "{text}");
+    assert!(text.contains("invalid body"), "{text}");
 }
 
 #[test]
-fn the_stream_begins_where_asked_and_follows() {
+fn the_stream_starts_at_the_requested_stamp_and_continues() {
     let witness = Witness::start();
     assert_eq!(witness.agent("first", &["stamp=one"]).end().code, Some(0));
     let mut stream = witness.stream_from(2);
-    assert_eq!(stream.line(), "\n", "the head must not wait for a stamp");
+    assert_eq!(
+        stream.line(),
+        "\n",
+        "the response head does not wait for a stamp"
+    );
     assert_eq!(stream.next()["n"], 2);
     assert_eq!(stream.next()["n"], 3);
     assert_eq!(stream.line(), "\n", "a heartbeat");
@@ -92,7 +96,7 @@ fn the_stream_begins_where_asked_and_follows() {
 }
 
 #[test]
-fn long_histories_come_whole() {
+fn long_streams_are_complete() {
     let witness = Witness::start();
     let actions = vec!["stamp=x"; 700];
     assert_eq!(witness.agent("busy", &actions).end().code, Some(0));
@@ -103,7 +107,7 @@ fn long_histories_come_whole() {
 }
 
 #[test]
-fn a_hold_ends_by_release_present_or_earlier() {
+fn a_hold_ends_by_a_present_or_an_earlier_release() {
     let witness = Witness::start();
     let mut stream = witness.stream();
     let agent = witness.agent("hook", &["hold=h"]);
@@ -118,7 +122,7 @@ fn a_hold_ends_by_release_present_or_earlier() {
 }
 
 #[test]
-fn a_release_can_be_for_one_start_of_one_container() {
+fn a_release_can_be_limited_to_one_container_start() {
     let witness = Witness::start();
     witness.release(r#"{"namespace": "ns", "name": "h", "container": "app", "start": 2}"#);
     let mut stream = witness.stream();
@@ -130,7 +134,7 @@ fn a_release_can_be_for_one_start_of_one_container() {
 }
 
 #[test]
-fn a_hold_ends_at_its_cap_even_if_the_witness_is_gone() {
+fn a_hold_ends_at_its_cap_without_a_witness() {
     let witness = Witness::start();
     let mut stream = witness.stream();
     let agent = witness.agent("hook", &["hold=h,300ms", "print=on"]);
@@ -146,7 +150,7 @@ fn a_hold_ends_at_its_cap_even_if_the_witness_is_gone() {
 }
 
 #[test]
-fn two_that_run_at_the_same_time_meet() {
+fn concurrent_processes_meet() {
     let witness = Witness::start();
     let mut stream = witness.stream();
     let hook = witness.agent("hook", &["meet=m"]);
@@ -169,7 +173,7 @@ fn two_that_run_at_the_same_time_meet() {
 }
 
 #[test]
-fn two_that_run_one_after_the_other_do_not_meet() {
+fn consecutive_processes_do_not_meet() {
     let witness = Witness::start();
     let mut stream = witness.stream();
     for role in ["hook", "entrypoint"] {
@@ -179,7 +183,7 @@ fn two_that_run_one_after_the_other_do_not_meet() {
 }
 
 #[test]
-fn one_that_was_killed_while_waiting_is_not_met() {
+fn a_process_killed_while_waiting_is_not_met() {
     let witness = Witness::start();
     let mut stream = witness.stream();
     let hook = witness.agent("hook", &["meet=m"]);
@@ -190,7 +194,7 @@ fn one_that_was_killed_while_waiting_is_not_met() {
 }
 
 #[test]
-fn other_containers_are_not_met() {
+fn processes_of_different_containers_do_not_meet() {
     let witness = Witness::start();
     let mut stream = witness.stream();
     let here = witness.agent("hook", &["meet=m,300ms"]);
@@ -205,12 +209,12 @@ fn other_containers_are_not_met() {
 }
 
 #[test]
-fn an_agent_costs_little_time() {
+fn an_agent_starts_and_stamps_quickly() {
     let witness = Witness::start();
     let begun = Instant::now();
     for _ in 0..10 {
         witness.agent("hook", &[]).end();
     }
-    // Two acknowledged stamps each; unoptimised and on a busy machine this is generous.
+    // Two acknowledged stamps each. The limit is generous enough for a debug build on a busy machine.
     assert!(begun.elapsed().as_millis() < 3000, "{:?}", begun.elapsed());
 }

@@ -1,4 +1,4 @@
-//! The few requests to the API server that scenarios make, with the answers kept as they came.
+//! Requests of scenarios to the API server. Rejections are returned as answers, not as errors.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,32 +8,23 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::discovery::{Scope, pinned_kind};
 use serde_json::{Value, json};
 
-/// A request to the API server that failed for another reason than its answer.
+/// A request without a usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The server was not reached or its answer not understood.
-    #[error("{doing}: {source}")]
+    #[error("failed to {doing}: {source}")]
     Request {
-        /// What was asked.
         doing: String,
-        /// Why it failed.
         source: Box<kube::Error>,
     },
-    /// The request could not be built.
-    #[error("{doing}: {source}")]
-    Build {
-        /// What was asked.
-        doing: String,
-        /// Why.
-        source: http::Error,
-    },
-    /// The object lacks `apiVersion` or `kind`, or names a kind the step cannot use.
+    #[error("failed to {doing}: {source}")]
+    Build { doing: String, source: http::Error },
+    /// An object without `apiVersion` or `kind`, or of an unsupported kind.
     #[error("{0}")]
     Object(String),
 }
 
 impl ApiError {
-    /// The server's own status code, where the server answered.
+    /// The HTTP status code, if the server answered.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
         match self {
@@ -46,37 +37,33 @@ impl ApiError {
     }
 }
 
-/// What the server said to a change.
+/// The server's answer to a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Whether it took it.
     pub accepted: bool,
     /// HTTP status code.
     pub code: u16,
-    /// Its message when it refused.
+    /// Message of a rejection.
     pub message: String,
-    /// Its reason when it refused, such as `Invalid`.
+    /// Reason of a rejection, such as `Invalid`.
     pub reason: String,
 }
 
-/// The API of one cluster.
 #[derive(Clone)]
 pub struct ApiServer {
     client: Client,
     kinds: Arc<Mutex<HashMap<GroupVersionKind, (ApiResource, Scope)>>>,
 }
 
-/// Where objects of a kind live.
+/// The collection of a kind's objects.
 pub struct Home {
-    /// URL path of the collection.
+    /// URL path.
     pub path: String,
-    /// Whether it's in the namespace.
     pub namespaced: bool,
     resource: ApiResource,
 }
 
 impl ApiServer {
-    /// The API behind a client.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self {
@@ -85,13 +72,12 @@ impl ApiServer {
         }
     }
 
-    /// The client.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Where objects of a kind live.
+    /// Looks up the collection of a kind; results are cached.
     ///
     /// # Errors
     /// When the server does not know the kind.
@@ -125,10 +111,10 @@ impl ApiServer {
         })
     }
 
-    /// Creates an object with strict validation, as `kubectl create` asks for it.
+    /// Creates an object with strict field validation, as `kubectl create` does.
     ///
     /// # Errors
-    /// When the server cannot be asked. Its refusal is an [`Answer`].
+    /// When the server does not answer. A rejection is an [`Answer`].
     pub async fn create(
         &self,
         object: &Value,
@@ -148,7 +134,7 @@ impl ApiServer {
     /// Deletes `kind/name`.
     ///
     /// # Errors
-    /// As for [`ApiServer::create`].
+    /// See [`ApiServer::create`].
     pub async fn delete(
         &self,
         object: &str,
@@ -168,17 +154,17 @@ impl ApiServer {
     /// Reads `kind/name`.
     ///
     /// # Errors
-    /// When it is not there or the server cannot be asked.
+    /// When the object does not exist or the server does not answer.
     pub async fn get(&self, object: &str, namespace: &str) -> Result<Value, ApiError> {
         let (home, name) = self.find(object, namespace).await?;
         let doing = format!("get {object}");
         self.read(doing, &format!("{}/{name}", home.path)).await
     }
 
-    /// Reads any path as JSON.
+    /// Reads a URL path as JSON. `doing` describes the request in errors.
     ///
     /// # Errors
-    /// When the server refuses or cannot be asked.
+    /// When the server rejects the request or does not answer.
     pub async fn read(&self, doing: String, path: &str) -> Result<Value, ApiError> {
         let request = http::Request::get(path)
             .body(Vec::new())
@@ -194,7 +180,9 @@ impl ApiServer {
 
     async fn find(&self, object: &str, namespace: &str) -> Result<(Home, String), ApiError> {
         let (kind, name) = object.split_once('/').ok_or_else(|| {
-            ApiError::Object(format!("`{object}` is no KIND/NAME, such as pod/web"))
+            ApiError::Object(format!(
+                "invalid object `{object}`: expected KIND/NAME, for example pod/web"
+            ))
         })?;
         Ok((
             self.home(&gvk_by_word(kind)?, namespace).await?,
@@ -237,7 +225,7 @@ impl ApiServer {
 }
 
 impl Home {
-    /// The kind's plural name.
+    /// The plural name of the kind.
     #[must_use]
     pub fn plural(&self) -> &str {
         &self.resource.plural
@@ -251,15 +239,15 @@ fn request(doing: String, source: kube::Error) -> ApiError {
     }
 }
 
-/// The kind that an object says it is.
+/// Group, version and kind of an object.
 ///
 /// # Errors
-/// When it does not say.
+/// When `apiVersion` or `kind` is missing.
 pub fn gvk_of(object: &Value) -> Result<GroupVersionKind, ApiError> {
     let (Some(api_version), Some(kind)) = (object["apiVersion"].as_str(), object["kind"].as_str())
     else {
         return Err(ApiError::Object(
-            "an object of the manifest lacks apiVersion or kind".into(),
+            "an object of the manifest has no apiVersion or kind".into(),
         ));
     };
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
@@ -280,8 +268,8 @@ fn gvk_by_word(word: &str) -> Result<GroupVersionKind, ApiError> {
         "priorityclass" => GroupVersionKind::gvk("scheduling.k8s.io", "v1", "PriorityClass"),
         _ => {
             return Err(ApiError::Object(format!(
-                "`{word}` is no kind that steps know; known are pod, service, node, configmap, \
-                 deployment, replicaset, statefulset, daemonset, job, priorityclass"
+                "unsupported kind `{word}`: expected pod, service, node, configmap, \
+                 deployment, replicaset, statefulset, daemonset, job or priorityclass"
             )));
         }
     })

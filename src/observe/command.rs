@@ -1,4 +1,4 @@
-//! Programs that a scenario runs: the real kubectl and commands on nodes, with every line stamped.
+//! Programs that a scenario runs, kubectl and commands on nodes. Every line of output is timestamped.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -15,42 +15,37 @@ use tokio_util::sync::CancellationToken;
 use super::evidence::{Clock, Output, Seen};
 use super::recorder::Recorder;
 
-/// How long a program gets to end by itself after it was asked to.
+/// Time between SIGINT and SIGKILL.
 const STOP_TIME: Duration = Duration::from_secs(5);
-/// What one program may print before the rest is cut.
+/// Bytes kept of each output stream.
 const OUTPUT_LIMIT: usize = 256 * 1024;
 
 /// How to run kubectl against a cluster.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
-    /// The program.
     pub program: Utf8PathBuf,
-    /// Its kubeconfig.
     pub kubeconfig: Utf8PathBuf,
-    /// The context; the kubeconfig's current one where none.
+    /// The kubeconfig's current context if `None`.
     pub context: Option<String>,
-    /// Where it caches what the server can do, shared by all calls of a run.
+    /// Discovery cache, shared by all calls of a run.
     pub cache: Utf8PathBuf,
-    /// Program and kubeconfig that a user without privileges can read, and that user's id; where
-    /// the runner itself has no privileges, none is needed.
+    /// Set when the runner is root: what kubectl needs to run as an unprivileged user.
     pub ordinary: Option<OrdinaryUser>,
 }
 
-/// What kubectl needs to run as somebody else.
+/// An unprivileged user, with copies of kubectl and of the kubeconfig that this user can read.
 #[derive(Debug, Clone)]
 pub struct OrdinaryUser {
-    /// User and group id.
+    /// User and group ID.
     pub id: u32,
-    /// A copy of the program in a place that user can reach.
     pub program: Utf8PathBuf,
-    /// A copy of the kubeconfig that belongs to that user.
     pub kubeconfig: Utf8PathBuf,
-    /// A folder that user can write to.
+    /// A directory that the user can write to.
     pub home: Utf8PathBuf,
 }
 
 impl Kubectl {
-    /// A command with everything but its own arguments.
+    /// Builds a kubectl command with kubeconfig, context, cache, namespace and `args`.
     #[must_use]
     pub fn command(&self, namespace: &str, args: &[String], ordinary_user: bool) -> Command {
         let ordinary = self.ordinary.as_ref().filter(|_| ordinary_user);
@@ -77,22 +72,19 @@ impl Kubectl {
     }
 }
 
-/// A program to be run.
 pub struct Program {
-    /// It and its arguments.
     pub command: Command,
-    /// Kind of step.
+    /// Kind of step: `kubectl` or `node`.
     pub step: &'static str,
-    /// The command as people would type it.
+    /// The command line as a user types it, recorded as `argv`.
     pub shown: Vec<String>,
-    /// What it reads on standard input.
     pub stdin: Option<String>,
 }
 
-/// When a line came, on which stream, and the line.
+/// Time of arrival, stream and text.
 type Line = (Timestamp, &'static str, String);
 
-/// A program under way.
+/// A running program.
 pub struct Running {
     name: String,
     step: &'static str,
@@ -104,10 +96,10 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a program whose output will be kept under `name`.
+    /// Starts a program. Its output is recorded under `name`.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the program cannot be started.
     pub fn start(program: Program, name: &str, recorder: &Recorder) -> std::io::Result<Self> {
         let Program {
             mut command,
@@ -127,7 +119,7 @@ impl Running {
             .kill_on_drop(true)
             .spawn()?;
         if let (Some(text), Some(mut pipe)) = (stdin, child.stdin.take()) {
-            // A program that ends without reading it all has said why in its own output.
+            // A program that exits before it has read everything explains why in its own output.
             tokio::spawn(async move { pipe.write_all(text.as_bytes()).await });
         }
         let mut readers = Vec::new();
@@ -158,7 +150,7 @@ impl Running {
         })
     }
 
-    /// Waits for its end, or for the cap or the wish to stop, and writes its output down.
+    /// Waits until the program exits and records its output. Interrupts it after `cap` or on `stop`.
     pub async fn finish(mut self, cap: Duration, stop: &CancellationToken) {
         let ended = tokio::select! {
             status = self.child.wait() => Some(status),
@@ -188,7 +180,7 @@ impl Running {
             .iter()
             .map(|(at, stream, text)| json!({"at": at, "stream": stream, "text": text}))
             .collect();
-        // A program that the runner ended has no exit code of its own.
+        // An interrupted program's exit code is the runner's doing.
         let exit_code = if stopped {
             None
         } else {
@@ -217,13 +209,13 @@ impl Running {
         if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok())
             && let Some(pid) = rustix::process::Pid::from_raw(pid)
         {
-            // It may have ended meanwhile; the wait below tells.
+            // Fails if the program has already exited, which the wait below finds out.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
         }
         if let Ok(status) = tokio::time::timeout(STOP_TIME, self.child.wait()).await {
             return status.ok();
         }
-        // Nothing more can be done about a program that cannot be killed.
+        // Nothing can be done about a program that survives SIGKILL.
         let _ = self.child.kill().await;
         None
     }
@@ -237,7 +229,7 @@ async fn lines(
 ) -> Vec<Line> {
     let mut reader = BufReader::new(from);
     let (mut kept, mut size, mut buffer) = (Vec::new(), 0, Vec::new());
-    // What is no UTF-8 is shown with replacement characters rather than dropped.
+    // Invalid UTF-8 becomes replacement characters.
     while reader
         .read_until(b'\n', &mut buffer)
         .await
@@ -256,8 +248,8 @@ async fn lines(
     kept
 }
 
-/// Makes the copies that [`OrdinaryUser`] needs, in a folder that everybody may enter. None where
-/// the runner has no privileges to give up.
+/// Creates an [`OrdinaryUser`] with its copies in `folder`, which every user must be able to enter. `None`
+/// if the runner is not root.
 ///
 /// # Errors
 /// When the files cannot be copied.
@@ -267,7 +259,7 @@ pub fn ordinary_user(
     folder: &Utf8Path,
 ) -> std::io::Result<Option<OrdinaryUser>> {
     use std::os::unix::fs::{PermissionsExt, chown};
-    // `nobody` on every Linux distribution we know of.
+    // `nobody` on common Linux distributions.
     const NOBODY: u32 = 65534;
     if !rustix::process::geteuid().is_root() {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! Evidence: everything seen during one scenario on one cluster, enough to judge again
-//! without that cluster. This is the only thing the judge ever reads of a run.
+//! Evidence: everything observed during one scenario on one cluster. It is the judge's only input, so
+//! evidence can be judged again without the cluster.
 
 use std::collections::BTreeMap;
 
@@ -11,63 +11,62 @@ use serde_json::Value;
 /// The value of [`Evidence::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "hookproof.evidence/1";
 
-/// One scenario's evidence from one cluster: the content of one file.
+/// The evidence of one scenario on one cluster: the content of one file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// Format of this file, see [`SCHEMA`].
+    /// Format of this file.
     pub schema: String,
-    /// The scenario's id, such as `poststart/slow-hook`.
+    /// Scenario ID, such as `poststart/slow-hook`.
     pub scenario: String,
-    /// Digest of the suite file and manifests the scenario was run from.
+    /// Digest of the scenario's suite file and manifests.
     pub scenario_digest: String,
-    /// Which run wrote this.
+    /// ID of the run.
     pub run: String,
-    /// What the cluster was.
     pub cluster: ClusterFacts,
-    /// When the scenario began, by the runner's clock.
+    /// Start of the scenario, by the runner's clock.
     #[schemars(with = "String")]
     pub began: Timestamp,
-    /// When it ended.
+    /// End of the scenario, by the runner's clock.
     #[schemars(with = "String")]
     pub ended: Timestamp,
-    /// Which attempt this was, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Everything that was seen, by time.
+    /// Everything observed, ordered by time.
     pub timeline: Vec<Entry>,
-    /// What could not be set up or observed. Not empty: no verdict may come of this evidence.
+    /// What could not be set up or observed. Evidence with problems never produces a verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
 }
 
-/// What a verdict may depend on about the cluster.
+/// Facts about the cluster on which a verdict may depend.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterFacts {
-    /// The cluster's name, or the kubeconfig context's.
+    /// Name of the cluster or of the kubeconfig context.
     pub name: String,
-    /// The profile that shaped it, such as `default`.
+    /// Cluster profile, such as `default`.
     pub profile: String,
-    /// The API server's version, such as `v1.36.3`.
+    /// Version of the API server, such as `v1.36.3`.
     pub kubernetes: String,
-    /// Kubelet versions of the nodes (distinct).
+    /// Distinct kubelet versions of the nodes.
     pub kubelets: Vec<String>,
-    /// `kubectl`'s version.
+    /// Version of kubectl.
     pub kubectl: String,
-    /// Container runtimes of the nodes, such as `containerd://1.6.20`.
+    /// Distinct container runtimes of the nodes, such as `containerd://1.6.20`.
     pub container_runtimes: Vec<String>,
-    /// Where the node image came from and its digest, such as `packages sha256:…`.
+    /// Source and digest of the node image, such as `packages sha256:…`.
     pub node_image: Option<String>,
-    /// Feature gates set on purpose (profile), by name.
+    /// Feature gates set by the profile.
     pub gates: BTreeMap<String, bool>,
-    /// Feature gates as the API server and the kubelet report them in their metrics, where readable:
-    /// `PodLifecycleSleepAction` → true.
+    /// Feature gates as reported by the API server's metrics, if readable, such as
+    /// `PodLifecycleSleepAction: true`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gates_seen: BTreeMap<String, bool>,
-    /// What the cluster allows beyond the plain API, such as `node-shell`.
+    /// What the cluster supports beyond the Kubernetes API, such as `node-shell`.
     pub capabilities: Vec<String>,
     /// Number of nodes.
     pub nodes: u32,
-    /// By how much the runner's clock was behind the nodes' (seconds), already added to the
-    /// runner's times in the timeline.
+    /// Seconds by which the runner's clock was behind the nodes' clock. The timeline's runner times already
+    /// include it.
     #[serde(default)]
     pub clock_offset: f64,
 }
@@ -75,78 +74,75 @@ pub struct ClusterFacts {
 /// Something that could not be set up or observed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
-    /// What the runner was doing, such as `until running`.
+    /// What failed, such as the step `until running`.
     pub doing: String,
-    /// What went wrong and what to do about it.
+    /// Why it failed and what to do.
     pub what: String,
 }
 
-/// Whose clock an entry's time is from.
+/// The clock of an entry's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
-    /// The node's real-time clock: taken where the thing happened.
+    /// The node's real-time clock, read where it happened.
     Node,
-    /// The runner's: when it arrived or was done there.
+    /// The runner's clock, read when it arrived at the runner or was done there.
     Runner,
 }
 
-/// One thing seen.
+/// One observation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
-    /// Its place in the timeline, from 0.
+    /// Position in the timeline, from 0.
     pub n: u32,
-    /// When.
+    /// Time of the observation.
     #[schemars(with = "String")]
     pub at: Timestamp,
-    /// By which clock.
     pub clock: Clock,
-    /// What.
     #[serde(flatten)]
     pub seen: Seen,
 }
 
-/// What an entry says, by the channel it came through.
+/// The content of an entry, by source.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "source", rename_all = "lowercase")]
 pub enum Seen {
-    /// Something a process in a container reported of itself.
+    /// A stamp of an agent process in a container.
     Agent(Stamp),
-    /// A pod as the API's watch showed it.
+    /// A pod from the watch.
     Pod(PodSeen),
-    /// A Kubernetes Event as the API's watch showed it.
+    /// A Kubernetes Event from the watch.
     Event(EventSeen),
-    /// What a step did and got back, kept under the step's `as` name.
+    /// The result of a step, under the step's `as` name.
     Output(Output),
-    /// What the runner did, or noticed about its own watching (`gap`).
+    /// A step of the runner, or a remark about its observation such as `gap`.
     Runner(Note),
 }
 
-/// A stamp of the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stamp {
     /// Pod name.
     pub pod: String,
     /// Container name.
     pub container: String,
-    /// Which start of that container (from 1).
+    /// Number of the container's start, from 1.
     pub start: u32,
-    /// The role the process was given: `entrypoint`, `hook` …
+    /// Role of the process, such as `entrypoint` or `hook`.
     pub role: String,
-    /// Random identity of the process.
+    /// Random ID of the process.
     pub process: String,
-    /// Its pid as it sees it.
+    /// PID as seen by the process itself.
     pub pid: u32,
-    /// Per-process number, from 1: a gap means a lost stamp.
+    /// Number of the stamp within its process, from 1. A gap means a lost stamp.
     pub seq: u32,
-    /// The stamp's name: `begun`, `ended`, `signal`, `request` …
+    /// Name of the stamp, such as `begun`, `ended`, `signal` or `request`.
     pub stamp: String,
-    /// What belongs to it: exit code, signal, request.
+    /// Details, such as exit code, signal or request.
     #[serde(default)]
     pub data: Value,
 }
 
-/// A pod at one moment, cut down to what can matter.
+/// A pod at one time, reduced to the fields that claims use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodSeen {
     /// Pod name.
@@ -158,40 +154,39 @@ pub struct PodSeen {
     pub object: Value,
 }
 
-/// How the watch showed the pod.
+/// The kind of change that the watch reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PodChange {
-    /// It is there, as given.
+    /// Created or changed.
     Applied,
-    /// It is gone; the object is its last form.
+    /// Deleted; the object is its last state.
     Deleted,
 }
 
-/// An Event object at one moment (they are counted up in place).
+/// A Kubernetes Event at one time. Repeated Events update the count of the same object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventSeen {
-    /// The event object's own name: the same name seen again is the same event, counted up.
+    /// Name of the Event object. The same name again is the same Event with a higher count.
     pub name: String,
     /// Kind of the involved object, such as `Pod`.
     pub kind: String,
     /// Name of the involved object.
     pub pod: String,
-    /// Container, from the field path; empty where the event is the pod's.
+    /// Container from the field path; empty if the Event concerns the whole pod.
     #[serde(default)]
     pub container: String,
     /// `Normal` or `Warning`.
     #[serde(rename = "type")]
     pub type_: String,
-    /// Such as `FailedPostStartHook`.
+    /// Reason, such as `FailedPostStartHook`.
     pub reason: String,
-    /// Its text.
     pub message: String,
-    /// How often it has occurred so far.
+    /// Number of occurrences so far.
     pub count: u32,
-    /// Which component reported it.
+    /// Reporting component.
     pub component: String,
-    /// First occurrence, as the event says (whole seconds usually).
+    /// First occurrence according to the Event, usually in whole seconds.
     #[schemars(with = "Option<String>")]
     pub first: Option<Timestamp>,
     /// Last occurrence.
@@ -199,38 +194,35 @@ pub struct EventSeen {
     pub last: Option<Timestamp>,
 }
 
-/// What a step got back. `data` depends on the kind of step and is flattened, so that checks
-/// write `logs.exit_code`.
+/// The result of a step. The fields of `data` depend on the kind of step and are flattened, so that
+/// expressions read `logs.exit_code`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Output {
     /// The step's `as` name.
     pub name: String,
     /// Kind of step: `kubectl`, `node`, `http`, `apply`, `delete`, `get`.
     pub step: String,
-    /// When it began.
+    /// Start of the step.
     #[schemars(with = "String")]
     pub begin: Timestamp,
-    /// When it was over.
+    /// End of the step.
     #[schemars(with = "String")]
     pub end: Timestamp,
-    /// Commands: `argv`, `exit_code` (null: killed by the runner), `stdout`, `stderr`, `lines`
+    /// Commands: `argv`, `exit_code` (null: stopped by the runner), `stdout`, `stderr`, `lines`
     /// (`at`, `stream`, `text`). HTTP: `status`, `body`, `error`. Apply: `accepted`, `code`,
     /// `message`. Get: `object`.
     #[serde(flatten)]
     pub data: BTreeMap<String, Value>,
 }
 
-/// A note of the runner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Note {
-    /// `step`, `gap` (a watch had to list anew: changes may have been missed) …
+    /// Kind of note, such as `step` or `gap` (a watch was restarted with a new list and may have missed changes).
     pub note: String,
-    /// In words.
     pub text: String,
 }
 
 impl Evidence {
-    /// Stamps with their times, in order.
     pub fn stamps(&self) -> impl Iterator<Item = (&Entry, &Stamp)> {
         self.timeline.iter().filter_map(|e| match &e.seen {
             Seen::Agent(stamp) => Some((e, stamp)),
@@ -238,7 +230,6 @@ impl Evidence {
         })
     }
 
-    /// Outputs of steps, in order.
     pub fn outputs(&self) -> impl Iterator<Item = &Output> {
         self.timeline.iter().filter_map(|e| match &e.seen {
             Seen::Output(output) => Some(output),

@@ -1,4 +1,4 @@
-//! What a cluster is, as it says itself.
+//! Facts about a cluster, as reported by its API server.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use kube::{Api, Client};
 
 use super::evidence::ClusterFacts;
 
-/// Gates that change what hooks do; only these are kept of the hundreds that a server reports.
+/// Feature gates that affect hooks. The hundreds of others that a server reports are dropped.
 const GATES: &[&str] = &[
     "ContainerRestartRules",
     "ContainerStopSignals",
@@ -20,11 +20,10 @@ const GATES: &[&str] = &[
     "SidecarContainers",
 ];
 
-/// Reads version, nodes, runtimes and gates. What only some clusters show (metrics) is left out
-/// where they do not.
+/// Reads versions, nodes, container runtimes and, if the metrics are readable, feature gates.
 ///
 /// # Errors
-/// When the API server cannot be reached or does not let the user list nodes.
+/// When the API server is unreachable or the user may not list nodes.
 pub async fn gather(client: &Client, mut facts: ClusterFacts) -> Result<ClusterFacts, kube::Error> {
     facts.kubernetes = client.apiserver_version().await?.git_version;
     let nodes = Api::<Node>::all(client.clone())
@@ -51,7 +50,7 @@ pub async fn gather(client: &Client, mut facts: ClusterFacts) -> Result<ClusterF
     Ok(facts)
 }
 
-/// Reads `kubernetes_feature_enabled{name="X",stage="Y"} 1`.
+/// Parses `kubernetes_feature_enabled{name="X",stage="Y"} 1`.
 fn gates_in(metrics: &str) -> BTreeMap<String, bool> {
     metrics
         .lines()

@@ -1,48 +1,43 @@
-//! Placeholders in manifests and arguments: what is known only once the scenario is under way,
-//! such as another pod's address.
+//! Resolves placeholders in manifests and arguments: values known only while the scenario runs, such as
+//! another pod's IP address.
 
 use serde_json::Value;
 
 use super::api::{ApiError, ApiServer};
 use crate::catalogue::placeholder::{Placeholder, split};
 
-/// A placeholder that could not be filled in.
 #[derive(Debug, thiserror::Error)]
 pub enum FillError {
-    /// The object could not be read.
     #[error("{{{placeholder}}}: {source}")]
     Api {
-        /// The placeholder.
         placeholder: String,
-        /// Why.
         source: ApiError,
     },
     /// The object has no such value yet.
-    #[error("{{{0}}} is not known yet; wait for it with `until` before this step")]
+    #[error("{{{0}}} has no value yet; add an `until` step before this one")]
     Unknown(String),
 }
 
-/// Where the values come from.
+/// Sources of placeholder values.
 pub struct Filler<'a> {
-    /// The API to ask.
     pub api: &'a ApiServer,
     /// The scenario's namespace.
     pub namespace: &'a str,
-    /// The pod that placeholders without a name mean.
+    /// The pod of placeholders without a name.
     pub pod: Option<&'a str>,
-    /// Files that stand for manifests, by path as the suite gives it; the first one is `{manifest}`.
+    /// Files with prepared manifests, by path as in the suite; the first one is `{manifest}`.
     pub manifests: &'a [(String, String)],
-    /// Files that stand for listings of documents, by name.
+    /// Files with listings of documents, by name.
     pub listings: &'a [(String, String)],
-    /// Addresses of containers beside the nodes, by name.
+    /// Addresses of containers outside the cluster, by name.
     pub outside: &'a [(String, String)],
 }
 
 impl Filler<'_> {
-    /// The text with every placeholder filled in.
+    /// Resolves every placeholder in `text`.
     ///
     /// # Errors
-    /// When a value is not known (yet).
+    /// When a placeholder has no value, or none yet.
     pub async fn fill(&self, text: &str) -> Result<String, FillError> {
         let mut filled = String::new();
         for part in split(text) {
@@ -54,10 +49,10 @@ impl Filler<'_> {
         Ok(filled)
     }
 
-    /// The same for each of several texts.
+    /// Resolves every placeholder in each of `texts`.
     ///
     /// # Errors
-    /// As for [`Filler::fill`].
+    /// See [`Filler::fill`].
     pub async fn fill_all(&self, texts: &[String]) -> Result<Vec<String>, FillError> {
         let mut filled = Vec::with_capacity(texts.len());
         for text in texts {

@@ -1,4 +1,4 @@
-//! One HTTP GET to a forwarded port.
+//! HTTP GET requests to a forwarded port.
 
 use std::time::Duration;
 
@@ -6,32 +6,27 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-/// How long the answer may take.
-const TIME: Duration = Duration::from_secs(15);
-/// How much of a body is kept.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes; a longer body is an error.
 const BODY_LIMIT: usize = 64 * 1024;
 
-/// Why there was no answer. For a claim about port-forward this is evidence, not a problem.
+/// A failed request. This is evidence for claims about port-forward, not a problem.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Not a request.
-    #[error("no request can be made of that path: {0}")]
+    #[error("invalid path: {0}")]
     Path(#[from] http::Error),
-    /// No connection, or it broke.
-    #[error("no answer: {0}")]
+    #[error("no response: {0}")]
     Connection(#[from] hyper_util::client::legacy::Error),
-    /// The body broke off or was too long.
-    #[error("the answer's body could not be read: {0}")]
+    #[error("failed to read the response body: {0}")]
     Body(Box<dyn std::error::Error + Send + Sync>),
-    /// Too late.
-    #[error("no answer within {} s", TIME.as_secs())]
-    Time,
+    #[error("timed out after {} s", TIMEOUT.as_secs())]
+    Timeout,
 }
 
-/// Status and body of `http://127.0.0.1:PORT/PATH`.
+/// Gets `http://127.0.0.1:PORT/PATH` and returns the status and the body.
 ///
 /// # Errors
-/// When there was no answer.
+/// When there is no complete response.
 pub async fn get(port: u16, path: &str) -> Result<(u16, String), HttpError> {
     let request =
         http::Request::get(format!("http://127.0.0.1:{port}{path}")).body(Empty::<&[u8]>::new())?;
@@ -46,7 +41,7 @@ pub async fn get(port: u16, path: &str) -> Result<(u16, String), HttpError> {
             .to_bytes();
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     };
-    tokio::time::timeout(TIME, answer)
+    tokio::time::timeout(TIMEOUT, answer)
         .await
-        .map_err(|_| HttpError::Time)?
+        .map_err(|_| HttpError::Timeout)?
 }

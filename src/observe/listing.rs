@@ -1,5 +1,4 @@
-//! Listings of documents, as files that kubectl reads: what a reader would copy out of the
-//! document, no more and no less.
+//! Listings of documents, extracted exactly as a reader copies them into a file for kubectl.
 
 use camino::Utf8Path;
 
@@ -7,16 +6,15 @@ use crate::catalogue::citations::digest_of;
 use crate::catalogue::model::Citation;
 use crate::catalogue::parse;
 
-/// Reads the lines of a listing out of its document, without the fence around them and the
-/// indentation that all of them share.
+/// Reads a listing from its document, without code fences and common indentation.
 ///
 /// # Errors
-/// The document cannot be read, or has fewer lines; in a sentence.
+/// When the document cannot be read or has fewer lines.
 pub fn read(documents: &Utf8Path, citation: &Citation) -> Result<String, String> {
     let path = documents.join(&citation.document);
-    let bytes = std::fs::read(&path).map_err(|e| format!("{path} cannot be read: {e}"))?;
+    let bytes = std::fs::read(&path).map_err(|e| format!("failed to read {path}: {e}"))?;
     let text = String::from_utf8_lossy(&bytes);
-    // Tells of lines that are not there.
+    // Fails if the document has fewer lines.
     digest_of(&text, &citation.lines).map_err(|e| format!("{path}: {e}"))?;
     let mut lines = Vec::new();
     for (from, to) in parse::lines(&citation.lines)? {
@@ -59,12 +57,12 @@ mod tests {
     #[case::plain(&["a:", "  b: 1"], "a:\n  b: 1\n")]
     #[case::fenced(&["```yaml", "a: 1", "```"], "a: 1\n")]
     #[case::indented(&["    ```yaml", "    a:", "", "      b: 1", "    ```"], "a:\n\n  b: 1\n")]
-    fn a_listing_is_what_a_reader_would_copy(#[case] lines: &[&str], #[case] text: &str) {
+    fn listings_lose_fences_and_common_indentation(#[case] lines: &[&str], #[case] text: &str) {
         assert_eq!(listing(lines), text);
     }
 
     #[test]
-    fn a_missing_document_is_named() {
+    fn the_error_names_a_missing_document() {
         let citation = Citation {
             document: "none.txt".into(),
             lines: "1".into(),

@@ -1,4 +1,4 @@
-//! What happens on a cluster during a scenario, written down. Observing never judges.
+//! Runs scenarios on a cluster and records evidence. Observing never judges.
 
 pub mod api;
 pub mod command;

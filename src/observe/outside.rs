@@ -1,5 +1,5 @@
-//! Containers beside the nodes: the agent as a host of its own that belongs to no cluster. Its
-//! stamps come by its standard error, as it reaches no witness.
+//! Agent containers on the nodes' docker network but outside the cluster. They cannot reach the witness, so
+//! the runner reads their stamps from standard error.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -18,35 +18,31 @@ use tokio::task::JoinHandle;
 use super::evidence::{Clock, Seen, Stamp};
 use super::recorder::Recorder;
 
-/// Label with the id of the process that made the container, by which the next run finds what a
-/// killed one left.
+/// Label with the runner's process ID, by which a later run finds the containers of a killed run.
 const LABEL: &str = "hookproof.outside";
 
-/// How containers beside the nodes are made: the capability `outside`.
+/// Starts containers outside the cluster: the capability `outside`.
 #[derive(Debug, Clone)]
 pub struct Outside {
-    /// The docker network that the nodes are on.
+    /// The nodes' docker network.
     pub network: String,
-    /// The agent's image with its tag.
+    /// The agent image with its tag.
     pub image: String,
-    /// The archive that docker gets it from.
+    /// The archive from which docker loads the image.
     pub archive: Utf8PathBuf,
 }
 
-/// What keeps a container from being used.
 #[derive(Debug, thiserror::Error)]
 pub enum OutsideError {
-    /// Docker did not take the image.
-    #[error("docker could not load the agent's image: {0}")]
+    #[error("docker failed to load the agent image: {0}")]
     Load(String),
-    /// Docker did not run it.
-    #[error("docker could not run a container beside the nodes: {0}")]
+    #[error("docker failed to run a container outside the cluster: {0}")]
     Run(#[from] testcontainers::TestcontainersError),
 }
 
-/// A container under way; gone when dropped.
+/// A running container; removed on drop.
 pub struct Host {
-    /// Its address on the nodes' network.
+    /// The container's address on the nodes' network.
     pub address: IpAddr,
     _container: ContainerAsync<GenericImage>,
     reader: JoinHandle<()>,
@@ -60,10 +56,10 @@ struct Printed {
 }
 
 impl Outside {
-    /// Starts a container; its stamps go to the recorder, with `name` as the pod's name.
+    /// Starts a container. Its stamps go to the recorder, with `name` as the pod name.
     ///
     /// # Errors
-    /// Docker does not take the image or does not run it.
+    /// When docker cannot load the image or run the container.
     pub async fn start(
         &self,
         name: &str,
@@ -131,9 +127,9 @@ impl Drop for Host {
     }
 }
 
-/// A line of the container's standard error: a stamp, or something to be noted.
+/// Records a line of the container's standard error: a stamp, or else a note.
 fn record(line: &str, recorder: &Recorder) {
-    // Starts are counted by the witness; this container has one.
+    // The witness numbers starts. A container outside the cluster starts once.
     let printed = serde_json::from_str::<Value>(line).and_then(|mut stamp| {
         if let Some(fields) = stamp.as_object_mut() {
             fields.insert("start".to_owned(), Value::from(1));
@@ -141,13 +137,13 @@ fn record(line: &str, recorder: &Recorder) {
         serde_json::from_value::<Printed>(stamp)
     });
     match printed {
-        // The machine's clock is the nodes' clock: they are containers of it too.
+        // The nodes are containers on the same machine, so both have the same clock.
         Ok(Printed { at, stamp }) => recorder.record(at, Clock::Node, Seen::Agent(stamp)),
         Err(_) => recorder.note("outside", line),
     }
 }
 
-/// Removes the containers of processes that are no more. Returns how many.
+/// Removes the containers of runs whose process has exited. Returns their number.
 pub async fn clean() -> usize {
     let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
     let listed = Command::new("docker")
@@ -155,7 +151,7 @@ pub async fn clean() -> usize {
         .args(["--format", &format])
         .output()
         .await;
-    // Without docker there are none.
+    // Without docker there are no containers to remove.
     let Ok(listed) = listed else { return 0 };
     let mut removed = 0;
     for line in String::from_utf8_lossy(&listed.stdout).lines() {
@@ -177,15 +173,15 @@ mod tests {
     use crate::observe::recorder::RunnerClock;
 
     #[test]
-    fn a_stamp_is_recorded_and_anything_else_noted() {
+    fn a_stamp_is_recorded_and_any_other_line_is_noted() {
         let recorder = Recorder::new(RunnerClock::default());
         record(
             r#"{"at":"2026-01-02T03:04:05.6Z","namespace":"","pod":"elsewhere","pod_uid":"","container":"outside","instance":"x","role":"receiver","process":"p","pid":1,"seq":1,"stamp":"listening","data":{"port":80}}"#,
             &recorder,
         );
-        record("no stamp", &recorder);
+        record("not a stamp", &recorder);
         let entries = recorder.entries();
         assert!(matches!(&entries[0].seen, Seen::Agent(stamp) if stamp.pod == "elsewhere"));
-        assert!(matches!(&entries[1].seen, Seen::Runner(note) if note.text == "no stamp"));
+        assert!(matches!(&entries[1].seen, Seen::Runner(note) if note.text == "not a stamp"));
     }
 }

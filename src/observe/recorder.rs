@@ -1,4 +1,4 @@
-//! The growing timeline of one scenario: every channel writes into it, steps wait on it.
+//! The growing timeline of one scenario. All sources write to it; steps wait on it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,39 +7,37 @@ use tokio::sync::watch;
 
 use super::evidence::{Clock, Entry, Note, Seen};
 
-/// The runner's clock, corrected to the nodes'.
+/// The runner's clock, corrected by its offset from the nodes' clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RunnerClock {
     offset: SignedDuration,
 }
 
 impl RunnerClock {
-    /// A clock that adds `offset` to this machine's.
+    /// Creates a clock that adds `offset` to this machine's time.
     #[must_use]
     pub fn new(offset: SignedDuration) -> Self {
         Self { offset }
     }
 
-    /// Now, by the nodes' clock as far as the runner knows it.
+    /// The current time by the nodes' clock, as estimated by the runner.
     #[must_use]
     pub fn now(self) -> Timestamp {
         let now = Timestamp::now();
         now.checked_add(self.offset).unwrap_or(now)
     }
 
-    /// The correction in seconds.
     #[must_use]
     pub fn offset_seconds(self) -> f64 {
         self.offset.as_secs_f64()
     }
 }
 
-/// A line that a background step printed, before the step is over and becomes an entry.
+/// A line printed by a step that is still running. The entry with all lines follows when the step ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveLine {
     /// The step's `as` name.
     pub output: String,
-    /// The line.
     pub text: String,
 }
 
@@ -49,7 +47,6 @@ struct Written {
     lines: Vec<LiveLine>,
 }
 
-/// One scenario's timeline while it grows.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     clock: RunnerClock,
@@ -58,7 +55,6 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// An empty one.
     #[must_use]
     pub fn new(clock: RunnerClock) -> Self {
         let (changed, _) = watch::channel(0);
@@ -69,18 +65,17 @@ impl Recorder {
         }
     }
 
-    /// The clock that it stamps with.
     #[must_use]
     pub fn clock(&self) -> RunnerClock {
         self.clock
     }
 
     fn lock(&self) -> MutexGuard<'_, Written> {
-        // A panic elsewhere leaves the list itself whole: entries are pushed complete.
+        // A panic elsewhere leaves the list intact: only complete entries are pushed.
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds what was seen at a time given by the channel.
+    /// Adds an entry with a time given by its source.
     pub fn record(&self, at: Timestamp, clock: Clock, seen: Seen) {
         let mut written = self.lock();
         let n = u32::try_from(written.entries.len()).unwrap_or(u32::MAX);
@@ -89,12 +84,11 @@ impl Recorder {
         self.changed.send_modify(|version| *version += 1);
     }
 
-    /// Adds what has just arrived at the runner.
+    /// Adds an entry with the current time of the runner.
     pub fn record_now(&self, seen: Seen) {
         self.record(self.clock.now(), Clock::Runner, seen);
     }
 
-    /// Adds a note of the runner.
     pub fn note(&self, note: &str, text: impl Into<String>) {
         self.record_now(Seen::Runner(Note {
             note: note.to_owned(),
@@ -102,7 +96,7 @@ impl Recorder {
         }));
     }
 
-    /// Adds a line of a background step, for those that wait for it.
+    /// Adds a line of a running step, for steps that wait for it.
     pub fn line(&self, output: &str, text: &str) {
         self.lock().lines.push(LiveLine {
             output: output.to_owned(),
@@ -111,13 +105,13 @@ impl Recorder {
         self.changed.send_modify(|version| *version += 1);
     }
 
-    /// Everything so far, in the order of arrival.
+    /// All entries so far, in order of arrival.
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         self.lock().entries.clone()
     }
 
-    /// How many stamps of agents have arrived.
+    /// The number of agent stamps so far.
     #[must_use]
     pub fn stamps(&self) -> usize {
         self.lock()
@@ -127,11 +121,11 @@ impl Recorder {
             .count()
     }
 
-    /// Waits until as many of the entries and lines satisfy a condition as wanted. Each is asked
-    /// about once. The caller puts a cap on it.
+    /// Waits until `wanted` entries and lines match. Each is checked once. There is no timeout; the caller
+    /// sets one.
     ///
     /// # Errors
-    /// Those of the condition.
+    /// When a condition fails.
     pub async fn wait<E>(
         &self,
         wanted: u32,
@@ -159,7 +153,7 @@ impl Recorder {
                 return Ok(());
             }
             if changes.changed().await.is_err() {
-                // The sender lives in `self`, so this cannot come before the wait is dropped.
+                // Unreachable: the sender lives in `self`.
                 std::future::pending::<()>().await;
             }
         }

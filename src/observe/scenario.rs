@@ -1,4 +1,4 @@
-//! Runs a scenario's steps on a cluster and returns what was seen.
+//! Runs a scenario's steps on a cluster and returns the evidence.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -25,9 +25,9 @@ use super::session::{Session, slug};
 use super::timeline;
 use super::workload::{Additions, objects, without_bookkeeping};
 
-/// How long the last stamps may take to arrive once the steps are done.
+/// Timeout for the last stamps to arrive after the steps.
 const LAST_STAMPS: Duration = Duration::from_secs(10);
-/// How long background programs get at the end.
+/// Timeout for background programs to exit after the steps.
 const BACKGROUND_END: Duration = Duration::from_secs(10);
 
 struct Background {
@@ -35,10 +35,10 @@ struct Background {
     done: JoinHandle<()>,
 }
 
-/// Files that a command reads; gone with this value.
+/// Files that a command reads; removed on drop.
 #[derive(Default)]
 struct Files {
-    /// Prepared manifests, by path as the suite gives it.
+    /// Prepared manifests, by path as in the suite.
     manifests: Vec<(String, String)>,
     /// Listings of documents, by name.
     listings: Vec<(String, String)>,
@@ -56,8 +56,8 @@ struct Runner<'a> {
     stop: CancellationToken,
 }
 
-/// Does what the scenario says, in a namespace of its own, and writes everything down. What went
-/// wrong with that stands in [`Evidence::problems`]; the namespace is removed unless `keep`.
+/// Runs the scenario's steps in a new namespace and records everything. Failures are recorded in
+/// [`Evidence::problems`]. The namespace is removed unless `keep` is set.
 pub async fn observe(
     session: &Session,
     scenario: &Scenario,
@@ -95,16 +95,16 @@ pub async fn observe(
                 problems.push(error);
             }
             if !problems.is_empty() {
-                runner.show_states().await;
+                runner.describe_pods().await;
             }
             session.router.remove(&namespace);
-            // A pod is not removed while one of its hooks is under way.
+            // A pod is not removed while one of its hooks is running.
             let every = json!({"namespace": namespace, "name": "*"});
             if let Err(error) = session.witness.release(&every).await {
                 tracing::warn!("{error}");
             }
             if !keep && let Err(error) = session.remove_namespace(&namespace).await {
-                // The end of the run tries again and says so if it fails.
+                // The end of the run retries and reports a failure.
                 tracing::warn!("{error}");
             }
         }
@@ -118,13 +118,13 @@ pub async fn observe(
         began,
         ended: session.clock.now(),
         attempt,
-        timeline: timeline::build(without(&session.token, recorder.entries())),
+        timeline: timeline::build(without_token(&session.token, recorder.entries())),
         problems,
     }
 }
 
-/// The run's token lets whoever has it write into the evidence: it is no part of it.
-fn without(token: &str, mut entries: Vec<Entry>) -> Vec<Entry> {
+/// Redacts the run's token, which allows writing to the evidence.
+fn without_token(token: &str, mut entries: Vec<Entry>) -> Vec<Entry> {
     for entry in &mut entries {
         if let Seen::Output(output) = &mut entry.seen {
             output
@@ -165,10 +165,10 @@ impl Runner<'_> {
                 done = tokio::time::timeout(cap, self.step(step)) => match done {
                     Ok(done) => done,
                     Err(_) if matches!(step.action, Action::Until { optional: true, .. }) => {
-                        self.recorder.note("optional", format!("{words}: did not come"));
+                        self.recorder.note("optional", format!("{words}: timed out"));
                         Ok(())
                     }
-                    Err(_) => Err(format!("not done after {} s", cap.as_secs_f64())),
+                    Err(_) => Err(format!("timed out after {} s", cap.as_secs_f64())),
                 },
             };
             if let Err(what) = done {
@@ -249,7 +249,7 @@ impl Runner<'_> {
                     }
                     background.done.await.map_err(|e| e.to_string())
                 }
-                None => Err(format!("no background step `{name}` is under way")),
+                None => Err(format!("no background step named `{name}` is running")),
             },
             Action::Http { through, path } => self.http(through, path, name).await,
             Action::Get { object } => {
@@ -300,7 +300,7 @@ impl Runner<'_> {
         self.answered(name, "apply", begin, &taken)
     }
 
-    /// A manifest's objects as they are applied.
+    /// The manifest's objects with placeholders resolved and additions made.
     async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, String> {
         let outside = self.outside_addresses();
         let text = self
@@ -315,17 +315,19 @@ impl Runner<'_> {
         Ok(objects)
     }
 
-    /// The files that a command's arguments name by `{manifest}` and `{listing:NAME}`.
+    /// Writes the files for the placeholders `{manifest}` and `{listing:NAME}` in `args`.
     async fn files(&self, args: &[String]) -> Result<Files, String> {
         let mut files = Files::default();
         let mentioned = |word: &str| args.iter().any(|arg| mentions(arg, word));
         if !mentioned("manifest") && !mentioned("listing") {
             return Ok(files);
         }
-        let folder = tempfile::tempdir().map_err(|e| format!("a temporary folder: {e}"))?;
+        let folder = tempfile::tempdir()
+            .map_err(|e| format!("failed to create a temporary directory: {e}"))?;
         let write = |name: String, text: &str| -> Result<String, String> {
             let path = folder.path().join(name);
-            std::fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+            std::fs::write(&path, text)
+                .map_err(|e| format!("failed to write {}: {e}", path.display()))?;
             Ok(path.display().to_string())
         };
         if mentioned("manifest") {
@@ -338,7 +340,7 @@ impl Runner<'_> {
         }
         if mentioned("listing") {
             let documents = self.session.target.documents.as_deref();
-            let documents = documents.ok_or("the run was given no documents")?;
+            let documents = documents.ok_or("the run has no documents; pass --documents")?;
             for (name, citation) in &self.scenario.listings {
                 let text = listing::read(documents, citation)?;
                 let file = write(format!("{name}.yaml"), &text)?;
@@ -349,10 +351,10 @@ impl Runner<'_> {
         Ok(files)
     }
 
-    /// Starts a container beside the nodes.
+    /// Starts a container outside the cluster.
     async fn outside(&mut self, name: &str, args: &[String]) -> Result<(), String> {
         let outside = self.session.target.outside.as_ref();
-        let outside = outside.ok_or("there can be no containers beside these nodes")?;
+        let outside = outside.ok_or("the cluster has no capability `outside`")?;
         let addresses = self.outside_addresses();
         let args = self.filler(None, &addresses).fill_all(args).await;
         let args = args.map_err(|e| e.to_string())?;
@@ -382,7 +384,7 @@ impl Runner<'_> {
         }
     }
 
-    /// A refusal is an answer where the step keeps it, and a problem elsewhere.
+    /// Records the answer of the API server. A refusal is an error unless the step keeps it with `as`.
     fn answered(
         &self,
         name: Option<&str>,
@@ -392,7 +394,7 @@ impl Runner<'_> {
     ) -> Result<(), String> {
         if name.is_none() && !answer.accepted {
             return Err(format!(
-                "the API server refused it ({} {}): {}",
+                "the API server rejected the request ({} {}): {}",
                 answer.code, answer.reason, answer.message
             ));
         }
@@ -429,7 +431,7 @@ impl Runner<'_> {
             .scenario
             .moments
             .get(moment)
-            .ok_or("the scenario has no such moment")?;
+            .ok_or("the scenario declares no such moment")?;
         let matcher = MomentMatcher::new(wanted)?;
         self.recorder
             .wait(
@@ -449,16 +451,16 @@ impl Runner<'_> {
     ) -> Result<(), String> {
         let called = program.shown.first().cloned().unwrap_or_default();
         let running = Running::start(program, name, &self.recorder)
-            .map_err(|e| format!("{called} could not be started: {e}"))?;
+            .map_err(|e| format!("failed to start {called}: {e}"))?;
         let stop = CancellationToken::new();
         if background {
             let token = stop.clone();
-            // Its end comes by itself, by `stop` or with the scenario; it has no cap of its own.
+            // Without a cap: it runs until it exits, until a `stop` step or until the end of the scenario.
             let done = tokio::spawn(async move { running.finish(Duration::MAX, &token).await });
             self.background
                 .insert(name.to_owned(), Background { stop, done });
         } else {
-            // A little before the step's own cap, so that what it printed is kept.
+            // Shortly before the step's own cap, so that the output is kept.
             running.finish(cap.mul_f32(0.95), &stop).await;
         }
         Ok(())
@@ -472,10 +474,10 @@ impl Runner<'_> {
         cap: Duration,
     ) -> Result<(), String> {
         let Some(shell) = &self.session.target.node_shell else {
-            // Checks that read its output are not applicable here and say so themselves.
+            // Claims that read the output require the capability and are reported as not applicable.
             self.recorder.note(
                 "skipped",
-                format!("node {}: no {NODE_SHELL} here", args.join(" ")),
+                format!("node {}: the cluster has no {NODE_SHELL}", args.join(" ")),
             );
             return Ok(());
         };
@@ -487,7 +489,9 @@ impl Runner<'_> {
         let object = object.map_err(|e| e.to_string())?;
         let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
         if node.is_empty() {
-            return Err(format!("pod {pod} is on no node yet"));
+            return Err(format!(
+                "pod {pod} is not scheduled yet; add an `until` step before this one"
+            ));
         }
         let outside = self.outside_addresses();
         let filler = self.filler(Some(pod), &outside);
@@ -522,7 +526,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// The local port that a port-forward says it listens on. Waits until it says so.
+    /// Waits until a port-forward prints its local port.
     async fn forwarded_port(&self, through: &str) -> Result<u16, String> {
         let mut port = None;
         let found = self.recorder.wait(
@@ -549,13 +553,16 @@ impl Runner<'_> {
                 .await
                 .is_err()
             {
-                self.recorder
-                    .note("background", format!("`{name}` did not end when asked to"));
+                let text = format!(
+                    "`{name}` did not exit within {} s",
+                    BACKGROUND_END.as_secs()
+                );
+                self.recorder.note("background", text);
             }
         }
     }
 
-    /// Every stamp that the witness had taken when the steps ended belongs to the evidence.
+    /// Waits for every stamp that the witness received before the steps ended.
     async fn last_stamps(&self) -> Result<(), Problem> {
         let doing = "collect the last stamps";
         let wanted = self
@@ -569,13 +576,16 @@ impl Runner<'_> {
             Ok(Ok(_)) => Ok(()),
             _ => Err(problem(
                 doing,
-                &format!("the witness had {wanted}, fewer arrived here"),
+                &format!(
+                    "the witness has {wanted} stamps; fewer arrived within {} s",
+                    LAST_STAMPS.as_secs()
+                ),
             )),
         }
     }
 
-    /// Before the namespace goes: what state its pods were in, for whoever reads the problem.
-    async fn show_states(&self) {
+    /// Records `kubectl describe pods` for diagnosis before the namespace is removed.
+    async fn describe_pods(&self) {
         let kubectl = &self.session.target.kubectl;
         let args: Vec<String> = ["describe", "pods"]
             .iter()
@@ -597,7 +607,7 @@ impl Runner<'_> {
     }
 }
 
-/// A step in words, for progress and problems.
+/// A short description of a step, for progress and problems.
 #[must_use]
 pub fn describe(step: &Step) -> String {
     match &step.action {
@@ -607,10 +617,10 @@ pub fn describe(step: &Step) -> String {
         Action::Until { moment, .. } => format!("until {moment}"),
         Action::Kubectl { args, .. } => format!("kubectl {}", args.join(" ")),
         Action::Node { args, .. } => format!("node {}", args.join(" ")),
-        Action::Outside { container, .. } => format!("start {container} beside the nodes"),
+        Action::Outside { container, .. } => format!("start {container} outside the cluster"),
         Action::Release { hold, .. } => format!("release {hold}"),
         Action::Stop { name } => format!("stop {name}"),
-        Action::Ended { name } => format!("until {name} has ended"),
+        Action::Ended { name } => format!("until {name} exits"),
         Action::Http { path, .. } => format!("http {path}"),
         Action::Get { object } => format!("get {object}"),
         Action::Pause { time, .. } => format!("pause {} s", time.as_secs_f64()),

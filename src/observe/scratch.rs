@@ -1,5 +1,5 @@
-//! Temporary files of a run. They carry the process's id in their folder's name, so that what a
-//! killed run left is found and removed by the next.
+//! Temporary files of a run. The directory's name contains the process ID, by which a later run finds and
+//! removes what a killed run left behind.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 const PREFIX: &str = "hookproof-run-";
 
-/// A folder that goes away with this value. Everybody may enter it, the owner alone may write.
+/// A directory that is removed on drop. Every user may enter it; only the owner may write.
 #[derive(Debug)]
 pub struct Scratch {
     folder: tempfile::TempDir,
@@ -15,10 +15,10 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// A new one.
+    /// Creates the directory.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When the directory cannot be created.
     pub fn new() -> std::io::Result<Self> {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::Builder::new()
@@ -26,11 +26,10 @@ impl Scratch {
             .tempdir()?;
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
         let path = Utf8PathBuf::from_path_buf(folder.path().to_owned())
-            .map_err(|p| std::io::Error::other(format!("{} is no UTF-8", p.display())))?;
+            .map_err(|p| std::io::Error::other(format!("{} is not UTF-8", p.display())))?;
         Ok(Self { folder, path })
     }
 
-    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Utf8Path {
         debug_assert_eq!(self.folder.path(), self.path.as_std_path());
@@ -38,7 +37,7 @@ impl Scratch {
     }
 }
 
-/// Removes the folders of processes that are no more. Returns how many.
+/// Removes the directories of processes that have exited. Returns their number.
 #[must_use]
 pub fn clean() -> usize {
     let Ok(entries) = std::env::temp_dir().read_dir() else {
@@ -71,9 +70,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_dead_process_left_is_removed_and_what_a_living_one_has_is_not() {
+    fn clean_removes_only_directories_of_exited_processes() {
         let mine = Scratch::new().unwrap();
-        // No process can have this id: it is above the kernel's limit.
+        // No process has this ID: it exceeds the kernel's maximum.
         let left = std::env::temp_dir().join(format!("{PREFIX}4999999-x"));
         std::fs::create_dir_all(&left).unwrap();
         assert!(clean() >= 1);

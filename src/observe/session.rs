@@ -1,4 +1,4 @@
-//! A run on one cluster: its namespace, lease, witness and watches, shared by all scenarios.
+//! A run on one cluster: namespace, lease, witness and watches, shared by all scenarios.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,39 +25,29 @@ use super::watch::{self, Router};
 use super::witness::{Witness, WitnessError};
 use super::workload::{AGENT_IMAGE, RUN_LABEL, SCENARIO_LABEL};
 
-/// How often the run's lease is renewed.
-const RENEW: Duration = Duration::from_secs(10);
-/// A run whose lease is older than this is over, however it ended.
+const RENEW_INTERVAL: Duration = Duration::from_secs(10);
+/// A run whose lease has not been renewed for this long has ended or was killed.
 const LEASE_TIME: SignedDuration = SignedDuration::from_secs(45);
-/// How long namespaces may take to go away.
+/// Timeout for the removal of namespaces.
 const REMOVAL_TIME: Duration = Duration::from_secs(120);
 /// Name of the lease in the run's namespace.
 const LEASE: &str = "run";
 
-/// What keeps a run from using a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The API server refused or was not reached.
-    #[error("{doing}: {source}")]
+    #[error("failed to {doing}: {source}")]
     Api {
-        /// What was asked.
         doing: String,
-        /// Why not.
         source: Box<kube::Error>,
     },
-    /// The witness could not be used.
     #[error(transparent)]
     Witness(#[from] WitnessError),
-    /// Namespaces did not go away.
     #[error(
-        "{count} namespaces of this run are still being removed after {}s; `hookproof clean` \
-         tries again, `kubectl get ns -l {RUN_LABEL}` shows them",
+        "timed out after {} s: {count} namespaces of this run are still terminating; run \
+         `kubectl get ns -l {RUN_LABEL}` to list them and `hookproof clean` to retry",
         REMOVAL_TIME.as_secs()
     )]
-    Removal {
-        /// How many.
-        count: usize,
-    },
+    Removal { count: usize },
 }
 
 fn api(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> SessionError {
@@ -68,50 +58,41 @@ fn api(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> SessionError {
     }
 }
 
-/// Runs a command on a node, given by name: the capability `node-shell`.
+/// Runs commands on nodes: the capability `node-shell`.
 #[derive(Debug, Clone)]
 pub struct NodeShell {
-    /// Program and first arguments; node name and command follow.
+    /// Program and first arguments, followed by the node's name and the command.
     pub prefix: Vec<String>,
 }
 
-/// A cluster as a run is given it.
+/// A cluster for a run.
 pub struct Target {
-    /// The client.
     pub client: Client,
-    /// kubectl for it.
     pub kubectl: Kubectl,
-    /// What is known about it before the run.
+    /// Facts known before the run.
     pub facts: ClusterFacts,
-    /// The images of pods as the nodes have them, by the names that manifests use.
+    /// Images with tags, by the names that manifests use.
     pub images: BTreeMap<String, String>,
-    /// How to run a command on its nodes, where that's possible.
     pub node_shell: Option<NodeShell>,
-    /// How containers beside the nodes are made, where that's possible.
     pub outside: Option<Outside>,
-    /// The folder with the documents, where the run was given one.
+    /// The directory of the documents, if given.
     pub documents: Option<Utf8PathBuf>,
-    /// Temporary files of the run; they go away with this value.
+    /// Temporary files of the run, removed on drop.
     pub scratch: Scratch,
 }
 
 /// A run on a cluster.
 pub struct Session {
-    /// The run's id.
+    /// The run's ID.
     pub run: String,
-    /// The cluster.
     pub target: Target,
-    /// Its API.
     pub api: ApiServer,
-    /// Which namespace is whose.
     pub router: Router,
-    /// The witness.
     pub witness: Witness,
-    /// The token that agents show to the witness.
+    /// The token that agents send to the witness.
     pub token: String,
-    /// The clock.
     pub clock: RunnerClock,
-    /// How many stamps have been passed on.
+    /// The number of the last routed stamp.
     pub stamps_seen: tokio::sync::watch::Receiver<u64>,
     namespace: String,
     stop: CancellationToken,
@@ -119,10 +100,10 @@ pub struct Session {
 }
 
 impl Session {
-    /// Makes the cluster ready for scenarios.
+    /// Creates the run's namespace, lease, witness and watches.
     ///
     /// # Errors
-    /// When the run's namespace, lease or witness cannot be made.
+    /// When namespace, lease or witness cannot be created.
     pub async fn start(run: &str, mut target: Target) -> Result<Arc<Self>, SessionError> {
         let client = target.client.clone();
         let namespace = format!("hookproof-{run}");
@@ -169,10 +150,10 @@ impl Session {
         }))
     }
 
-    /// Makes a scenario's namespace.
+    /// Creates a namespace for a scenario and returns its name.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When an API request fails.
     pub async fn scenario_namespace(
         &self,
         scenario: &str,
@@ -180,7 +161,7 @@ impl Session {
     ) -> Result<String, SessionError> {
         let slug = slug(scenario);
         let mut name = format!("hookproof-{}-{slug}", self.run);
-        // A namespace's name has at most 63 characters.
+        // Names of namespaces have at most 63 characters.
         name.truncate(60);
         if attempt > 1 {
             name = format!("{name}-{attempt}");
@@ -189,18 +170,18 @@ impl Session {
         Ok(name)
     }
 
-    /// Begins to remove a namespace, without waiting for it.
+    /// Deletes a namespace without waiting for its removal.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When an API request fails.
     pub async fn remove_namespace(&self, name: &str) -> Result<(), SessionError> {
         remove_namespace(&self.target.client, name).await
     }
 
-    /// Ends the watches and removes everything of the run, unless it is to be kept.
+    /// Stops the watches and removes all objects of the run unless `keep` is set.
     ///
     /// # Errors
-    /// When something could not be removed in time.
+    /// When an API request fails or the removal times out.
     pub async fn finish(&self, keep: bool) -> Result<(), SessionError> {
         let removed = if keep {
             Ok(())
@@ -212,14 +193,14 @@ impl Session {
         removed
     }
 
-    /// The run's own namespace.
+    /// The namespace of the run itself, with lease and witness.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 }
 
-/// `poststart/slow-hook` as part of a name or a label.
+/// Converts a scenario ID such as `poststart/slow-hook` to a part of a name or label.
 #[must_use]
 pub fn slug(scenario: &str) -> String {
     let mut slug: String = scenario
@@ -236,8 +217,8 @@ pub fn slug(scenario: &str) -> String {
     slug.trim_matches('-').to_owned()
 }
 
-/// Makes a namespace of a run. Its service account is made here rather than waited for: a pod
-/// cannot be created before it is there. It mounts no token, which no scenario needs.
+/// Creates a namespace of a run with its default service account, without which no pod can be created.
+/// Creating the account avoids waiting for it. It mounts no token, as no scenario needs one.
 async fn create_namespace(
     client: &Client,
     name: &str,
@@ -250,7 +231,7 @@ async fn create_namespace(
     }
     let namespace: Namespace =
         serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}}))
-            .map_err(|e| api(format!("make namespace {name}"))(kube::Error::SerdeError(e)))?;
+            .map_err(|e| api(format!("build namespace {name}"))(kube::Error::SerdeError(e)))?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     namespaces
         .create(&PostParams::default(), &namespace)
@@ -259,7 +240,7 @@ async fn create_namespace(
     let account: ServiceAccount = serde_json::from_value(
         json!({"metadata": {"name": "default"}, "automountServiceAccountToken": false}),
     )
-    .map_err(|e| api("make a service account")(kube::Error::SerdeError(e)))?;
+    .map_err(|e| api("build a service account")(kube::Error::SerdeError(e)))?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
     accounts
         .patch(
@@ -277,7 +258,7 @@ async fn create_namespace(
 }
 
 async fn remove_namespace(client: &Client, name: &str) -> Result<(), SessionError> {
-    // Pods that hold on to their grace would only hold up the removal.
+    // Long grace periods would delay the removal.
     let pods: Api<Pod> = Api::namespaced(client.clone(), name);
     let soon = DeleteParams::default().grace_period(1);
     pods.delete_collection(&soon, &ListParams::default())
@@ -297,7 +278,7 @@ async fn delete_namespace(client: &Client, name: &str) -> Result<(), SessionErro
 
 async fn renew(client: &Client, namespace: &str) -> Result<(), SessionError> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    // MicroTime: the API wants exactly six digits.
+    // The API requires exactly six fractional digits in a MicroTime.
     let now = Timestamp::now()
         .strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
         .to_string();
@@ -317,7 +298,7 @@ async fn renew(client: &Client, namespace: &str) -> Result<(), SessionError> {
 }
 
 async fn keep_renewing(client: Client, namespace: String, stop: CancellationToken) {
-    let mut every = tokio::time::interval(RENEW);
+    let mut every = tokio::time::interval(RENEW_INTERVAL);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -329,11 +310,11 @@ async fn keep_renewing(client: Client, namespace: String, stop: CancellationToke
     }
 }
 
-/// Removes everything on the cluster that carries the label of runs that are over: their lease
-/// is old or gone. With `all`, of every run. Returns the runs removed.
+/// Removes all objects of runs whose lease has expired or is missing, or of every run if `all` is set.
+/// Returns the IDs of the removed runs.
 ///
 /// # Errors
-/// When the API server refuses, or something did not go away in time.
+/// When an API request fails or the removal times out.
 pub async fn clean(client: &Client, all: bool) -> Result<Vec<String>, SessionError> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let found = namespaces
@@ -366,10 +347,10 @@ async fn is_alive(client: &Client, run: &str) -> Result<bool, SessionError> {
     Ok(renewed.is_some_and(|time| Timestamp::now().duration_since(time.0) < LEASE_TIME))
 }
 
-/// Removes everything on the cluster that carries the label of a run, and waits until it is gone.
+/// Removes all objects with the label of a run and waits until they are gone.
 ///
 /// # Errors
-/// When the API server refuses, or something did not go away in time.
+/// When an API request fails or the removal times out.
 pub async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> {
     let selector = format!("{RUN_LABEL}={run}");
     let namespaces: Api<Namespace> = Api::all(client.clone());
@@ -390,7 +371,7 @@ pub async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> 
         for namespace in &found {
             let uid = namespace.uid().unwrap_or_default();
             let deleted = kube::runtime::conditions::is_deleted(&uid);
-            // An error of the watch is no reason to stop waiting: it begins anew.
+            // Errors of the watch are ignored; the namespaces that remain are counted below.
             let _ = await_condition(namespaces.clone(), &namespace.name_any(), deleted).await;
         }
     };

@@ -1,5 +1,4 @@
-//! Evidence files. They are written whole or not at all, and one timeline entry to a line, so that
-//! people can look at them and compare them.
+//! Evidence files: written atomically, one timeline entry per line, so that they are readable and diffable.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -10,44 +9,29 @@ use thiserror::Error;
 
 use super::evidence::{Evidence, SCHEMA};
 
-/// An evidence file that cannot be written or read.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The file system refused.
-    #[error("cannot {doing} {path}: {source}")]
+    #[error("failed to {doing} {path}: {source}")]
     Io {
-        /// `read`, `write`.
+        /// `read` or `write`.
         doing: &'static str,
-        /// The file.
         path: Utf8PathBuf,
-        /// What the system says.
         #[source]
         source: std::io::Error,
     },
-    /// Not JSON, or cut off.
-    #[error("{path} is not an evidence file: {reason}")]
-    Broken {
-        /// The file.
-        path: Utf8PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Written by another version.
+    #[error("invalid evidence file {path}: {reason}")]
+    Broken { path: Utf8PathBuf, reason: String },
     #[error(
-        "{path} has the format {found}, but this version reads {SCHEMA}: judge it with the version of hookproof that wrote it, or record it again"
+        "unsupported format {found} of evidence file {path}: expected {SCHEMA}; judge it with the version of \
+         hookproof that wrote it, or record it again"
     )]
-    OtherSchema {
-        /// The file.
-        path: Utf8PathBuf,
-        /// Its schema.
-        found: String,
-    },
+    OtherSchema { path: Utf8PathBuf, found: String },
 }
 
-/// Writes evidence, replacing a file of that name in one go. Folders are made as needed.
+/// Writes evidence, replacing an existing file atomically. Creates missing directories.
 ///
 /// # Errors
-/// Where the file system refuses.
+/// When the file system reports an error.
 pub fn write(path: &Utf8Path, evidence: &Evidence) -> Result<(), StoreError> {
     let io = |source| StoreError::Io {
         doing: "write",
@@ -66,7 +50,7 @@ pub fn write(path: &Utf8Path, evidence: &Evidence) -> Result<(), StoreError> {
         .tempfile_in(folder)
         .map_err(io)?;
     file.write_all(text.as_bytes()).map_err(io)?;
-    // Temporary files are for their owner only; this one is for whoever reads the results.
+    // Temporary files are readable only by their owner; results are readable by everyone.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -78,10 +62,10 @@ pub fn write(path: &Utf8Path, evidence: &Evidence) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The text of an evidence file: one entry of the timeline to a line.
+/// The text of an evidence file, with one timeline entry per line.
 ///
 /// # Errors
-/// None that evidence can cause; the serializer's.
+/// When serialization fails, which no evidence causes.
 pub fn to_text(evidence: &Evidence) -> serde_json::Result<String> {
     let mut whole = serde_json::to_value(evidence)?;
     let timeline = whole.get_mut("timeline").map(Value::take);
@@ -107,8 +91,7 @@ pub fn to_text(evidence: &Evidence) -> serde_json::Result<String> {
     Ok(text)
 }
 
-/// Where evidence stands in its cluster's folder: that of an attempt that was not the last one is
-/// kept beside the last one's.
+/// The path of evidence in its cluster's directory. Evidence of earlier attempts has the attempt in its name.
 #[must_use]
 pub fn file_name(evidence: &Evidence, last: bool) -> String {
     if last {
@@ -118,10 +101,10 @@ pub fn file_name(evidence: &Evidence, last: bool) -> String {
     }
 }
 
-/// Reads an evidence file of this version's format.
+/// Reads an evidence file.
 ///
 /// # Errors
-/// Where it cannot be read, is not evidence, or has another format.
+/// When the file cannot be read, is not evidence, or has the format of another version.
 pub fn read(path: &Utf8Path) -> Result<Evidence, StoreError> {
     let io = |source| StoreError::Io {
         doing: "read",
@@ -135,7 +118,7 @@ pub fn read(path: &Utf8Path) -> Result<Evidence, StoreError> {
     let bytes = std::fs::read(path).map_err(io)?;
     let whole: Value = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
     match whole.get("schema").and_then(Value::as_str) {
-        None => return Err(broken("it has no `schema`".to_owned())),
+        None => return Err(broken("missing field `schema`".to_owned())),
         Some(SCHEMA) => {}
         Some(found) => {
             let (path, found) = (path.to_owned(), found.to_owned());
@@ -145,11 +128,11 @@ pub fn read(path: &Utf8Path) -> Result<Evidence, StoreError> {
     serde_json::from_value(whole).map_err(|error| broken(error.to_string()))
 }
 
-/// The evidence files in a results folder, or in any folder: all `*.json` within `evidence`, or
-/// within the folder itself where it has no such folder. Sorted.
+/// The evidence files of a results directory, sorted: all `*.json` files below its `evidence` directory, or
+/// below `folder` itself if it has no `evidence`.
 ///
 /// # Errors
-/// Where a folder cannot be read.
+/// When a directory cannot be read.
 pub fn files(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, StoreError> {
     let evidence = folder.join("evidence");
     let mut folders = vec![if evidence.is_dir() {
@@ -214,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read() {
+    fn written_evidence_reads_back() {
         let (_dir, folder) = folder();
         let path = folder.join("evidence/a/b.json");
         write(&path, &evidence()).unwrap();
@@ -231,24 +214,24 @@ mod tests {
         let left = std::fs::read_dir(folder.join("evidence/a"))
             .unwrap()
             .count();
-        assert_eq!(left, 1, "no temporary file stays");
+        assert_eq!(left, 1, "no temporary file remains");
     }
 
     #[test]
-    fn other_formats_are_told_apart() {
+    fn invalid_files_are_rejected() {
         let (_dir, folder) = folder();
         let path = folder.join("x.json");
-        let told = |text: &str| {
+        let error = |text: &str| {
             std::fs::write(&path, text).unwrap();
             read(&path)
                 .unwrap_err()
                 .to_string()
                 .replace(folder.as_str(), "")
         };
-        insta::assert_snapshot!(told(r#"{"schema": "hookproof.evidence/7"}"#));
-        insta::assert_snapshot!(told("{\"schema\": \"hookproof.evi"));
-        insta::assert_snapshot!(told("{}"));
-        insta::assert_snapshot!(told(r#"{"schema": "hookproof.evidence/1", "run": 3}"#));
+        insta::assert_snapshot!(error(r#"{"schema": "hookproof.evidence/7"}"#));
+        insta::assert_snapshot!(error("{\"schema\": \"hookproof.evi"));
+        insta::assert_snapshot!(error("{}"));
+        insta::assert_snapshot!(error(r#"{"schema": "hookproof.evidence/1", "run": 3}"#));
         let absent = read(&folder.join("absent")).unwrap_err();
         assert!(matches!(absent, StoreError::Io { .. }));
         assert!(absent.to_string().contains("No such file"), "{absent}");

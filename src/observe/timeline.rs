@@ -1,9 +1,8 @@
-//! Putting together what came through several channels, by time.
+//! Merges entries from several sources into one timeline.
 
 use super::evidence::Entry;
 
-/// Orders entries by their time and numbers them. Entries of the same time keep the order in which
-/// they were given: the order in which they arrived.
+/// Sorts entries by time and numbers them. Entries with equal times keep their order of arrival.
 #[must_use]
 pub fn build(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries.sort_by_key(|entry| entry.at);
@@ -42,7 +41,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_timeline_is_in_order_whole_and_stable(seconds in prop::collection::vec(0i64..20, 0..40)) {
+        fn timelines_are_sorted_complete_and_stable(seconds in prop::collection::vec(0i64..20, 0..40)) {
             let given: Vec<Entry> =
                 seconds.iter().enumerate().map(|(n, second)| entry(*second, n)).collect();
             let built = build(given.clone());
@@ -54,7 +53,7 @@ mod tests {
                 let [first, second] = pair else { continue };
                 prop_assert!((first.at, text(first)) < (second.at, text(second)));
             }
-            prop_assert_eq!(&build(built.clone()), &built, "building again changes nothing");
+            prop_assert_eq!(&build(built.clone()), &built, "build is idempotent");
             let mut texts: Vec<usize> = built.iter().map(text).collect();
             texts.sort_unstable();
             prop_assert_eq!(texts, (0..given.len()).collect::<Vec<_>>());

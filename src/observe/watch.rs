@@ -1,5 +1,4 @@
-//! One watch per kind of object for the whole run. What it shows goes to the scenario whose
-//! namespace it is in.
+//! One watch per kind of object for the whole run. Changes are routed to scenarios by namespace.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,30 +16,30 @@ use super::evidence::{EventSeen, PodChange, PodSeen, Seen};
 use super::recorder::Recorder;
 use super::workload::{RUN_LABEL, essential};
 
-/// Which scenario's timeline a namespace belongs to.
+/// Maps namespaces to the timelines of running scenarios.
 #[derive(Debug, Clone, Default)]
 pub struct Router {
     recorders: Arc<Mutex<HashMap<String, Recorder>>>,
 }
 
 impl Router {
-    /// From now on what happens in this namespace goes there.
+    /// Routes changes in `namespace` to `recorder`.
     pub fn add(&self, namespace: &str, recorder: Recorder) {
         self.lock().insert(namespace.to_owned(), recorder);
     }
 
-    /// No longer.
+    /// Stops routing changes in `namespace`.
     pub fn remove(&self, namespace: &str) {
         self.lock().remove(namespace);
     }
 
-    /// The timeline of a namespace, if it is a scenario's.
+    /// The timeline of the scenario in `namespace`, if any.
     #[must_use]
     pub fn find(&self, namespace: &str) -> Option<Recorder> {
         self.lock().get(namespace).cloned()
     }
 
-    /// Tells every scenario under way.
+    /// Adds a note to every running scenario's timeline.
     pub fn note_all(&self, note: &str, text: &str) {
         for recorder in self.lock().values() {
             recorder.note(note, text);
@@ -58,7 +57,7 @@ impl Router {
 pub async fn pods(client: Client, run: String, router: Router, stop: CancellationToken) {
     let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Pod>(&()));
     let config = watcher::Config::default().labels(&format!("{RUN_LABEL}={run}"));
-    // Shown again by a new list, an object that has not changed is not news.
+    // A new list repeats objects that have not changed; these are not recorded again.
     let mut shown = HashMap::new();
     follow(
         api,
@@ -89,7 +88,7 @@ pub async fn pods(client: Client, run: String, router: Router, stop: Cancellatio
     .await;
 }
 
-/// Watches Events until cancelled. They carry no labels, so all are read and most dropped.
+/// Watches Events until cancelled. Events have no labels to select, so most are read and dropped.
 pub async fn events(client: Client, router: Router, stop: CancellationToken) {
     let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Event>(&()));
     let mut shown = HashSet::new();
@@ -139,7 +138,7 @@ async fn follow(
                 if lists > 1 {
                     router.note_all(
                         "gap",
-                        &format!("the watch of {what} had to begin anew: changes may be missing"),
+                        &format!("the watch of {what} was restarted with a new list; changes may be missing"),
                     );
                 }
             }
@@ -148,8 +147,8 @@ async fn follow(
             }
             Ok(Some(watcher::Event::Delete(object))) => seen(&router, PodChange::Deleted, object),
             Ok(Some(watcher::Event::InitDone)) => {}
-            // The watcher resumes by itself; a gap is noted only if it has to list anew.
-            Err(error) => tracing::warn!("watch of {what}: {error}"),
+            // The watcher resumes by itself; only a new list is a gap.
+            Err(error) => tracing::warn!("watch of {what} failed: {error}"),
             Ok(None) => return,
         }
     }
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn new_style_events_have_their_times_and_counts_too() {
+    fn new_style_events_have_times_and_counts() {
         let event = event_seen(
             "e".into(),
             &json!({"involvedObject": {"kind": "Pod", "name": "p"}, "type": "Normal",

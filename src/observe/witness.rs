@@ -1,6 +1,5 @@
-//! The witness: a pod in which the agent collects what the agents of all scenarios report. The
-//! runner reads it, and releases holds, through the API server's proxy, so that any cluster
-//! that gives a kubeconfig gives this too.
+//! The witness: a pod in which the agent collects the stamps of all scenarios' agents. The runner reads
+//! stamps and releases holds through the API server's proxy, so a kubeconfig is all it needs.
 
 use std::time::Duration;
 
@@ -19,38 +18,31 @@ use super::recorder::RunnerClock;
 use super::watch::Router;
 use super::workload::{RUN_LABEL, WITNESS_PORT};
 
-/// How long the witness's pod may take to be ready.
 const READY_TIME: Duration = Duration::from_secs(90);
-/// The witness sends an empty line at least this often: silence for longer means that the
-/// connection is gone.
+/// The connection is considered lost after this long without a line. The witness sends an empty line more
+/// often than this.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// The stamp by which the witness itself says that it takes no more.
+/// The stamp with which the witness reports that it accepts no more stamps.
 const FULL: &str = "witness-full";
 
-/// What keeps the witness from being used.
 #[derive(Debug, thiserror::Error)]
 pub enum WitnessError {
-    /// The pod could not be created.
-    #[error("the witness's pod could not be created: {0}")]
+    #[error("failed to create the witness pod: {0}")]
     Create(String),
-    /// It did not get ready.
     #[error(
-        "the witness's pod was not ready after {}s: {state}. Look at it with \
-         `kubectl -n {namespace} describe pod witness`; `hookproof doctor` checks the machine",
+        "the witness pod was not running after {} s: {state}; run \
+         `kubectl -n {namespace} describe pod witness`, or `hookproof doctor` to check this machine",
         READY_TIME.as_secs()
     )]
     NotReady {
-        /// Its namespace.
         namespace: String,
-        /// What its status says.
+        /// The pod's container statuses as JSON.
         state: String,
     },
-    /// It was there but did not answer.
     #[error("the witness did not answer through the API server: {0}")]
     Silent(#[source] Box<kube::Error>),
-    /// A request could not be built.
-    #[error("the witness could not be asked: {0}")]
+    #[error("failed to build a request to the witness: {0}")]
     Request(#[source] http::Error),
 }
 
@@ -60,7 +52,7 @@ pub struct Witness {
     client: Client,
     namespace: String,
     token: String,
-    /// Address that pods reach it at.
+    /// Base URL at which pods reach the witness.
     pub address: String,
 }
 
@@ -75,10 +67,10 @@ struct Arrived {
 }
 
 impl Witness {
-    /// Creates the witness's pod and waits until it answers.
+    /// Creates the witness pod and waits until it answers.
     ///
     /// # Errors
-    /// When it cannot be created, does not get ready or does not answer.
+    /// When the pod cannot be created, does not start or does not answer.
     pub async fn start(
         client: Client,
         namespace: &str,
@@ -93,7 +85,7 @@ impl Witness {
             "spec": {
                 "automountServiceAccountToken": false,
                 "terminationGracePeriodSeconds": 0,
-                // It must be there for as long as the experiments are.
+                // Scenarios that evict or preempt pods must not remove the witness.
                 "priorityClassName": "system-cluster-critical",
                 "tolerations": [{"operator": "Exists"}],
                 "containers": [{
@@ -121,7 +113,9 @@ impl Witness {
             .await
             .ok()
             .and_then(|pod| pod.status?.pod_ip)
-            .ok_or_else(|| WitnessError::Create("it is running but has no address".into()))?;
+            .ok_or_else(|| {
+                WitnessError::Create("the pod is running but has no IP address".into())
+            })?;
         let host = if ip.contains(':') {
             format!("[{ip}]")
         } else {
@@ -133,7 +127,7 @@ impl Witness {
             token: token.to_owned(),
             address: format!("http://{host}:{WITNESS_PORT}"),
         };
-        // It listens a moment after its process runs.
+        // The pod is running slightly before its process listens.
         let every = ConstantBuilder::default()
             .with_delay(Duration::from_millis(50))
             .with_max_times(100);
@@ -141,8 +135,8 @@ impl Witness {
         Ok(witness)
     }
 
-    /// How far the nodes' clock is ahead of this machine's. Zero where the difference is within
-    /// what the round trip leaves open.
+    /// Measures how far the nodes' clock is ahead of this machine's. A difference below half the round trip
+    /// counts as zero.
     ///
     /// # Errors
     /// When the witness does not answer.
@@ -173,10 +167,10 @@ impl Witness {
         Ok((sent, time.now, Timestamp::now()))
     }
 
-    /// How many stamps it has received.
+    /// The number of stamps that the witness has received.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When the witness does not answer.
     pub async fn count(&self) -> Result<u64, WitnessError> {
         #[derive(Deserialize)]
         struct Count {
@@ -187,7 +181,7 @@ impl Witness {
         Ok(count.stamps)
     }
 
-    /// Lets holders go, present and future.
+    /// Releases present and future holds.
     ///
     /// # Errors
     /// When the witness does not answer.
@@ -204,8 +198,8 @@ impl Witness {
             .map(drop)
     }
 
-    /// Passes the stamps on to the scenarios until cancelled. A broken connection is taken up
-    /// where it ended: the witness keeps the stamps, so none is lost by it.
+    /// Routes stamps to their scenarios until cancelled. After a broken connection it resumes with the next
+    /// stamp; the witness keeps all stamps, so none is lost.
     pub async fn follow(
         self,
         router: Router,
@@ -219,9 +213,9 @@ impl Witness {
                 ended = self.read_from(&mut next, &router, &seen) => ended,
             };
             if let Err(error) = ended {
-                tracing::warn!("reading stamps: {error}; taking up again at {next}");
+                tracing::warn!("failed to read stamps: {error}; resuming at stamp {next}");
             }
-            // Not a wait for anything: only keeps a refusing server from being asked in a loop.
+            // Limits the rate of retries while the server refuses.
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -245,7 +239,7 @@ impl Witness {
         loop {
             let line = tokio::time::timeout(SILENCE, lines.try_next())
                 .await
-                .map_err(|_| std::io::Error::other("nothing came for too long"))??;
+                .map_err(|_| std::io::Error::other("connection timed out"))??;
             let Some(line) = line else { return Ok(()) };
             if line.trim().is_empty() {
                 continue;
@@ -256,7 +250,7 @@ impl Witness {
             }
             *next = arrived.n + 1;
             if arrived.stamp.stamp == FULL {
-                router.note_all("gap", "the witness is full: stamps are lost from here on");
+                router.note_all("gap", "the witness is full; later stamps are lost");
             }
             if let Some(recorder) = router.find(&arrived.namespace) {
                 recorder.record(arrived.at, Clock::Node, Seen::Agent(arrived.stamp));

@@ -52,40 +52,40 @@ fn hold(name: &str, cap: Duration) -> Action {
 #[case("ignore=TERM", Action::Ignore(Signal::Term))]
 #[case("ignore=SIGHUP", Action::Ignore(Signal::Hup))]
 #[case("exit=143", Action::Exit(143))]
-fn reads(#[case] word: &str, #[case] expected: Action) {
+fn parses(#[case] word: &str, #[case] expected: Action) {
     assert_eq!(word.parse(), Ok(expected));
 }
 
 #[rstest]
-#[case("dance", "`dance` is no action")]
-#[case("", "`` is no action")]
-#[case("=x", "`=x` is no action")]
-#[case("sleep", "`sleep` lacks its value, write sleep=DURATION")]
+#[case("dance", "unknown action `dance`")]
+#[case("", "unknown action ``")]
+#[case("=x", "unknown action `=x`")]
+#[case("sleep", "`sleep` has no value: expected sleep=DURATION[*N]")]
 #[case("wait=5s", "`wait=5s` takes no value")]
 #[case(
     "hold=",
-    "`hold=`: a name is made of letters, digits, `-`, `_` and `.`, write hold=NAME[,CAP]"
+    "`hold=`: invalid name ``: use letters, digits, `-`, `_` and `.`; expected hold=NAME[,CAP]"
 )]
-#[case("hold=a/b", "`hold=a/b`: a name is made of")]
-#[case("hold=a,5", "`5` is no duration such as 1500ms")]
-#[case("write=/tmp/f", "has no `:` after the path")]
-#[case("write=:x", "the path is empty")]
-#[case("serve=0", "`0` is no port")]
-#[case("serve=80,TLS", "`TLS` is no option of it")]
-#[case("serve=80,status=100", "`100` is no status from 200 to 599")]
-#[case("serve=80,location=", "`` cannot stand in a header")]
-#[case("get=https://a", "does not begin http://HOST")]
-#[case("get=/a", "does not begin http://HOST")]
-#[case("allocate=1Ti", "is no size such as")]
-#[case("ignore=KILL", "`KILL` is none of TERM, INT")]
-#[case("exit=256", "the code is not 0 to 255")]
-fn refuses(#[case] word: &str, #[case] message: &str) {
+#[case("hold=a/b", "`hold=a/b`: invalid name `a/b`")]
+#[case("hold=a,5", "invalid duration `5`")]
+#[case("write=/tmp/f", "missing `:` after the path")]
+#[case("write=:x", "empty path")]
+#[case("serve=0", "invalid port `0`")]
+#[case("serve=80,TLS", "unknown option `TLS`")]
+#[case("serve=80,status=100", "invalid status `100`: expected 200 to 599")]
+#[case("serve=80,location=", "invalid header value ``")]
+#[case("get=https://a", "invalid URL `https://a`")]
+#[case("get=/a", "must start with http://HOST")]
+#[case("allocate=1Ti", "invalid size `1Ti`")]
+#[case("ignore=KILL", "unknown signal `KILL`: expected TERM, INT")]
+#[case("exit=256", "invalid exit code `256`")]
+fn rejects(#[case] word: &str, #[case] message: &str) {
     let error = word.parse::<Action>().unwrap_err().to_string();
     assert!(error.contains(message), "{error}");
 }
 
 #[test]
-fn every_verb_is_known_to_the_parser() {
+fn every_listed_verb_parses() {
     for (verb, form) in VERBS {
         assert!(form.starts_with(verb), "{form}");
         let value = match *verb {
@@ -100,8 +100,37 @@ fn every_verb_is_known_to_the_parser() {
     }
 }
 
+#[rstest]
+#[case("sleep=400ms*36", 36)]
+#[case("sleep=400ms*1", 1)]
+#[case("sleep=400ms*1000", 1000)]
+#[case("sleep=400ms", 1)]
+fn repeated_sleeps_equal_written_out_sleeps(#[case] word: &str, #[case] times: usize) {
+    let repeated = parse_all(["stamp=a", word, "exit=0"]);
+    let words = iter::once("stamp=a")
+        .chain(iter::repeat_n("sleep=400ms", times))
+        .chain(["exit=0"]);
+    assert_eq!(repeated, parse_all(words));
+    assert_eq!(repeated.unwrap().len(), times + 2);
+}
+
+#[rstest]
+#[case(
+    "sleep=1s*0",
+    "`sleep=1s*0`: invalid repeat count `0`: expected 1 to 1000"
+)]
+#[case("sleep=1s*1001", "invalid repeat count `1001`")]
+#[case("sleep=1s*", "invalid repeat count ``")]
+#[case("sleep=1s*2*3", "invalid repeat count `2*3`")]
+#[case("sleep=5*3", "`sleep=5*3`: ")]
+#[case("cpu=1s*2", "`cpu=1s*2`: ")]
+fn rejects_bad_repeats(#[case] word: &str, #[case] message: &str) {
+    let error = parse_all([word]).unwrap_err().to_string();
+    assert!(error.contains(message), "{error}");
+}
+
 #[test]
-fn the_first_wrong_word_is_told() {
+fn the_error_names_the_first_invalid_word() {
     let error = parse_all(["print=a", "jump", "hop"]).unwrap_err();
     assert_eq!(error, ActionError::UnknownVerb("jump".to_owned()));
 }
@@ -174,7 +203,7 @@ fn actions() -> impl Strategy<Value = Action> {
 
 proptest! {
     #[test]
-    fn what_is_shown_can_be_read(action in actions()) {
+    fn displayed_actions_parse_back(action in actions()) {
         let word = action.to_string();
         prop_assert_eq!(word.parse::<Action>(), Ok(action), "{}", word);
     }

@@ -1,4 +1,4 @@
-//! Releases, which stay: whoever holds later under the same name goes on at once.
+//! Releases. They are permanent: later holds of the same name end immediately.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::wire::{Hold, Release};
 
-/// The name that stands for every hold, for the end of a scenario.
+/// Matches every hold; used at the end of a scenario.
 const EVERY: &str = "*";
 
 /// All releases of a run.
@@ -25,7 +25,7 @@ impl Holds {
         self.count.send_replace(releases.len());
     }
 
-    /// Ends when the hold is released.
+    /// Completes when the hold is released.
     pub(crate) async fn released(&self, hold: &Hold) {
         let mut changes = self.count.subscribe();
         while !self.is_released(hold) {
@@ -80,7 +80,7 @@ mod tests {
     #[case(json!({"namespace": "ns", "name": "go", "container": "side"}), false)]
     #[case(json!({"namespace": "ns", "name": "go", "start": 1}), false)]
     #[case(json!({"namespace": "ns", "name": "go", "role": "entrypoint"}), false)]
-    fn releases_match(#[case] release: serde_json::Value, #[case] expected: bool) {
+    fn releases_match_holds(#[case] release: serde_json::Value, #[case] expected: bool) {
         let hold = Hold {
             namespace: "ns".to_owned(),
             name: "go".to_owned(),

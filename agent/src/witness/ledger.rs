@@ -1,4 +1,4 @@
-//! Keeps stamps in the order of arrival, within bounds.
+//! Stores stamps in order of arrival, up to a limit.
 
 use std::{
     collections::HashMap,
@@ -14,13 +14,12 @@ use crate::{
     wire::{KeptStamp, Receipt, Stamp},
 };
 
-/// More than any run needs; less than what would endanger the node.
+/// More than any run needs, and too little to endanger the node.
 const MOST_STAMPS: usize = 200_000;
 const MOST_BYTES: usize = 128 << 20;
-/// How many lines a reader gets at a time.
+/// Maximum number of lines per read.
 const BATCH: usize = 256;
 
-/// No more stamps are kept.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the witness is full")]
 pub(crate) struct Full;
@@ -40,8 +39,8 @@ struct Kept {
     full: bool,
     /// Instances of each (pod uid, container), in the order of their first stamp.
     starts: HashMap<(String, String), Vec<String>>,
-    /// Last stamp of each process: a process sends one at a time, so a stamp that is sent again
-    /// because its receipt was lost is always the last one.
+    /// Last stamp of each process. A process sends one at a time, so a stamp repeated after a lost receipt is
+    /// always the last one.
     last: HashMap<String, (u64, Receipt)>,
 }
 
@@ -61,11 +60,11 @@ impl Ledger {
         }
     }
 
-    /// Keeps a stamp, or finds that it is kept already.
+    /// Stores a stamp unless it is a repetition.
     ///
     /// # Errors
     ///
-    /// The bounds are reached.
+    /// When the limit is reached.
     pub(crate) fn add(&self, stamp: Stamp) -> Result<Receipt, Full> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((seq, receipt)) = kept.last.get(&stamp.process)
@@ -94,7 +93,7 @@ impl Ledger {
         Ok(receipt)
     }
 
-    /// The runner reads only the stream, so it hears there that stamps are missing from now on.
+    /// Adds a notice to the stream, which is all that the runner reads, that later stamps are missing.
     fn close(&self, kept: &mut Kept) {
         if std::mem::replace(&mut kept.full, true) {
             return;
@@ -132,7 +131,7 @@ impl Ledger {
         Receipt { n, start }
     }
 
-    /// Lines from number `n` on, a bounded number of them.
+    /// Up to [`BATCH`] lines from number `n` on.
     pub(crate) fn read(&self, n: usize) -> Vec<Bytes> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.lines
@@ -143,12 +142,12 @@ impl Ledger {
             .collect()
     }
 
-    /// How many stamps are kept.
+    /// The number of stored stamps.
     pub(crate) fn count(&self) -> usize {
         *self.count.borrow()
     }
 
-    /// Changes whenever a stamp is added.
+    /// Signals every added stamp.
     pub(crate) fn changes(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
     }
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_arrivals_and_starts() {
+    fn numbers_arrivals_and_starts() {
         let ledger = Ledger::default();
         let add = |container, instance, process, seq| {
             let receipt = ledger
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_sent_again_is_kept_once() {
+    fn repeated_stamps_are_stored_once() {
         let ledger = Ledger::default();
         let first = ledger.add(stamp("app", "a", "p", 1)).unwrap();
         assert_eq!(ledger.add(stamp("app", "a", "p", 1)), Ok(first));
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn says_once_that_it_is_full() {
+    fn reports_once_that_it_is_full() {
         let ledger = Ledger::bounded(2, MOST_BYTES);
         for seq in 1..=2 {
             ledger.add(stamp("app", "a", "p", seq)).unwrap();
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_too() {
+    fn bytes_are_limited() {
         let ledger = Ledger::bounded(MOST_STAMPS, 10);
         ledger.add(stamp("app", "a", "p", 1)).unwrap();
         assert_eq!(ledger.add(stamp("app", "a", "p", 2)), Err(Full));

@@ -1,8 +1,8 @@
-//! Meetings of two processes of one container start, in rounds.
+//! Meetings of two processes of the same container start, in rounds.
 //!
-//! A round ends for a process only when its peer has reached the same round. Since a process asks
-//! for the next round only after the last one ended, whoever finishes the third round has acted
-//! before and after acts of its peer: both ran at the same time, whatever clocks say.
+//! A round ends for a process only when its peer has reached the same round. A process requests the next round
+//! only after the previous one, so a process that completes the third round has acted before and after its
+//! peer acted. This proves, without clocks, that both ran at the same time.
 
 use std::{
     collections::HashMap,
@@ -13,14 +13,14 @@ use tokio::sync::watch;
 
 use crate::wire::{Meet, Peer};
 
-/// All meetings under way.
+/// All meetings in progress.
 #[derive(Default)]
 pub(crate) struct Meetings {
     pairs: Mutex<HashMap<Place, Vec<Pair>>>,
     changes: watch::Sender<u64>,
 }
 
-/// Where processes can meet: a container start, and a name within it.
+/// A container start and a meeting name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Place {
     pod_uid: String,
@@ -41,17 +41,17 @@ struct Member {
     round: u32,
 }
 
-/// The other one is gone, or never was.
+/// The peer has left, or never existed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
 
 impl Meetings {
-    /// Ends when the peer has reached the same round. Dropped before that, it breaks the pair: the
-    /// process that asked is gone.
+    /// Completes when the peer has reached the same round. Dropping the future earlier breaks the pair, because
+    /// the requesting process is gone.
     ///
     /// # Errors
     ///
-    /// The pair is broken.
+    /// When the pair is broken.
     pub(crate) async fn meet(&self, meet: &Meet) -> Result<Peer, Broken> {
         let place = Place {
             pod_uid: meet.pod_uid.clone(),
@@ -115,7 +115,7 @@ impl Meetings {
         Ok(())
     }
 
-    /// The peer, once it has come as far.
+    /// The peer, once it has reached the same round.
     fn peer(&self, place: &Place, meet: &Meet) -> Result<Option<Peer>, Broken> {
         let all = self.lock();
         let pair = all
@@ -164,7 +164,7 @@ impl Pair {
     }
 }
 
-/// Takes a process out of its pair when its request ends without an answer.
+/// Removes a process from its pair when its request ends without a response.
 struct Presence<'a> {
     meetings: &'a Meetings,
     place: Place,
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_meet_each_other() {
+    async fn two_processes_meet() {
         let meetings = Meetings::default();
         let (a, b) = tokio::join!(through_all(&meetings, "a"), through_all(&meetings, "b"));
         assert_eq!(a.unwrap().process, "b");
@@ -220,22 +220,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_meets_itself_or_another_start() {
+    async fn a_process_meets_neither_itself_nor_another_start() {
         let meetings = Meetings::default();
         let a = meet("a", "1", 1);
         let stranger = meet("b", "2", 1);
         let both = async { tokio::join!(meetings.meet(&a), meetings.meet(&stranger)) };
         assert!(timeout(Duration::from_millis(20), both).await.is_err());
-        assert!(meetings.lock().is_empty(), "who has gone is forgotten");
+        assert!(
+            meetings.lock().is_empty(),
+            "processes that left are removed"
+        );
     }
 
     #[tokio::test]
-    async fn a_peer_that_dies_breaks_the_pair() {
+    async fn a_peer_that_exits_breaks_the_pair() {
         let meetings = Meetings::default();
         let (a, b) = (meet("a", "1", 1), meet("b", "1", 1));
         let (first, second) = tokio::join!(meetings.meet(&a), meetings.meet(&b));
         assert!(first.is_ok() && second.is_ok());
-        // b never asks for the second round: a waits in vain.
+        // b never requests the second round, so a waits forever.
         let waited = timeout(Duration::from_millis(20), meetings.meet(&meet("a", "1", 2))).await;
         assert!(waited.is_err());
         assert_eq!(meetings.meet(&meet("b", "1", 2)).await, Err(Broken));

@@ -1,5 +1,5 @@
-//! The witness: collects and numbers the stamps of one run, and lets processes wait for the runner
-//! and for each other.
+//! The witness: collects and numbers the stamps of one run. Through it, processes wait for the runner and for
+//! each other.
 
 mod holds;
 mod ledger;
@@ -15,7 +15,7 @@ use holds::Holds;
 use ledger::Ledger;
 use meetings::Meetings;
 
-/// Everything that the routes share.
+/// State shared by the routes.
 struct Witness {
     token: String,
     ledger: Ledger,
@@ -23,27 +23,29 @@ struct Witness {
     meetings: Meetings,
 }
 
-/// Serves until a signal; gives the exit code.
+/// Serves until a signal arrives. Returns the exit code.
 pub(crate) async fn run(options: &[String]) -> u8 {
     let address = match options {
         [flag, address] if flag == "--listen" => address.parse::<SocketAddr>().ok(),
         _ => None,
     };
     let Some(address) = address else {
-        say("hookproof-agent: usage: agent witness --listen ADDRESS:PORT, such as 0.0.0.0:8080");
+        say(
+            "hookproof-agent: usage: agent witness --listen ADDRESS:PORT, for example 0.0.0.0:8080",
+        );
         return USAGE;
     };
     let token = env::var("HOOKPROOF_TOKEN").unwrap_or_default();
     if token.is_empty() {
-        say(
-            "hookproof-agent: the witness needs the run's token in HOOKPROOF_TOKEN, so that nothing else writes into its evidence",
-        );
+        say("hookproof-agent: HOOKPROOF_TOKEN is not set; the witness needs the run's token");
         return USAGE;
     }
-    let mut signals = match signals::adopt_orphans().and_then(|()| signals::catch()) {
+    let mut signals = match signals::reap_orphans().and_then(|()| signals::catch()) {
         Ok(signals) => signals,
         Err(error) => {
-            say(&format!("hookproof-agent: cannot catch signals: {error}"));
+            say(&format!(
+                "hookproof-agent: failed to install signal handlers: {error}"
+            ));
             return BROKEN;
         }
     };
@@ -51,7 +53,7 @@ pub(crate) async fn run(options: &[String]) -> u8 {
         Ok(listener) => listener,
         Err(error) => {
             say(&format!(
-                "hookproof-agent: the witness cannot listen on {address}: {error}"
+                "hookproof-agent: failed to listen on {address}: {error}"
             ));
             return BROKEN;
         }

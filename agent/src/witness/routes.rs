@@ -1,4 +1,4 @@
-//! The witness's HTTP interface.
+//! The witness's HTTP API.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,10 +23,10 @@ use crate::{
     wire::{Hold, Meet, Release, Stamp, TOKEN_HEADER},
 };
 
-/// A reader hears at least this often, so that neither end takes silence for a lost connection.
+/// Interval of empty lines on an idle stream, so that neither end considers the connection lost.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const BODY_LIMIT: usize = 256 << 10;
-/// Lines in flight to one reader.
+/// Lines buffered for one reader.
 const AHEAD: usize = 16;
 
 pub(super) fn router(witness: Arc<Witness>) -> Router {
@@ -40,7 +40,7 @@ pub(super) fn router(witness: Arc<Witness>) -> Router {
             Arc::clone(&witness),
             check_token,
         ))
-        // Open to the kubelet's probes; it tells nothing.
+        // Without a token, for the kubelet's probes; it reveals nothing.
         .route("/healthz", get(|| async { "ok\n" }))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(witness)
@@ -60,7 +60,7 @@ async fn check_token(
     } else {
         (
             StatusCode::FORBIDDEN,
-            format!("{TOKEN_HEADER} is not this run's token\n"),
+            format!("invalid {TOKEN_HEADER}: not the token of this run\n"),
         )
             .into_response()
     }
@@ -93,10 +93,10 @@ async fn read_stamps(State(witness): State<Arc<Witness>>, Query(from): Query<Fro
         .into_response()
 }
 
-/// Sends every line from `next` on, for as long as the reader listens.
+/// Sends every line from `next` on until the reader disconnects.
 async fn follow(witness: Arc<Witness>, mut next: usize, mut reader: Sender<Bytes>) {
     let mut changes = witness.ledger.changes();
-    // The first empty line gets the head of the answer through proxies at once.
+    // The first empty line makes proxies forward the response head immediately.
     let mut lines = vec![Bytes::from_static(b"\n")];
     let mut counted = 0;
     loop {
@@ -119,8 +119,7 @@ async fn follow(witness: Arc<Witness>, mut next: usize, mut reader: Sender<Bytes
     }
 }
 
-/// The clock that stamps are received by, and how many there are: the runner knows then whether it
-/// has read all of them.
+/// The witness's clock and the number of stamps, from which the runner knows whether it has read all of them.
 async fn time(State(witness): State<Arc<Witness>>) -> Response {
     json_line(&json!({"now": clock::now(), "stamps": witness.ledger.count()}))
 }
@@ -150,17 +149,17 @@ async fn meet(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Respon
     }
 }
 
-/// A body that is not what the route takes.
+/// An invalid request body.
 struct Unreadable(serde_json::Error);
 
 impl IntoResponse for Unreadable {
     fn into_response(self) -> Response {
-        let text = format!("the body cannot be read: {}\n", self.0);
+        let text = format!("invalid body: {}\n", self.0);
         (StatusCode::BAD_REQUEST, text).into_response()
     }
 }
 
-/// Whatever the content type says: the runner may come through proxies that set their own.
+/// Parses JSON without checking the content type, which proxies may change.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unreadable> {
     serde_json::from_slice(body).map_err(Unreadable)
 }

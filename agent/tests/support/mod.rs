@@ -1,4 +1,4 @@
-//! A witness on a port of its own, agents that report to it, and readers of what they stamped.
+//! Starts a witness on a free port and agents that report to it, and reads their stamps.
 #![allow(
     dead_code,
     missing_docs,
@@ -19,8 +19,8 @@ use serde_json::Value;
 pub const AGENT: &str = env!("CARGO_BIN_EXE_agent");
 pub const TOKEN: &str = "the-token-of-this-run";
 
-/// Longer than anything here takes; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any test takes.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub struct Witness {
     child: Child,
@@ -50,7 +50,7 @@ impl Witness {
         Agent::spawn(command)
     }
 
-    /// Everything stamped so far and from now on.
+    /// All stamps, past and future.
     pub fn stream(&self) -> Stream {
         self.stream_from(1)
     }
@@ -91,18 +91,17 @@ impl Drop for Witness {
     }
 }
 
-/// Stamps as they arrive.
 pub struct Stream {
     reader: BufReader<TcpStream>,
 }
 
 impl Stream {
-    /// The next line, an empty one for a heartbeat.
+    /// The next line; a heartbeat is an empty line.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.reader
             .read_line(&mut line)
-            .expect("a stamp within the patience of the test");
+            .expect("timed out waiting for a stamp");
         assert!(!line.is_empty(), "the witness closed the stream");
         line
     }
@@ -116,7 +115,7 @@ impl Stream {
         }
     }
 
-    /// Reads on to the first stamp of this role and name.
+    /// Skips to the next stamp of this role and name.
     pub fn until(&mut self, role: &str, stamp: &str) -> Value {
         loop {
             let next = self.next();
@@ -126,7 +125,7 @@ impl Stream {
         }
     }
 
-    /// Reads on to the end of this role and gives the names of its stamps.
+    /// Reads until the role's `ended` and returns the names of its stamps.
     pub fn names_of(&mut self, role: &str) -> Vec<String> {
         let mut names = Vec::new();
         while names.last().is_none_or(|name| name != "ended") {
@@ -139,7 +138,7 @@ impl Stream {
     }
 }
 
-/// A process that is killed when the test is over with it.
+/// An agent process; killed on drop.
 pub struct Agent(Option<Child>);
 
 impl Agent {
@@ -199,7 +198,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// The stamps that an agent without a witness leaves on stderr.
+    /// The stamps that an agent without a witness printed to standard error.
     pub fn stamps(&self) -> Vec<Value> {
         self.stderr
             .lines()
@@ -234,10 +233,10 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-/// HTTP/1.0, so that the answer comes without chunks and ends with the connection.
+/// Sends an HTTP/1.0 request, whose response has no chunks and ends with the connection.
 fn send(address: &str, method: &str, path: &str, token: &str, body: &str) -> TcpStream {
     let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     write!(
         socket,
         "{method} {path} HTTP/1.0\r\nHost: probe\r\nX-Hookproof-Token: {token}\r\nContent-Length: {}\r\n\r\n{body}",
@@ -270,7 +269,7 @@ pub fn get(port: u16, path: &str) -> (u16, String) {
     exchange(&format!("127.0.0.1:{port}"), "GET", path, "", "")
 }
 
-/// The whole answer, head and all.
+/// Gets the whole response including its head.
 pub fn get_raw(port: u16, path: &str) -> String {
     let mut socket = send(&format!("127.0.0.1:{port}"), "GET", path, "", "");
     let mut text = String::new();
