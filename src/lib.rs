@@ -9,7 +9,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod cluster;
 mod digest;
-mod expr;
+pub mod expr;
 pub mod judge;
 pub mod observe;
 pub mod report;

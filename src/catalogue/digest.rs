@@ -2,10 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
-use super::manifest::documents;
+use super::manifest::{documents, with_defaults};
 use super::model::Scenario;
 use crate::digest::hex;
-use crate::observe::workload::with_defaults;
 
 /// A digest of what a scenario does: its steps, the moments they wait for, and the objects it applies, with defaults
 /// filled in. Claims, values, comments and layout do not change it.

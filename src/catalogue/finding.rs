@@ -79,4 +79,3 @@ pub(super) fn sort(findings: &mut Vec<Finding>) {
     });
     findings.dedup();
 }
-

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::Finding;
 use super::model::{Claim, Expression, Matches, Place, Scenario};
 use super::names::Names;
-use crate::expr::{self, Checker, Scope};
 use crate::expr::types::Type;
+use crate::expr::{self, Checker, Scope};
 
 /// The longest line of a suite, in characters.
 const LINE: usize = 120;
@@ -53,13 +53,19 @@ pub(super) fn expressions(
         }
         if *part == Part::Control && expression.text.trim() == "true" {
             findings.push(
-                Finding::new(&expression.place, "a control that is always true controls nothing")
-                    .with_help("write what shows that the opposite would have been seen"),
+                Finding::new(
+                    &expression.place,
+                    "a control that is always true controls nothing",
+                )
+                .with_help("write what shows that the opposite would have been seen"),
             );
         }
     }
     unused(scenario, written, findings);
-    scenario.claims.iter().for_each(|claim| predictions(claim, findings));
+    scenario
+        .claims
+        .iter()
+        .for_each(|claim| predictions(claim, findings));
     style(scenario, written, source, findings);
 }
 
@@ -71,7 +77,10 @@ pub(super) fn condition(
     source: &str,
     findings: &mut Vec<Finding>,
 ) {
-    let expression = Expression { text: text.to_owned(), place: place.clone() };
+    let expression = Expression {
+        text: text.to_owned(),
+        place: place.clone(),
+    };
     check(&Names::of_condition(matches), &expression, source, findings);
 }
 
@@ -87,7 +96,10 @@ fn check(
         Ok(compiled) => compiled,
         Err(errors) => {
             findings.extend(errors.into_iter().map(|error| {
-                Finding::new(&at(error.offset), format!("does not compile: {}", error.message))
+                Finding::new(
+                    &at(error.offset),
+                    format!("does not compile: {}", error.message),
+                )
             }));
             return None;
         }
@@ -108,7 +120,9 @@ fn unused(scenario: &Scenario, written: &[Written], findings: &mut Vec<Finding>)
     let mut read: BTreeSet<String> = BTreeSet::new();
     let texts = written.iter().map(|written| &written.expression);
     for expression in texts.chain(scenario.values.iter().map(|(_, expression)| expression)) {
-        let Ok(compiled) = expr::compile(&expression.text) else { continue };
+        let Ok(compiled) = expr::compile(&expression.text) else {
+            continue;
+        };
         for found in expr::reads(compiled.expression()) {
             read.extend((1..=found.names.len()).map(|n| found.names[..n].join(".")));
         }
@@ -117,13 +131,19 @@ fn unused(scenario: &Scenario, written: &[Written], findings: &mut Vec<Finding>)
     }
     for (name, expression) in &scenario.values {
         if !read.contains(name) {
-            findings.push(Finding::new(&expression.place, format!("nothing uses the value `{name}`")));
+            findings.push(Finding::new(
+                &expression.place,
+                format!("nothing uses the value `{name}`"),
+            ));
         }
     }
     for (name, moment) in &scenario.moments {
         let awaited = scenario.awaited().any(|awaited| awaited == name);
         if moment.place.line > 0 && !awaited && !read.contains(name) {
-            findings.push(Finding::new(&moment.place, format!("nothing uses the moment `{name}`")));
+            findings.push(Finding::new(
+                &moment.place,
+                format!("nothing uses the moment `{name}`"),
+            ));
         }
     }
 }
@@ -145,22 +165,33 @@ fn style(scenario: &Scenario, written: &[Written], source: &str, findings: &mut 
     let file = &scenario.place.file;
     for (line, text) in (1..).zip(source.lines()) {
         if text.chars().count() > LINE {
-            let place = Place { file: file.clone(), line, column: 1 };
-            let message = format!("a line of {} characters; {LINE} are allowed", text.chars().count());
+            let place = Place {
+                file: file.clone(),
+                line,
+                column: 1,
+            };
+            let message = format!(
+                "a line of {} characters; {LINE} are allowed",
+                text.chars().count()
+            );
             findings.push(Finding::new(&place, message).style());
         }
     }
     let mut repeated: BTreeMap<String, Vec<&Place>> = BTreeMap::new();
     let texts = written.iter().map(|written| &written.expression);
-    for Expression { text, place } in texts.chain(scenario.values.iter().map(|(_, expression)| expression)) {
+    for Expression { text, place } in
+        texts.chain(scenario.values.iter().map(|(_, expression)| expression))
+    {
         let last = locate(source, place, text, text.chars().count().saturating_sub(1));
         let lines = last.line.saturating_sub(place.line) + 1;
-        let block = source.lines().nth(place.line.saturating_sub(1) as usize).is_some_and(|line| {
-            line.trim_end().ends_with(['>', '-', '|'])
-        });
+        let block = source
+            .lines()
+            .nth(place.line.saturating_sub(1) as usize)
+            .is_some_and(|line| line.trim_end().ends_with(['>', '-', '|']));
         if lines - u32::from(block && lines > 1) > LINES {
             let message = format!("an expression of {lines} lines; {LINES} are allowed");
-            let finding = Finding::new(place, message).with_help("give parts of it names under `values`");
+            let finding =
+                Finding::new(place, message).with_help("give parts of it names under `values`");
             findings.push(finding.style());
         }
         for part in expr::conjuncts(text) {
@@ -171,7 +202,8 @@ fn style(scenario: &Scenario, written: &[Written], source: &str, findings: &mut 
     for (text, places) in repeated {
         if text.chars().count() >= REPETITIONS.1 && places.len() > REPETITIONS.0 {
             let message = format!("written {} times in this file: `{text}`", places.len());
-            let finding = Finding::new(places[REPETITIONS.0], message).with_help("name it under `values`");
+            let finding =
+                Finding::new(places[REPETITIONS.0], message).with_help("name it under `values`");
             findings.push(finding.style());
         }
     }

@@ -60,10 +60,15 @@ impl Loaded {
     /// # Errors
     /// All findings.
     pub fn checked(self) -> Result<Catalogue, Findings> {
-        if self.findings.is_empty() {
+        let findings: Vec<Finding> = self
+            .findings
+            .into_iter()
+            .filter(|finding| !finding.style)
+            .collect();
+        if findings.is_empty() {
             Ok(self.catalogue)
         } else {
-            Err(Findings(self.findings))
+            Err(Findings(findings))
         }
     }
 }

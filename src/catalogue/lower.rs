@@ -9,13 +9,13 @@ use super::decode::{At, Entries};
 use super::finding::Finding;
 use super::lint::{Part, Written};
 use super::model::{
-    Action, Check, Citation, Claim, Expectation, Expression, Manifest, Moment, Needs, Place, Scenario,
-    Step,
+    Action, Check, Citation, Claim, Expectation, Expression, Manifest, Moment, Needs, Place,
+    Scenario, Step,
 };
 use super::parse;
 use super::placeholder::names_of;
-use super::raw::{RawCheck, RawCitation, RawClaim, RawExpect, RawNeeds, RawSuite};
 use super::pods::{Pods, Referenced};
+use super::raw::{RawCheck, RawCitation, RawClaim, RawExpect, RawNeeds, RawSuite};
 use super::{moments, steps};
 use crate::expr::conjuncts;
 
@@ -133,13 +133,26 @@ impl Lower<'_> {
         if !listings.is_empty() {
             needs.capabilities.push(DOCUMENTS.to_owned());
         }
-        let mut pods = Pods::of(&manifests.iter().filter_map(|(_, m)| m.clone()).collect::<Vec<_>>());
-        let outside = steps.iter().filter_map(|at| at.value.as_ref()?.outside.as_ref()?.value.clone());
+        let mut pods = Pods::of(
+            &manifests
+                .iter()
+                .filter_map(|(_, m)| m.clone())
+                .collect::<Vec<_>>(),
+        );
+        let outside = steps
+            .iter()
+            .filter_map(|at| at.value.as_ref()?.outside.as_ref()?.value.clone());
         let listed = raw.pods.and_then(|at| at.value).unwrap_or_default();
-        outside.chain(listed.into_iter().filter_map(|at| at.value)).for_each(|name| pods.open(&name));
+        outside
+            .chain(listed.into_iter().filter_map(|at| at.value))
+            .for_each(|name| pods.open(&name));
         let moments = moments::moments(self, moments, &pods);
         let mut referenced = Referenced::default();
-        let known = steps::Known { manifests: &manifests, moments: &moments, pods: &pods };
+        let known = steps::Known {
+            manifests: &manifests,
+            moments: &moments,
+            pods: &pods,
+        };
         let steps = steps::steps(self, steps, &known, &mut referenced);
         let values = self.values(raw.values, &pods, &moments, &steps);
         self.files_in_arguments(&steps, &manifests, &listings);
@@ -250,15 +263,31 @@ impl Lower<'_> {
     ) -> Vec<(String, Expression)> {
         let mut values: Vec<(String, Expression)> = Vec::new();
         for (name, at) in raw.and_then(|at| at.value).unwrap_or_default().0 {
-            let (Some(text), Some(expression)) = (name.value, at.value) else { continue };
+            let (Some(text), Some(expression)) = (name.value, at.value) else {
+                continue;
+            };
             if !moments::is_identifier(&text) {
-                self.find(&name.place, format!("invalid name `{text}`: expected letters, digits and `_`"));
+                self.find(
+                    &name.place,
+                    format!("invalid name `{text}`: expected letters, digits and `_`"),
+                );
             } else if let Some(message) = moments::taken(&text, pods) {
                 self.find(&name.place, message);
-            } else if moments.contains_key(&text) || steps.iter().any(|step| step.name.as_ref() == Some(&text)) {
-                self.find(&name.place, format!("`{text}` is a moment or an output: choose another name"));
+            } else if moments.contains_key(&text)
+                || steps.iter().any(|step| step.name.as_ref() == Some(&text))
+            {
+                self.find(
+                    &name.place,
+                    format!("`{text}` is a moment or an output: choose another name"),
+                );
             }
-            values.push((text, Expression { text: expression, place: at.place }));
+            values.push((
+                text,
+                Expression {
+                    text: expression,
+                    place: at.place,
+                },
+            ));
         }
         values
     }
@@ -349,12 +378,20 @@ impl Lower<'_> {
             }
             (false, Some(checks)) => {
                 if own.holds.is_some() || own.fails.is_some() {
-                    self.find(place, "`checks` next to `holds` or `fails`: move those into a check");
+                    self.find(
+                        place,
+                        "`checks` next to `holds` or `fails`: move those into a check",
+                    );
                 }
-                let shared = own.control.is_some().then(|| {
-                    self.expression(own.control, place, "", Part::Control)
-                });
-                self.checks(&checks.place, checks.value.unwrap_or_default(), shared.flatten().as_ref())
+                let shared = own
+                    .control
+                    .is_some()
+                    .then(|| self.expression(own.control, place, "", Part::Control));
+                self.checks(
+                    &checks.place,
+                    checks.value.unwrap_or_default(),
+                    shared.flatten().as_ref(),
+                )
             }
             (false, None) => self.check(place, own, None).into_iter().collect(),
         };
@@ -422,7 +459,10 @@ impl Lower<'_> {
                 let missing = "no `control`: what must be true before the check counts";
                 let own = self.expression(raw.control, place, missing, Part::Control);
                 own.map(|own| match shared {
-                    Some(shared) => Expression { text: both(&shared.text, &own.text), place: own.place },
+                    Some(shared) => Expression {
+                        text: both(&shared.text, &own.text),
+                        place: own.place,
+                    },
                     None => own,
                 })
             }

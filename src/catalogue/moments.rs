@@ -14,9 +14,12 @@ use crate::expr::THERE;
 /// Why a step, moment or value must not have this name.
 pub(super) fn taken(name: &str, pods: &Pods) -> Option<String> {
     if name == THERE || VARIABLES.iter().any(|(known, _)| *known == name) {
-        return Some(format!("`{name}` is a variable of expressions: choose another name"));
+        return Some(format!(
+            "`{name}` is a variable of expressions: choose another name"
+        ));
     }
-    pods.contains(name).then(|| format!("`{name}` is a pod of the scenario: choose another name"))
+    pods.contains(name)
+        .then(|| format!("`{name}` is a pod of the scenario: choose another name"))
 }
 
 pub(super) fn moments(
@@ -34,12 +37,19 @@ pub(super) fn moments(
         }
         let parts: Vec<&str> = text.split('.').collect();
         // A pod's name may begin the names of its own moments.
-        let first = if parts.len() > 1 && pods.contains(parts[0]) { "" } else { parts[0] };
+        let first = if parts.len() > 1 && pods.contains(parts[0]) {
+            ""
+        } else {
+            parts[0]
+        };
         if let Some(message) = taken(first, pods) {
             lower.find(&place, message);
         }
         if let Some(Ok(_)) = pods.resolve(&parts) {
-            lower.find(&place, format!("`{text}` is a standard moment: choose another name"));
+            lower.find(
+                &place,
+                format!("`{text}` is a standard moment: choose another name"),
+            );
         }
         if let Some(other) = moments.keys().find(|other| nested(other, &text)) {
             lower.find(
@@ -143,8 +153,16 @@ fn moment(lower: &mut Lower<'_>, place: Place, raw: RawMoment) -> Option<Moment>
         );
     }
     let matches = kind?;
-    if let Some(At { value: Some(text), place }) = condition {
+    if let Some(At {
+        value: Some(text),
+        place,
+    }) = condition
+    {
         lint::condition(&matches, &place, &text, lower.source, lower.findings);
     }
-    Some(Moment { place, matches, nth: nth? })
+    Some(Moment {
+        place,
+        matches,
+        nth: nth?,
+    })
 }

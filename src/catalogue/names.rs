@@ -57,8 +57,13 @@ impl Names {
     }
 
     fn with(variables: &[(&str, Type)]) -> Self {
-        let variables = variables.iter().map(|(name, found)| ((*name).to_owned(), *found));
-        Self { variables: variables.collect(), ..Self::default() }
+        let variables = variables
+            .iter()
+            .map(|(name, found)| ((*name).to_owned(), *found));
+        Self {
+            variables: variables.collect(),
+            ..Self::default()
+        }
     }
 
     /// Adds a variable.
@@ -68,7 +73,11 @@ impl Names {
 
     fn suggestion(&self, shown: &str, root: &str) -> Option<String> {
         let moments = self.moments.iter().map(String::as_str);
-        let roots = self.variables.keys().map(String::as_str).chain(self.pods.names());
+        let roots = self
+            .variables
+            .keys()
+            .map(String::as_str)
+            .chain(self.pods.names());
         nearest(shown, moments.clone())
             .or_else(|| nearest(root, moments.chain(roots)))
             .map(|near| format!("did you mean `{near}`?"))
@@ -97,7 +106,10 @@ impl Scope for Names {
                     let help = help
                         .map(|near| format!("did you mean `{owner}.{near}`?"))
                         .unwrap_or_else(|| format!("known: {}", known.join(", ")));
-                    return Err((format!("`{owner}` has no `{}`", names[n..].join(".")), Some(help)));
+                    return Err((
+                        format!("`{owner}` has no `{}`", names[n..].join(".")),
+                        Some(help),
+                    ));
                 }
                 _ => {}
             }
@@ -106,12 +118,17 @@ impl Scope for Names {
         if self.moments.iter().any(|moment| moment.starts_with(&group)) {
             return Ok((names.len(), Type::Map));
         }
-        Err((format!("nothing is named `{shown}`"), self.suggestion(&shown, names[0])))
+        Err((
+            format!("nothing is named `{shown}`"),
+            self.suggestion(&shown, names[0]),
+        ))
     }
 
     fn moment(&self, name: &str) -> Result<(), Option<String>> {
         let parts: Vec<&str> = name.split('.').collect();
-        if self.moments.contains(name) || matches!(self.pods.resolve(&parts), Some(Ok(Part::Moment(..)))) {
+        if self.moments.contains(name)
+            || matches!(self.pods.resolve(&parts), Some(Ok(Part::Moment(..))))
+        {
             return Ok(());
         }
         Err(self.suggestion(name, parts[0]))
@@ -152,9 +169,13 @@ fn fields(action: &Action) -> Fields {
             ("reason", Text),
             ("message", Text),
         ],
-        Action::Get { .. } => {
-            &[("name", Text), ("step", Text), ("begin", Time), ("end", Time), ("object", Map)]
-        }
+        Action::Get { .. } => &[
+            ("name", Text),
+            ("step", Text),
+            ("begin", Time),
+            ("end", Time),
+            ("object", Map),
+        ],
         _ => OUTPUT,
     }
 }

@@ -47,7 +47,11 @@ const STAMPS: [&str; 33] = [
 
 /// Moments that every pod has, with a condition over `status`, `pod` and `deleted`.
 pub const POD_MOMENTS: [(&str, &str, &str); 8] = [
-    ("running", "status.phase == 'Running'", "the phase is Running"),
+    (
+        "running",
+        "status.phase == 'Running'",
+        "the phase is Running",
+    ),
     (
         "ready",
         "status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')",
@@ -58,22 +62,38 @@ pub const POD_MOMENTS: [(&str, &str, &str); 8] = [
         "status.phase in ['Running', 'Succeeded', 'Failed']",
         "the phase is no longer Pending",
     ),
-    ("succeeded", "status.phase == 'Succeeded'", "the phase is Succeeded"),
+    (
+        "succeeded",
+        "status.phase == 'Succeeded'",
+        "the phase is Succeeded",
+    ),
     ("failed", "status.phase == 'Failed'", "the phase is Failed"),
     (
         "terminated",
         "has(status.containerStatuses) && status.containerStatuses.all(c, has(c.state.terminated))",
         "every container has terminated",
     ),
-    ("deleted", "has(pod.metadata.deletionTimestamp)", "the pod has a deletionTimestamp"),
+    (
+        "deleted",
+        "has(pod.metadata.deletionTimestamp)",
+        "the pod has a deletionTimestamp",
+    ),
     ("gone", "deleted", "the pod object is removed"),
 ];
 
 /// Moments that every container has, with a condition over `c`, its state.
 pub const CONTAINER_MOMENTS: [(&str, &str, &str); 3] = [
-    ("running", "c.state == 'running'", "the container's state is running"),
+    (
+        "running",
+        "c.state == 'running'",
+        "the container's state is running",
+    ),
     ("ready", "c.ready", "the container is ready"),
-    ("terminated", "c.state == 'terminated'", "the container's state is terminated"),
+    (
+        "terminated",
+        "c.state == 'terminated'",
+        "the container's state is terminated",
+    ),
 ];
 
 /// The pods that a scenario's manifests and steps name.
@@ -145,7 +165,8 @@ impl Pods {
         pod.name = name.to_owned();
         for list in ["initContainers", "containers"] {
             for container in spec[list].as_array().into_iter().flatten() {
-                pod.containers.extend(container["name"].as_str().map(str::to_owned));
+                pod.containers
+                    .extend(container["name"].as_str().map(str::to_owned));
             }
         }
         pod.commands(spec);
@@ -205,7 +226,11 @@ impl Pods {
         let name = names.join(".");
         match self.resolve(names) {
             Some(Ok(Part::Moment(matches, nth))) => {
-                let moment = Moment { place: Place::default(), matches, nth };
+                let moment = Moment {
+                    place: Place::default(),
+                    matches,
+                    nth,
+                };
                 referenced.moments.insert(name, moment);
             }
             Some(Ok(Part::Selector(selector))) => {
@@ -250,10 +275,17 @@ impl Pod {
     }
 
     fn resolve(&self, rest: &[&str]) -> Option<Part> {
-        let selector = |container| Selector { pod: self.name.clone(), container, start: None, role: None };
-        let container = rest
-            .first()
-            .and_then(|name| self.containers.iter().find(|known| identifier(known) == *name));
+        let selector = |container| Selector {
+            pod: self.name.clone(),
+            container,
+            start: None,
+            role: None,
+        };
+        let container = rest.first().and_then(|name| {
+            self.containers
+                .iter()
+                .find(|known| identifier(known) == *name)
+        });
         container
             .and_then(|container| self.part(&rest[1..], selector(Some(container.clone()))))
             .or_else(|| self.part(rest, selector(None)))
@@ -278,7 +310,9 @@ impl Pod {
                 Matches::Event {
                     reason: (*reason).to_owned(),
                     pod: Some(selector.pod),
-                    when: selector.container.map(|name| format!("event.container == '{name}'")),
+                    when: selector
+                        .container
+                        .map(|name| format!("event.container == '{name}'")),
                 },
                 1,
             )),
@@ -298,21 +332,36 @@ impl Pod {
         if selector.container.is_none() && selector.start.is_none() {
             let (_, when, _) = POD_MOMENTS.iter().find(|(known, ..)| *known == name)?;
             let when = (*when).to_owned();
-            return Some(Part::Moment(Matches::Pod { pod: selector.pod.clone(), when }, 1));
+            return Some(Part::Moment(
+                Matches::Pod {
+                    pod: selector.pod.clone(),
+                    when,
+                },
+                1,
+            ));
         }
-        let (_, when, _) = CONTAINER_MOMENTS.iter().find(|(known, ..)| *known == name)?;
+        let (_, when, _) = CONTAINER_MOMENTS
+            .iter()
+            .find(|(known, ..)| *known == name)?;
         Some(container_moment(selector, when))
     }
 
     fn role(&self, name: &str) -> Option<String> {
         let known = self.roles.iter().find(|role| identifier(role) == name);
-        known.cloned().or_else(|| self.open.then(|| name.to_owned()))
+        known
+            .cloned()
+            .or_else(|| self.open.then(|| name.to_owned()))
     }
 
     fn stamp(&self, name: &str, selector: Selector) -> Option<Part> {
-        let known = STAMPS.iter().copied().chain(self.stamps.iter().map(String::as_str));
+        let known = STAMPS
+            .iter()
+            .copied()
+            .chain(self.stamps.iter().map(String::as_str));
         let found = known.into_iter().find(|known| identifier(known) == name);
-        let found = found.map(str::to_owned).or_else(|| self.open.then(|| name.to_owned()))?;
+        let found = found
+            .map(str::to_owned)
+            .or_else(|| self.open.then(|| name.to_owned()))?;
         let (stamp, when, nth) = match found.as_str() {
             "first" => ("*".to_owned(), None, 1),
             "last" => ("*".to_owned(), None, 0),
@@ -351,7 +400,13 @@ fn container_moment(selector: &Selector, condition: &str) -> Part {
         when = format!("c.restarts == {} && {when}", start - 1);
     }
     let when = format!("containers.exists(c, {when})");
-    Part::Moment(Matches::Pod { pod: selector.pod.clone(), when }, 1)
+    Part::Moment(
+        Matches::Pod {
+            pod: selector.pod.clone(),
+            when,
+        },
+        1,
+    )
 }
 
 #[cfg(test)]
@@ -379,7 +434,10 @@ kind: Deployment
 metadata: {name: web}
 spec: {template: {spec: {containers: [{name: main, command: [agent, entrypoint]}]}}}
 ";
-        Pods::of(&[Manifest { path: "m.yaml".into(), text: text.into() }])
+        Pods::of(&[Manifest {
+            path: "m.yaml".into(),
+            text: text.into(),
+        }])
     }
 
     fn resolved(name: &str) -> Option<Result<Part, Vec<String>>> {
@@ -406,7 +464,12 @@ spec: {template: {spec: {containers: [{name: main, command: [agent, entrypoint]}
     #[case("with_hook", None, None, None)]
     #[case("with_hook.side", Some("side"), None, None)]
     #[case("with_hook.prestop", None, None, Some("prestop"))]
-    #[case("with_hook.main.start2.entrypoint", Some("main"), Some(2), Some("entrypoint"))]
+    #[case(
+        "with_hook.main.start2.entrypoint",
+        Some("main"),
+        Some(2),
+        Some("entrypoint")
+    )]
     fn selectors(
         #[case] name: &str,
         #[case] container: Option<&str>,
@@ -438,7 +501,11 @@ spec: {template: {spec: {containers: [{name: main, command: [agent, entrypoint]}
     #[test]
     fn conditions_of_standard_moments_compile() {
         let container = CONTAINER_MOMENTS.map(|(_, when, _)| when);
-        for when in POD_MOMENTS.map(|(_, when, _)| when).into_iter().chain(container) {
+        for when in POD_MOMENTS
+            .map(|(_, when, _)| when)
+            .into_iter()
+            .chain(container)
+        {
             assert!(compile(when).is_ok(), "{when}");
         }
     }

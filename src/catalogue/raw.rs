@@ -272,7 +272,10 @@ macro_rules! text_or_list {
                         Ok($name::$text(text.to_owned()))
                     }
 
-                    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<$name, A::Error> {
+                    fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                        self,
+                        mut items: A,
+                    ) -> Result<$name, A::Error> {
                         let mut list = Vec::new();
                         while let Some(item) = items.next_element()? {
                             list.push(item);
@@ -287,5 +290,10 @@ macro_rules! text_or_list {
     };
 }
 
-text_or_list!(RawExpect, One, Table, "a verdict or a list of verdicts by version");
+text_or_list!(
+    RawExpect,
+    One,
+    Table,
+    "a verdict or a list of verdicts by version"
+);
 text_or_list!(RawSeveral, One, Many, "a name or a list of names");

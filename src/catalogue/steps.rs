@@ -96,7 +96,10 @@ struct As {
 /// A step with several objects or moments as one step for each.
 fn split(lower: &mut Lower<'_>, mut raw: RawStep) -> Vec<RawStep> {
     let several = |field: &mut Option<At<RawSeveral>>| match field.take() {
-        Some(At { value: Some(RawSeveral::Many(items)), place }) => Ok((items, place)),
+        Some(At {
+            value: Some(RawSeveral::Many(items)),
+            place,
+        }) => Ok((items, place)),
         other => Err(other),
     };
     let (items, place, deletes) = match several(&mut raw.delete) {
@@ -116,10 +119,16 @@ fn split(lower: &mut Lower<'_>, mut raw: RawStep) -> Vec<RawStep> {
         lower.find(&place, "the list is empty");
     }
     if let Some(name) = &raw.as_ {
-        lower.find(&name.place, "`as` names one output: make a step of each object");
+        lower.find(
+            &name.place,
+            "`as` names one output: make a step of each object",
+        );
     }
     let steps = items.into_iter().map(|item| {
-        let one = Some(At { place: item.place, value: item.value.map(RawSeveral::One) });
+        let one = Some(At {
+            place: item.place,
+            value: item.value.map(RawSeveral::One),
+        });
         let mut step = raw.clone();
         if deletes {
             step.delete = one;
@@ -134,7 +143,10 @@ fn split(lower: &mut Lower<'_>, mut raw: RawStep) -> Vec<RawStep> {
 /// The single name of a field that `split` has been through.
 fn single(field: At<RawSeveral>) -> Option<At<String>> {
     match field.value? {
-        RawSeveral::One(text) => Some(At { place: field.place, value: Some(text) }),
+        RawSeveral::One(text) => Some(At {
+            place: field.place,
+            value: Some(text),
+        }),
         RawSeveral::Many(_) => None,
     }
 }
@@ -349,15 +361,23 @@ fn until(
             let finding = Finding::new(&at.place, format!("no moment is named `{moment}`"));
             let declared = known.moments.keys().cloned();
             let standard = match known.pods.resolve(&names) {
-                Some(Err(parts)) => parts.into_iter().map(|part| format!("{}.{part}", names[0])).collect(),
+                Some(Err(parts)) => parts
+                    .into_iter()
+                    .map(|part| format!("{}.{part}", names[0]))
+                    .collect(),
                 _ => Vec::new(),
             };
             let all: Vec<String> = declared.chain(standard).collect();
-            lower.findings.push(finding.with_near(&moment, all.iter().map(String::as_str)));
+            lower
+                .findings
+                .push(finding.with_near(&moment, all.iter().map(String::as_str)));
             return None;
         }
     }
-    Some(Action::Until { moment, optional: raw.within.is_some() })
+    Some(Action::Until {
+        moment,
+        optional: raw.within.is_some(),
+    })
 }
 
 fn kubectl(

@@ -2,6 +2,7 @@
 
 mod agent_image;
 mod annotate;
+mod check;
 mod cluster;
 mod clusters;
 mod doctor;
@@ -45,6 +46,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Lint(lint::LintArgs),
     Judge(judge::JudgeArgs),
+    Check(check::CheckArgs),
     Annotate(annotate::AnnotateArgs),
     Report(report::ReportArgs),
     /// Clusters that were made here: create, list, delete
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
             Command::Explain(args) => explain::explain(&args),
             Command::Lint(args) => lint::lint(&args),
             Command::Annotate(args) => annotate::annotate(&args),
+            Command::Check(args) => check::check(&args),
             Command::Judge(args) => judge::judge(&args),
             Command::Report(args) => report::report(&args),
             Command::Cluster(args) => cluster::run(args),

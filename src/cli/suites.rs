@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::catalogue::finding::Finding;
 use crate::catalogue::load::{self, Findings, Loaded, Source};
@@ -30,12 +30,60 @@ impl SuiteArgs {
     /// All that is wrong, together.
     pub(super) fn load(&self) -> Result<Catalogue, Failure> {
         let loaded = self.read();
-        let findings = self.findings(&loaded);
+        self.refuse(self.findings(&loaded))?;
+        Ok(loaded.catalogue)
+    }
+
+    /// Fails if there are findings other than those about style.
+    ///
+    /// # Errors
+    /// The findings, together.
+    pub(super) fn refuse(
+        &self,
+        findings: impl IntoIterator<Item = Finding>,
+    ) -> Result<(), Failure> {
+        let findings: Vec<Finding> = findings
+            .into_iter()
+            .filter(|finding| !finding.style)
+            .collect();
         if findings.is_empty() {
-            Ok(loaded.catalogue)
+            Ok(())
         } else {
             Err(Failure::usage(Findings(findings)))
         }
+    }
+
+    /// The folder that new files and recorded evidence belong to.
+    ///
+    /// # Errors
+    /// If `--suites` names none or several.
+    pub(super) fn folder(&self) -> Result<&Utf8Path, Failure> {
+        match self.suites.as_slice() {
+            [folder] => Ok(folder),
+            _ => Err(Failure::usage(
+                "name the folder of your suites: --suites DIR",
+            )),
+        }
+    }
+
+    /// The folder with recorded evidence: the one given, or `tests` in the folder of suites.
+    ///
+    /// # Errors
+    /// If neither is given.
+    pub(super) fn recorded(&self, given: Option<&Utf8Path>) -> Result<Utf8PathBuf, Failure> {
+        match given {
+            Some(folder) => Ok(folder.to_owned()),
+            None => Ok(self.folder()?.join("tests")),
+        }
+    }
+
+    /// Whether a suite file is in one of the folders given by `--suites`; without them, every file is.
+    pub(super) fn within(file: &str, args: &Self) -> bool {
+        args.suites.is_empty()
+            || args
+                .suites
+                .iter()
+                .any(|folder| Utf8Path::new(file).starts_with(folder))
     }
 
     /// What can be read of the suites, right or wrong.

@@ -75,7 +75,12 @@ pub struct Checker<'a> {
 impl<'a> Checker<'a> {
     /// The type of an expression and everything wrong with it.
     pub fn check(compiled: &'a Compiled, scope: &'a dyn Scope) -> (Type, Vec<Finding>) {
-        let mut checker = Self { compiled, scope, bound: Vec::new(), findings: Vec::new() };
+        let mut checker = Self {
+            compiled,
+            scope,
+            bound: Vec::new(),
+            findings: Vec::new(),
+        };
         let found = checker.type_of(compiled.expression());
         (found, checker.findings)
     }
@@ -87,14 +92,20 @@ impl<'a> Checker<'a> {
             part = &select.operand;
         }
         let offset = self.compiled.offset(part);
-        self.findings.push(Finding { offset, message: message.into(), help });
+        self.findings.push(Finding {
+            offset,
+            message: message.into(),
+            help,
+        });
     }
 
     fn type_of(&mut self, expression: &'a IdedExpr) -> Type {
         match &expression.expr {
             Expr::Literal(literal) => match literal {
                 LiteralValue::Boolean(_) => Type::Bool,
-                LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => Type::Number,
+                LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => {
+                    Type::Number
+                }
                 LiteralValue::String(_) => Type::Text,
                 LiteralValue::Bytes(_) | LiteralValue::Null => Type::Unknown,
             },
@@ -162,7 +173,10 @@ impl<'a> Checker<'a> {
                     }
                 },
                 other => {
-                    let message = format!("`{owner}` is {} and has no field `{name}`", other.in_words());
+                    let message = format!(
+                        "`{owner}` is {} and has no field `{name}`",
+                        other.in_words()
+                    );
                     self.find(at, message, None);
                     return Type::Unknown;
                 }
@@ -218,20 +232,31 @@ impl<'a> Checker<'a> {
             (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, args) => {
                 for (arg, found) in args {
                     if !matches!(found, Type::Bool | Type::Unknown) {
-                        self.find(arg, format!("expected a boolean, found {}", found.in_words()), None);
+                        self.find(
+                            arg,
+                            format!("expected a boolean, found {}", found.in_words()),
+                            None,
+                        );
                     }
                 }
                 Type::Bool
             }
             (operators::EQUALS | operators::NOT_EQUALS, [(left, a), (_, b)]) => {
                 if !a.may_equal(*b) {
-                    let message = format!("compares {} with {}: never equal", a.in_words(), b.in_words());
+                    let message = format!(
+                        "compares {} with {}: never equal",
+                        a.in_words(),
+                        b.in_words()
+                    );
                     self.find(left, message, hint(*a, *b));
                 }
                 Type::Bool
             }
             (
-                operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS,
+                operators::LESS
+                | operators::LESS_EQUALS
+                | operators::GREATER
+                | operators::GREATER_EQUALS,
                 [(left, a), (_, b)],
             ) => {
                 if a != b && *a != Type::Unknown && *b != Type::Unknown {
@@ -251,11 +276,17 @@ impl<'a> Checker<'a> {
                     _ => Type::Unknown,
                 }
             }
-            (operators::ADD | operators::SUBSTRACT, [(left, a), (_, b)]) => self.sum(left, name, *a, *b),
+            (operators::ADD | operators::SUBSTRACT, [(left, a), (_, b)]) => {
+                self.sum(left, name, *a, *b)
+            }
             (operators::MULTIPLY | operators::DIVIDE | operators::MODULO, args) => {
                 for (arg, found) in args {
                     if !matches!(found, Type::Number | Type::Unknown) {
-                        self.find(arg, format!("expected a number, found {}", found.in_words()), None);
+                        self.find(
+                            arg,
+                            format!("expected a number, found {}", found.in_words()),
+                            None,
+                        );
                     }
                 }
                 Type::Number
@@ -277,7 +308,11 @@ impl<'a> Checker<'a> {
             (Text, Text) if operator == operators::ADD => Text,
             (List | Records(_), List | Records(_)) if operator == operators::ADD => List,
             (a, b) => {
-                let message = format!("cannot add or subtract {} and {}", a.in_words(), b.in_words());
+                let message = format!(
+                    "cannot add or subtract {} and {}",
+                    a.in_words(),
+                    b.in_words()
+                );
                 self.find(at, message, hint(a, b));
                 Unknown
             }
@@ -294,7 +329,11 @@ impl<'a> Checker<'a> {
         if ["contains", "startsWith", "endsWith", "matches"].contains(&name) {
             for (arg, found) in args {
                 if !matches!(found, Type::Text | Type::Unknown) {
-                    self.find(arg, format!("expected text, found {}", found.in_words()), None);
+                    self.find(
+                        arg,
+                        format!("expected text, found {}", found.in_words()),
+                        None,
+                    );
                 }
             }
         }
@@ -304,8 +343,16 @@ impl<'a> Checker<'a> {
             && let Err(error) = regex::Regex::new(text)
         {
             let error = error.to_string();
-            let reason = error.lines().last().unwrap_or(&error).trim_start_matches("error: ");
-            self.find(pattern, format!("invalid regular expression: {reason}"), None);
+            let reason = error
+                .lines()
+                .last()
+                .unwrap_or(&error)
+                .trim_start_matches("error: ");
+            self.find(
+                pattern,
+                format!("invalid regular expression: {reason}"),
+                None,
+            );
         }
         *returns
     }
@@ -314,7 +361,11 @@ impl<'a> Checker<'a> {
         let given = call.args.len();
         if call.target.is_some() || given < function.required || given > function.parameters.len() {
             let parameters: Vec<&str> = function.parameters.iter().map(|p| p.in_words()).collect();
-            let message = format!("`{0}` is called as `{0}({1})`", function.name, parameters.join(", "));
+            let message = format!(
+                "`{0}` is called as `{0}({1})`",
+                function.name,
+                parameters.join(", ")
+            );
             self.find(at, message, None);
         }
         let mut first = Type::Unknown;
@@ -337,13 +388,17 @@ impl<'a> Checker<'a> {
             };
             if !fits && found != Type::Unknown {
                 let message = match wanted {
-                    Parameter::Pod => "expected a pod of the scenario, such as `slow` or `slow.hook`".to_owned(),
+                    Parameter::Pod => {
+                        "expected a pod of the scenario, such as `slow` or `slow.hook`".to_owned()
+                    }
                     Parameter::Process => "expected a process, such as `slow.hook`".to_owned(),
                     Parameter::Output => "expected the output of a step".to_owned(),
                     Parameter::Object => "expected the output of a `get` step".to_owned(),
                     Parameter::List => format!("expected a list, found {}", found.in_words()),
                     Parameter::Text => format!("expected text, found {}", found.in_words()),
-                    Parameter::Duration => format!("expected a duration, found {}", found.in_words()),
+                    Parameter::Duration => {
+                        format!("expected a duration, found {}", found.in_words())
+                    }
                 };
                 self.find(arg, message, None);
             }
@@ -367,8 +422,11 @@ impl<'a> Checker<'a> {
 }
 
 fn hint(a: Type, b: Type) -> Option<String> {
-    matches!((a, b), (Type::Duration, Type::Number) | (Type::Number, Type::Duration))
-        .then(|| "a duration has a unit: `4s`, `500ms`".to_owned())
+    matches!(
+        (a, b),
+        (Type::Duration, Type::Number) | (Type::Number, Type::Duration)
+    )
+    .then(|| "a duration has a unit: `4s`, `500ms`".to_owned())
 }
 
 /// `did you mean …?` for the most similar of `known`.
@@ -400,7 +458,8 @@ fn canonical(expression: &IdedExpr, negated: bool) -> String {
                     (true, false) | (false, true) => "&&",
                     _ => "||",
                 };
-                let mut args: Vec<String> = args.iter().map(|arg| canonical(arg, negated)).collect();
+                let mut args: Vec<String> =
+                    args.iter().map(|arg| canonical(arg, negated)).collect();
                 args.sort();
                 return format!("{name}({})", args.join(","));
             }
@@ -412,7 +471,8 @@ fn canonical(expression: &IdedExpr, negated: bool) -> String {
                 });
                 if let Some(opposite) = opposite {
                     let name = if negated { opposite } else { name };
-                    let mut args: Vec<String> = args.iter().map(|arg| format!("{:?}", shape(arg))).collect();
+                    let mut args: Vec<String> =
+                        args.iter().map(|arg| format!("{:?}", shape(arg))).collect();
                     // `a < b` is `b > a`.
                     let name = match name {
                         operators::GREATER => {
@@ -446,7 +506,9 @@ fn shape(expression: &IdedExpr) -> Vec<String> {
         parts.push(match &part.expr {
             Expr::Call(call) => format!("{}/{}", call.func_name, call.args.len()),
             Expr::Ident(name) => name.clone(),
-            Expr::Select(select) => format!(".{}{}", select.field, if select.test { "?" } else { "" }),
+            Expr::Select(select) => {
+                format!(".{}{}", select.field, if select.test { "?" } else { "" })
+            }
             Expr::Literal(literal) => format!("{literal:?}"),
             Expr::List(list) => format!("[{}]", list.elements.len()),
             Expr::Comprehension(comprehension) => format!("{{{}}}", comprehension.iter_var),
@@ -505,16 +567,29 @@ mod tests {
     #[case("rums(slow.hook) == 1", "no function is named `rums`")]
     #[case("has(slow.running) && 'slow.running' in moments", "")]
     #[case("'slow.runing' in moments", "no moment is named `slow.runing`")]
-    #[case("slow.running.phase == 'x'", "`slow.running` is a time and has no field `phase`")]
+    #[case(
+        "slow.running.phase == 'x'",
+        "`slow.running` is a time and has no field `phase`"
+    )]
     #[case("count && true", "expected a boolean, found a number")]
     #[case("count.exists(x, x == 1)", "a number has no items to search")]
     #[case("nothing == 1", "nothing is named `nothing`")]
     fn findings(#[case] text: &str, #[case] wanted: &str) {
         let compiled = compile(text).unwrap();
         let (_, found) = Checker::check(&compiled, &Names);
-        let shown: Vec<String> = found.iter().map(|f| format!("{}: {}", f.offset, f.message)).collect();
+        let shown: Vec<String> = found
+            .iter()
+            .map(|f| format!("{}: {}", f.offset, f.message))
+            .collect();
         let shown = shown.join("; ");
-        assert!(if wanted.is_empty() { shown.is_empty() } else { shown.contains(wanted) }, "{shown}");
+        assert!(
+            if wanted.is_empty() {
+                shown.is_empty()
+            } else {
+                shown.contains(wanted)
+            },
+            "{shown}"
+        );
     }
 
     #[rstest]

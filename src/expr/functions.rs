@@ -242,14 +242,20 @@ fn text(args: &[Value], index: usize) -> Result<Option<&str>, String> {
     }
 }
 
-fn stamps_of<'a>(timeline: &'a [Entry], selector: &'a Selector) -> impl Iterator<Item = (&'a Entry, &'a Stamp)> {
+fn stamps_of<'a>(
+    timeline: &'a [Entry],
+    selector: &'a Selector,
+) -> impl Iterator<Item = (&'a Entry, &'a Stamp)> {
     timeline.iter().filter_map(|entry| match &entry.seen {
         Seen::Agent(stamp) if selector.stamp(stamp) => Some((entry, stamp)),
         _ => None,
     })
 }
 
-fn pods_of<'a>(timeline: &'a [Entry], selector: &'a Selector) -> impl Iterator<Item = (&'a Entry, &'a PodSeen)> {
+fn pods_of<'a>(
+    timeline: &'a [Entry],
+    selector: &'a Selector,
+) -> impl Iterator<Item = (&'a Entry, &'a PodSeen)> {
     timeline.iter().filter_map(|entry| match &entry.seen {
         Seen::Pod(pod) if selector.pod(&pod.pod) => Some((entry, pod)),
         _ => None,
@@ -292,10 +298,12 @@ fn during(timeline: &[Entry], args: &[Value]) -> Answer {
         Some(Value::Map(map)) => field(map, name).cloned(),
         _ => None,
     };
-    let (Some(Value::Timestamp(begin)), Some(Value::Timestamp(end))) = (time("begin"), time("end")) else {
+    let (Some(Value::Timestamp(begin)), Some(Value::Timestamp(end))) = (time("begin"), time("end"))
+    else {
         return Err("expected the output of a step".to_owned());
     };
-    let (Value::Timestamp(begun), Value::Timestamp(ended)) = (values::timestamp(begun), values::timestamp(ended))
+    let (Value::Timestamp(begun), Value::Timestamp(ended)) =
+        (values::timestamp(begun), values::timestamp(ended))
     else {
         return Err("a time is out of range".to_owned());
     };
@@ -304,22 +312,30 @@ fn during(timeline: &[Entry], args: &[Value]) -> Answer {
 
 fn starts(timeline: &[Entry], args: &[Value]) -> Answer {
     let selector = selector(args)?;
-    let latest = stamps_of(timeline, &selector).map(|(_, stamp)| stamp.start).max();
+    let latest = stamps_of(timeline, &selector)
+        .map(|(_, stamp)| stamp.start)
+        .max();
     Ok(Value::Int(i64::from(latest.unwrap_or(0))))
 }
 
 /// The container statuses of a pod object, with their position among those of the pod.
 fn statuses(object: &Json) -> impl Iterator<Item = &Json> {
-    ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"]
-        .into_iter()
-        .filter_map(|list| object.pointer(&format!("/status/{list}"))?.as_array())
-        .flatten()
+    [
+        "initContainerStatuses",
+        "containerStatuses",
+        "ephemeralContainerStatuses",
+    ]
+    .into_iter()
+    .filter_map(|list| object.pointer(&format!("/status/{list}"))?.as_array())
+    .flatten()
 }
 
 fn selected<'a>(object: &'a Json, selector: &'a Selector) -> impl Iterator<Item = &'a Json> {
     statuses(object).filter(|status| {
         selector.container(status["name"].as_str().unwrap_or_default())
-            && selector.start.is_none_or(|start| restart_count(status) + 1 == u64::from(start))
+            && selector
+                .start
+                .is_none_or(|start| restart_count(status) + 1 == u64::from(start))
     })
 }
 
@@ -329,8 +345,11 @@ fn restart_count(status: &Json) -> u64 {
 
 fn restarts(timeline: &[Entry], args: &[Value]) -> Answer {
     let selector = selector(args)?;
-    let counts = pods_of(timeline, &selector).flat_map(|(_, pod)| selected(&pod.object, &selector).map(restart_count));
-    let highest = counts.max().ok_or("the API reported no status of such a container")?;
+    let counts = pods_of(timeline, &selector)
+        .flat_map(|(_, pod)| selected(&pod.object, &selector).map(restart_count));
+    let highest = counts
+        .max()
+        .ok_or("the API reported no status of such a container")?;
     Ok(values::from_json(&Json::from(highest)))
 }
 
@@ -348,7 +367,9 @@ fn terminated(timeline: &[Entry], args: &[Value], name: &str) -> Answer {
                 let Some(terminated) = status[state].get("terminated") else {
                     continue;
                 };
-                let wanted = selector.start.is_none_or(|wanted| u64::from(wanted) == start);
+                let wanted = selector
+                    .start
+                    .is_none_or(|wanted| u64::from(wanted) == start);
                 if wanted && found.is_none_or(|(latest, _)| latest <= start) {
                     found = Some((start, terminated));
                 }
@@ -371,7 +392,9 @@ fn state_of(pod: &str, object: &Json, status: &Json, at: Option<Timestamp>) -> V
     let (state, detail) = status["state"]
         .as_object()
         .and_then(|state| state.iter().next())
-        .map_or(("", &Json::Null), |(state, detail)| (state.as_str(), detail));
+        .map_or(("", &Json::Null), |(state, detail)| {
+            (state.as_str(), detail)
+        });
     let text = |value: &Json| values::string(value.as_str().unwrap_or_default());
     let mut fields = vec![
         ("pod", values::string(pod)),
@@ -380,8 +403,14 @@ fn state_of(pod: &str, object: &Json, status: &Json, at: Option<Timestamp>) -> V
         ("state", values::string(state)),
         ("reason", text(&detail["reason"])),
         ("message", text(&detail["message"])),
-        ("restarts", values::from_json(&Json::from(restart_count(status)))),
-        ("ready", Value::Bool(status["ready"].as_bool().unwrap_or(false))),
+        (
+            "restarts",
+            values::from_json(&Json::from(restart_count(status))),
+        ),
+        (
+            "ready",
+            Value::Bool(status["ready"].as_bool().unwrap_or(false)),
+        ),
     ];
     if let Some(code) = detail.get("exitCode") {
         fields.push(("exit_code", values::from_json(code)));
@@ -401,7 +430,8 @@ pub fn containers(pod: &str, object: &Json) -> Value {
 fn states(timeline: &[Entry], args: &[Value]) -> Answer {
     let selector = selector(args)?;
     let states = pods_of(timeline, &selector).flat_map(|(entry, seen)| {
-        selected(&seen.object, &selector).map(|status| state_of(&seen.pod, &seen.object, status, Some(entry.at)))
+        selected(&seen.object, &selector)
+            .map(|status| state_of(&seen.pod, &seen.object, status, Some(entry.at)))
     });
     Ok(values::list(states))
 }
@@ -414,7 +444,8 @@ fn state(_: &[Entry], args: &[Value]) -> Answer {
     let object = object.ok_or("expected the output of a `get` step")?;
     let object = object.json().map_err(|error| error.to_string())?;
     let wanted = text(args, 1)?;
-    let mut found = statuses(&object).filter(|status| wanted.is_none_or(|name| status["name"] == name));
+    let mut found =
+        statuses(&object).filter(|status| wanted.is_none_or(|name| status["name"] == name));
     let status = found.next().ok_or_else(|| match wanted {
         Some(name) => format!("no status of container {name}"),
         None => "no container status".to_owned(),
@@ -429,7 +460,8 @@ fn state(_: &[Entry], args: &[Value]) -> Answer {
 fn stamps(timeline: &[Entry], args: &[Value]) -> Answer {
     let selector = selector(args)?;
     let name = text(args, 1)?;
-    let found = stamps_of(timeline, &selector).filter(|(_, stamp)| name.is_none_or(|name| stamp.stamp == name));
+    let found = stamps_of(timeline, &selector)
+        .filter(|(_, stamp)| name.is_none_or(|name| stamp.stamp == name));
     Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
 }
 
@@ -437,7 +469,8 @@ fn requests(timeline: &[Entry], args: &[Value]) -> Answer {
     let selector = selector(args)?;
     let path = text(args, 1)?;
     let found = stamps_of(timeline, &selector).filter(|(_, stamp)| {
-        stamp.stamp == "request" && path.is_none_or(|path| stamp.data.get("path").is_some_and(|p| p == path))
+        stamp.stamp == "request"
+            && path.is_none_or(|path| stamp.data.get("path").is_some_and(|p| p == path))
     });
     Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
 }
@@ -458,22 +491,31 @@ fn events(timeline: &[Entry], args: &[Value]) -> Answer {
 
 fn pods(timeline: &[Entry], args: &[Value]) -> Answer {
     let selector = selector(args)?;
-    Ok(values::list(pods_of(timeline, &selector).map(|(entry, _)| values::entry(entry))))
+    Ok(values::list(
+        pods_of(timeline, &selector).map(|(entry, _)| values::entry(entry)),
+    ))
 }
 
 fn item(args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
     match args {
-        [Value::List(list)] => pick(list).cloned().ok_or_else(|| "the list is empty".to_owned()),
+        [Value::List(list)] => pick(list)
+            .cloned()
+            .ok_or_else(|| "the list is empty".to_owned()),
         _ => Err("expected a list".to_owned()),
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "seconds of a scenario are far below 2^52")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "seconds of a scenario are far below 2^52"
+)]
 fn seconds(_: &[Entry], args: &[Value]) -> Answer {
     match args {
         [Value::Duration(duration)] => {
             let whole = duration.num_seconds() as f64;
-            Ok(Value::Float(whole + f64::from(duration.subsec_nanos()) / 1e9))
+            Ok(Value::Float(
+                whole + f64::from(duration.subsec_nanos()) / 1e9,
+            ))
         }
         _ => Err("expected a duration".to_owned()),
     }
@@ -529,7 +571,14 @@ mod tests {
 
     fn pod(at: i64, status: &Json) -> Entry {
         let object = json!({"metadata": {"name": "slow"}, "status": status});
-        entry(at, Seen::Pod(PodSeen { pod: "slow".into(), change: PodChange::Applied, object }))
+        entry(
+            at,
+            Seen::Pod(PodSeen {
+                pod: "slow".into(),
+                change: PodChange::Applied,
+                object,
+            }),
+        )
     }
 
     /// A container with a hook that fails, is restarted, and receives a request.
@@ -587,10 +636,16 @@ mod tests {
         let at = |second| values::timestamp(Timestamp::from_second(second).unwrap());
         context.add_variable_from_value(
             "got",
-            values::map([("object", values::from_json(&object)), ("begin", at(3)), ("end", at(3))]),
+            values::map([
+                ("object", values::from_json(&object)),
+                ("begin", at(3)),
+                ("end", at(3)),
+            ]),
         );
         let compiled = compile(text).map_err(|errors| format!("{errors:?}"))?;
-        compiled.execute(&context).map_err(|error| error.to_string())
+        compiled
+            .execute(&context)
+            .map_err(|error| error.to_string())
     }
 
     #[rstest]
@@ -605,11 +660,17 @@ mod tests {
     #[case("states(slow).exists(s, s.reason == 'PostStartHookError' && s.message.contains('3'))")]
     #[case("states(slow.start1).size() == 1 && last(states(slow)).ready")]
     #[case("stamps(slow).size() == 5 && first(stamps(slow.hook, 'ended')).data.code == 3")]
-    #[case("requests(slow).size() == 1 && requests(slow, '/ready').size() == 1 && requests(slow, '/').size() == 0")]
-    #[case("events(slow).size() == 1 && events(slow, 'Killing').all(e, e.message == 'FailedPostStartHook')")]
+    #[case(
+        "requests(slow).size() == 1 && requests(slow, '/ready').size() == 1 && requests(slow, '/').size() == 0"
+    )]
+    #[case(
+        "events(slow).size() == 1 && events(slow, 'Killing').all(e, e.message == 'FailedPostStartHook')"
+    )]
     #[case("pods(slow).map(p, p.phase) == ['Pending', 'Running']")]
     #[case("seconds(1500ms) == 1.5")]
-    #[case("ip('10.0.0.1:80') == '10.0.0.1' && ip('[::1]:80') == '::1' && ip('::ffff:10.0.0.1') == '10.0.0.1'")]
+    #[case(
+        "ip('10.0.0.1:80') == '10.0.0.1' && ip('[::1]:80') == '::1' && ip('::ffff:10.0.0.1') == '10.0.0.1'"
+    )]
     fn values_of_functions(#[case] text: &str) {
         assert_eq!(evaluate(text), Ok(Value::Bool(true)));
     }
@@ -631,7 +692,11 @@ mod tests {
     fn every_function_has_a_test() {
         let tests = include_str!("functions.rs");
         for function in &FUNCTIONS {
-            assert!(tests.contains(&format!("#[case(\"{}(", function.name)), "{}", function.name);
+            assert!(
+                tests.contains(&format!("#[case(\"{}(", function.name)),
+                "{}",
+                function.name
+            );
         }
     }
 }

@@ -126,7 +126,10 @@ pub fn context(timeline: &Arc<[Entry]>) -> Context<'static, 'static> {
 
 /// Evaluates the condition of a moment over `variables`; one that cannot be evaluated is not met.
 #[must_use]
-pub fn condition(program: &Compiled, variables: impl IntoIterator<Item = (&'static str, Value)>) -> bool {
+pub fn condition(
+    program: &Compiled,
+    variables: impl IntoIterator<Item = (&'static str, Value)>,
+) -> bool {
     thread_local! {
         static BASE: Context<'static, 'static> = context(&Arc::from([]));
     }

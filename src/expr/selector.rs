@@ -36,7 +36,10 @@ impl Selector {
     /// The value of the hidden field.
     #[must_use]
     pub fn hidden(&self) -> (&'static str, Value) {
-        (FIELD, values::string(&serde_json::to_string(self).unwrap_or_default()))
+        (
+            FIELD,
+            values::string(&serde_json::to_string(self).unwrap_or_default()),
+        )
     }
 
     /// Whether a pod of this name is selected.
@@ -47,7 +50,9 @@ impl Selector {
 
     /// Whether a container of this name is selected.
     pub(super) fn container(&self, name: &str) -> bool {
-        self.container.as_deref().is_none_or(|wanted| wanted == name)
+        self.container
+            .as_deref()
+            .is_none_or(|wanted| wanted == name)
     }
 
     /// Whether a stamp is from a selected process.
@@ -66,7 +71,8 @@ pub fn is_selector(value: &Value) -> bool {
 }
 
 pub(super) fn field<'a>(map: &'a Map, name: &str) -> Option<&'a Value> {
-    map.map.get(&Key::String(std::sync::Arc::new(name.to_owned())))
+    map.map
+        .get(&Key::String(std::sync::Arc::new(name.to_owned())))
 }
 
 /// A name, or its beginning if the pattern ends in `*`.

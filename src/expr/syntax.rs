@@ -99,7 +99,10 @@ fn end_of_duration(chars: &[char], from: usize) -> Option<usize> {
         if at == digits {
             return end;
         }
-        let unit: String = chars[at..].iter().take_while(|c| c.is_ascii_alphabetic()).collect();
+        let unit: String = chars[at..]
+            .iter()
+            .take_while(|c| c.is_ascii_alphabetic())
+            .collect();
         if !["h", "m", "s", "ms"].contains(&unit.as_str()) {
             return None;
         }
@@ -123,7 +126,8 @@ fn whole_name_asked(chars: &[char], from: usize, to: usize) -> Option<usize> {
     let open = skip(to);
     let name = skip(open + usize::from(chars.get(open) == Some(&'(')));
     let close = skip(end_of_word(chars, name.min(chars.len())));
-    (chars.get(open) == Some(&'(') && close > name && chars.get(close) == Some(&')')).then_some(name)
+    (chars.get(open) == Some(&'(') && close > name && chars.get(close) == Some(&')'))
+        .then_some(name)
 }
 
 #[cfg(test)]

@@ -52,7 +52,10 @@ impl Type {
         use Type::{List, Map, Record, Records, Unknown};
         matches!(
             (self, other),
-            (Unknown, _) | (_, Unknown) | (Map | Record(_), Map | Record(_)) | (List | Records(_), List | Records(_))
+            (Unknown, _)
+                | (_, Unknown)
+                | (Map | Record(_), Map | Record(_))
+                | (List | Records(_), List | Records(_))
         ) || self == other
     }
 }
@@ -90,7 +93,13 @@ pub const EVENT: Fields = &[
 ];
 
 /// A pod as the watch showed it.
-pub const POD: Fields = &[("at", Time), ("pod", Text), ("change", Text), ("phase", Text), ("object", Map)];
+pub const POD: Fields = &[
+    ("at", Time),
+    ("pod", Text),
+    ("change", Text),
+    ("phase", Text),
+    ("object", Map),
+];
 
 /// A container as the API reported it.
 pub const STATE: Fields = &[
@@ -113,7 +122,12 @@ pub const NOTE: Fields = &[("at", Time), ("note", Text), ("text", Text)];
 pub const LINE: Fields = &[("at", Time), ("stream", Text), ("text", Text)];
 
 /// What every output has.
-pub const OUTPUT: Fields = &[("name", Text), ("step", Text), ("begin", Time), ("end", Time)];
+pub const OUTPUT: Fields = &[
+    ("name", Text),
+    ("step", Text),
+    ("begin", Time),
+    ("end", Time),
+];
 
 /// Facts of the cluster.
 pub const CLUSTER: Fields = &[

@@ -182,13 +182,21 @@ pub fn nested(
         if tree.inner.is_empty() && tree.selector.is_none() {
             return tree.at.map(timestamp);
         }
-        let inner = tree.inner.iter().filter_map(|(name, tree)| Some((key(name), value(tree)?)));
-        let hidden = tree.selector.map(Selector::hidden).map(|(name, value)| (key(name), value));
+        let inner = tree
+            .inner
+            .iter()
+            .filter_map(|(name, tree)| Some((key(name), value(tree)?)));
+        let hidden = tree
+            .selector
+            .map(Selector::hidden)
+            .map(|(name, value)| (key(name), value));
         Some(build(inner.chain(hidden).collect()))
     }
 
     fn at<'t, 'a>(root: &'t mut Tree<'a>, name: &str) -> &'t mut Tree<'a> {
-        name.split('.').fold(root, |tree, part| tree.inner.entry(part.to_owned()).or_default())
+        name.split('.').fold(root, |tree, part| {
+            tree.inner.entry(part.to_owned()).or_default()
+        })
     }
 
     let mut root = Tree::default();

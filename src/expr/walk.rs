@@ -28,7 +28,11 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
         };
         if read.names[0] == THERE && read.names.len() > 1 {
             read.names.remove(0);
-            read.text = read.text.trim_start_matches(THERE).trim_start_matches('.').to_owned();
+            read.text = read
+                .text
+                .trim_start_matches(THERE)
+                .trim_start_matches('.')
+                .to_owned();
         }
         let root = read.names[0];
         if !bound.contains(&root) {

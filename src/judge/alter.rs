@@ -11,10 +11,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::expr::{self, values};
 use super::scene::Scene;
 use crate::catalogue::model::Scenario;
 use crate::catalogue::parse;
+use crate::expr::{self, values};
 use crate::observe::evidence::{Entry, Evidence, Seen, Stamp};
 use crate::observe::timeline;
 
@@ -32,8 +32,15 @@ pub struct Alterations {
 pub struct OfClaim {
     /// What would be seen if the opposite were true.
     pub opposite: Vec<Alteration>,
-    /// The decisive part is not there.
+    /// The decisive part is not there: the verdict must become inconclusive.
     pub missing: Vec<Alteration>,
+    /// Further ways in which the claim would be false, by name: the verdict must change to the opposite.
+    #[serde(default)]
+    pub breaks: BTreeMap<String, Vec<Alteration>>,
+    /// Ways in which a cluster may differ without making the claim false, by name: the verdict must not become the
+    /// opposite.
+    #[serde(default)]
+    pub spares: BTreeMap<String, Vec<Alteration>>,
 }
 
 /// One change of the evidence. It must change something: one that finds nothing is an error.
@@ -102,7 +109,10 @@ pub enum AlterError {
 impl Alteration {
     /// The expressions in it.
     fn expressions(&self) -> impl Iterator<Item = &str> {
-        let values = self.set.values().chain(self.add.iter().flat_map(BTreeMap::values));
+        let values = self
+            .set
+            .values()
+            .chain(self.add.iter().flat_map(BTreeMap::values));
         let computed = values.filter_map(|value| value.as_str()?.strip_prefix('='));
         self.condition.as_deref().into_iter().chain(computed)
     }
@@ -127,7 +137,10 @@ pub fn alter(
     evidence: &Evidence,
     alterations: &[Alteration],
 ) -> Result<Evidence, AlterError> {
-    let texts: Vec<&str> = alterations.iter().flat_map(Alteration::expressions).collect();
+    let texts: Vec<&str> = alterations
+        .iter()
+        .flat_map(Alteration::expressions)
+        .collect();
     let scenario = &scenario.knowing(texts);
     let mut altered = evidence.clone();
     for (n, alteration) in (1..).zip(alterations) {

@@ -4,6 +4,7 @@ pub mod alter;
 pub mod judgement;
 pub mod moments;
 mod reasons;
+pub mod recorded;
 mod scene;
 mod search;
 pub mod verdict;

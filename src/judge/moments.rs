@@ -3,8 +3,8 @@
 use cel::Value;
 use jiff::Timestamp;
 
-use crate::expr::{self, name_matches, values};
 use crate::catalogue::model::{Matches, Moment};
+use crate::expr::{self, name_matches, values};
 use crate::observe::evidence::{Entry, Output, PodChange, Seen};
 
 /// A moment made ready for looking at entries.

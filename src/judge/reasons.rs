@@ -3,10 +3,10 @@
 use cel::common::ast::{Expr, IdedExpr, operators};
 use cel::{IdedExpr as Expression, Value};
 
-use crate::expr::{self, Read, values};
 use super::judgement::{Evaluation, Part};
 use super::scene::Scene;
 use super::search::search;
+use crate::expr::{self, Read, values};
 
 /// An evaluated expression with its parts in words.
 pub(super) struct Explained {

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::moments::MomentMatcher;
 use super::reasons;
-use crate::expr::{self, values};
 use crate::catalogue::model::Scenario;
+use crate::expr::{self, values};
 use crate::observe::evidence::{Entry, Evidence, Seen};
 
 /// The variables, ready for many expressions.
@@ -62,8 +62,12 @@ impl Scene {
             outputs.insert(output.name.clone());
             context.add_variable_from_value(output.name.as_str(), values::output(output));
         }
-        let plain = moments.iter().filter(|(name, at)| at.is_some() && !name.contains('.'));
-        let there = plain.map(|(name, _)| name.as_str()).chain(outputs.iter().map(String::as_str));
+        let plain = moments
+            .iter()
+            .filter(|(name, at)| at.is_some() && !name.contains('.'));
+        let there = plain
+            .map(|(name, _)| name.as_str())
+            .chain(outputs.iter().map(String::as_str));
         let there = values::map(there.map(|name| (name, Value::Bool(true))));
         context.add_variable_from_value(expr::THERE, there);
         let steps = scenario
@@ -82,7 +86,9 @@ impl Scene {
         for (name, expression) in &scenario.values {
             let value = reasons::evaluate(&expression.text, &scene);
             if let Ok(value) = &value {
-                scene.context.add_variable_from_value(name.as_str(), value.clone());
+                scene
+                    .context
+                    .add_variable_from_value(name.as_str(), value.clone());
             }
             scene.values.insert(name.clone(), value);
         }

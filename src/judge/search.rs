@@ -5,9 +5,9 @@ use cel::common::ast::{ComprehensionExpr, Expr, IdedExpr, LiteralValue, operator
 use cel::objects::{Key, Map};
 use cel::{IdedExpr as Expression, Value};
 
+use super::scene::Scene;
 use crate::expr;
 use crate::expr::values::cut;
-use super::scene::Scene;
 
 /// Items shown of those found.
 const SHOWN: usize = 2;

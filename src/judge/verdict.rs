@@ -8,9 +8,9 @@ use thiserror::Error;
 use super::judgement::{CheckJudgement, Evaluation, Judgement, Outcome};
 use super::reasons::{self, Explained};
 use super::scene::Scene;
-use crate::expr::{self, values};
 use crate::catalogue::capability::remedy;
 use crate::catalogue::model::{Catalogue, Check, Claim, Needs, Scenario, Verdict};
+use crate::expr::{self, values};
 use crate::observe::evidence::{ClusterFacts, Evidence, Seen};
 
 /// What came of one evidence file.
@@ -246,9 +246,14 @@ pub fn used_values<'a>(scenario: &'a Scenario, claim: &Claim) -> BTreeSet<&'a st
         .collect();
     let mut used = BTreeSet::new();
     while let Some(text) = texts.pop() {
-        let Ok(compiled) = expr::compile(text) else { continue };
+        let Ok(compiled) = expr::compile(text) else {
+            continue;
+        };
         for read in expr::reads(compiled.expression()) {
-            let value = scenario.values.iter().find(|(name, _)| name == read.names[0]);
+            let value = scenario
+                .values
+                .iter()
+                .find(|(name, _)| name == read.names[0]);
             if let Some((name, expression)) = value
                 && used.insert(name.as_str())
             {

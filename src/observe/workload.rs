@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::catalogue::manifest::documents;
+use crate::catalogue::manifest::{documents, with_defaults};
 
 /// Label with the run's ID on every object that a run creates.
 pub const RUN_LABEL: &str = "hookproof/run";
@@ -14,17 +14,6 @@ pub const SCENARIO_LABEL: &str = "hookproof/scenario";
 /// The agent image as named in manifests; the runner adds the tag.
 pub use crate::cluster::agent_image::NAME as AGENT_IMAGE;
 use crate::cluster::nginx_image::NAME as NGINX_IMAGE;
-/// Images that the runner loads onto the nodes; no registry has them.
-const OWN_IMAGES: [&str; 2] = [AGENT_IMAGE, NGINX_IMAGE];
-/// Default `imagePullPolicy` of containers with one of [`OWN_IMAGES`]: without a tag the API server's
-/// default is `Always`, which fails.
-const PULL_POLICY: &str = "IfNotPresent";
-/// Default `restartPolicy` of bare pods: a container that exits is not started again unless the
-/// manifest asks for it.
-const RESTART_POLICY: &str = "Never";
-/// Default `terminationGracePeriodSeconds`: shortens the deletion of pods that ignore SIGTERM, for which the
-/// API server's default allows 30 s.
-const GRACE_PERIOD_SECONDS: u32 = 5;
 pub const WITNESS_PORT: u16 = 8080;
 
 /// What is added to a scenario's objects.
@@ -77,59 +66,6 @@ pub fn objects(path: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
         }
     }
     Ok(documents)
-}
-
-/// Fills in what the manifest leaves out of pods that run one of hookproof's images, bare or in a
-/// template: [`PULL_POLICY`], [`GRACE_PERIOD_SECONDS`] and, in bare pods, [`RESTART_POLICY`]. A field
-/// that the manifest sets to `null` is removed, in every pod: it keeps the API server's default.
-pub fn with_defaults(object: &mut Value) {
-    let (pod, restart_policy) = match object["kind"].as_str() {
-        Some("Pod") => ("/spec", Some(RESTART_POLICY)),
-        Some("Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet") => {
-            ("/spec/template/spec", None)
-        }
-        _ => return,
-    };
-    let Some(spec) = object.pointer_mut(pod).and_then(Value::as_object_mut) else {
-        return;
-    };
-    let mut any_own = false;
-    for list in ["initContainers", "containers"] {
-        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
-        for container in containers
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_object_mut)
-        {
-            let image = container.get("image").and_then(Value::as_str);
-            let own = image.is_some_and(|image| OWN_IMAGES.contains(&image));
-            any_own |= own;
-            default_field(
-                container,
-                "imagePullPolicy",
-                own.then(|| json!(PULL_POLICY)),
-            );
-        }
-    }
-    let restart_policy = restart_policy
-        .filter(|_| any_own)
-        .map(|policy| json!(policy));
-    default_field(spec, "restartPolicy", restart_policy);
-    let grace = any_own.then(|| json!(GRACE_PERIOD_SECONDS));
-    default_field(spec, "terminationGracePeriodSeconds", grace);
-}
-
-/// Removes a field that is `null`; inserts the default where the field is missing.
-fn default_field(fields: &mut Map<String, Value>, name: &str, default: Option<Value>) {
-    match (fields.get(name), default) {
-        (Some(Value::Null), _) => {
-            fields.remove(name);
-        }
-        (None, Some(default)) => {
-            fields.insert(name.to_owned(), default);
-        }
-        _ => {}
-    }
 }
 
 impl Additions {
@@ -281,93 +217,6 @@ mod tests {
     fn the_error_numbers_the_invalid_document() {
         let error = objects("m.yaml", "apiVersion: v1\nkind: Pod\n---\n- a\n").unwrap_err();
         assert!(error.to_string().contains("document 2"), "{error}");
-    }
-
-    #[rstest]
-    #[case::all_left_out(
-        json!({"containers": [{"image": "hookproof/agent"}]}),
-        json!({"containers": [{"image": "hookproof/agent", "imagePullPolicy": "IfNotPresent"}],
-            "restartPolicy": "Never", "terminationGracePeriodSeconds": 5})
-    )]
-    #[case::all_given(
-        json!({"containers": [{"image": "hookproof/nginx", "imagePullPolicy": "Never"}],
-            "restartPolicy": "Always", "terminationGracePeriodSeconds": 0}),
-        json!({"containers": [{"image": "hookproof/nginx", "imagePullPolicy": "Never"}],
-            "restartPolicy": "Always", "terminationGracePeriodSeconds": 0})
-    )]
-    #[case::all_null(
-        json!({"containers": [{"image": "hookproof/agent", "imagePullPolicy": null}],
-            "restartPolicy": null, "terminationGracePeriodSeconds": null}),
-        json!({"containers": [{"image": "hookproof/agent"}]})
-    )]
-    #[case::own_image_in_one_init_container(
-        json!({"initContainers": [{"image": "hookproof/agent"}], "containers": [{"image": "other"}]}),
-        json!({"initContainers": [{"image": "hookproof/agent", "imagePullPolicy": "IfNotPresent"}],
-            "containers": [{"image": "other"}],
-            "restartPolicy": "Never", "terminationGracePeriodSeconds": 5})
-    )]
-    #[case::tagged_image_is_not_ours(
-        json!({"containers": [{"image": "hookproof/agent:1"}]}),
-        json!({"containers": [{"image": "hookproof/agent:1"}]})
-    )]
-    #[case::other_images(
-        json!({"containers": [{"image": "other"}]}),
-        json!({"containers": [{"image": "other"}]})
-    )]
-    #[case::other_images_with_null(
-        json!({"containers": [{"image": "other", "imagePullPolicy": null}],
-            "restartPolicy": null, "terminationGracePeriodSeconds": null}),
-        json!({"containers": [{"image": "other"}]})
-    )]
-    #[case::malformed(json!({"containers": "none"}), json!({"containers": "none"}))]
-    fn bare_pods_get_defaults(#[case] spec: Value, #[case] expected: Value) {
-        let mut pod = json!({"kind": "Pod", "spec": spec});
-        with_defaults(&mut pod);
-        assert_eq!(pod, json!({"kind": "Pod", "spec": expected}));
-    }
-
-    #[rstest]
-    #[case::all_left_out(
-        json!({"containers": [{"image": "hookproof/agent"}]}),
-        json!({"containers": [{"image": "hookproof/agent", "imagePullPolicy": "IfNotPresent"}],
-            "terminationGracePeriodSeconds": 5})
-    )]
-    #[case::all_given(
-        json!({"containers": [{"image": "hookproof/agent", "imagePullPolicy": "Always"}],
-            "restartPolicy": "OnFailure", "terminationGracePeriodSeconds": 9}),
-        json!({"containers": [{"image": "hookproof/agent", "imagePullPolicy": "Always"}],
-            "restartPolicy": "OnFailure", "terminationGracePeriodSeconds": 9})
-    )]
-    #[case::all_null(
-        json!({"containers": [{"image": "hookproof/agent", "imagePullPolicy": null}],
-            "restartPolicy": null, "terminationGracePeriodSeconds": null}),
-        json!({"containers": [{"image": "hookproof/agent"}]})
-    )]
-    #[case::other_images(
-        json!({"containers": [{"image": "other"}]}),
-        json!({"containers": [{"image": "other"}]})
-    )]
-    fn pod_templates_get_defaults(
-        #[values("Deployment", "StatefulSet", "DaemonSet", "Job", "ReplicaSet")] kind: &str,
-        #[case] spec: Value,
-        #[case] expected: Value,
-    ) {
-        let mut object = json!({"kind": kind, "spec": {"template": {"spec": spec}}});
-        with_defaults(&mut object);
-        assert_eq!(
-            object,
-            json!({"kind": kind, "spec": {"template": {"spec": expected}}})
-        );
-    }
-
-    #[rstest]
-    #[case::no_spec(json!({"kind": "Pod"}))]
-    #[case::no_template(json!({"kind": "Deployment", "spec": {}}))]
-    #[case::other_kind(json!({"kind": "Service", "spec": {"containers": [{"image": "hookproof/agent"}]}}))]
-    fn objects_without_pods_get_no_defaults(#[case] object: Value) {
-        let mut changed = object.clone();
-        with_defaults(&mut changed);
-        assert_eq!(changed, object);
     }
 
     #[test]

@@ -1,0 +1,73 @@
+//! `hookproof check`: recorded evidence and its alterations.
+
+use std::collections::BTreeSet;
+
+use camino::Utf8PathBuf;
+
+use crate::judge::recorded;
+
+use super::exit::{Exit, Failure};
+use super::suites::SuiteArgs;
+
+/// Judge recorded evidence and every alteration of it
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArgs {
+    /// Claims, scenarios, suites or documents; all if none is named
+    #[arg(value_name = "WORD")]
+    words: Vec<String>,
+    #[command(flatten)]
+    suites: SuiteArgs,
+    /// Folder with `evidence` and `alterations` [default: `tests` in the folder given by --suites]
+    #[arg(long, value_name = "DIR")]
+    recorded: Option<Utf8PathBuf>,
+}
+
+/// Prints every failure.
+///
+/// # Errors
+/// Findings in the chosen suites, unknown words.
+pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+    let folder = args.suites.recorded(args.recorded.as_deref())?;
+    let loaded = args.suites.read();
+    let catalogue = &loaded.catalogue;
+    let chosen = SuiteArgs::select(catalogue, &args.words)?;
+    let scenarios = catalogue.scenarios.values().filter(|scenario| {
+        let has_claim = scenario
+            .claims
+            .iter()
+            .any(|claim| chosen.contains(&claim.id));
+        // Without words every scenario of the folder is checked, also one without evidence yet.
+        has_claim
+            && (!args.words.is_empty() || SuiteArgs::within(&scenario.place.file, &args.suites))
+    });
+    let scenarios: Vec<_> = scenarios.collect();
+    let files: BTreeSet<&str> = scenarios
+        .iter()
+        .map(|scenario| scenario.place.file.as_str())
+        .collect();
+    let findings = args.suites.findings(&loaded);
+    args.suites.refuse(
+        findings
+            .into_iter()
+            .filter(|finding| files.contains(finding.place.file.as_str())),
+    )?;
+    let (mut evidence, mut alterations, mut failures) = (0, 0, 0);
+    for scenario in &scenarios {
+        let checked = recorded::check(scenario, &folder);
+        evidence += checked.files;
+        alterations += checked.alterations;
+        failures += checked.failures.len();
+        for failure in checked.failures {
+            super::out(&format!("{failure}\n"));
+        }
+    }
+    super::out(&format!(
+        "{} scenarios, {evidence} evidence files, {alterations} alterations as predicted, {failures} failures\n",
+        scenarios.len()
+    ));
+    Ok(if failures == 0 {
+        Exit::AsExpected
+    } else {
+        Exit::Changed
+    })
+}
