@@ -59,9 +59,7 @@ fn wrong_statements_are_current() -> Result<()> {
 #[test]
 fn the_readme_is_current() -> Result<()> {
     current("README.md", |readme| {
-        let found = found()?;
-        let readme = between(readme, "claims", &claims_line(found))?;
-        between(&readme, "refuted", &refuted_table(found))
+        between(readme, "claims", &claims_line(found()?))
     })
 }
 
@@ -657,16 +655,4 @@ fn claims_line(found: &Found) -> String {
         "{counts} That is with Kubernetes {}{differing}.\n",
         found.reference
     )
-}
-
-fn refuted_table(found: &Found) -> String {
-    let mut out = "| claim | the documents say | what is so |\n|---|---|---|\n".to_owned();
-    let refuted = |row: &&Row| row.verdict == Verdict::Refuted && !row.claim.cites.is_empty();
-    for row in found.rows.iter().filter(refuted) {
-        let instead = cell(row.claim.instead.as_deref().unwrap_or_default());
-        let instead = format!("{instead}{}", row.clusters(plain));
-        let (id, says) = (&row.claim.id, cell(&row.claim.says));
-        let _ = writeln!(out, "| `{id}` | {says} | {instead} |");
-    }
-    out
 }
