@@ -447,7 +447,8 @@ The reference is Kubernetes {}{}.
 The verdicts follow from the evidence in [tests/evidence](../tests/evidence). `hookproof judge tests/evidence` judges it
 again in seconds, without a cluster. Refuted and qualified claims come with the actual behaviour;
 [wrong-statements.md](wrong-statements.md) lists them by document and line. Documents are identified by the number at
-the start of their name. *Beyond the documents* lists claims that no document makes but that help to interpret the others.
+the start of their name. *Beyond the documents* lists claims that no document makes, but that help to interpret the
+others.
 {}
 | family | confirmed | refuted | qualified | other |
 |---|--:|--:|--:|--:|
@@ -541,9 +542,9 @@ fn wrong_statements(found: &Found) -> Result<String> {
 
 {GENERATED}
 
-Claims that are refuted (wrong) or true only under a condition (conditional) with Kubernetes {}, by document and line.
-All other tested claims are confirmed; see [verdicts.md](verdicts.md). `hookproof explain CLAIM` shows how a claim is
-tested.
+Claims that are refuted (wrong) or true only under a condition (conditional) with Kubernetes {}, by document and
+line. All other tested claims are confirmed; see [verdicts.md](verdicts.md). `hookproof explain CLAIM` shows how a claim
+is tested.
 ",
         found.reference
     );

@@ -188,9 +188,5 @@ fn ran(out: &mut String, scenario: &ScenarioResults) {
         let evidence = earlier.evidence.as_deref().unwrap_or("none");
         line(out, &format!("{name}, evidence"), evidence);
     }
-    line(
-        out,
-        "evidence",
-        evidence.as_deref().unwrap_or("none"),
-    );
+    line(out, "evidence", evidence.as_deref().unwrap_or("none"));
 }

@@ -251,11 +251,7 @@ fn claim_section(out: &mut String, claim: &ClaimInfo, cells: &[(&String, Cell<'_
     } else {
         format!(" · source: {}", plain(&cited))
     };
-    let only = if all {
-        ""
-    } else {
-        " · not on all clusters"
-    };
+    let only = if all { "" } else { " · not on all clusters" };
     let _ = writeln!(out, "{}{source}{only}\n", code(&claim.id));
     // Clusters with the same reason share a line.
     let mut reasons: Vec<(String, Vec<String>, Vec<String>)> = Vec::new();

@@ -159,7 +159,8 @@ impl Merged {
                     ));
                     if scenario.began > other.began {
                         known.judgements.retain(|judgement| {
-                            let replaced = judgement.scenario.as_deref() == Some(&scenario.scenario);
+                            let replaced =
+                                judgement.scenario.as_deref() == Some(&scenario.scenario);
                             let new = judgements.iter().find(|new| new.claim == judgement.claim);
                             if let Some(new) =
                                 new.filter(|new| replaced && new.verdict != judgement.verdict)

@@ -207,10 +207,7 @@ fn attention(out: &mut String, results: &Results, labels: &[String], layout: Lay
     }
     if !errors.is_empty() {
         let title = layout.paint(code(State::Error), &format!("ERRORS {}", errors.len()));
-        let _ = writeln!(
-            out,
-            "{title}  setup or observation failed; no verdict"
-        );
+        let _ = writeln!(out, "{title}  setup or observation failed; no verdict");
         for ((at, text), claims) in &errors {
             let label = labels.get(*at).map_or("", String::as_str);
             let text = format!("! {label}: {text}");
