@@ -1,6 +1,5 @@
-//! The documents in `docs` that tell what was found, and the numbers in the README: they are made of
-//! the catalogue and the recorded evidence. `HOOKPROOF_UPDATE_DOCS=1 cargo test --test docs` writes
-//! them anew.
+//! Generates `docs/verdicts.md`, `docs/wrong-statements.md` and regions of the README from the suites
+//! and the recorded evidence. `HOOKPROOF_UPDATE_DOCS=1 cargo test --test docs` updates them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,12 +15,13 @@ use hookproof::judge::verdict::{judge, untestable};
 use hookproof::observe::evidence::ClusterFacts;
 use hookproof::observe::store;
 use hookproof::report::file::write_atomic;
-use hookproof::report::view::{State, document_stem};
+use hookproof::report::text;
+use hookproof::report::view::{State, bare_reason, document_stem};
 
 const UPDATE: &str = "HOOKPROOF_UPDATE_DOCS";
 const GENERATED: &str = "<!-- Generated from the suites and tests/evidence: HOOKPROOF_UPDATE_DOCS=1 cargo test --test docs -->";
 
-/// What claims are about, by the first part of their ids, in the order of the document.
+/// First part of claim ids and section title, in document order.
 const FAMILIES: &[(&str, &str)] = &[
     ("poststart", "postStart"),
     ("prestop", "preStop"),
@@ -29,10 +29,10 @@ const FAMILIES: &[(&str, &str)] = &[
     ("exec", "Exec handlers"),
     ("tcp", "TCP handlers"),
     ("sleep", "Sleep handlers"),
-    ("handlers", "Kinds of handlers"),
-    ("hooks", "Hooks as such"),
+    ("handlers", "Handler types"),
+    ("hooks", "Hooks in general"),
     ("hook", "Hooks and images"),
-    ("sync", "Synchrony"),
+    ("sync", "Synchronous execution"),
     ("delivery", "Delivery"),
     ("events", "Events"),
     ("status", "Status"),
@@ -41,51 +41,49 @@ const FAMILIES: &[(&str, &str)] = &[
     ("init", "Init containers"),
     ("manifest", "Manifests"),
     ("deployment", "Deployments"),
-    ("literal", "The documents' own numbers"),
+    ("literal", "Durations from the documents"),
     ("advice", "Advice"),
     ("beyond", "Beyond the documents"),
 ];
 
 #[test]
-fn verdicts_are_current() -> Result<()> {
-    current("docs/verdicts.md", |_| verdicts(found()?))
+fn verdicts_are_up_to_date() -> Result<()> {
+    up_to_date("docs/verdicts.md", |_| verdicts(found()?))
 }
 
 #[test]
-fn wrong_statements_are_current() -> Result<()> {
-    current("docs/wrong-statements.md", |_| wrong_statements(found()?))
+fn wrong_statements_are_up_to_date() -> Result<()> {
+    up_to_date("docs/wrong-statements.md", |_| wrong_statements(found()?))
 }
 
 #[test]
-fn the_readme_is_current() -> Result<()> {
-    current("README.md", |readme| {
-        between(readme, "claims", &claims_line(found()?))
-    })
+fn the_readme_is_up_to_date() -> Result<()> {
+    up_to_date("README.md", |readme| between(readme, "claims", &claims_line(found()?)))
 }
 
-/// Compares a file with what it should be, or makes it so.
-fn current(file: &str, wanted: impl FnOnce(&str) -> Result<String>) -> Result<()> {
+/// Compares a file with the generated content, or updates it.
+fn up_to_date(file: &str, generate: impl FnOnce(&str) -> Result<String>) -> Result<()> {
     let path = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    let wanted = wanted(&committed)?;
-    if std::env::var_os(UPDATE).is_some() && committed != wanted {
-        write_atomic(&path, wanted.as_bytes())?;
+    let generated = generate(&committed)?;
+    if std::env::var_os(UPDATE).is_some() && committed != generated {
+        write_atomic(&path, generated.as_bytes())?;
         return Ok(());
     }
     let lines = committed.lines().chain(std::iter::repeat(""));
-    let mut differing = wanted.lines().zip(lines).filter(|(new, old)| new != old);
+    let mut differing = generated.lines().zip(lines).filter(|(new, old)| new != old);
     let first = differing.next().map_or_else(
-        || "there are lines too many at its end".to_owned(),
-        |(new, old)| format!("it says\n  {old}\nand the evidence says\n  {new}"),
+        || "extra lines at the end".to_owned(),
+        |(new, old)| format!("first difference\n  committed: {old}\n  generated: {new}"),
     );
     ensure!(
-        committed == wanted,
-        "{file} is not what the suites and tests/evidence give: {first}\nrun {UPDATE}=1 cargo test --test docs"
+        committed == generated,
+        "{file} is out of date: {first}\nupdate it: {UPDATE}=1 cargo test --test docs"
     );
     Ok(())
 }
 
-/// A text with what stands between two of its comments replaced.
+/// Replaces the text between two marker comments.
 fn between(text: &str, name: &str, content: &str) -> Result<String> {
     let (begin, end) = (
         format!("<!-- {name}: generated, see tests/docs.rs -->\n"),
@@ -96,7 +94,7 @@ fn between(text: &str, name: &str, content: &str) -> Result<String> {
         .and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
     let (before, after) = parts.with_context(|| {
         format!(
-            "README.md has no lines `{}` and `{}`",
+            "README.md lacks the lines `{}` and `{}`",
             begin.trim(),
             end.trim()
         )
@@ -104,29 +102,28 @@ fn between(text: &str, name: &str, content: &str) -> Result<String> {
     Ok(format!("{before}{begin}{content}{end}{after}"))
 }
 
-/// Everything that the documents tell.
+/// The content of the generated documents.
 struct Found {
-    /// One for each claim, in the catalogue's order.
+    /// One per claim, in catalogue order.
     rows: Vec<Row>,
-    /// The cluster that most scenarios' own evidence is of.
+    /// The cluster of most evidence files without a suffix.
     reference: String,
-    /// What its nodes were.
+    /// Origin of its node images.
     nodes: &'static str,
-    /// The other clusters with the scenarios that are recorded there.
+    /// Scenarios recorded on other clusters, by cluster.
     others: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// A claim and what decided it.
+/// A claim, its verdict and the evidence for it.
 struct Row {
     claim: Claim,
     verdict: Verdict,
-    /// The judge's.
     reason: String,
-    /// The evidence file without `.json`.
+    /// Evidence file without `.json`.
     evidence: Option<String>,
-    /// The cluster that it is of, where that is not the reference.
+    /// Cluster of the evidence, unless it is the reference.
     cluster: Option<String>,
-    /// Clusters that gave another verdict.
+    /// Clusters with a different verdict.
     others: Vec<Other>,
 }
 
@@ -136,9 +133,9 @@ struct Other {
     cluster: String,
 }
 
-/// An evidence file, judged.
+/// A judged evidence file.
 struct Recorded {
-    /// Its path in `tests/evidence`, without `.json`.
+    /// Path in `tests/evidence`, without `.json`.
     file: String,
     facts: ClusterFacts,
     judgements: Vec<Judgement>,
@@ -151,11 +148,11 @@ impl Recorded {
 
     fn judgement(&self, claim: &Claim) -> Result<&Judgement> {
         let judgement = self.judgements.iter().find(|j| j.claim == claim.id);
-        judgement.with_context(|| format!("{} gives no verdict on {}", self.file, claim.id))
+        judgement.with_context(|| format!("{} has no verdict for {}", self.file, claim.id))
     }
 }
 
-/// Read and judged once for all tests.
+/// Reads and judges the evidence once for all tests.
 fn found() -> Result<&'static Found> {
     static FOUND: LazyLock<Result<Found>> = LazyLock::new(find);
     FOUND.as_ref().map_err(|error| anyhow!("{error:#}"))
@@ -188,8 +185,8 @@ fn find() -> Result<Found> {
         })
     };
     found.nodes = match (from("packages"), from("published")) {
-        (true, _) => ", on kind nodes that were built from packages",
-        (_, true) => ", on kind nodes of published images",
+        (true, _) => ", on kind nodes built from packages",
+        (_, true) => ", on kind nodes from published images",
         _ => "",
     };
     let facts = of_reference().next().map(|one| one.facts.clone());
@@ -221,7 +218,7 @@ fn find() -> Result<Found> {
     Ok(found)
 }
 
-/// The evidence of each scenario, its own first, then other clusters'.
+/// The evidence files of each scenario: first the one without a suffix, then those of other clusters.
 fn recorded(catalogue: &Catalogue) -> Result<BTreeMap<String, Vec<Recorded>>> {
     let folder = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence");
     let mut recorded: BTreeMap<String, Vec<Recorded>> = BTreeMap::new();
@@ -246,7 +243,7 @@ fn recorded(catalogue: &Catalogue) -> Result<BTreeMap<String, Vec<Recorded>>> {
     Ok(recorded)
 }
 
-/// A cluster as far as verdicts depend on it: version, and gates that were set.
+/// The cluster properties that verdicts depend on: version and configured feature gates.
 fn cluster(facts: &ClusterFacts) -> String {
     let version = facts.kubernetes.trim_start_matches('v');
     let gates: Vec<String> = facts
@@ -261,7 +258,7 @@ fn cluster(facts: &ClusterFacts) -> String {
     }
 }
 
-/// The name of the cluster of one of a scenario's evidence files.
+/// Name of an evidence file's cluster, unique among the scenario's files.
 fn name(one: &Recorded, recorded: &[Recorded]) -> String {
     let name = cluster(&one.facts);
     let same = |main: &Recorded| main.is_main() && cluster(&main.facts) == name;
@@ -296,7 +293,7 @@ fn row(
     let Some((chosen, judgement)) = main.or_else(decided).or_else(|| judged.first()) else {
         let Some(unmet) = scenario.needs.unmet(facts) else {
             bail!(
-                "no recorded evidence tests/evidence/{}.json: run the scenario and copy its evidence file there",
+                "missing tests/evidence/{}.json: run the scenario and copy its evidence file there",
                 scenario.id
             );
         };
@@ -334,15 +331,15 @@ impl Row {
         self.claim.id.split('.').next().unwrap_or_default()
     }
 
-    /// Which cluster it is, where it isn't the reference, and what others gave.
+    /// The cluster if it is not the reference, and different verdicts on others.
     fn clusters(&self, word: impl Fn(Verdict) -> &'static str) -> String {
         let mut text = String::new();
         if let Some(cluster) = &self.cluster {
-            let _ = write!(text, "<br>*Found with:* {cluster}.");
+            let _ = write!(text, "<br>*Kubernetes:* {cluster}.");
         }
         for other in &self.others {
             let word = word(other.verdict);
-            let _ = write!(text, "<br>*With {}:* {word}.", other.cluster);
+            let _ = write!(text, "<br>*Kubernetes {}:* {word}.", other.cluster);
         }
         text
     }
@@ -355,7 +352,7 @@ impl Row {
     }
 }
 
-/// A text as a cell of a table.
+/// Formats text as a table cell.
 fn cell(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").replace('|', "\\|").replace('<', "&lt;")
@@ -379,56 +376,49 @@ fn counts(found: &Found) -> String {
         (number > 0).then(|| format!("{number} {}", plain(*verdict)))
     });
     let counted: Vec<String> = counted.collect();
-    format!("{} claims: {}.", found.rows.len(), counted.join(", "))
+    let claims = text::count(found.rows.len(), "claim");
+    format!("{claims}: {}.", counted.join(", "))
 }
 
 fn count<'a>(rows: impl Iterator<Item = &'a Row>, verdict: Verdict) -> usize {
     rows.filter(|row| row.verdict == verdict).count()
 }
 
-/// What other clusters gave: each verdict where they are few, else their number.
-fn differing(found: &Found) -> String {
-    let mut by_cluster: BTreeMap<&str, Vec<(&Row, Verdict)>> = BTreeMap::new();
+/// Scenarios and different verdicts of the other clusters, as a list. More than three of a kind are
+/// only counted.
+fn other_clusters(found: &Found) -> String {
+    let mut differing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for row in &found.rows {
         for other in row.others.iter().filter(|other| decides(other.verdict)) {
-            let rows = by_cluster.entry(&other.cluster).or_default();
-            rows.push((row, other.verdict));
+            let (verdict, reference) = (plain(other.verdict), plain(row.verdict));
+            let text = format!("`{}` is {verdict} instead of {reference}", row.claim.id);
+            differing.entry(&other.cluster).or_default().push(text);
         }
     }
-    let mut text = String::new();
-    for (cluster, rows) in by_cluster {
-        if rows.len() > 3 {
-            let _ = write!(text, " With {cluster} {} verdicts differ.", rows.len());
-            continue;
-        }
-        let rows = rows.iter().map(|(row, verdict)| {
-            let (verdict, first) = (plain(*verdict), plain(row.verdict));
-            format!("`{}` is {verdict}, not {first}", row.claim.id)
-        });
-        let _ = write!(
-            text,
-            " With {cluster} {}.",
-            rows.collect::<Vec<_>>().join("; ")
-        );
-    }
-    text
-}
-
-fn others(found: &Found) -> String {
-    if found.others.is_empty() {
+    let mut clusters: BTreeSet<&str> = found.others.keys().map(String::as_str).collect();
+    clusters.extend(differing.keys());
+    if clusters.is_empty() {
         return String::new();
     }
-    let others = found.others.iter().map(|(cluster, scenarios)| {
-        if scenarios.len() > 3 {
-            return format!("{cluster} for {} scenarios", scenarios.len());
+    let mut text = "\nEvidence from other clusters:\n\n".to_owned();
+    for cluster in clusters {
+        let scenarios = found.others.get(cluster).into_iter().flatten();
+        let scenarios: Vec<String> = scenarios.map(|id| format!("`{id}`")).collect();
+        let verdicts = differing.remove(cluster).unwrap_or_default();
+        let _ = writeln!(text, "- Kubernetes {cluster}");
+        for (items, noun) in [(scenarios, "scenario"), (verdicts, "different verdict")] {
+            match items.len() {
+                0 => {}
+                1..=3 => {
+                    let _ = writeln!(text, "  - {}", items.join(", "));
+                }
+                number => {
+                    let _ = writeln!(text, "  - {}", text::count(number, noun));
+                }
+            }
         }
-        let names: Vec<String> = scenarios.iter().map(|id| format!("`{id}`")).collect();
-        format!("{cluster} for {}", names.join(", "))
-    });
-    format!(
-        " Recorded with others as well: {}.",
-        others.collect::<Vec<_>>().join("; ")
-    )
+    }
+    text
 }
 
 fn verdicts(found: &Found) -> Result<String> {
@@ -438,7 +428,7 @@ fn verdicts(found: &Found) -> Result<String> {
         .find(|row| FAMILIES.iter().all(|(family, _)| *family != row.family()));
     if let Some(row) = unknown {
         bail!(
-            "the family of {} has no title: add it to FAMILIES in tests/docs.rs",
+            "no title for the first part of {}: add it to FAMILIES in tests/docs.rs",
             row.claim.id
         );
     }
@@ -448,21 +438,21 @@ fn verdicts(found: &Found) -> Result<String> {
 {GENERATED}
 
 {}
-Found with Kubernetes {}{}.{}{}
+The reference is Kubernetes {}{}.
 
-The table says what the evidence in [tests/evidence](../tests/evidence) says; `hookproof judge tests/evidence` decides
-it again in seconds, without a cluster. Refuted and qualified statements come with what is so instead; where and
-how the documents have them stands in [wrong-statements.md](wrong-statements.md). Documents are called by the number that begins
-their name. *Beyond* are claims that no document makes, but that decide how the others are to be read.
-
+The verdicts follow from the evidence in [tests/evidence](../tests/evidence). `hookproof judge tests/evidence` judges it
+again in seconds, without a cluster. Refuted and qualified claims come with the actual behaviour;
+[wrong-statements.md](wrong-statements.md) lists them by document and line. Documents are identified by the number at
+the start of their name. *Beyond the documents* lists claims that no document makes, but that help to interpret the
+others.
+{}
 | family | confirmed | refuted | qualified | other |
 |---|--:|--:|--:|--:|
 ",
         counts(found),
         found.reference,
         found.nodes,
-        others(found),
-        differing(found),
+        other_clusters(found),
     );
     let mut sections = String::new();
     for (family, title) in FAMILIES {
@@ -487,7 +477,7 @@ their name. *Beyond* are claims that no document makes, but that decide how the 
         );
         let _ = write!(
             sections,
-            "\n## {title}\n\n| claim | statement, and what is so instead | verdict | said in | evidence |\n|---|---|---|---|---|\n"
+            "\n## {title}\n\n| id | claim | verdict | source | evidence |\n|---|---|---|---|---|\n"
         );
         for row in rows() {
             sections.push_str(&verdict_row(row));
@@ -499,16 +489,15 @@ their name. *Beyond* are claims that no document makes, but that decide how the 
 fn verdict_row(row: &Row) -> String {
     let mut text = cell(&row.claim.says);
     let given = std::iter::once(row.verdict).chain(row.others.iter().map(|other| other.verdict));
-    let not_quite = given
+    let corrected = given
         .into_iter()
         .any(|verdict| matches!(verdict, Verdict::Refuted | Verdict::Qualified));
-    if let Some(instead) = row.claim.instead.as_ref().filter(|_| not_quite) {
-        let _ = write!(text, "<br>*Instead:* {}", cell(instead));
+    if let Some(instead) = row.claim.instead.as_ref().filter(|_| corrected) {
+        let _ = write!(text, "<br>*Actually:* {}", cell(instead));
     }
     if !decides(row.verdict) {
-        let reason = row.reason.replacen("not applicable: ", "", 1);
-        let reason = reason.trim_start_matches("inconclusive: ");
-        let _ = write!(text, "<br>*Why not:* {}", cell(reason));
+        let reason = bare_reason(&row.reason, row.verdict);
+        let _ = write!(text, "<br>*Reason:* {}", cell(reason));
     }
     text.push_str(&row.clusters(plain));
     let verdict = match row.verdict {
@@ -516,23 +505,23 @@ fn verdict_row(row: &Row) -> String {
         Verdict::Qualified => format!("*{}*", plain(row.verdict)),
         verdict => plain(verdict).to_owned(),
     };
-    let said: Vec<String> = row.claim.cites.iter().map(said).collect();
+    let sources: Vec<String> = row.claim.cites.iter().map(source).collect();
     format!(
         "| `{}` | {text} | {verdict} | {} | {} |\n",
         row.claim.id,
-        said.join("; "),
+        sources.join("; "),
         row.links()
     )
 }
 
 /// Document and lines, such as `002: 40-41`.
-fn said(citation: &Citation) -> String {
+fn source(citation: &Citation) -> String {
     let stem = document_stem(&citation.document);
     let number = stem.split('_').next().unwrap_or(stem);
     format!("{number}: {}", cell(&citation.lines))
 }
 
-/// What a heading's link is called.
+/// Anchor of a heading.
 fn anchor(title: &str) -> String {
     let letters = title.to_lowercase();
     let letters = letters.chars().filter_map(|c| match c {
@@ -545,13 +534,13 @@ fn anchor(title: &str) -> String {
 
 fn wrong_statements(found: &Found) -> Result<String> {
     let mut out = format!(
-        "# What the documents get wrong
+        "# Wrong and conditional claims
 
 {GENERATED}
 
-Statements that the evidence refutes (wrong) or finds true only under a condition (conditional), by document and line. Found
-with Kubernetes {}; the evidence is what [verdicts.md](verdicts.md) rests on, and `hookproof explain CLAIM` tells how each
-was tried. All other statements that were tried are confirmed.
+Claims that are refuted (wrong) or true only under a condition (conditional) with Kubernetes {}, by document and
+line. All other tested claims are confirmed; see [verdicts.md](verdicts.md). `hookproof explain CLAIM` shows how a claim
+is tested.
 ",
         found.reference
     );
@@ -570,7 +559,8 @@ was tried. All other statements that were tried are confirmed.
         let of = |verdict| count(rows.iter().map(|(_, row, _)| *row), verdict);
         let _ = write!(
             out,
-            "\n## {document}\n\n{} wrong, {} conditional.\n\n| lines | the statement | | what is so | claim, evidence |\n|---|---|---|---|---|\n",
+            "\n## {document}\n\n{} wrong, {} conditional.\n\n\
+             | lines | claim | verdict | actually | id, evidence |\n|---|---|---|---|---|\n",
             of(Verdict::Refuted),
             of(Verdict::Qualified)
         );
@@ -604,7 +594,7 @@ fn in_a_document(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Statements that are right on the reference, and not on another cluster.
+/// Claims that are confirmed on the reference but not on another cluster.
 fn elsewhere(out: &mut String, found: &Found) {
     let rows: Vec<&Row> = found
         .rows
@@ -617,17 +607,18 @@ fn elsewhere(out: &mut String, found: &Found) {
     }
     let _ = write!(
         out,
-        "\n## Confirmed with Kubernetes {}, but not everywhere\n\n| said in | the statement | what is so | claim, evidence |\n|---|---|---|---|\n",
+        "\n## Confirmed with Kubernetes {}, but not on other clusters\n\n\
+         | source | claim | actually | id, evidence |\n|---|---|---|---|\n",
         found.reference
     );
     for row in rows {
-        let said: Vec<String> = row.claim.cites.iter().map(said).collect();
+        let sources: Vec<String> = row.claim.cites.iter().map(source).collect();
         let instead = cell(row.claim.instead.as_deref().unwrap_or_default());
         let instead = format!("{instead}{}", row.clusters(in_a_document));
         let _ = writeln!(
             out,
             "| {} | {} | {} | `{}`<br>{} |",
-            said.join("; "),
+            sources.join("; "),
             cell(&row.claim.says),
             instead.trim_start_matches("<br>"),
             row.claim.id,
@@ -639,7 +630,7 @@ fn elsewhere(out: &mut String, found: &Found) {
 fn first_line(citation: &Citation) -> Result<u32> {
     let digits = citation.lines.split(|c: char| !c.is_ascii_digit());
     let first = digits.into_iter().find(|digits| !digits.is_empty());
-    let first = first.with_context(|| format!("{} is cited without a line", citation.document))?;
+    let first = first.with_context(|| format!("no line in a citation of {}", citation.document))?;
     Ok(first.parse()?)
 }
 
@@ -648,11 +639,11 @@ fn claims_line(found: &Found) -> String {
     let differs = |row: &&Row| row.others.iter().any(|other| decides(other.verdict));
     let differing = match found.rows.iter().filter(differs).count() {
         0 => String::new(),
-        1 => "; with other versions or gates one verdict differs".to_owned(),
-        number => format!("; with other versions or gates {number} verdicts differ"),
+        1 => "; 1 verdict differs with other versions or feature gates".to_owned(),
+        number => format!("; {number} verdicts differ with other versions or feature gates"),
     };
     format!(
-        "{counts} That is with Kubernetes {}{differing}.\n",
+        "{counts}\nThe verdicts are for Kubernetes {}{differing}.\n",
         found.reference
     )
 }

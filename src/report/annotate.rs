@@ -1,4 +1,4 @@
-//! A document as a page, with every cited passage marked by what was found about it.
+//! A document as an HTML page in which every cited passage is marked with the verdict.
 
 use minijinja::{AutoEscape, Environment, Value};
 use serde::Serialize;
@@ -6,26 +6,26 @@ use serde::Serialize;
 use super::error::ReportError;
 use super::passage::{self, Passage, written};
 use super::results::{ClaimInfo, Results};
-use super::text::{clean, count, one_line};
+use super::text::{clean, count, line_numbers, one_line};
 use super::view::{Cell, State, document_stem, labels};
 use crate::catalogue::model::Verdict;
 
-/// How a statement stands over all clusters.
+/// The combined verdict of a claim over all clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stands {
-    /// Confirmed wherever it was decided.
+enum Overall {
+    /// Confirmed on every cluster that decided it.
     Holds,
-    /// True here and not there, or under a condition.
+    /// True only on some clusters, or under a condition.
     Depends,
-    /// Refuted wherever it was decided.
+    /// Refuted on every cluster that decided it.
     Wrong,
-    /// Nothing was decided.
+    /// Not decided on any cluster.
     Open,
-    /// The document says something else now than what was tried.
+    /// The cited text has changed since it was tested.
     Changed,
 }
 
-impl Stands {
+impl Overall {
     fn of(states: &[State]) -> Self {
         let any = |verdict| states.contains(&State::Verdict(verdict));
         match (
@@ -40,7 +40,7 @@ impl Stands {
         }
     }
 
-    /// The state whose mark and colour it gets.
+    /// The state whose mark and colour are used.
     fn state(self) -> State {
         match self {
             Self::Holds => State::Verdict(Verdict::Confirmed),
@@ -56,7 +56,17 @@ impl Stands {
             Self::Depends => "holds under a condition",
             Self::Wrong => "is wrong",
             Self::Open => "not decided",
-            Self::Changed => "text has changed since it was tried",
+            Self::Changed => "text has changed since it was tested",
+        }
+    }
+
+    /// The word after a number of claims: `1 is wrong`, `3 are wrong`.
+    fn counted(self, number: usize) -> &'static str {
+        match self {
+            Self::Holds if number != 1 => "hold",
+            Self::Depends if number != 1 => "hold under a condition",
+            Self::Wrong if number != 1 => "are wrong",
+            _ => self.word(),
         }
     }
 }
@@ -80,7 +90,7 @@ struct Found {
     reason: String,
 }
 
-/// Lines that the same claims cite, and the notes beside them.
+/// Consecutive lines cited by the same claims, and their notes.
 #[derive(Serialize)]
 struct Block {
     key: &'static str,
@@ -102,15 +112,15 @@ struct Tally {
     word: &'static str,
 }
 
-/// A claim that cites this document, where, and how it stands.
+/// A claim that cites the document, the cited lines, and the combined verdict.
 struct Cited<'a> {
     claim: &'a ClaimInfo,
     ranges: Vec<(usize, usize)>,
-    stands: Stands,
+    overall: Overall,
 }
 
-/// The document as HTML: its text with the cited passages marked, and beside each the claim, what
-/// was found on which version, and what is true instead. `document` is the name that citations give.
+/// Renders the document as HTML with its cited passages marked. Each has notes with the claim, the
+/// verdict per version, and the correction. `document` is the name used in citations.
 ///
 /// # Errors
 /// The template fails.
@@ -118,18 +128,22 @@ pub fn annotate(document: &str, text: &str, results: &Results) -> Result<String,
     let labels = labels(&results.clusters);
     let cited = cited(document, text, results);
     let every = [
-        Stands::Holds,
-        Stands::Depends,
-        Stands::Wrong,
-        Stands::Open,
-        Stands::Changed,
+        Overall::Holds,
+        Overall::Depends,
+        Overall::Wrong,
+        Overall::Open,
+        Overall::Changed,
     ];
     let tallies: Vec<Tally> = every
         .into_iter()
-        .map(|stands| Tally {
-            key: stands.state().key(),
-            number: cited.iter().filter(|cited| cited.stands == stands).count(),
-            word: stands.word(),
+        .map(|overall| {
+            let matching = cited.iter().filter(|cited| cited.overall == overall);
+            let number = matching.count();
+            Tally {
+                key: overall.state().key(),
+                number,
+                word: overall.counted(number),
+            }
         })
         .filter(|tally| tally.number > 0)
         .collect();
@@ -138,8 +152,8 @@ pub fn annotate(document: &str, text: &str, results: &Results) -> Result<String,
         style => Value::from_safe_string(include_str!("templates/style.css").to_owned()),
         own_style => Value::from_safe_string(include_str!("templates/annotate.css").to_owned()),
         document => clean(document_stem(document)),
-        statements => count(cited.len(), "statement"),
-        tried => format!("{clusters}: Kubernetes {}", labels.join(", ")),
+        claims => count(cited.len(), "claim"),
+        tested_on => format!("{clusters}: Kubernetes {}", labels.join(", ")),
         tallies => Value::from(minijinja::value::Serde(&tallies)),
         blocks => Value::from(minijinja::value::Serde(&blocks(text, &cited, results, &labels))),
     };
@@ -154,12 +168,12 @@ pub fn annotate(document: &str, text: &str, results: &Results) -> Result<String,
         .map_err(|source| ReportError::Page { source })
 }
 
-/// How many of a document's passages say something else now than when they were tried.
+/// Number of cited passages whose text has changed since they were tested.
 #[must_use]
 pub fn changed(document: &str, text: &str, results: &Results) -> usize {
     let cited = cited(document, text, results).into_iter();
     cited
-        .filter(|cited| cited.stands == Stands::Changed)
+        .filter(|cited| cited.overall == Overall::Changed)
         .count()
 }
 
@@ -183,19 +197,19 @@ fn cited<'a>(document: &str, text: &str, results: &'a Results) -> Vec<Cited<'a>>
         for cite in cites {
             match passage::find(text, cite) {
                 Passage::At(found) => ranges.extend(found),
-                Passage::Changed(stood) => {
+                Passage::Changed(former) => {
                     is_changed = true;
-                    ranges.extend(stood);
+                    ranges.extend(former);
                 }
             }
         }
         found.push(Cited {
             claim,
             ranges,
-            stands: if is_changed {
-                Stands::Changed
+            overall: if is_changed {
+                Overall::Changed
             } else {
-                Stands::of(&states)
+                Overall::of(&states)
             },
         });
     }
@@ -228,19 +242,19 @@ fn blocks(text: &str, cited: &[Cited<'_>], results: &Results, labels: &[String])
             }
             continue;
         }
-        // The worst that is said about a passage gives its colour.
+        // The worst verdict decides the passage's colour.
         let worst = here
             .iter()
             .filter_map(|at| cited.get(*at))
-            .map(|cited| cited.stands)
-            .max_by_key(|stands| match stands {
-                Stands::Open => 0,
-                Stands::Holds => 1,
-                Stands::Changed => 2,
-                Stands::Depends => 3,
-                Stands::Wrong => 4,
+            .map(|cited| cited.overall)
+            .max_by_key(|overall| match overall {
+                Overall::Open => 0,
+                Overall::Holds => 1,
+                Overall::Changed => 2,
+                Overall::Depends => 3,
+                Overall::Wrong => 4,
             });
-        // Each note stands where its claim is first cited.
+        // A note appears where its claim is first cited.
         let new: Vec<usize> = here
             .iter()
             .copied()
@@ -248,8 +262,8 @@ fn blocks(text: &str, cited: &[Cited<'_>], results: &Results, labels: &[String])
             .collect();
         noted.extend(&new);
         blocks.push(Block {
-            key: worst.map_or("", |stands| stands.state().key()),
-            word: worst.map_or("", Stands::word),
+            key: worst.map_or("", |overall| overall.state().key()),
+            word: worst.map_or("", Overall::word),
             lines: vec![line],
             notes: new
                 .into_iter()
@@ -266,7 +280,7 @@ fn note(cited: &Cited<'_>, results: &Results, labels: &[String]) -> Note {
     let Cited {
         claim,
         ranges,
-        stands,
+        overall,
     } = cited;
     let mut found: Vec<Found> = Vec::new();
     for (cluster, label) in results.clusters.iter().zip(labels) {
@@ -290,13 +304,13 @@ fn note(cited: &Cited<'_>, results: &Results, labels: &[String]) -> Note {
             }
         }
     }
-    let wrong = matches!(stands, Stands::Wrong | Stands::Depends);
+    let wrong = matches!(overall, Overall::Wrong | Overall::Depends);
     Note {
-        key: stands.state().key(),
-        word: stands.word(),
+        key: overall.state().key(),
+        word: overall.word(),
         says: one_line(&claim.says),
         id: one_line(&claim.id),
-        lines: written(ranges),
+        lines: line_numbers(&written(ranges)),
         instead: claim.instead.as_deref().map(one_line).filter(|_| wrong),
         found,
     }
@@ -315,12 +329,12 @@ mod tests {
     fn document() -> String {
         use std::fmt::Write as _;
         (1..=240).fold(String::new(), |mut text, line| {
-            let _ = writeln!(text, "Line {line} of a document made up for tests.");
+            let _ = writeln!(text, "Line {line} of an invented document.");
             text
         })
     }
 
-    /// Results whose citations are of the document made up here.
+    /// Results whose citations have the digests of `document`.
     fn results() -> Results {
         let mut results = fixture::results();
         for cite in results.claims.iter_mut().flat_map(|claim| &mut claim.cites) {
@@ -330,10 +344,10 @@ mod tests {
     }
 
     #[test]
-    fn a_passage_that_says_something_else_now_is_not_marked_as_wrong() {
-        let changed_lines = document().replace("made up", "invented");
+    fn a_changed_passage_is_not_marked_as_wrong() {
+        let changed_lines = document().replace("invented", "changed");
         let page = annotate("001_144d6a860ab479a7.txt", &changed_lines, &results()).unwrap();
-        assert!(page.contains("text has changed since it was tried"));
+        assert!(page.contains("text has changed since it was tested"));
         assert!(!page.contains("the output after the colon stays empty"));
         assert_eq!(
             changed("001_144d6a860ab479a7.txt", &changed_lines, &results()),
@@ -346,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_what_is_cited_and_keeps_every_line() {
+    fn marks_cited_passages_and_keeps_every_line() {
         let page = annotate("001_144d6a860ab479a7.txt", &document(), &results()).unwrap();
         for line in 1..=240 {
             assert_eq!(page.matches(&format!("Line {line} of")).count(), 1);
@@ -359,16 +373,23 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_nothing_cites_is_shown_as_it_is() {
+    fn a_document_without_citations_is_shown_unmarked() {
         let page = annotate("other.md", "one\n<two>\n", &fixture::results()).unwrap();
         assert!(page.contains("&lt;two&gt;"));
-        assert!(page.contains("0 statements"));
+        assert!(page.contains("0 claims"));
+    }
+
+    #[test]
+    fn tallies_agree_in_number() {
+        assert_eq!(Overall::Wrong.counted(1), "is wrong");
+        assert_eq!(Overall::Wrong.counted(3), "are wrong");
+        assert_eq!(Overall::Open.counted(2), "not decided");
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn text_from_outside_stays_text(text in fixture::nasty_text()) {
+        fn untrusted_text_is_escaped(text in fixture::nasty_text()) {
             let page = annotate(&text, &text, &fixture::poisoned(&text)).unwrap();
             prop_assert!(!page.contains("<script") && !page.contains("onload='"));
         }

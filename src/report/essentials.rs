@@ -1,5 +1,4 @@
-//! What matters about one claim on one cluster, as plain text: for places that show no more
-//! than text, such as a test viewer's output pane.
+//! Plain-text summary of a claim on a cluster, for places such as the output pane of a test viewer.
 
 use std::fmt::Write as _;
 
@@ -9,7 +8,7 @@ use super::view::{Cell, State, cited};
 use crate::judge::judgement::{CheckJudgement, Evaluation, Judgement, Outcome, Part};
 use crate::observe::evidence::ClusterFacts;
 
-/// The claim, what was found, and the values that decided it.
+/// The claim, its verdict, and the values that decided it.
 #[must_use]
 pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> String {
     let mut out = String::new();
@@ -18,20 +17,13 @@ pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> S
     if let (Some(instead), State::Verdict(verdict)) = (&claim.instead, cell.state()) {
         use crate::catalogue::model::Verdict::{Qualified, Refuted};
         if matches!(verdict, Refuted | Qualified) {
-            line(&mut out, "true instead", instead);
+            line(&mut out, "actually", instead);
         }
     }
-    line(&mut out, "because", &cell.reason());
+    line(&mut out, "reason", &cell.reason());
     let cited = cited(claim);
-    line(
-        &mut out,
-        "said in",
-        if cited.is_empty() {
-            "(no document)"
-        } else {
-            &cited
-        },
-    );
+    let source = if cited.is_empty() { "none" } else { &cited };
+    line(&mut out, "source", source);
     match cell {
         Cell::Judged {
             judgement,
@@ -43,15 +35,10 @@ pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> S
                 ran(&mut out, scenario);
             }
         }
-        Cell::Problem { scenario } => {
-            for problem in &scenario.problems {
-                line(&mut out, "problem", problem);
-            }
-            ran(&mut out, scenario);
-        }
+        Cell::Problem { scenario } => ran(&mut out, scenario),
         Cell::NoCluster { .. } | Cell::NotRun => {}
     }
-    let image = facts.node_image.as_deref().unwrap_or("not known");
+    let image = facts.node_image.as_deref().unwrap_or("unknown");
     line(
         &mut out,
         "cluster",
@@ -71,13 +58,12 @@ pub fn verdict_in_words(cell: &Cell<'_>) -> String {
         Cell::Judged { judgement, .. } => match judgement.expected {
             Some(expected) if expected == judgement.verdict => format!("{word}, as expected"),
             Some(expected) => format!("{word}, expected {}", State::Verdict(expected).word()),
-            None => format!("{word}, nothing expected yet"),
+            None => format!("{word}, no expected verdict"),
         },
         _ => word.to_owned(),
     }
 }
 
-/// The word for a check's outcome.
 #[must_use]
 pub fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
@@ -88,7 +74,7 @@ pub fn outcome_word(outcome: Outcome) -> &'static str {
     }
 }
 
-/// A check's reason without the outcome at its head, for places that have just said it.
+/// A check's reason without the outcome it begins with, for use after the outcome.
 #[must_use]
 pub fn without_outcome(reason: &str, outcome: Outcome) -> &str {
     let rest = reason.strip_prefix(outcome_word(outcome));
@@ -96,7 +82,6 @@ pub fn without_outcome(reason: &str, outcome: Outcome) -> &str {
         .unwrap_or(reason)
 }
 
-/// `true`, `false`, `not evaluable`.
 #[must_use]
 pub fn truth(value: Option<bool>) -> &'static str {
     match value {
@@ -200,12 +185,8 @@ fn ran(out: &mut String, scenario: &ScenarioResults) {
         for why in earlier.why() {
             line(out, &name, &why);
         }
-        let evidence = earlier.evidence.as_deref().unwrap_or("none was written");
+        let evidence = earlier.evidence.as_deref().unwrap_or("none");
         line(out, &format!("{name}, evidence"), evidence);
     }
-    line(
-        out,
-        "evidence",
-        evidence.as_deref().unwrap_or("none was written"),
-    );
+    line(out, "evidence", evidence.as_deref().unwrap_or("none"));
 }

@@ -1,4 +1,4 @@
-//! Files that are whole at every moment: a reader never meets half of one.
+//! Atomic file writes: readers never see a partial file.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use camino::Utf8Path;
 
 use super::error::ReportError;
 
-/// Writes a file beside its place, then renames it there. Makes the folders it needs.
+/// Writes a temporary file in the same folder and renames it. Creates missing folders.
 ///
 /// # Errors
 /// The folder or the file cannot be written.
@@ -23,7 +23,7 @@ pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), ReportError> 
     fs::create_dir_all(folder).map_err(error)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".hookproof-");
-    // A temporary file is for its owner alone; a report is for everyone who may see the folder.
+    // Temporary files are private to their owner; reports must be readable by others.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder).map_err(error)?;
@@ -32,7 +32,7 @@ pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), ReportError> 
     Ok(())
 }
 
-/// Whether a path leads to something inside the folder that it is relative to.
+/// Whether a relative path stays inside its base folder.
 #[must_use]
 pub fn stays_inside(path: &Utf8Path) -> bool {
     use camino::Utf8Component::{CurDir, Normal};
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replaces_what_was_there_and_leaves_nothing_beside_it() {
+    fn replaces_the_file_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(folder.path()).unwrap().join("a/b.txt");
         write_atomic(&path, b"one").unwrap();
@@ -65,7 +65,7 @@ mod tests {
     #[case("evidence/../../a.json", false)]
     #[case("/etc/passwd", false)]
     #[case("", false)]
-    fn knows_what_leaves_the_folder(#[case] path: &str, #[case] inside: bool) {
+    fn detects_paths_outside_the_folder(#[case] path: &str, #[case] inside: bool) {
         assert_eq!(stays_inside(Utf8Path::new(path)), inside);
     }
 }

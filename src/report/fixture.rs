@@ -1,4 +1,4 @@
-//! Results and evidence made up for tests: `tests/fixtures/report` is a results folder.
+//! Test fixtures: `tests/fixtures/report` is a results folder with invented results and evidence.
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,7 +22,7 @@ pub(super) fn evidence(path: &str) -> Evidence {
     read_evidence(&folder().join(path)).unwrap()
 }
 
-/// What a container may print to harm a report.
+/// Container output that could break or inject into a report.
 pub(super) fn nasty_text() -> impl Strategy<Value = String> {
     prop_oneof![
         "\\PC{0,40}",
@@ -35,7 +35,7 @@ pub(super) fn nasty_text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The results with a text in every place that holds text from outside.
+/// The results with `text` in every field that holds untrusted text.
 pub(super) fn poisoned(text: &str) -> Results {
     let mut results = results();
     for claim in &mut results.claims {
@@ -80,7 +80,7 @@ pub(super) fn poisoned(text: &str) -> Results {
     results
 }
 
-/// Evidence with a text in every place that holds text from outside.
+/// Evidence with `text` in every field that holds untrusted text.
 pub(super) fn poisoned_evidence(text: &str) -> Evidence {
     use crate::observe::evidence::Seen;
 
@@ -107,7 +107,7 @@ pub(super) fn poisoned_evidence(text: &str) -> Evidence {
     evidence
 }
 
-/// The events of a run that found what the fixture holds.
+/// The events of a run that ends with these results.
 pub(super) fn events(results: &Results) -> Vec<RunEvent> {
     let mut events = vec![RunEvent::Begun {
         run: results.run.clone(),

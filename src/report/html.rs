@@ -1,4 +1,4 @@
-//! `index.html`: one page that holds everything, without anything from elsewhere.
+//! `index.html`: a self-contained page without external resources.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,9 @@ use super::view::{Cell, Counts, State, document_stem, labels};
 use crate::catalogue::model::Verdict;
 use crate::observe::evidence::ClusterFacts;
 
-/// Name of the page in a results folder.
 pub const PAGE: &str = "index.html";
 
-/// A drawn timeline, kept once in the page and shown wherever it is needed.
+/// A drawn timeline. The page contains it once and references it for each claim.
 #[derive(Debug, Serialize)]
 pub(super) struct Picture {
     pub(super) id: usize,
@@ -31,7 +30,7 @@ pub(super) struct Picture {
     drawing: String,
 }
 
-/// What there is to show of a scenario on a cluster.
+/// Timelines by cluster index and scenario id, or why there is none.
 pub(super) type Pictures = BTreeMap<(usize, String), Result<Picture, String>>;
 
 #[derive(Serialize)]
@@ -90,16 +89,16 @@ struct Page {
     areas: Vec<Area>,
 }
 
-/// Writes the page. Timelines are drawn from the evidence files in the same folder.
+/// Writes the page, with timelines from the evidence files in the same folder.
 ///
 /// # Errors
-/// It cannot be put together or written.
+/// The page cannot be rendered or written.
 pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     let page = page(results, folder).map_err(|source| ReportError::Page { source })?;
     write_atomic(&folder.join(PAGE), page.as_bytes())
 }
 
-/// The page as HTML.
+/// Renders the page.
 ///
 /// # Errors
 /// The template fails.
@@ -128,7 +127,7 @@ pub fn page(results: &Results, folder: &Utf8Path) -> Result<String, minijinja::E
 
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    // Whatever reaches the page loses its control characters on the way.
+    // Removes control characters from all text.
     environment.set_formatter(|out, state, value| match value.as_str() {
         Some(text) if !value.is_safe() => {
             minijinja::escape_formatter(out, state, &Value::from(clean(text)))
@@ -160,9 +159,9 @@ fn pictures(results: &Results, folder: &Utf8Path) -> Pictures {
         for scenario in &cluster.scenarios {
             let id = pictures.len();
             let picture = match scenario.evidence.as_deref().map(Utf8Path::new) {
-                None => Err("There is no timeline: no evidence was written.".to_owned()),
+                None => Err("No timeline: no evidence was written.".to_owned()),
                 Some(path) if !stays_inside(path) => Err(format!(
-                    "There is no timeline: {path} is not in the results folder."
+                    "No timeline: {path} is outside the results folder."
                 )),
                 Some(path) => match read_evidence(&folder.join(path)) {
                     Ok(evidence) => {
@@ -174,10 +173,10 @@ fn pictures(results: &Results, folder: &Utf8Path) -> Pictures {
                             drawing,
                         })
                     }
-                    Err(ReportError::Read { .. }) => Err(format!(
-                        "There is no timeline: {path} is not there any more."
-                    )),
-                    Err(error) => Err(format!("There is no timeline: {error}.")),
+                    Err(ReportError::Read { .. }) => {
+                        Err(format!("No timeline: {path} is missing."))
+                    }
+                    Err(error) => Err(format!("No timeline: {error}.")),
                 },
             };
             pictures.insert((at, scenario.scenario.clone()), picture);
@@ -186,7 +185,7 @@ fn pictures(results: &Results, folder: &Utf8Path) -> Pictures {
     pictures
 }
 
-/// What the whole comes down to, in one line.
+/// The results in one line: `12 claims: 7 confirmed, 3 refuted and 1 qualified`.
 fn headline(results: &Results) -> String {
     let claims = count(results.claims.len(), "claim");
     let mut words = Vec::new();
@@ -251,7 +250,7 @@ fn attention(results: &Results, labels: &[String]) -> Vec<Attention> {
             if let Some(error) = &phase.error {
                 found.push(Attention {
                     key: State::Error.key(),
-                    title: "Cluster not usable",
+                    title: "Cluster failed",
                     label: label.clone(),
                     id: phase.name.clone(),
                     anchor: None,
@@ -276,14 +275,13 @@ fn attention(results: &Results, labels: &[String]) -> Vec<Attention> {
                 text: format!("{verdict}: {}", cell.reason()),
             });
         }
-        // What an earlier attempt found must not go unseen.
         for scenario in &cluster.scenarios {
             let decides = |claim: &ClaimInfo| claim.scenario.as_ref() == Some(&scenario.scenario);
             let number = results.claims.iter().position(decides);
             for earlier in &scenario.earlier {
                 found.push(Attention {
                     key: State::Verdict(Verdict::Inconclusive).key(),
-                    title: "Tried again",
+                    title: "Retried",
                     label: label.clone(),
                     id: scenario.scenario.clone(),
                     anchor: number.map(|number| super::html_claims::cell_anchor(number, at)),
@@ -363,7 +361,7 @@ fn facts(facts: &ClusterFacts) -> Vec<Fact> {
         ("runtimes", container_runtimes.join(", ")),
         ("node image", node_image.clone().unwrap_or_default()),
         ("gates set", gates_in_words(gates)),
-        ("gates seen", gates_in_words(gates_seen)),
+        ("gates observed", gates_in_words(gates_seen)),
         ("capabilities", capabilities.join(", ")),
         ("clock offset", format!("{clock_offset:.3} s")),
     ]
@@ -383,14 +381,14 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn holds_everything_and_asks_nothing_of_others() {
+    fn the_page_is_complete_and_self_contained() {
         let results = fixture::results();
         let page = page(&results, &fixture::folder()).unwrap();
         for claim in &results.claims {
             assert!(page.contains(&claim.id));
         }
-        for elsewhere in ["src=", "<link", "@import", "fetch(", "url(http"] {
-            assert!(!page.contains(elsewhere), "{elsewhere}");
+        for external in ["src=", "<link", "@import", "fetch(", "url(http"] {
+            assert!(!page.contains(external), "{external}");
         }
         let drawn = page.matches("<g class=\"tl\"").count();
         assert_eq!(drawn, 7);
@@ -400,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn every_link_leads_somewhere() {
+    fn every_anchor_exists() {
         let page = page(&fixture::results(), &fixture::folder()).unwrap();
         for link in page.split("href=\"#").skip(1) {
             let id = link.split('"').next().unwrap();
@@ -411,7 +409,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn text_from_outside_stays_text(text in fixture::nasty_text()) {
+        fn untrusted_text_is_escaped(text in fixture::nasty_text()) {
             let page = page(&fixture::poisoned(&text), &fixture::folder()).unwrap();
             let clean_page = super::page(&fixture::results(), &fixture::folder()).unwrap();
             prop_assert_eq!(page.matches("<script").count(), clean_page.matches("<script").count());

@@ -1,16 +1,16 @@
-//! The claims as the page's template wants them.
+//! Claims in the form used by the template of the HTML page.
 
 use serde::Serialize;
 
 use super::essentials::{outcome_word, truth, verdict_in_words, without_outcome};
 use super::html::{Picture, Pictures};
 use super::results::{ClaimInfo, Results, ScenarioResults};
-use super::text::{count, one_line, seconds, value};
+use super::text::{count, line_numbers, one_line, seconds, value};
 use super::view::{Cell, State, document_stem};
 use crate::catalogue::model::Verdict;
 use crate::judge::judgement::{CheckJudgement, Evaluation, Judgement, Part};
 
-/// Claims whose ids begin alike.
+/// Claims whose ids share the first part.
 #[derive(Serialize)]
 pub(super) struct Area {
     name: String,
@@ -24,9 +24,9 @@ struct ClaimView {
     says: String,
     instead: Option<String>,
     cites: Vec<Cite>,
-    /// Documents, a line each, for the filter.
+    /// Document names for the filter, one per line.
     documents: String,
-    /// States of its cells, for the filter.
+    /// Cell states for the filter.
     states: String,
     cells: Vec<CellView>,
 }
@@ -82,7 +82,7 @@ struct PartView {
     text: String,
     key: &'static str,
     truth: &'static str,
-    /// Its value is worth saying: of a whole that is true every part is.
+    /// Whether to show its value: in a true expression every part is true.
     differs: bool,
     read: Vec<Read>,
 }
@@ -119,7 +119,7 @@ struct PictureRef {
     height: f64,
 }
 
-/// Where a claim's detail for a cluster is in the page.
+/// Anchor of a claim's details for a cluster.
 pub(super) fn cell_anchor(claim: usize, cluster: usize) -> String {
     format!("claim-{claim}-{cluster}")
 }
@@ -177,7 +177,7 @@ fn claim_view(
         .iter()
         .map(|cite| Cite {
             document: one_line(document_stem(&cite.document)),
-            lines: one_line(&cite.lines),
+            lines: line_numbers(&one_line(&cite.lines)),
         })
         .collect();
     ClaimView {

@@ -1,4 +1,4 @@
-//! `results.json` and evidence files: read with a check of their format, written whole.
+//! `results.json` and evidence files. Reading checks the format version; writing is atomic.
 
 use std::fs;
 
@@ -12,7 +12,6 @@ use super::file::write_atomic;
 use super::results::{self, Results};
 use crate::observe::evidence::{self, Evidence};
 
-/// Name of the results file in a results folder.
 pub const RESULTS_FILE: &str = "results.json";
 
 /// Writes `results.json` into a results folder.
@@ -31,7 +30,7 @@ pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportE
 /// Reads `results.json` of a results folder.
 ///
 /// # Errors
-/// There is none, it is damaged, or of another format.
+/// The file is missing, damaged, or has another format version.
 pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
     read(
         &folder.join(RESULTS_FILE),
@@ -43,18 +42,16 @@ pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
 /// Reads an evidence file.
 ///
 /// # Errors
-/// There is none, it is damaged, or of another format.
+/// The file is missing, damaged, or has another format version.
 pub fn read_evidence(path: &Utf8Path) -> Result<Evidence, ReportError> {
     read(path, evidence::SCHEMA, "an evidence file")
 }
 
-/// JSON schema of `results.json`.
 #[must_use]
 pub fn results_schema() -> Schema {
     schema_for!(Results)
 }
 
-/// JSON schema of an evidence file.
 #[must_use]
 pub fn evidence_schema() -> Schema {
     schema_for!(Evidence)
@@ -107,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn results_survive_a_round_trip() {
         let (_keep, path) = folder();
         let results = fixture::results();
         write_results(&results, &path).unwrap();
@@ -115,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn another_format_is_named() {
+    fn an_unknown_format_is_named() {
         let (_keep, path) = folder();
         fs::write(
             path.join(RESULTS_FILE),
@@ -128,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_off_file_is_no_panic() {
+    fn a_truncated_file_is_a_parse_error() {
         let (_keep, path) = folder();
         write_results(&fixture::results(), &path).unwrap();
         let text = fs::read(path.join(RESULTS_FILE)).unwrap();
@@ -139,13 +136,13 @@ mod tests {
         ));
     }
 
-    /// The published schemas are those of the types. `HOOKPROOF_UPDATE_SCHEMAS=1 cargo test` writes
-    /// them anew.
+    /// Compares the published schemas with the types. `HOOKPROOF_UPDATE_SCHEMAS=1 cargo test` updates
+    /// them.
     #[rstest::rstest]
     #[case("results", results_schema())]
     #[case("evidence", evidence_schema())]
     #[case("suite", crate::catalogue::schema::suite_schema())]
-    fn published_schemas_are_current(#[case] name: &str, #[case] schema: impl Serialize) {
+    fn published_schemas_are_up_to_date(#[case] name: &str, #[case] schema: impl Serialize) {
         let path = Utf8Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("docs/schema")
             .join(format!("{name}.schema.json"));
@@ -157,7 +154,7 @@ mod tests {
         let published = fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(
             published, text,
-            "run HOOKPROOF_UPDATE_SCHEMAS=1 cargo test published_schemas"
+            "update it: HOOKPROOF_UPDATE_SCHEMAS=1 cargo test published_schemas"
         );
     }
 }

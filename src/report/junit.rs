@@ -1,5 +1,5 @@
-//! JUnit: one file per cluster. Names stay the same from run to run, so that a viewer can follow
-//! a claim's history; everything that varies is in properties and text.
+//! JUnit XML: one file per cluster. Test names are stable across runs, so that viewers can show a
+//! claim's history; whatever varies is in properties and text.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,16 +21,16 @@ use crate::catalogue::model::Verdict;
 use crate::judge::judgement::Judgement;
 use crate::observe::evidence::ClusterFacts;
 
-/// The classname of what hookproof states itself, citing no document.
+/// Class name of claims that cite no document.
 const OWN: &str = "hookproof";
-/// The classname of what is about the cluster and the run.
+/// Class name of test cases about the cluster and the run.
 const CLUSTER: &str = "cluster";
-/// The `type` of a verdict that differs from the expected one.
+/// Failure type of a verdict that differs from the expected one.
 pub const CHANGED: &str = "verdict-changed";
-/// The `type` of everything that could not be set up or observed.
+/// Error type of failed setup or observation.
 pub const INFRASTRUCTURE: &str = "infrastructure";
 
-/// Where each cluster's file goes, relative to the results folder, in the clusters' order.
+/// File path of each cluster, relative to the results folder.
 #[must_use]
 pub fn paths(results: &Results) -> Vec<Utf8PathBuf> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -58,10 +58,10 @@ pub fn paths(results: &Results) -> Vec<Utf8PathBuf> {
     results.clusters.iter().map(name).collect()
 }
 
-/// Writes every cluster's file below a results folder.
+/// Writes the file of every cluster.
 ///
 /// # Errors
-/// A file cannot be put together or written.
+/// A file cannot be rendered or written.
 pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     for (cluster, path) in results.clusters.iter().zip(paths(results)) {
         let path = folder.join(path);
@@ -74,7 +74,7 @@ pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     Ok(())
 }
 
-/// One cluster's file as XML.
+/// Renders the file of one cluster.
 ///
 /// # Errors
 /// The XML writer fails.
@@ -85,8 +85,7 @@ pub fn to_xml(
     report(results, cluster).to_string()
 }
 
-/// One cluster's results as a JUnit report. Claims that did not come to their turn are left
-/// out while the run is under way.
+/// Builds the report of one cluster. While the run is in progress, it omits claims not reached yet.
 #[must_use]
 pub fn report(results: &Results, cluster: &ClusterResults) -> Report {
     let Results {
@@ -115,7 +114,7 @@ pub fn report(results: &Results, cluster: &ClusterResults) -> Report {
     suite.add_properties(cluster_properties(facts));
     suite.add_test_cases(phases.iter().map(phase_case));
 
-    // A scenario's time is shared out among its claims, so that the suite's times add up.
+    // A scenario's duration is split evenly among its claims, so that the times add up.
     let mut sharing: BTreeMap<&str, u32> = BTreeMap::new();
     for id in claims.iter().filter_map(|claim| claim.scenario.as_deref()) {
         *sharing.entry(id).or_default() += 1;
@@ -229,23 +228,21 @@ fn phase_case(phase: &Phase) -> TestCase {
     case
 }
 
-/// A run that was cut off must not look like one that passed, whatever cut it off: the file says so
-/// from the first claim on until the run has ended.
+/// The test case `run complete`. It fails until the run has finished, so that the report of an
+/// interrupted run never passes.
 fn completeness_case(ended: bool, undecided: usize, claims: usize) -> TestCase {
     let text = format!(
-        "{} of {claims} claims were decided or failed",
+        "claims with a verdict or an error: {} of {claims}",
         claims - undecided
     );
     let mut status = TestCaseStatus::success();
     if !ended {
         status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        let message = format!("the run has not ended: {text}");
+        let message = format!("the run has not finished; {text}");
         status
             .set_type(INFRASTRUCTURE)
             .set_message(&message)
-            .set_description(format!(
-                "{message}. Run it again with --resume to go on where it stopped."
-            ));
+            .set_description(format!("{message}; run it again with --resume to continue"));
     }
     let mut case = TestCase::new("run complete", status);
     case.set_classname(CLUSTER)
@@ -327,23 +324,23 @@ fn status(claim: &ClaimInfo, cell: &Cell<'_>, text: &str) -> TestCaseStatus {
     status
 }
 
-/// What an earlier attempt found of this claim, where that was not what is known.
+/// An earlier attempt with an error, or with an unexpected verdict for this claim.
 fn rerun(claim: &ClaimInfo, earlier: &EarlierAttempt) -> Option<TestRerun> {
     let found = earlier.unexpected.iter().find(|u| u.claim == claim.id);
-    let (kind, named, said) = match found {
+    let (kind, named, text) = match found {
         Some(found) => (NonSuccessKind::Failure, CHANGED, found.in_words()),
         None if earlier.problems.is_empty() => return None,
         None => {
-            let said = earlier.problems.join("; ");
-            (NonSuccessKind::Error, INFRASTRUCTURE, said)
+            let text = earlier.problems.join("; ");
+            (NonSuccessKind::Error, INFRASTRUCTURE, text)
         }
     };
     let mut rerun = TestRerun::new(kind);
-    let evidence = earlier.evidence.as_deref().unwrap_or("none was written");
+    let evidence = earlier.evidence.as_deref().unwrap_or("none");
     rerun
         .set_type(named)
-        .set_message(one_line(&format!("attempt {}: {said}", earlier.attempt)))
-        .set_description(clean(&format!("{said}\nevidence: {evidence}")));
+        .set_message(one_line(&format!("attempt {}: {text}", earlier.attempt)))
+        .set_description(clean(&format!("{text}\nevidence: {evidence}")));
     Some(rerun)
 }
 
@@ -407,7 +404,7 @@ fn stamp(at: Timestamp) -> Option<DateTime<FixedOffset>> {
     DateTime::from_timestamp(at.as_second(), 0).map(|stamp| stamp.fixed_offset())
 }
 
-// Seconds since 1970 fit a float exactly to the microsecond.
+// An f64 holds seconds since 1970 with microsecond precision.
 fn at(time: Timestamp) -> f64 {
     time.as_duration().as_secs_f64()
 }
@@ -434,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_back_with_counts_that_agree() {
+    fn counts_agree_after_a_round_trip() {
         let results = fixture::results();
         for cluster in &results.clusters {
             let report = Report::deserialize_from_str(&to_xml(&results, cluster).unwrap()).unwrap();
@@ -450,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_attempt_found_stands_at_its_claim_alone() {
+    fn an_unexpected_verdict_of_an_earlier_attempt_affects_only_its_claim() {
         let mut results = fixture::results();
         let cluster = results.clusters.first_mut().unwrap();
         let ran = cluster.scenarios.iter_mut();
@@ -473,11 +470,11 @@ mod tests {
             other.earlier.clear();
         }
         let xml = to_xml(&results, results.clusters.first().unwrap()).unwrap();
-        let told: Vec<_> = xml.lines().filter(|l| l.contains("<flaky")).collect();
-        assert_eq!(told.len(), 1, "{told:?}");
+        let flaky: Vec<_> = xml.lines().filter(|l| l.contains("<flaky")).collect();
+        assert_eq!(flaky.len(), 1, "{flaky:?}");
         assert!(
-            told[0].contains("<flakyFailure message=\"attempt 1: refuted: the hook ran twice\""),
-            "{told:?}"
+            flaky[0].contains("<flakyFailure message=\"attempt 1: refuted: the hook ran twice\""),
+            "{flaky:?}"
         );
     }
 
@@ -507,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_under_way_says_so() {
+    fn a_run_in_progress_is_an_error() {
         let mut results = fixture::results();
         results.ended = None;
         let cluster = results.clusters.first_mut().unwrap();
@@ -523,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn two_clusters_of_one_shape_get_two_files() {
+    fn clusters_of_the_same_version_and_profile_get_separate_files() {
         let mut results = fixture::results();
         let again = results.clusters.first().unwrap().clone();
         results.clusters.push(again);
@@ -540,7 +537,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn any_text_gives_xml_that_can_be_read(text in fixture::nasty_text()) {
+        fn untrusted_text_keeps_the_xml_valid(text in fixture::nasty_text()) {
             let results = fixture::poisoned(&text);
             for cluster in &results.clusters {
                 let xml = to_xml(&results, cluster).unwrap();

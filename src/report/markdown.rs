@@ -1,4 +1,4 @@
-//! `summary.md`: what a build server shows beside a run. What needs attention stands first.
+//! `summary.md`, for the summary page of a CI run. Whatever needs attention comes first.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,6 @@ use super::text::{count, one_line, seconds, short_title};
 use super::view::{Cell, Counts, State, cited, labels};
 use crate::catalogue::model::Verdict;
 
-/// Name of the summary in a results folder.
 pub const SUMMARY_FILE: &str = "summary.md";
 
 /// Writes `summary.md` into a results folder.
@@ -24,14 +23,13 @@ pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     write_atomic(&folder.join(SUMMARY_FILE), summary(results).as_bytes())
 }
 
-/// The summary as Markdown.
 #[must_use]
 pub fn summary(results: &Results) -> String {
     let mut out = String::new();
     let labels = labels(&results.clusters);
     head(&mut out, results);
     attention(&mut out, results, &labels);
-    tried_again(&mut out, results, &labels);
+    retried(&mut out, results, &labels);
     counts(&mut out, results, &labels);
     for (verdict, title) in [
         (Verdict::Refuted, "Refuted"),
@@ -44,7 +42,7 @@ pub fn summary(results: &Results) -> String {
     out
 }
 
-/// One line of plain text, with everything escaped that Markdown or HTML would read as theirs.
+/// Escapes text for Markdown and HTML, on one line.
 fn plain(text: &str) -> String {
     let mut out = String::new();
     for c in one_line(text).chars() {
@@ -62,7 +60,7 @@ fn plain(text: &str) -> String {
     out
 }
 
-/// Words that stay as they are.
+/// Formats text as inline code.
 fn code(text: &str) -> String {
     let text = one_line(text).replace('`', "'").replace('|', "¦");
     format!("`{}`", text.replace('<', "‹").replace('>', "›"))
@@ -89,11 +87,11 @@ fn head(out: &mut String, results: &Results) {
         .map(|ended| ended.duration_since(results.began).as_secs_f64());
     let _ = writeln!(
         out,
-        "{} on {}{}. Run {}, {}, hookproof {}. The whole report: [{PAGE}](./{PAGE}).\n",
+        "{} on {}{}. Run {}, {}, hookproof {}. Full report: [{PAGE}](./{PAGE}).\n",
         count(results.claims.len(), "claim"),
         count(results.clusters.len(), "cluster"),
         took.map_or_else(
-            || ", **not ended**".to_owned(),
+            || ", **incomplete**".to_owned(),
             |took| format!(" in {}", seconds(took))
         ),
         code(&results.run),
@@ -148,14 +146,14 @@ fn attention(out: &mut String, results: &Results, labels: &[String]) {
     }
 }
 
-/// Scenarios with more than one attempt: what an earlier one found must not go unseen.
-fn tried_again(out: &mut String, results: &Results, labels: &[String]) {
-    let again = super::view::tried_again(results, labels);
-    if again.is_empty() {
+/// Scenarios with more than one attempt.
+fn retried(out: &mut String, results: &Results, labels: &[String]) {
+    let retried = super::view::retried(results, labels);
+    if retried.is_empty() {
         return;
     }
-    let _ = writeln!(out, "## Tried again\n");
-    for (label, scenario) in again {
+    let _ = writeln!(out, "## Retried\n");
+    for (label, scenario) in retried {
         for earlier in &scenario.earlier {
             for why in earlier.why() {
                 let _ = writeln!(
@@ -245,30 +243,30 @@ fn claim_section(out: &mut String, claim: &ClaimInfo, cells: &[(&String, Cell<'_
         plain(&claim.says)
     );
     if let Some(instead) = &claim.instead {
-        let _ = writeln!(out, "**Instead:** {}\n", plain(instead));
+        let _ = writeln!(out, "**Actually:** {}\n", plain(instead));
     }
     let cited = cited(claim);
-    let said = if cited.is_empty() {
+    let source = if cited.is_empty() {
         String::new()
     } else {
-        format!(" · said in {}", plain(&cited))
+        format!(" · source: {}", plain(&cited))
     };
-    let only = if all { "" } else { " · not on every cluster" };
-    let _ = writeln!(out, "{}{said}{only}\n", code(&claim.id));
-    // The same reason on several clusters is said once.
-    let mut said: Vec<(String, Vec<String>, Vec<String>)> = Vec::new();
+    let only = if all { "" } else { " · not on all clusters" };
+    let _ = writeln!(out, "{}{source}{only}\n", code(&claim.id));
+    // Clusters with the same reason share a line.
+    let mut reasons: Vec<(String, Vec<String>, Vec<String>)> = Vec::new();
     for (label, cell) in cells {
         let reason = plain(&cell.reason());
         let link = link(&plain(label), evidence(cell));
-        match said.iter_mut().find(|(known, ..)| *known == reason) {
+        match reasons.iter_mut().find(|(known, ..)| *known == reason) {
             Some((_, on, links)) => {
                 on.push(plain(label));
                 links.push(link);
             }
-            None => said.push((reason, vec![plain(label)], vec![link])),
+            None => reasons.push((reason, vec![plain(label)], vec![link])),
         }
     }
-    for (reason, on, mut links) in said {
+    for (reason, on, mut links) in reasons {
         links.retain(|link| !link.is_empty());
         let links = if links.is_empty() {
             String::new()
@@ -321,7 +319,7 @@ fn clusters(out: &mut String, results: &Results, labels: &[String]) {
             plain(&facts.name),
             plain(&facts.kubernetes),
             plain(&facts.container_runtimes.join(", ")),
-            code(facts.node_image.as_deref().unwrap_or("not known")),
+            code(facts.node_image.as_deref().unwrap_or("unknown")),
             phases.join(", "),
         );
     }
@@ -333,23 +331,23 @@ mod tests {
     use crate::report::fixture;
 
     #[test]
-    fn puts_what_matters_first() {
+    fn shows_a_run() {
         insta::assert_snapshot!(summary(&fixture::results()));
     }
 
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
         #[test]
-        fn text_from_outside_stays_text(text in fixture::nasty_text()) {
+        fn untrusted_text_is_escaped(text in fixture::nasty_text()) {
             let out = summary(&fixture::poisoned(&text));
             proptest::prop_assert!(!out.contains("<script"));
-            // Outside of code no link is left but those to reports and evidence.
+            // Outside of code, all links point to reports and evidence.
             let words: String = out.replace("\\`", "").replace("\\]", "").split('`').step_by(2).collect();
             for link in words.split("](").skip(1) {
                 proptest::prop_assert!(link.starts_with("./"), "{}", link);
             }
             proptest::prop_assert!(!out.lines().any(|line| line.starts_with("# heading")));
-            // Every row of a table keeps its columns.
+            // Every table row has the same number of columns.
             let rows = out.lines().skip_while(|l| !l.starts_with("| claim")).take_while(|l| l.starts_with('|'));
             for row in rows {
                 let bars = row.replace("\\|", "").matches('|').count();

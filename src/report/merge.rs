@@ -1,4 +1,4 @@
-//! Several results folders as one, such as those of the jobs of a build server.
+//! Merges several results folders, such as those of CI jobs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,20 +10,19 @@ use super::file::{stays_inside, write_atomic};
 use super::results::{ClusterResults, Results, ScenarioResults};
 use super::text::one_line;
 
-/// Results put together, and what did not fit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Merged {
-    /// All of it: every claim once, every cluster once.
+    /// Every claim and every cluster occurs once.
     pub results: Results,
-    /// What people should know: the same thing found twice, claims that differ.
+    /// Conflicts: scenarios that ran twice, claims that differ.
     pub notes: Vec<String>,
 }
 
-/// Copies the evidence of a folder's results into another, and points the results there. Files
-/// of the same name from different folders are told apart.
+/// Copies the evidence of results into another folder and updates its paths. `taken` keeps file
+/// names from different folders unique.
 ///
 /// # Errors
-/// A file cannot be written. Missing evidence is no error: the report says that it is missing.
+/// A file cannot be written. Missing evidence is not an error: the report notes it.
 pub fn gather(
     results: &mut Results,
     from: &Utf8Path,
@@ -56,7 +55,7 @@ pub fn gather(
     Ok(())
 }
 
-/// Puts results together. None where there are none.
+/// Merges results; `None` if there are none.
 #[must_use]
 pub fn merge(parts: Vec<Results>) -> Option<Merged> {
     let mut parts = parts.into_iter();
@@ -83,7 +82,7 @@ impl Merged {
         } = part;
         if hookproof != self.results.hookproof {
             self.notes.push(format!(
-                "run {run} was made by hookproof {hookproof}, the others by {}",
+                "run {run} used hookproof {hookproof}, the others used {}",
                 self.results.hookproof
             ));
         }
@@ -105,7 +104,7 @@ impl Merged {
                 None => self.results.claims.push(claim),
                 Some(known) if *known == claim => {}
                 Some(known) => self.notes.push(format!(
-                    "the claim {} is not the same in run {run}; shown is \"{}\"",
+                    "claim {} differs in run {run}; the report shows \"{}\"",
                     claim.id,
                     one_line(&known.says)
                 )),
@@ -139,7 +138,7 @@ impl Merged {
                 .find(|other| other.name == phase.name)
             {
                 None => known.phases.push(phase),
-                // A failure is what people must hear of.
+                // A failure takes precedence.
                 Some(other) if other.error.is_none() && phase.error.is_some() => *other = phase,
                 Some(_) => {}
             }
@@ -155,25 +154,26 @@ impl Merged {
                 Some(at) => {
                     let other: &mut ScenarioResults = &mut known.scenarios[at];
                     self.notes.push(format!(
-                        "{} was run twice on {}; the later one counts",
+                        "{} ran twice on {}; the later run counts",
                         scenario.scenario, known.facts.name
                     ));
                     if scenario.began > other.began {
                         known.judgements.retain(|judgement| {
-                            let gone = judgement.scenario.as_deref() == Some(&scenario.scenario);
+                            let replaced =
+                                judgement.scenario.as_deref() == Some(&scenario.scenario);
                             let new = judgements.iter().find(|new| new.claim == judgement.claim);
                             if let Some(new) =
-                                new.filter(|new| gone && new.verdict != judgement.verdict)
+                                new.filter(|new| replaced && new.verdict != judgement.verdict)
                             {
                                 self.notes.push(format!(
-                                    "{} came out {} and then {} on {}",
+                                    "{} was {} and then {} on {}",
                                     judgement.claim,
                                     judgement.verdict,
                                     new.verdict,
                                     known.facts.name
                                 ));
                             }
-                            !gone
+                            !replaced
                         });
                         *other = scenario;
                     } else {
@@ -193,7 +193,7 @@ impl Merged {
                 .find(|other| other.claim == judgement.claim);
             match here {
                 Some(here) if old && here.verdict != judgement.verdict => self.notes.push(format!(
-                    "{} came out {} and then {} on {}",
+                    "{} was {} and then {} on {}",
                     judgement.claim, judgement.verdict, here.verdict, known.facts.name
                 )),
                 None if !old => known.judgements.push(judgement),
@@ -211,7 +211,7 @@ mod tests {
     use crate::catalogue::model::Verdict;
     use crate::report::fixture;
 
-    /// The fixture as two shards would have found it, and as two versions would.
+    /// A part of the fixture, as a shard or a version.
     fn part(
         keep_cluster: impl Fn(usize) -> bool,
         keep_scenario: impl Fn(usize) -> bool,
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_that_differ_are_told_whichever_way_round() {
+    fn reports_differing_verdicts_in_either_order() {
         let early = fixture::results();
         let mut late = early.clone();
         for cluster in &mut late.clusters {
@@ -281,12 +281,12 @@ mod tests {
             vec![late.clone(), early.clone()],
         ] {
             let merged = merge(parts).unwrap();
-            let told = "poststart.concurrent-with-entrypoint came out confirmed and then refuted";
+            let expected = "poststart.concurrent-with-entrypoint was confirmed and then refuted";
             assert_eq!(
                 merged
                     .notes
                     .iter()
-                    .filter(|note| note.starts_with(told))
+                    .filter(|note| note.starts_with(expected))
                     .count(),
                 2
             );
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_of_the_same_name_is_kept_apart() {
+    fn evidence_files_of_the_same_name_are_both_kept() {
         let keep = tempfile::tempdir().unwrap();
         let into = Utf8Path::from_path(keep.path()).unwrap();
         let mut taken = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What people and machines read: JUnit, HTML, Markdown, terminal, JSON. Reporters only consume.
+//! Reports: JUnit, HTML, Markdown, terminal, JSON. Reporters only read results and evidence.
 
 pub mod annotate;
 pub mod error;

@@ -1,20 +1,20 @@
-//! Where a cited passage stands in a document as it is now: where it stood, elsewhere, or nowhere.
+//! Locates a cited passage in the current text of a document.
 
 use crate::catalogue::citations::digest_of;
 use crate::catalogue::model::Citation;
 use crate::catalogue::parse;
 
-/// A citation found again.
+/// The location of a cited passage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Passage {
-    /// At these lines, from and to.
+    /// Line ranges, inclusive.
     At(Vec<(usize, usize)>),
-    /// The text that was tried stands nowhere; these are the lines that it stood at.
+    /// The cited text no longer exists; these are its former lines.
     Changed(Vec<(usize, usize)>),
 }
 
-/// Finds a citation in a document's text. Lines that were added or taken out above it move it; all
-/// its ranges together. A citation without a digest is taken at its word.
+/// Finds a citation in a document's text. Lines added or removed above a passage move all its ranges
+/// by the same number. A citation without a digest is not checked.
 pub(super) fn find(text: &str, citation: &Citation) -> Passage {
     let Ok(ranges) = parse::lines(&citation.lines) else {
         return Passage::At(Vec::new());
@@ -46,7 +46,7 @@ fn moved(ranges: &[(u32, u32)], by: i64) -> Option<Vec<(usize, usize)>> {
         .collect()
 }
 
-/// Ranges as citations write them.
+/// Formats ranges as in citations: `64, 78-79`.
 pub(super) fn written(ranges: &[(usize, usize)]) -> String {
     let words: Vec<String> = ranges
         .iter()
@@ -71,13 +71,13 @@ mod tests {
     const BEFORE: &str = "one\ntwo\nthree\nfour\nfive\n";
 
     #[rstest]
-    #[case::as_it_was(BEFORE, "2, 4-5", Passage::At(vec![(2, 2), (4, 5)]))]
+    #[case::unchanged(BEFORE, "2, 4-5", Passage::At(vec![(2, 2), (4, 5)]))]
     #[case::moved_down("zero\none\ntwo\nthree\nfour\nfive\n", "2, 4-5", Passage::At(vec![(3, 3), (5, 6)]))]
     #[case::moved_up("two\nthree\nfour\nfive\n", "2, 4-5", Passage::At(vec![(1, 1), (3, 4)]))]
-    #[case::another_text("one\ntwo\nthree\nvier\nfive\n", "2, 4-5", Passage::Changed(vec![(2, 2), (4, 5)]))]
-    #[case::cut_short("one\n", "4", Passage::Changed(vec![(4, 4)]))]
+    #[case::changed("one\ntwo\nthree\n4\nfive\n", "2, 4-5", Passage::Changed(vec![(2, 2), (4, 5)]))]
+    #[case::truncated("one\n", "4", Passage::Changed(vec![(4, 4)]))]
     #[case::emptied("", "4", Passage::Changed(vec![(4, 4)]))]
-    fn a_passage_is_found_again(#[case] now: &str, #[case] lines: &str, #[case] found: Passage) {
+    fn finds_a_passage(#[case] now: &str, #[case] lines: &str, #[case] found: Passage) {
         let citation = Citation {
             document: "d".into(),
             lines: lines.into(),

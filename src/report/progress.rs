@@ -1,4 +1,4 @@
-//! What a person sees while a run goes on: bars on a terminal, lines with the elapsed time elsewhere.
+//! Progress of a run: bars on a terminal, lines with the elapsed time elsewhere.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write};
@@ -12,7 +12,7 @@ use super::view::{State, label};
 use crate::judge::judgement::Judgement;
 use crate::run::event::RunEvent;
 
-/// Shows a run's events as they come.
+/// Displays the events of a run.
 pub struct Progress {
     began: Instant,
     clusters: BTreeMap<String, Cluster>,
@@ -30,11 +30,11 @@ struct Cluster {
     scenarios: usize,
     done: usize,
     bar: Option<ProgressBar>,
-    under_way: BTreeMap<String, ProgressBar>,
+    running: BTreeMap<String, ProgressBar>,
 }
 
 impl Progress {
-    /// On standard error: bars on a terminal, lines elsewhere.
+    /// Writes to standard error: bars if it is a terminal, else lines.
     #[must_use]
     pub fn for_stderr() -> Self {
         if std::io::stderr().is_terminal() {
@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// Lines, to anything.
+    /// Writes lines to `out`.
     #[must_use]
     pub fn lines(out: Box<dyn Write + Send>) -> Self {
         Self::new(Mode::Lines(out))
@@ -58,7 +58,7 @@ impl Progress {
         }
     }
 
-    /// Shows an event. Nothing that goes wrong here may disturb a run, so nothing is returned.
+    /// Displays an event. Errors are ignored: a display failure must not affect the run.
     pub fn on(&mut self, event: &RunEvent) {
         match event {
             RunEvent::Begun {
@@ -104,7 +104,7 @@ impl Progress {
                 scenario,
                 step,
             } => {
-                if let Some(bar) = self.cluster(cluster).under_way.get(scenario) {
+                if let Some(bar) = self.cluster(cluster).running.get(scenario) {
                     bar.set_message(shorten(&one_line(step), 48));
                 }
             }
@@ -119,7 +119,7 @@ impl Progress {
             RunEvent::Warning { text } => self.say(&format!("warning: {text}")),
             RunEvent::ClusterEnded { cluster } => {
                 let known = self.cluster(cluster);
-                for (_, bar) in std::mem::take(&mut known.under_way) {
+                for (_, bar) in std::mem::take(&mut known.running) {
                     bar.finish_and_clear();
                 }
                 if let Some(bar) = known.bar.take() {
@@ -127,11 +127,14 @@ impl Progress {
                 }
             }
             RunEvent::Ended { interrupted } => {
-                let how = if *interrupted { "interrupted" } else { "done" };
+                let how = if *interrupted {
+                    "interrupted"
+                } else {
+                    "finished"
+                };
                 let took = seconds(self.began.elapsed().as_secs_f64());
                 self.say(&format!("{how} after {took}"));
                 if let Mode::Bars(bars) = &self.mode {
-                    // What cannot be cleared stays on the screen.
                     let _ = bars.clear();
                 }
             }
@@ -177,22 +180,19 @@ impl Progress {
 
     fn begun(&mut self, cluster: &str, scenario: &str, after: Option<&EarlierAttempt>) {
         if let Some(earlier) = after {
-            let why = earlier.why();
-            let why = why.iter().map(|why| format!("\n    {}", one_line(why)));
-            let why: String = why.collect();
-            let attempt = earlier.attempt;
+            let (attempt, why) = (earlier.attempt, earlier.why().join("; "));
             self.say(&format!(
-                "{cluster}: {scenario} is tried again, because of attempt {attempt}:{why}"
+                "{cluster}: retrying {scenario} after attempt {attempt}: {why}"
             ));
         }
         if let Mode::Bars(bars) = &self.mode {
             let bar = bars.add(ProgressBar::new_spinner());
             bar.set_style(style("  {spinner} {prefix} {msg:.dim} {elapsed}"));
-            let again = if after.is_some() { " (again)" } else { "" };
-            bar.set_prefix(format!("{}{again}", one_line(scenario)));
+            let retry = if after.is_some() { " (retry)" } else { "" };
+            bar.set_prefix(format!("{}{retry}", one_line(scenario)));
             bar.enable_steady_tick(Duration::from_millis(200));
             let known = self.clusters.entry(cluster.to_owned()).or_default();
-            if let Some(earlier) = known.under_way.insert(scenario.to_owned(), bar) {
+            if let Some(earlier) = known.running.insert(scenario.to_owned(), bar) {
                 earlier.finish_and_clear();
             }
         }
@@ -208,17 +208,17 @@ impl Progress {
         let known = self.cluster(cluster);
         known.done += 1;
         let place = format!("{}/{}", known.done, known.scenarios);
-        if let Some(bar) = known.under_way.remove(id) {
+        if let Some(bar) = known.running.remove(id) {
             bar.finish_and_clear();
         }
         if let Some(bar) = &known.bar {
             bar.inc(1);
         }
-        let said = |judgement: &&Judgement| match judgement.expected {
+        let is_changed = |judgement: &&Judgement| match judgement.expected {
             Some(expected) => expected != judgement.verdict,
             None => false,
         };
-        let changed = judgements.iter().filter(said).map(|j| {
+        let changed = judgements.iter().filter(is_changed).map(|j| {
             let expected = j
                 .expected
                 .map_or("", |verdict| State::Verdict(verdict).word());
@@ -230,7 +230,7 @@ impl Progress {
         });
         let notable: Vec<String> = problems
             .iter()
-            .map(|problem| format!("problem: {problem}"))
+            .map(|problem| format!("error: {problem}"))
             .chain(changed)
             .collect();
         let lines = matches!(self.mode, Mode::Lines(_));
@@ -255,7 +255,7 @@ impl Progress {
             elapsed % 60,
             one_line(text)
         );
-        // A closed pipe must not end a run.
+        // A closed pipe must not abort the run.
         let _ = match &mut self.mode {
             Mode::Lines(out) => writeln!(out, "{line}").and_then(|()| out.flush()),
             Mode::Bars(bars) => bars.println(line),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn says_each_thing_in_a_line() {
+    fn prints_a_line_per_event() {
         let kept = Kept::default();
         let mut progress = Progress::lines(Box::new(kept.clone()));
         for event in fixture::events(&fixture::results()) {
@@ -322,13 +322,13 @@ mod tests {
             text: "two\nlines \u{1b}[2J".to_owned(),
         });
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-        insta::with_settings!({filters => vec![(r"\[ 0:\d\d\]", "[elapsed]"), (r"after .*", "after [time]")]}, {
+        insta::with_settings!({filters => vec![(r"\[ 0:\d\d\]", "[elapsed]"), (r"finished after .*", "finished after [time]")]}, {
             insta::assert_snapshot!(text);
         });
     }
 
     #[test]
-    fn bars_take_every_event() {
+    fn bars_handle_every_event() {
         let bars = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
         let mut progress = Progress::new(Mode::Bars(bars));
         for event in fixture::events(&fixture::results()) {
@@ -338,7 +338,7 @@ mod tests {
             progress
                 .clusters
                 .values()
-                .all(|c| c.bar.is_none() && c.under_way.is_empty())
+                .all(|c| c.bar.is_none() && c.running.is_empty())
         );
     }
 }

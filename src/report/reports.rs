@@ -1,5 +1,5 @@
-//! Keeps a run's results up to date while it goes on, and writes them as they come, so that
-//! whatever interrupts it leaves everything found so far.
+//! Collects results during a run and writes them after every event, so that an interrupted run
+//! keeps all results so far.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -10,11 +10,11 @@ use super::{html, json, junit, markdown};
 use crate::observe::evidence::ClusterFacts;
 use crate::run::event::RunEvent;
 
-/// Writes all reports of finished results: `results.json`, `junit/`, `summary.md`, `index.html`.
-/// Evidence is read from the same folder.
+/// Writes all reports: `results.json`, `junit/`, `summary.md`, `index.html`. Reads evidence from the
+/// same folder.
 ///
 /// # Errors
-/// A report cannot be put together or written.
+/// A report cannot be rendered or written.
 pub fn write_all(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     json::write_results(results, folder)?;
     junit::write(results, folder)?;
@@ -22,17 +22,17 @@ pub fn write_all(results: &Results, folder: &Utf8Path) -> Result<(), ReportError
     html::write(results, folder)
 }
 
-/// The reports of a run under way.
+/// Reports of a run in progress.
 #[derive(Debug)]
 pub struct Reports {
     folder: Utf8PathBuf,
     results: Results,
-    /// The name by which events call each cluster; its facts may call it otherwise.
+    /// Cluster names as used in events; the name in the facts may differ.
     names: Vec<String>,
 }
 
 impl Reports {
-    /// Reports into a folder, which is made when there is something to write.
+    /// Reports into a folder, which is created on the first write.
     #[must_use]
     pub fn new(folder: impl Into<Utf8PathBuf>) -> Self {
         Self {
@@ -50,23 +50,22 @@ impl Reports {
         }
     }
 
-    /// What is known so far.
     #[must_use]
     pub fn results(&self) -> &Results {
         &self.results
     }
 
-    /// The page that people open.
+    /// Path of `index.html`.
     #[must_use]
     pub fn page(&self) -> Utf8PathBuf {
         self.folder.join(html::PAGE)
     }
 
-    /// Takes in what happened and writes what changed by it.
+    /// Records an event and writes the affected reports.
     ///
     /// # Errors
-    /// A report cannot be put together or written. What was taken in is kept, so the next
-    /// event may be given all the same.
+    /// A report cannot be rendered or written. The event stays recorded, so the caller may continue
+    /// with the next one.
     pub fn on(&mut self, event: &RunEvent) -> Result<(), ReportError> {
         match event {
             RunEvent::Begun {
@@ -104,7 +103,7 @@ impl Reports {
                     .scenarios
                     .retain(|known| known.scenario != scenario.scenario);
                 results.scenarios.push(scenario.clone());
-                // A later attempt's word counts, also where it has none.
+                // The latest attempt replaces earlier verdicts, even if it has none.
                 results.judgements.retain(|known| {
                     known.scenario.as_deref() != Some(scenario.scenario.as_str())
                         && judgements.iter().all(|new| new.claim != known.claim)
@@ -136,8 +135,9 @@ impl Reports {
         phases.push(phase.clone());
     }
 
-    /// The machine-readable files: cheap enough for every scenario. A cluster's JUnit file waits
-    /// for its version, which is in the file's name; one that never got there is written at the end.
+    /// Writes the machine-readable files, which are cheap enough for every scenario. A JUnit file name
+    /// contains the cluster's version: until the version is known, the file is not written, or only at
+    /// the end of the run.
     fn write_data(&self) -> Result<(), ReportError> {
         json::write_results(&self.results, &self.folder)?;
         let mut known = self.results.clone();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_is_on_disk_after_every_event() {
+    fn writes_results_after_every_event() {
         let (_keep, path) = folder();
         let mut reports = Reports::new(path.clone());
         for event in fixture::events(&fixture::results()) {
@@ -217,13 +217,13 @@ mod tests {
             if matches!(event, RunEvent::ScenarioEnded { .. }) {
                 let xml =
                     std::fs::read_to_string(path.join("junit/junit-1.35-default.xml")).unwrap();
-                assert!(xml.contains("the run has not ended"));
+                assert!(xml.contains("the run has not finished"));
             }
         }
     }
 
     #[test]
-    fn a_repeated_scenario_replaces_what_it_said() {
+    fn a_repeated_scenario_replaces_its_results() {
         let (_keep, path) = folder();
         let expected = fixture::results();
         let mut reports = Reports::new(path);

@@ -1,10 +1,10 @@
-//! `results.json`: what a run found, for every reader after it. Reporters read this and the
-//! evidence files, nothing else.
+//! `results.json`: the results of a run. Reporters read only this file and the evidence files.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::view::{State, bare_reason};
 use crate::catalogue::model::{Citation, Scenario, Verdict};
 use crate::judge::judgement::Judgement;
 use crate::observe::evidence::{ClusterFacts, Evidence};
@@ -12,119 +12,106 @@ use crate::observe::evidence::{ClusterFacts, Evidence};
 /// The value of [`Results::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "hookproof.results/1";
 
-/// A run.
+/// The results of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Results {
-    /// Format of this file.
+    /// Format version of this file.
     pub schema: String,
-    /// Version of hookproof that wrote it.
+    /// Version of hookproof that wrote this file.
     pub hookproof: String,
-    /// The run's id.
+    /// Id of the run.
     pub run: String,
-    /// When it began.
     #[schemars(with = "String")]
     pub began: Timestamp,
-    /// When it ended; none while it is under way or after it was cut off.
+    /// Null while the run is in progress, or if it was interrupted.
     #[schemars(with = "Option<String>")]
     pub ended: Option<Timestamp>,
-    /// The claims, in the catalogue's order.
+    /// The claims in catalogue order.
     pub claims: Vec<ClaimInfo>,
-    /// What was found on each cluster.
     pub clusters: Vec<ClusterResults>,
 }
 
-/// What a report says about a claim apart from its verdicts.
+/// A claim without its verdicts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimInfo {
-    /// Id.
     pub id: String,
-    /// The statement.
+    /// The claim in one sentence.
     pub says: String,
-    /// What is true instead, where it's not so.
+    /// The correct behaviour, shown if the claim is refuted or qualified.
     pub instead: Option<String>,
-    /// Who says it.
+    /// The documents that make the claim.
     pub cites: Vec<Citation>,
-    /// The scenario that decides it.
+    /// Id of the scenario that tests the claim.
     pub scenario: Option<String>,
 }
 
-/// What was found on one cluster.
+/// The results of one cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterResults {
-    /// What the cluster was; its name and wanted version only, where it could not be provisioned.
+    /// Properties of the cluster; only its name and requested version if provisioning failed.
     pub facts: ClusterFacts,
-    /// Creation, readiness, teardown.
     pub phases: Vec<Phase>,
-    /// The scenarios.
     pub scenarios: Vec<ScenarioResults>,
-    /// The verdicts.
     pub judgements: Vec<Judgement>,
 }
 
-/// A phase of provisioning.
+/// A phase of a cluster's lifecycle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Phase {
     /// `provision`, `ready`, `teardown`.
     pub name: String,
-    /// When it began.
     #[schemars(with = "String")]
     pub began: Timestamp,
-    /// Seconds it took.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// What went wrong.
     pub error: Option<String>,
-    /// In words: created, reused …
+    /// Details, such as whether the cluster was created or reused.
     pub note: String,
 }
 
-/// How a scenario went.
+/// The last attempt of a scenario on a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioResults {
-    /// Id.
+    /// Id of the scenario.
     pub scenario: String,
-    /// Title.
     pub title: String,
-    /// When it began.
     #[schemars(with = "String")]
     pub began: Timestamp,
-    /// Seconds it took.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// What could not be set up or observed in the last attempt; then its claims have no verdict.
+    /// Setup and observation errors. With errors, the scenario's claims have no verdict.
     pub problems: Vec<String>,
     /// Path of the evidence file, relative to the results folder.
     pub evidence: Option<String>,
-    /// The attempts before that one. They met a problem, decided nothing or found something else
-    /// than what is known; what they found must be seen even where the last one found nothing amiss.
+    /// Earlier attempts: they failed, were inconclusive or had an unexpected verdict. Reports show
+    /// them even if the last attempt is as expected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<EarlierAttempt>,
 }
 
-/// An attempt that was followed by another.
+/// An attempt that was followed by a retry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EarlierAttempt {
-    /// Counted from 1.
+    /// Number of the attempt, starting at 1.
     pub attempt: u32,
-    /// What could not be set up or observed in it.
+    /// Setup and observation errors.
     pub problems: Vec<String>,
-    /// What it found that was not known.
+    /// Verdicts that differ from the expected ones.
     pub unexpected: Vec<Unexpected>,
-    /// Path of its evidence file, relative to the results folder.
+    /// Path of the evidence file, relative to the results folder.
     pub evidence: Option<String>,
 }
 
-/// A verdict that was not the expected one.
+/// A verdict that differs from the expected one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Unexpected {
-    /// Claim id.
+    /// Id of the claim.
     pub claim: String,
-    /// What was found.
     pub verdict: Verdict,
-    /// Why.
     pub reason: String,
 }
 
 impl ScenarioResults {
-    /// How an attempt that was the last one went.
     #[must_use]
     pub fn new(
         scenario: &Scenario,
@@ -143,7 +130,7 @@ impl ScenarioResults {
         }
     }
 
-    /// Attempts made.
+    /// Number of attempts.
     #[must_use]
     pub fn attempts(&self) -> usize {
         self.earlier.len() + 1
@@ -151,7 +138,7 @@ impl ScenarioResults {
 }
 
 impl EarlierAttempt {
-    /// What an attempt found, with the judgements made of it: none where it met a problem.
+    /// `judgements` is empty if the attempt failed.
     #[must_use]
     pub fn new(evidence: &Evidence, judgements: &[Judgement], written: Option<String>) -> Self {
         let unexpected = judgements.iter().filter(|j| j.is_unexpected());
@@ -169,17 +156,17 @@ impl EarlierAttempt {
         }
     }
 
-    /// Why there was another attempt, a sentence each.
+    /// The reasons for the retry.
     #[must_use]
     pub fn why(&self) -> Vec<String> {
         if self.problems.is_empty() && self.unexpected.is_empty() {
-            return vec!["nothing is amiss with it as it is judged now".to_owned()];
+            return vec!["judged again, it has no error and no unexpected verdict".to_owned()];
         }
         let unexpected = self.unexpected.iter();
         self.problems
             .iter()
             .cloned()
-            .chain(unexpected.map(|found| format!("{} {}", found.claim, found.in_words())))
+            .chain(unexpected.map(|found| format!("{} is {}", found.claim, found.in_words())))
             .collect()
     }
 }
@@ -188,7 +175,8 @@ impl Unexpected {
     /// `refuted: …`
     #[must_use]
     pub fn in_words(&self) -> String {
-        format!("{}: {}", self.verdict.as_str(), self.reason)
+        let word = State::Verdict(self.verdict).word();
+        format!("{word}: {}", bare_reason(&self.reason, self.verdict))
     }
 }
 
@@ -199,21 +187,21 @@ fn problems(evidence: &Evidence) -> Vec<String> {
         .collect()
 }
 
-/// How a claim stands on one cluster, for counting and colouring.
+/// A claim's verdict on one cluster compared with the expected verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
-    /// The verdict is the expected one, or none was expected yet and one was found.
+    /// The expected verdict, or a decided verdict where none was expected.
     AsExpected,
-    /// It differs from the expected one.
+    /// The verdict differs from the expected one.
     Changed,
-    /// Its scenario could not be set up or observed.
+    /// No verdict: setup or observation failed.
     Error,
     /// Not applicable or not testable.
     Skipped,
 }
 
 impl ClusterResults {
-    /// How a claim stands here. A claim without a judgement had no usable evidence.
+    /// A claim without a judgement is an error: it has no usable evidence.
     #[must_use]
     pub fn standing(&self, claim: &str) -> Standing {
         let Some(judgement) = self.judgements.iter().find(|j| j.claim == claim) else {

@@ -1,5 +1,5 @@
-//! The summary at the end of a run, for a terminal of 80 columns. What needs attention stands last,
-//! where the eye is when the prompt comes back.
+//! The summary printed at the end of a run, 80 columns wide. Whatever needs attention comes last,
+//! next to the prompt.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,17 +14,15 @@ use super::text::{count, one_line, seconds, shorten, wrap};
 use super::view::{Cell, Counts, State, labels};
 use crate::catalogue::model::Verdict;
 
-/// How the summary is laid out.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
-    /// Columns.
+    /// Width in columns.
     pub width: usize,
-    /// With colours.
     pub colour: bool,
 }
 
 impl Layout {
-    /// For standard output: colours only on a terminal, and not where `NO_COLOR` is set.
+    /// Layout for standard output: coloured on a terminal unless `NO_COLOR` is set.
     #[must_use]
     pub fn for_stdout() -> Self {
         let colour = std::io::stdout().is_terminal()
@@ -40,8 +38,8 @@ impl Layout {
         }
     }
 
-    fn heading(self, out: &mut String, text: &str, says: &str) {
-        let _ = writeln!(out, "{}  {says}", self.paint("1", text));
+    fn heading(self, out: &mut String, text: &str, meaning: &str) {
+        let _ = writeln!(out, "{}  {meaning}", self.paint("1", text));
     }
 }
 
@@ -56,22 +54,22 @@ fn code(state: State) -> &'static str {
     }
 }
 
-/// The summary of a run. `report` is where its page is.
+/// Renders the summary of a run. `report` is the path of its HTML page.
 #[must_use]
 pub fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layout) -> String {
     let mut out = String::new();
     let labels = labels(&results.clusters);
-    for (verdict, says) in [
-        (
-            Verdict::Refuted,
-            "what documents say and clusters do not do",
-        ),
+    for (verdict, meaning) in [
+        (Verdict::Refuted, "the cluster contradicts the claim"),
         (Verdict::Qualified, "true only under a condition"),
-        (Verdict::Inconclusive, "the evidence decides nothing"),
+        (
+            Verdict::Inconclusive,
+            "the evidence does not decide the claim",
+        ),
     ] {
-        verdict_section(&mut out, results, &labels, verdict, says, layout);
+        verdict_section(&mut out, results, &labels, verdict, meaning, layout);
     }
-    tried_again(&mut out, results, &labels, layout);
+    retried(&mut out, results, &labels, layout);
     attention(&mut out, results, &labels, layout);
     out.push_str(&counts(results, &labels, layout));
     match results.ended {
@@ -91,7 +89,7 @@ pub fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layout) -> 
                 "{}",
                 layout.paint(
                     "1;31",
-                    "The run did not end; this is what it found until then."
+                    "The run did not finish; these are the results so far."
                 )
             );
         }
@@ -107,7 +105,7 @@ fn verdict_section(
     results: &Results,
     labels: &[String],
     verdict: Verdict,
-    says: &str,
+    meaning: &str,
     layout: Layout,
 ) {
     let state = State::Verdict(verdict);
@@ -129,7 +127,7 @@ fn verdict_section(
         return;
     }
     let title = format!("{} {}", state.word().to_uppercase(), found.len());
-    layout.heading(out, &title, says);
+    layout.heading(out, &title, meaning);
     for (claim, cells) in found {
         let everywhere = cells.len() == results.clusters.len();
         let on: Vec<_> = cells.iter().map(|(label, _)| label.as_str()).collect();
@@ -140,16 +138,16 @@ fn verdict_section(
         };
         let mark = layout.paint(code(state), state.mark());
         let _ = writeln!(out, "  {mark} {}{on}", one_line(&claim.id));
-        paragraph(out, &format!("says: {}", claim.says), layout);
+        paragraph(out, &format!("claim: {}", claim.says), layout);
         match (&claim.instead, verdict) {
             (Some(instead), Verdict::Refuted | Verdict::Qualified) => {
-                paragraph(out, &format!("but:  {instead}"), layout);
+                paragraph(out, &format!("actually: {instead}"), layout);
             }
             _ => {
                 if let Some((_, cell)) = cells.last() {
                     paragraph(
                         out,
-                        &format!("why:  {}", shorten(&one_line(&cell.reason()), 220)),
+                        &format!("reason: {}", shorten(&one_line(&cell.reason()), 220)),
                         layout,
                     );
                 }
@@ -159,19 +157,19 @@ fn verdict_section(
     out.push('\n');
 }
 
-/// Scenarios with more than one attempt: what an earlier one found must not go unseen.
-fn tried_again(out: &mut String, results: &Results, labels: &[String], layout: Layout) {
-    let again: Vec<_> = super::view::tried_again(results, labels);
-    if again.is_empty() {
+/// Scenarios with more than one attempt.
+fn retried(out: &mut String, results: &Results, labels: &[String], layout: Layout) {
+    let retried: Vec<_> = super::view::retried(results, labels);
+    if retried.is_empty() {
         return;
     }
-    let title = format!("TRIED AGAIN {}", again.len());
+    let title = format!("RETRIED {}", retried.len());
     layout.heading(
         out,
         &title,
-        "an attempt met a problem or found what is not known",
+        "an attempt failed or had an unexpected verdict",
     );
-    for (label, scenario) in again {
+    for (label, scenario) in retried {
         let _ = writeln!(out, "  ↻ {}  on {label}", one_line(&scenario.scenario));
         for earlier in &scenario.earlier {
             for why in earlier.why() {
@@ -183,7 +181,7 @@ fn tried_again(out: &mut String, results: &Results, labels: &[String], layout: L
     out.push('\n');
 }
 
-/// Changed verdicts and errors. The same text for several claims is said once.
+/// Changed verdicts and errors. Claims with the same error share an entry.
 fn attention(out: &mut String, results: &Results, labels: &[String], layout: Layout) {
     let mut changed: Vec<(&ClaimInfo, &str, Cell<'_>)> = Vec::new();
     let mut errors: BTreeMap<(usize, String), Vec<&str>> = BTreeMap::new();
@@ -209,10 +207,7 @@ fn attention(out: &mut String, results: &Results, labels: &[String], layout: Lay
     }
     if !errors.is_empty() {
         let title = layout.paint(code(State::Error), &format!("ERRORS {}", errors.len()));
-        let _ = writeln!(
-            out,
-            "{title}  what could not be set up or observed: no verdict"
-        );
+        let _ = writeln!(out, "{title}  setup or observation failed; no verdict");
         for ((at, text), claims) in &errors {
             let label = labels.get(*at).map_or("", String::as_str);
             let text = format!("! {label}: {text}");
@@ -227,14 +222,14 @@ fn attention(out: &mut String, results: &Results, labels: &[String], layout: Lay
     }
     if !changed.is_empty() {
         let title = layout.paint(code(State::Error), &format!("CHANGED {}", changed.len()));
-        let _ = writeln!(out, "{title}  verdicts that differ from the expected ones");
+        let _ = writeln!(out, "{title}  the verdict differs from the expected one");
         for (claim, label, cell) in &changed {
             let mark = layout.paint(code(cell.state()), cell.state().mark());
             let _ = writeln!(out, "  {mark} {}", one_line(&claim.id));
             paragraph(out, &format!("{label}: {}", verdict_in_words(cell)), layout);
             paragraph(
                 out,
-                &format!("why:  {}", shorten(&one_line(&cell.reason()), 220)),
+                &format!("reason: {}", shorten(&one_line(&cell.reason()), 220)),
                 layout,
             );
         }
@@ -248,7 +243,7 @@ fn paragraph(out: &mut String, text: &str, layout: Layout) {
     }
 }
 
-/// Counts: a row for everything that occurred, a column per cluster.
+/// A table of counts: a row per state that occurred, a column per cluster.
 fn counts(results: &Results, labels: &[String], layout: Layout) -> String {
     let counts: Vec<_> = results
         .clusters
@@ -270,7 +265,7 @@ fn counts(results: &Results, labels: &[String], layout: Layout) -> String {
         row.extend(counts.iter().map(|c| c.get(state).to_string()));
         table.add_row(row);
     }
-    let mut row = vec!["  of them changed".to_owned()];
+    let mut row = vec!["  changed".to_owned()];
     row.extend(counts.iter().map(|c| c.changed.to_string()));
     table.add_row(row);
     for column in table.column_iter_mut().skip(1) {
@@ -349,7 +344,7 @@ mod tests {
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
         #[test]
-        fn no_control_characters_come_through(text in fixture::nasty_text()) {
+        fn untrusted_text_has_no_control_characters(text in fixture::nasty_text()) {
             let out = summary(&fixture::poisoned(&text), None, PLAIN);
             proptest::prop_assert!(!out.chars().any(|c| c.is_control() && c != '\n'));
         }

@@ -1,9 +1,9 @@
-//! Small things about text that every report needs.
+//! Text helpers shared by all reports.
 
 use serde_json::Value;
 
-/// Text without escape sequences and characters that XML cannot hold. What a container printed
-/// ends up in reports, so nothing in it is trusted.
+/// Removes escape sequences and characters that are invalid in XML. Container output ends up in
+/// reports and is not trusted.
 #[must_use]
 pub fn clean(text: &str) -> String {
     let text = quick_junit::XmlString::new(text).into_string();
@@ -12,13 +12,13 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
-/// All whitespace as single spaces: one line.
+/// Cleans text and collapses all whitespace to single spaces.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// At most so many characters, cut between words where that loses little.
+/// Truncates to `limit` characters, between words if that does not lose much.
 #[must_use]
 pub fn shorten(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
@@ -32,13 +32,13 @@ pub fn shorten(text: &str, limit: usize) -> String {
     format!("{}…", cut.trim_end_matches([' ', ',', ';', ':', '.']))
 }
 
-/// The claim's statement, short enough for a list. Depends on the statement only.
+/// A claim shortened for lists. It depends only on the claim's text.
 #[must_use]
 pub fn short_title(says: &str) -> String {
     shorten(&one_line(says), 76)
 }
 
-/// Lines of at most `width` characters, the later ones indented.
+/// Wraps text to `width` characters; all lines after the first are indented.
 #[must_use]
 pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
     let mut lines = Vec::new();
@@ -57,7 +57,7 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
                 line.push_str(&word);
                 word.clear();
             } else if blank {
-                // Longer than a whole line, such as a digest: broken where it must be.
+                // Longer than a line, such as a digest: break inside the word.
                 let head: String = word.chars().take(room.max(1)).collect();
                 word = word.chars().skip(room.max(1)).collect();
                 line.push_str(&head);
@@ -73,7 +73,7 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
     lines
 }
 
-/// A duration as people say it: `0.42 s`, `8.1 s`, `2 min 05 s`.
+/// A readable duration: `0.420 s`, `8.10 s`, `2 min 05 s`.
 #[must_use]
 pub fn seconds(value: f64) -> String {
     let value = value.max(0.0);
@@ -84,7 +84,7 @@ pub fn seconds(value: f64) -> String {
     } else if value < 60.0 {
         format!("{value:.1} s")
     } else {
-        // Whole and never negative.
+        // Rounded and not negative.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let whole = value.round() as u64;
         match (whole / 3600, whole / 60 % 60, whole % 60) {
@@ -94,7 +94,7 @@ pub fn seconds(value: f64) -> String {
     }
 }
 
-/// A JSON value as people read it: strings without quotes, numbers with few decimals.
+/// A readable JSON value: strings without quotes, numbers with at most three decimals.
 #[must_use]
 pub fn value(value: &Value) -> String {
     match value {
@@ -120,6 +120,13 @@ pub fn count(number: usize, noun: &str) -> String {
     }
 }
 
+/// `line 64`, `lines 64, 78-79`.
+#[must_use]
+pub fn line_numbers(ranges: &str) -> String {
+    let many = ranges.contains([',', '-']);
+    format!("line{} {ranges}", if many { "s" } else { "" })
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -142,7 +149,7 @@ mod tests {
     #[case(12.34, "12.3 s")]
     #[case(125.2, "2 min 05 s")]
     #[case(7384.0, "2 h 03 min")]
-    fn says_durations(#[case] value: f64, #[case] expected: &str) {
+    fn formats_durations(#[case] value: f64, #[case] expected: &str) {
         assert_eq!(seconds(value), expected);
     }
 
@@ -152,7 +159,7 @@ mod tests {
     #[case(json!(5.0), "5")]
     #[case(json!("a\n b"), "a b")]
     #[case(json!(["a", 1]), "[\"a\",1]")]
-    fn says_values(#[case] given: Value, #[case] expected: &str) {
+    fn formats_values(#[case] given: Value, #[case] expected: &str) {
         assert_eq!(value(&given), expected);
     }
 
@@ -164,11 +171,19 @@ mod tests {
     }
 
     #[test]
-    fn wraps_and_breaks_only_what_does_not_fit() {
+    fn breaks_a_word_only_if_it_exceeds_the_width() {
         assert_eq!(wrap("aa bb cc dd", 5, ""), ["aa bb", "cc dd"]);
         assert_eq!(wrap("aa bb cc", 5, "  "), ["aa bb", "  cc"]);
         assert_eq!(wrap("abcdefgh ij", 4, ""), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("", 4, ""), [""]);
+    }
+
+    #[rstest]
+    #[case("64", "line 64")]
+    #[case("78-79", "lines 78-79")]
+    #[case("64, 79", "lines 64, 79")]
+    fn line_numbers_agree_in_number(#[case] ranges: &str, #[case] expected: &str) {
+        assert_eq!(line_numbers(ranges), expected);
     }
 
     proptest::proptest! {

@@ -1,4 +1,4 @@
-//! A scenario's evidence as lanes of bars and marks: what is to be drawn, without how.
+//! A scenario's evidence as lanes of bars and marks, independent of the drawing.
 
 use std::collections::BTreeMap;
 
@@ -9,72 +9,59 @@ use super::text::{one_line, shorten};
 use super::timeline_pods as pods;
 use crate::observe::evidence::{Entry, EventSeen, Evidence, Output, Seen, Stamp};
 
-/// A scenario's picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeline {
-    /// Seconds from its begin to its end.
+    /// Duration of the scenario in seconds.
     pub span: f64,
-    /// Lanes under common headings.
     pub groups: Vec<Group>,
 }
 
-/// Lanes that show the same kind of thing.
+/// Lanes under a common heading.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
-    /// Heading.
     pub title: &'static str,
-    /// From top to bottom.
     pub lanes: Vec<Lane>,
 }
 
-/// One row of the picture.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Lane {
-    /// What it shows: a role, `phase`, a container.
+    /// A role, `phase`, or a container.
     pub name: String,
-    /// Of what: pod and container.
+    /// The pod, or `pod/container`.
     pub of: String,
-    /// Bars, in order of their begin.
+    /// Sorted by start.
     pub bars: Vec<Bar>,
-    /// Stretches within bars, such as a hold.
+    /// Intervals drawn over the bars, such as a hold.
     pub holds: Vec<Bar>,
-    /// Points in time.
     pub marks: Vec<Mark>,
 }
 
-/// A stretch of time, in seconds from the scenario's begin.
+/// An interval, in seconds since the start of the scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bar {
-    /// Begin.
     pub from: f64,
-    /// End.
     pub to: f64,
-    /// The end was not seen.
+    /// The end was not observed.
     pub open: bool,
-    /// What it looks like.
     pub look: Look,
-    /// Its words.
     pub label: String,
-    /// More words, for those who point at it.
+    /// Tooltip.
     pub tip: String,
 }
 
-/// A point in time, in seconds from the scenario's begin.
+/// A point in time, in seconds since the start of the scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {
-    /// When.
     pub at: f64,
-    /// What it looks like.
     pub look: Look,
-    /// Its words; none: only the mark.
+    /// May be empty.
     pub label: String,
-    /// More words.
+    /// Tooltip.
     pub tip: String,
 }
 
-/// What a bar or a mark looks like.
+/// The style of a bar or a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
 pub enum Look {
     Entrypoint,
     Hook,
@@ -100,7 +87,7 @@ pub enum Look {
 }
 
 impl Look {
-    /// Its class in the picture.
+    /// CSS class.
     #[must_use]
     pub fn class(self) -> &'static str {
         match self {
@@ -145,7 +132,7 @@ impl Look {
     }
 }
 
-/// Seconds since the scenario's begin, within its span.
+/// Converts timestamps to seconds since the start of the scenario, clamped to its duration.
 pub(super) struct Clock {
     began: Timestamp,
     span: f64,
@@ -177,21 +164,20 @@ impl Clock {
 }
 
 impl Timeline {
-    /// Lays out what a scenario's evidence holds.
     #[must_use]
     pub fn of(evidence: &Evidence) -> Self {
         let clock = Clock::of(evidence);
         let mut groups = vec![
             Group {
-                title: "Asked by the runner",
-                lanes: asked(evidence, &clock),
+                title: "Runner",
+                lanes: runner(evidence, &clock),
             },
             Group {
-                title: "What ran in the containers",
+                title: "Processes in containers",
                 lanes: processes(evidence, &clock),
             },
             Group {
-                title: "What Kubernetes reported",
+                title: "Reported by Kubernetes",
                 lanes: pods::lanes(evidence, &clock),
             },
         ];
@@ -206,7 +192,7 @@ impl Timeline {
     }
 }
 
-fn asked(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
+fn runner(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
     let mut commands = Lane {
         name: "commands".to_owned(),
         ..Lane::default()
@@ -226,7 +212,7 @@ fn asked(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
                 let at = clock.at(entry.at);
                 let text = one_line(&note.text);
                 let is_step = note.note == "step";
-                // A step that gave an output is drawn as that output.
+                // A step with an output is drawn as a command.
                 if is_step
                     && begins
                         .iter()
@@ -270,7 +256,7 @@ fn command(output: &Output, clock: &Clock) -> Bar {
         (None, Some(true)) => ("accepted".to_owned(), false),
         (None, Some(false)) => (
             format!(
-                "refused{}",
+                "rejected{}",
                 code.map(|c| format!(" ({c})")).unwrap_or_default()
             ),
             true,
@@ -280,11 +266,11 @@ fn command(output: &Output, clock: &Clock) -> Bar {
             text("error"),
         ) {
             (_, Some(error)) if !error.is_empty() => (shorten(&error, 30), true),
-            (Some(status), _) => (format!("answer {status}"), status >= 400),
+            (Some(status), _) => (format!("status {status}"), status >= 400),
             _ => (String::new(), false),
         },
     };
-    let said: Vec<_> = ["stdout", "stderr", "body", "error", "message"]
+    let printed: Vec<_> = ["stdout", "stderr", "body", "error", "message"]
         .into_iter()
         .filter_map(|key| {
             text(key)
@@ -310,14 +296,14 @@ fn command(output: &Output, clock: &Clock) -> Bar {
         label: format!("{}{arrow}", shorten(&what, 46)),
         tip: format!(
             "{what}{arrow}\n{from:.3} s to {to:.3} s\n{}",
-            said.join("\n")
+            printed.join("\n")
         )
         .trim_end()
         .to_owned(),
     }
 }
 
-/// A process: its stamps in order.
+/// The stamps of a process in order.
 type Process<'a> = Vec<(&'a Entry, &'a Stamp)>;
 
 fn processes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
@@ -338,7 +324,7 @@ fn processes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
         let key = (lane.0, lane.1, stamp.start, lane.2, stamp.process.as_str());
         by_process.entry(key).or_default().push((entry, stamp));
     }
-    // A container's processes stand together, in the order in which the containers appeared.
+    // Processes are grouped by container, in the order in which the containers appeared.
     let first = |pod: &str, container: &str| {
         order
             .iter()
@@ -393,8 +379,8 @@ fn process(
             Some(code) => format!("exit {code}"),
             None => "ended".to_owned(),
         },
-        None if to >= clock.span => "still there at the end".to_owned(),
-        None => "no end reported".to_owned(),
+        None if to >= clock.span => "still running at the end".to_owned(),
+        None => "end not reported".to_owned(),
     };
     let start = if restarted {
         format!("start {} · ", begun.start)

@@ -1,4 +1,4 @@
-//! What Kubernetes reported about pods, as lanes: a phase lane per pod, a state lane per container.
+//! Timeline lanes from pod status: a phase lane per pod, a state lane per container.
 
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ fn name(status: &Value) -> &str {
         .unwrap_or_default()
 }
 
-/// When a start of a container was reported to be over; the end of the scenario where it was not.
+/// When pod status first showed that a container's start had ended, or the end of the scenario.
 pub(super) fn gone(evidence: &Evidence, clock: &Clock, stamp: &Stamp) -> f64 {
     let over = |pod: &PodSeen| {
         pod.change == PodChange::Deleted
@@ -60,7 +60,7 @@ pub(super) fn gone(evidence: &Evidence, clock: &Clock, stamp: &Stamp) -> f64 {
         .map_or(clock.span(), |(at, _)| clock.at(at))
 }
 
-/// Adds what is reported from a time on; the same again changes nothing.
+/// Starts a bar at `at`, or extends the last one if nothing changed.
 fn report(lane: &mut Lane, at: f64, look: Look, label: String, tip: &str) {
     if let Some(last) = lane.bars.last_mut().filter(|last| last.open) {
         last.to = at;
@@ -107,8 +107,8 @@ pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
             lane.marks.push(Mark {
                 at,
                 look: Look::Deletion,
-                label: "gone".to_owned(),
-                tip: format!("{at:.3} s the pod is gone"),
+                label: "deleted".to_owned(),
+                tip: format!("{at:.3} s the pod is deleted"),
             });
         }
     }
@@ -158,18 +158,18 @@ fn phase(lane: &mut Lane, pod: &PodSeen, at: f64) {
         let grace = pod.object.pointer("/metadata/deletionGracePeriodSeconds");
         let grace = grace
             .and_then(Value::as_i64)
-            .map(|s| format!(", grace {s} s"))
+            .map(|s| format!(", grace period {s} s"))
             .unwrap_or_default();
         lane.marks.push(Mark {
             at,
             look: Look::Deletion,
-            label: format!("deletion asked{grace}"),
+            label: format!("deletion requested{grace}"),
             tip: format!("{at:.3} s the pod has a deletionTimestamp{grace}"),
         });
     }
 }
 
-/// A container that says `ready` anew, one way or the other.
+/// Marks a change of the container's readiness.
 fn ready(lane: &mut Lane, status: &Value, at: f64) {
     let now = status
         .get("ready")

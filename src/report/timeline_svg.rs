@@ -1,21 +1,20 @@
-//! Draws a timeline as SVG. Colours come from the page's style sheet by class. Time runs linearly
-//! from the scenario's begin, so that a long wait looks long.
+//! Draws a timeline as SVG. The page's style sheet colours it by class. The time axis is linear and
+//! starts with the scenario.
 
 use std::fmt::Write as _;
 
 use super::text::clean;
 use super::timeline::{Bar, Lane, Look, Mark, Timeline};
 
-/// Width of the picture.
 pub const WIDTH: f64 = 1040.0;
 const LEFT: f64 = 150.0;
 const RIGHT: f64 = 1022.0;
 const BAR: f64 = 18.0;
 const ROW: f64 = 15.0;
-/// About how wide a character is at the labels' size; rather too wide than too narrow.
+/// Approximate width of a character in labels, rounded up.
 const CHARACTER: f64 = 6.3;
 
-/// Text for use between tags and in quoted attributes.
+/// Escapes text for use between tags and in quoted attributes.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -32,7 +31,7 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-// Labels are at most some fifty characters.
+// Labels have at most about fifty characters.
 #[allow(clippy::cast_precision_loss)]
 fn width(text: &str) -> f64 {
     text.chars().count() as f64 * CHARACTER
@@ -44,7 +43,7 @@ struct Drawing {
     span: f64,
 }
 
-/// The picture, with its height: `<g>` for use within an `<svg>` of [`WIDTH`].
+/// Content for an `<svg>` of width [`WIDTH`], and its height.
 #[must_use]
 pub fn draw(timeline: &Timeline) -> (String, f64) {
     let mut drawing = Drawing {
@@ -67,7 +66,7 @@ pub fn draw(timeline: &Timeline) -> (String, f64) {
     (format!("{axis}{}", drawing.out), height)
 }
 
-/// The picture as an SVG element of its own, for use within the page.
+/// A complete SVG element for use in an HTML page.
 #[must_use]
 pub fn svg(timeline: &Timeline, title: &str) -> String {
     let (content, height) = draw(timeline);
@@ -78,7 +77,7 @@ pub fn svg(timeline: &Timeline, title: &str) -> String {
     )
 }
 
-/// Steps of 1, 2 or 5 that give about ten ticks.
+/// A step of 1, 2 or 5 times a power of ten that results in about ten ticks.
 fn tick(span: f64) -> f64 {
     let rough = span / 10.0;
     let power = 10_f64.powf(rough.log10().floor());
@@ -150,7 +149,6 @@ impl Drawing {
             escape(&lane.of)
         );
         self.text(0.0, top + 12.0, "lane", &name);
-        // The second line only where it stays within the lane.
         if !of.is_empty() {
             self.text(0.0, top + 24.0, "of", &of);
         }
@@ -159,7 +157,7 @@ impl Drawing {
         self.y = bottom.max(least) + 8.0;
     }
 
-    /// Bars that may overlap, each with its words beside it where they don't fit within.
+    /// Bars that may overlap. A label that does not fit inside its bar is drawn next to it.
     fn commands(&mut self, lane: &Lane) -> f64 {
         let mut rows: Vec<f64> = Vec::new();
         for bar in &lane.bars {
@@ -188,7 +186,7 @@ impl Drawing {
         self.y + index(rows.len()) * (BAR + 2.0)
     }
 
-    /// Marks, each with its words to its right.
+    /// Marks with labels to their right, or to their left at the right edge.
     fn points(&mut self, lane: &Lane) -> f64 {
         let mut rows: Vec<f64> = Vec::new();
         for mark in &lane.marks {
@@ -212,8 +210,8 @@ impl Drawing {
         self.y + index(rows.len()) * ROW
     }
 
-    /// Bars in a row (in more rows where processes of one role overlap), holds hatched in them,
-    /// marks on them, and below them the words that did not fit.
+    /// Bars in one row, or in several if processes of a role overlap. Holds are hatched, marks are
+    /// drawn on the bars, and labels that do not fit are drawn below.
     fn stretches(&mut self, lane: &Lane) -> f64 {
         let mut rows: Vec<f64> = Vec::new();
         let mut outside: Vec<(f64, String, f64)> = Vec::new();
@@ -225,7 +223,7 @@ impl Drawing {
             let y = self.y + index(row) * (BAR + 2.0);
             placed.push((bar.from, bar.to, y));
             self.bar(bar, from, to, y);
-            // Words stand within the bar where nothing else does.
+            // A label goes inside the bar only if it covers no hold and no mark.
             let words = width(&bar.label) + 10.0;
             let beyond = |at: f64| at < bar.from || at > bar.to || self.x(at) > from + words + 4.0;
             let free = lane.holds.iter().all(|hold| beyond(hold.from))
@@ -236,7 +234,7 @@ impl Drawing {
             if free && words <= to - from {
                 self.text(from + 6.0, y + 13.0, ink(bar.look), &bar.label);
             } else {
-                // A process's words are about its end.
+                // A process's label describes its end.
                 let at = if ink(bar.look) == "in" { from } else { to };
                 outside.push((at, bar.label.clone(), y));
             }
@@ -284,7 +282,7 @@ impl Drawing {
         self.labels(outside, below)
     }
 
-    /// Words below a lane, in as many rows as they need, each tied to its place by a thin line.
+    /// Labels below a lane, in as many rows as needed, each connected to its position by a line.
     fn labels(&mut self, mut labels: Vec<(f64, String, f64)>, top: f64) -> f64 {
         labels.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut rows: Vec<f64> = Vec::new();
@@ -319,7 +317,7 @@ impl Drawing {
             escape(&bar.tip)
         );
         if bar.open {
-            // A torn edge: the end was not seen.
+            // Torn edge: the end was not observed.
             let _ = write!(
                 self.out,
                 "<path class=\"torn\" d=\"M{to:.1} {y:.1}l-4 4.5 4 4.5 -4 4.5 4 4.5\"/>"
@@ -348,7 +346,7 @@ impl Drawing {
     }
 }
 
-/// The class of words on a bar; `in` for all but processes.
+/// CSS class of a label inside a bar.
 fn ink(look: Look) -> &'static str {
     match look {
         Look::Entrypoint | Look::Prestop | Look::Init | Look::Process => "on-process",
@@ -357,13 +355,13 @@ fn ink(look: Look) -> &'static str {
     }
 }
 
-// Rows are few.
+// There are only a few rows.
 #[allow(clippy::cast_precision_loss)]
 fn index(row: usize) -> f64 {
     row as f64
 }
 
-/// The first row that is free from `begin` on, taken until `end`; `rows` holds where each is free.
+/// Reserves `begin..end` in the first row that is free there. `rows` holds the end of each row.
 fn place(rows: &mut Vec<f64>, begin: f64, end: f64) -> usize {
     let row = rows.iter().position(|free| *free <= begin);
     let row = row.unwrap_or(rows.len());
@@ -397,7 +395,7 @@ mod tests {
     #[case("evidence/1.36/poststart/slow-hook.json")]
     #[case("evidence/1.36/prestop/inside-grace.json")]
     #[case("evidence/1.36/kubectl/privileged-port.json")]
-    fn no_words_overlap(#[case] path: &str) {
+    fn labels_do_not_overlap(#[case] path: &str) {
         let svg = svg(&Timeline::of(&fixture::evidence(path)), "");
         let attribute = |tag: &str, name: &str| -> f64 {
             let rest = tag.split(&format!(" {name}=\"")).nth(1).unwrap();
@@ -436,7 +434,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn any_text_gives_a_picture_that_can_be_read(text in fixture::nasty_text()) {
+        fn untrusted_text_keeps_the_svg_valid(text in fixture::nasty_text()) {
             let svg = svg(&Timeline::of(&fixture::poisoned_evidence(&text)), &text);
             let open = svg.matches("<text").count();
             prop_assert_eq!(open, svg.matches("</text>").count());

@@ -1,5 +1,4 @@
-//! How results look from a reader's side: a cell per claim and cluster, and their counts.
-//! Every report shows the same thing because all of them ask here.
+//! The view shared by all reports, so that they agree: a cell per claim and cluster, and counts.
 
 use std::collections::BTreeMap;
 
@@ -11,45 +10,33 @@ use crate::report::results::{
 };
 use crate::report::text::one_line;
 
-/// What is known about one claim on one cluster.
+/// The result of one claim on one cluster.
 #[derive(Debug, Clone, Copy)]
 pub enum Cell<'a> {
-    /// There is a verdict.
     Judged {
-        /// The judge's answer.
         judgement: &'a Judgement,
-        /// How that compares with what was expected.
         standing: Standing,
-        /// The scenario behind it; none for claims that no experiment decides.
+        /// `None` for claims that are not testable.
         scenario: Option<&'a ScenarioResults>,
     },
-    /// Its scenario could not be set up or observed.
-    Problem {
-        /// The scenario.
-        scenario: &'a ScenarioResults,
-    },
-    /// The cluster itself failed.
-    NoCluster {
-        /// The phase that failed.
-        phase: &'a Phase,
-    },
-    /// Its scenario did not come to its turn.
+    /// Setup or observation of the scenario failed.
+    Problem { scenario: &'a ScenarioResults },
+    /// The cluster failed in this phase.
+    NoCluster { phase: &'a Phase },
+    /// The run has not reached the scenario.
     NotRun,
 }
 
-/// What a cell comes down to: the word, the colour and the mark it gets.
+/// A cell's state, which decides its word, colour and mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// A verdict.
     Verdict(Verdict),
-    /// An error of the run.
     Error,
-    /// Nothing was tried.
     NotRun,
 }
 
 impl State {
-    /// Everything a cell can be, in the order in which it is counted out.
+    /// All states in display order.
     pub const ALL: [Self; 8] = [
         Self::Verdict(Verdict::Confirmed),
         Self::Verdict(Verdict::Refuted),
@@ -61,7 +48,7 @@ impl State {
         Self::NotRun,
     ];
 
-    /// One word without spaces, for classes and filters.
+    /// Identifier for CSS classes and filters.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
@@ -71,7 +58,7 @@ impl State {
         }
     }
 
-    /// The word that people read.
+    /// Display name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -83,7 +70,7 @@ impl State {
         }
     }
 
-    /// A mark that differs in shape, for plain text.
+    /// Symbol for plain text; symbols differ in shape, not only in colour.
     #[must_use]
     pub fn mark(self) -> &'static str {
         match self {
@@ -100,7 +87,6 @@ impl State {
 }
 
 impl<'a> Cell<'a> {
-    /// The cell of a claim on a cluster.
     #[must_use]
     pub fn of(cluster: &'a ClusterResults, claim: &ClaimInfo) -> Self {
         let scenario = claim
@@ -124,7 +110,6 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// What it comes down to.
     #[must_use]
     pub fn state(&self) -> State {
         match self {
@@ -146,39 +131,46 @@ impl<'a> Cell<'a> {
         )
     }
 
-    /// Why it is so: the judge's reason, or what went wrong.
+    /// The judge's reason without the verdict it begins with, or the error.
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Self::Judged { judgement, .. } => judgement.reason.clone(),
+            Self::Judged { judgement, .. } => {
+                bare_reason(&judgement.reason, judgement.verdict).to_owned()
+            }
             Self::Problem { scenario } if scenario.problems.is_empty() => format!(
-                "the scenario {} gave no verdict and no problem; judge its evidence again with \
-                 `hookproof judge`",
+                "scenario {} has neither a verdict nor an error; run `hookproof judge` on its evidence",
                 scenario.scenario
             ),
             Self::Problem { scenario } => scenario.problems.join("; "),
             Self::NoCluster { phase } => format!(
-                "the cluster was not usable ({}): {}",
+                "cluster phase {} failed: {}",
                 phase.name,
-                phase.error.as_deref().unwrap_or("no reason given")
+                phase.error.as_deref().unwrap_or("unknown error")
             ),
-            Self::NotRun => "its scenario did not come to its turn".to_owned(),
+            Self::NotRun => "the run did not reach its scenario".to_owned(),
         }
     }
 }
 
-/// How many claims of a cluster came out how.
+/// A judge's reason without a leading `inconclusive:` or `not applicable:` that repeats the verdict.
+#[must_use]
+pub fn bare_reason(reason: &str, verdict: Verdict) -> &str {
+    let rest = reason.strip_prefix(State::Verdict(verdict).word());
+    rest.and_then(|rest| rest.strip_prefix(": "))
+        .unwrap_or(reason)
+}
+
+/// Number of claims of a cluster by state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     by_state: BTreeMap<State, usize>,
     /// Verdicts that differ from the expected ones.
     pub changed: usize,
-    /// All claims.
     pub total: usize,
 }
 
 impl Counts {
-    /// Counts a cluster's cells.
     #[must_use]
     pub fn of(results: &Results, cluster: &ClusterResults) -> Self {
         let mut counts = Self::default();
@@ -191,13 +183,12 @@ impl Counts {
         counts
     }
 
-    /// How many are in this state.
     #[must_use]
     pub fn get(&self, state: State) -> usize {
         self.by_state.get(&state).copied().unwrap_or_default()
     }
 
-    /// In words, leaving out what did not occur: `24 confirmed, 5 refuted`.
+    /// The counts without zeros: `24 confirmed, 5 refuted`.
     #[must_use]
     pub fn in_words(&self) -> String {
         let words: Vec<_> = State::ALL
@@ -213,7 +204,7 @@ impl Counts {
     }
 }
 
-/// `1.36` of `v1.36.3`; none where the version is not known.
+/// `1.36` for `v1.36.3`; `None` if the version is unknown.
 #[must_use]
 pub fn minor(facts: &ClusterFacts) -> Option<String> {
     let version = facts.kubernetes.trim().trim_start_matches('v');
@@ -229,7 +220,7 @@ pub fn minor(facts: &ClusterFacts) -> Option<String> {
     (!major.is_empty() && !minor.is_empty()).then(|| format!("{major}.{minor}"))
 }
 
-/// How a cluster is called over a column: `1.36`, and its profile where that says something.
+/// Column heading of a cluster: `1.36`, followed by the profile unless it is the default.
 #[must_use]
 pub fn label(facts: &ClusterFacts) -> String {
     match (minor(facts), one_line(&facts.profile).as_str()) {
@@ -239,9 +230,9 @@ pub fn label(facts: &ClusterFacts) -> String {
     }
 }
 
-/// Scenarios with more than one attempt, and the label of their cluster.
+/// Scenarios with more than one attempt, with the label of their cluster.
 #[must_use]
-pub fn tried_again<'a>(
+pub fn retried<'a>(
     results: &'a Results,
     labels: &'a [String],
 ) -> Vec<(&'a str, &'a ScenarioResults)> {
@@ -252,7 +243,7 @@ pub fn tried_again<'a>(
         .collect()
 }
 
-/// Labels of all clusters, told apart where two would be the same.
+/// Unique labels of all clusters: a repeated label gets a number.
 #[must_use]
 pub fn labels(clusters: &[ClusterResults]) -> Vec<String> {
     let plain: Vec<_> = clusters
@@ -274,7 +265,7 @@ pub fn labels(clusters: &[ClusterResults]) -> Vec<String> {
         .collect()
 }
 
-/// The document's name without its extension.
+/// A document's name without its extension.
 #[must_use]
 pub fn document_stem(document: &str) -> &str {
     document.rsplit_once('.').map_or(
@@ -283,7 +274,7 @@ pub fn document_stem(document: &str) -> &str {
     )
 }
 
-/// Where a claim is said, as people read it: `001_x:174, 184-190`. Empty for the tool's own claims.
+/// Where a claim is documented: `001_x:174, 184-190`. Empty for hookproof's own claims.
 #[must_use]
 pub fn cited(claim: &ClaimInfo) -> String {
     let places: Vec<_> = claim
@@ -309,7 +300,7 @@ mod tests {
     #[case("1.30", Some("1.30"))]
     #[case("", None)]
     #[case("latest", None)]
-    fn finds_the_minor(#[case] version: &str, #[case] expected: Option<&str>) {
+    fn parses_the_minor_version(#[case] version: &str, #[case] expected: Option<&str>) {
         let facts = ClusterFacts {
             kubernetes: version.to_owned(),
             ..ClusterFacts::default()
@@ -328,11 +319,21 @@ mod tests {
     }
 
     #[test]
-    fn tells_clusters_apart() {
+    fn labels_are_unique() {
         let mut results = fixture::results();
         let again = results.clusters.first().unwrap().clone();
         results.clusters.push(again);
         assert_eq!(labels(&results.clusters), ["1.35", "1.36", "1.35 (2)"]);
+    }
+
+    #[test]
+    fn reasons_do_not_repeat_the_verdict() {
+        let reason = "not applicable: needs the gate Imagined on";
+        assert_eq!(
+            bare_reason(reason, Verdict::NotApplicable),
+            "needs the gate Imagined on"
+        );
+        assert_eq!(bare_reason(reason, Verdict::Qualified), reason);
     }
 
     #[test]
