@@ -288,24 +288,16 @@ fn save_node_logs(name: &str, log: &Utf8Path) {
     for node in node::names(name).unwrap_or_default() {
         let script = "journalctl --no-pager -n 60 -u containerd -u kubelet; \
                       tail -n 20 /var/log/pods/*/*/*.log";
-        for mut command in
-            [docker(), docker()]
-                .into_iter()
-                .zip([true, false])
-                .map(|(mut d, logs)| {
-                    if logs {
-                        d.args(["logs", "--tail", "60", &node]);
-                    } else {
-                        d.args(["exec", &node, "sh", "-c", script]);
-                    }
-                    d
-                })
-        {
-            if let Ok(said) = output(&mut command) {
+        let mut container_log = docker();
+        container_log.args(["logs", "--tail", "60", &node]);
+        let mut service_logs = docker();
+        service_logs.args(["exec", &node, "sh", "-c", script]);
+        for mut command in [container_log, service_logs] {
+            if let Ok(printed) = output(&mut command) {
                 // Best effort.
                 let _ = writeln!(file, "--- {node}");
-                let _ = file.write_all(&said.stdout);
-                let _ = file.write_all(&said.stderr);
+                let _ = file.write_all(&printed.stdout);
+                let _ = file.write_all(&printed.stderr);
             }
         }
     }

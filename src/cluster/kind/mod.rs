@@ -152,8 +152,8 @@ fn docker_answers() -> Result<()> {
     if answer.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&answer.stderr);
-    let (what, remedy) = if said.contains("permission denied") {
+    let stderr = String::from_utf8_lossy(&answer.stderr);
+    let (what, remedy) = if stderr.contains("permission denied") {
         (
             "permission denied on the docker socket",
             "add this user to the group docker (sudo usermod -aG docker $USER) and log in again",
