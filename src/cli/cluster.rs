@@ -81,7 +81,7 @@ pub(super) fn gate(text: &str) -> std::result::Result<(String, bool), String> {
     let on = on
         .to_ascii_lowercase()
         .parse()
-        .map_err(|_| format!("invalid value `{on}`: expected `true` or `false`"))?;
+        .map_err(|_| format!("expected `true` or `false`, found `{on}`"))?;
     Ok((name.to_owned(), on))
 }
 
@@ -200,7 +200,7 @@ mod tests {
     #[rstest]
     #[case("A=true", Ok(("A".to_owned(), true)))]
     #[case("A=False", Ok(("A".to_owned(), false)))]
-    #[case("A=1", Err("invalid value `1`: expected `true` or `false`".to_owned()))]
+    #[case("A=1", Err("expected `true` or `false`, found `1`".to_owned()))]
     #[case("A", Err("expected `NAME=BOOL`, for example `PodLifecycleSleepAction=false`".to_owned()))]
     fn gate_parses_name_and_value(
         #[case] text: &str,

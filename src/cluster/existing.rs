@@ -35,7 +35,7 @@ pub enum ExistingError {
     Client(#[source] Box<kube::Error>),
     #[error(
         "the API server of {context} is unreachable: {source}; \
-              check with `kubectl --context {context} version`"
+         check with `kubectl --context {context} version`"
     )]
     Unreachable {
         context: String,
@@ -48,7 +48,7 @@ pub enum ExistingError {
     /// Images can be loaded directly only onto kind nodes.
     #[error(
         "cannot load the agent image onto the nodes of {0}, which are not kind nodes; save the image with \
-          `hookproof agent-image --save FILE`, push it to a registry and pass --agent-image NAME"
+         `hookproof agent-image --save FILE`, push it to a registry and pass --agent-image NAME"
     )]
     NeedsAgentImage(String),
     #[error("cannot create temporary files: {0}; check disk space")]
