@@ -37,7 +37,7 @@ pub(super) struct RunArgs {
     /// Maximum attempts at a scenario that has a problem, is undecided, or gives an unexpected verdict
     #[arg(long, value_name = "N", default_value_t = 2)]
     attempts: u32,
-    /// Repeat the run on the same clusters, with separate results for each repetition
+    /// Run everything N times on each cluster, with separate results
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
     /// Run one of several shards, such as 1/3
