@@ -210,7 +210,7 @@ fn contents(release: &Release) -> String {
         let _ = writeln!(text, "{note}");
     }
     for addon in &ADDONS {
-        let (module, version) = addon.module.unwrap_or(("its own", ""));
+        let (module, version) = addon.module.unwrap_or(("built in", ""));
         let _ = writeln!(text, "{} {module} {version}", addon.name);
     }
     text
@@ -290,7 +290,7 @@ mod tests {
         controller-manager and scheduler of 1.30.4
         etcd go.etcd.io/etcd/server/v3 v3.6.8
         coredns github.com/coredns/coredns v1.14.2
-        pause its own 
+        pause built in 
         ");
     }
 }
