@@ -1,7 +1,7 @@
-//! Builds the agent, static and small, for `src/cluster/agent_image.rs` to embed.
+//! Builds the agent as a small static binary, which `src/cluster/agent_image.rs` embeds.
 //!
-//! A cargo of its own does it, because the agent's profile and flags are not those of the harness.
-//! Its target directory lies beside the profiles' directories, so they share one build.
+//! A nested cargo builds it, because the agent has its own profile and flags. All profiles of the
+//! harness share the nested target directory.
 
 use std::{
     env, fs,
@@ -9,11 +9,11 @@ use std::{
     process::{Command, ExitCode},
 };
 
-/// Profile of that name in Cargo.toml.
+/// Profile in Cargo.toml.
 const PROFILE: &str = "agent";
 
 fn main() -> ExitCode {
-    // The suites and manifests are carried in the binary too: a new file there means building again.
+    // Suites and manifests are embedded too, so a new file there requires a rebuild.
     for path in ["suites", "manifests"] {
         println!("cargo::rerun-if-changed={path}");
     }
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             // Cargo shows the stderr of a build script that fails.
-            eprintln!("the agent could not be built: {message}");
+            eprintln!("failed to build the agent: {message}");
             ExitCode::FAILURE
         }
     }
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 fn build() -> Result<(), String> {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
-    // The agent runs on the nodes, which are containers on this machine.
+    // The agent runs in kind nodes, which are containers on this machine.
     let target = variable("HOST")?;
     let target_dir = target_dir(&out)?;
 
@@ -55,12 +55,12 @@ fn build() -> Result<(), String> {
             "--color",
             "never",
         ])
-        // An explicit target keeps the flags away from procedural macros, which cannot be static.
+        // With an explicit target, the flags do not apply to procedural macros, which cannot be static.
         .args(["--target", &target])
         .arg("--target-dir")
         .arg(&target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
-        // Set when clippy or a coverage tool drives the outer cargo; the agent is only built.
+        // Set by clippy or a coverage tool in the outer cargo; they must not affect the agent.
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_BUILD_TARGET")
@@ -73,10 +73,10 @@ fn build() -> Result<(), String> {
     }
     let output = cargo
         .output()
-        .map_err(|error| format!("cargo did not start: {error}"))?;
+        .map_err(|error| format!("failed to start cargo: {error}"))?;
     if !output.status.success() {
         return Err(format!(
-            "{}\n{}\ntry: {cargo:?}",
+            "{}\n{}\ncommand: {cargo:?}",
             output.status,
             String::from_utf8_lossy(&output.stderr)
         ));
@@ -85,7 +85,7 @@ fn build() -> Result<(), String> {
     replace(&built, &out.join("agent"))
 }
 
-/// Beside the directory of the profile, whose `build/<package>/out` the script writes to.
+/// A sibling of the profile directory, four levels above `OUT_DIR` (`build/<package>/out`).
 fn target_dir(out: &Path) -> Result<PathBuf, String> {
     out.ancestors()
         .nth(4)
@@ -93,14 +93,14 @@ fn target_dir(out: &Path) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("no target directory above {}", out.display()))
 }
 
-/// By way of a rename, so that a compiler that reads the old file meanwhile reads a whole one.
-fn replace(built: &Path, place: &Path) -> Result<(), String> {
-    let draft = place.with_extension("draft");
-    fs::copy(built, &draft)
-        .and_then(|_| fs::rename(&draft, place))
-        .map_err(|error| format!("{} could not be put in place: {error}", built.display()))
+/// Replaces the file atomically, since a compiler may be reading it.
+fn replace(built: &Path, target: &Path) -> Result<(), String> {
+    let temporary = target.with_extension("draft");
+    fs::copy(built, &temporary)
+        .and_then(|_| fs::rename(&temporary, target))
+        .map_err(|error| format!("cannot copy {}: {error}", built.display()))
 }
 
 fn variable(name: &str) -> Result<String, String> {
-    env::var(name).map_err(|_| format!("cargo did not set {name}"))
+    env::var(name).map_err(|_| format!("{name} is not set by cargo"))
 }

@@ -1,8 +1,8 @@
-//! Digests as text.
+//! Text form of digests.
 
 use std::fmt::Write as _;
 
-/// Bytes as lower-case hexadecimal digits.
+/// Bytes as lowercase hexadecimal digits.
 #[must_use]
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_gives_two_digits() {
+    fn hex_pads_each_byte() {
         assert_eq!(hex(&[0, 0xab]), "00ab");
     }
 }

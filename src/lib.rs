@@ -1,9 +1,9 @@
-//! hookproof finds out on real Kubernetes clusters whether what documents say about container
-//! lifecycle hooks is true.
+//! hookproof tests documented statements about container lifecycle hooks on real Kubernetes clusters.
 //!
-//! The modules read along the way data takes: the [`catalogue`] says what to find out,
-//! [`cluster`] provides where, [`observe`] writes down what happened, [`judge`] decides from
-//! that alone, [`report`] shows it. [`run`] drives them; [`cli`] is what a user types.
+//! Data flows through the modules in this order: the [`catalogue`] defines claims and scenarios,
+//! [`cluster`] provides clusters, [`observe`] runs scenarios and records evidence, [`judge`] decides
+//! from the evidence alone, and [`report`] renders the results. [`run`] drives them; [`cli`] is the
+//! command line interface.
 
 pub mod catalogue;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! The `hookproof` program.
+//! The `hookproof` command.
 
 fn main() -> std::process::ExitCode {
     hookproof::cli::main()

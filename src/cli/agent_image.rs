@@ -1,4 +1,4 @@
-//! `hookproof agent-image`: the agent's image, for clusters that cannot be given it directly.
+//! `hookproof agent-image`.
 
 use camino::Utf8PathBuf;
 
@@ -7,23 +7,20 @@ use crate::cluster::cache::Cache;
 
 use super::exit::{Exit, Failure};
 
-/// Writes the agent's image, for clusters whose nodes have to pull it
+/// Save the agent image to a file, for clusters whose nodes must pull it
 #[derive(Debug, clap::Args)]
 pub(super) struct AgentImageArgs {
-    /// Where to; `docker load` and `ctr images import` read it
+    /// Target file, in the format of `docker load` and `ctr images import`
     #[arg(long, value_name = "FILE")]
     save: Utf8PathBuf,
 }
 
-/// Writes it and prints its name.
-///
-/// # Errors
-/// It cannot be put together or written.
+/// Prints the image's name to standard output.
 pub(super) fn agent_image(args: &AgentImageArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     let image = assemble(cache.root()).map_err(Failure::infrastructure)?;
     std::fs::copy(&image.archive, &args.save)
-        .map_err(|e| Failure::usage(format!("{} cannot be written: {e}", args.save)))?;
+        .map_err(|e| Failure::usage(format!("cannot write {}: {e}", args.save)))?;
     println!("{}", image.tag);
     Ok(Exit::AsExpected)
 }

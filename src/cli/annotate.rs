@@ -1,4 +1,4 @@
-//! `hookproof annotate DOC...`: documents with their statements marked by verdict.
+//! `hookproof annotate DOC...`.
 
 use camino::Utf8PathBuf;
 
@@ -9,31 +9,27 @@ use crate::report::json;
 
 use super::exit::{Exit, Failure};
 
-/// Writes documents as HTML, each cited passage marked with its verdict
+/// Write documents as HTML, with each cited passage marked by its verdict
 #[derive(Debug, clap::Args)]
 pub(super) struct AnnotateArgs {
-    /// Documents
+    /// Documents to annotate
     #[arg(required = true, value_name = "DOC")]
     documents: Vec<Utf8PathBuf>,
-    /// Results of a run
+    /// Results folder of a run
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: Utf8PathBuf,
-    /// Folder for the pages
+    /// Folder for the HTML pages
     #[arg(long, value_name = "DIR", default_value = "annotated")]
     out: Utf8PathBuf,
 }
 
-/// Writes the pages. The exit code tells whether a document says something that is not so, or
-/// something else than what was tried.
-///
-/// # Errors
-/// Documents or results that cannot be read, pages that cannot be written.
+/// Exits with [`Exit::Changed`] if a statement is refuted or qualified, or changed since it was tested.
 pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
     let results = json::read_results(&args.results).map_err(Failure::usage)?;
     let mut exit = Exit::AsExpected;
     for document in &args.documents {
         let text = std::fs::read_to_string(document)
-            .map_err(|e| Failure::usage(format!("{document} cannot be read: {e}")))?;
+            .map_err(|e| Failure::usage(format!("cannot read {document}: {e}")))?;
         let name = document.file_name().unwrap_or(document.as_str());
         let cited = |claim: &str| {
             results
@@ -57,9 +53,9 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
         )
         .map_err(Failure::usage)?;
         let changed = changed(name, &text, &results);
-        print!("{path}: {wrong} verdicts of refuted or qualified");
+        print!("{path}: {wrong} refuted or qualified verdicts");
         if changed > 0 {
-            print!("; {changed} passages have changed since they were tried");
+            print!("; {changed} passages changed since they were tested");
         }
         println!();
         if wrong + changed > 0 {

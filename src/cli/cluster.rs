@@ -11,7 +11,6 @@ use crate::cluster::kind::{Options, Profile, WORKERS, delete, ensure, list};
 use crate::cluster::node_image::{Sources, remove_images};
 use crate::observe::{outside, scratch, session};
 
-/// Arguments of `hookproof cluster`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ClusterCommand {
     #[command(subcommand)]
@@ -20,80 +19,72 @@ pub(super) struct ClusterCommand {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes a cluster, or finds the one of this shape, and says how to use it.
+    /// Create a cluster, or reuse a matching one, and print how to connect to it
     Create {
-        /// Kubernetes version: a minor such as 1.36, or with the patch version.
+        /// Kubernetes version, such as 1.36 or 1.36.3
         #[arg(long, default_value = "newest")]
         kubernetes: String,
-        /// A feature gate for every component.
+        /// Set a feature gate on every component
         #[arg(long = "gate", value_name = "NAME=BOOL", value_parser = gate)]
         gates: Vec<(String, bool)>,
-        /// Nodes beside the control plane's.
+        /// Number of worker nodes
         #[arg(long, default_value_t = WORKERS)]
         workers: u8,
-        /// Where the node image may come from.
+        /// Allowed sources of the node image
         #[arg(long, value_enum, default_value_t)]
         source: Sources,
-        /// How many clusters there may be; the least recently used makes room.
+        /// Maximum number of clusters; the least recently used one is evicted
         #[arg(long, default_value_t = 4)]
         max_clusters: usize,
-        /// Leaves a cluster that could not be made as it is.
+        /// Keep a cluster whose creation failed, for debugging
         #[arg(long)]
         keep: bool,
     },
-    /// Lists the clusters that were made here.
+    /// List the clusters that hookproof created
     List {
-        /// As JSON.
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Removes clusters that were made here.
+    /// Delete clusters that hookproof created
     Delete {
-        /// Their names.
+        /// Names of the clusters
         #[arg(required_unless_present = "all")]
         names: Vec<String>,
-        /// All of them.
+        /// Delete all of them
         #[arg(long)]
         all: bool,
     },
 }
 
-/// Arguments of `hookproof clean`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CleanArgs {
-    /// Only what runs left on this existing cluster
+    /// Remove only leftovers of runs on this existing cluster
     #[arg(long, value_name = "CONTEXT", conflicts_with_all = ["images", "cache"])]
     context: Option<String>,
-    /// The kubeconfig for --context
+    /// Kubeconfig that contains the context
     #[arg(long, value_name = "FILE", requires = "context")]
     kubeconfig: Option<Utf8PathBuf>,
-    /// The node images too; building them takes minutes.
+    /// Also remove the node images; building them takes minutes
     #[arg(long)]
     images: bool,
-    /// The whole cache too: the programs that node images are made of.
+    /// Also remove the node images and the whole cache, including the compiled programs
     #[arg(long)]
     cache: bool,
 }
 
-/// Understands `NAME=BOOL`.
-///
-/// # Errors
-/// It is written otherwise.
+/// Parses `NAME=BOOL`.
 pub(super) fn gate(text: &str) -> std::result::Result<(String, bool), String> {
     let (name, on) = text
         .split_once('=')
-        .ok_or("write it like PodLifecycleSleepAction=false")?;
+        .ok_or("expected `NAME=BOOL`, for example `PodLifecycleSleepAction=false`")?;
     let on = on
         .to_ascii_lowercase()
         .parse()
-        .map_err(|_| format!("`{on}` is neither true nor false"))?;
+        .map_err(|_| format!("expected `true` or `false`, found `{on}`"))?;
     Ok((name.to_owned(), on))
 }
 
-/// Runs it.
-///
-/// # Errors
-/// There is no docker, no node image, no such cluster …
 pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     match args.command {
@@ -147,7 +138,7 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
             }
         }
         Command::Delete { names, all } => {
-            let names = if all { own(&cache)? } else { names };
+            let names = if all { created(&cache)? } else { names };
             for name in names {
                 delete(&cache, &name)?;
                 println!("removed {name}");
@@ -157,25 +148,21 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
     Ok(Exit::AsExpected)
 }
 
-fn own(cache: &Cache) -> ClusterResult<Vec<String>> {
+fn created(cache: &Cache) -> ClusterResult<Vec<String>> {
     Ok(list(cache)?
         .into_iter()
         .map(|listed| listed.state.name)
         .collect())
 }
 
-/// Runs `hookproof clean`.
-///
-/// # Errors
-/// A cluster is in use, or docker refuses.
 pub(super) async fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
     let folders = scratch::clean();
     if folders > 0 {
-        println!("removed {folders} folders of temporary files");
+        println!("removed {folders} temporary folders");
     }
     let containers = outside::clean().await;
     if containers > 0 {
-        println!("removed {containers} containers that stood beside nodes");
+        println!("removed {containers} containers outside the cluster");
     }
     if let Some(context) = &args.context {
         let client = existing::client(args.kubeconfig.as_deref(), Some(context))
@@ -184,11 +171,11 @@ pub(super) async fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
         let runs = session::clean(&client, true)
             .await
             .map_err(Failure::infrastructure)?;
-        println!("removed what {} runs left on {context}", runs.len());
+        println!("removed the leftovers of {} runs on {context}", runs.len());
         return Ok(Exit::AsExpected);
     }
     let cache = Cache::open()?;
-    for name in own(&cache)? {
+    for name in created(&cache)? {
         delete(&cache, &name)?;
         println!("removed cluster {name}");
     }
@@ -213,9 +200,9 @@ mod tests {
     #[rstest]
     #[case("A=true", Ok(("A".to_owned(), true)))]
     #[case("A=False", Ok(("A".to_owned(), false)))]
-    #[case("A=1", Err("`1` is neither true nor false".to_owned()))]
-    #[case("A", Err("write it like PodLifecycleSleepAction=false".to_owned()))]
-    fn gates_are_understood(
+    #[case("A=1", Err("expected `true` or `false`, found `1`".to_owned()))]
+    #[case("A", Err("expected `NAME=BOOL`, for example `PodLifecycleSleepAction=false`".to_owned()))]
+    fn gate_parses_name_and_value(
         #[case] text: &str,
         #[case] expected: std::result::Result<(String, bool), String>,
     ) {

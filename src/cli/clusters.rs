@@ -1,4 +1,4 @@
-//! Which clusters a command is about.
+//! Selection and provisioning of the clusters of a run.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +14,16 @@ use crate::cluster::nginx_image;
 use crate::cluster::node_image::Sources;
 use crate::cluster::node_image::versions::resolve;
 use crate::cluster::pod_image::PodImage;
-use crate::cluster::progress::{Progress, Teller};
+use crate::cluster::progress::{Progress, Reporter};
 use crate::observe::evidence::ClusterFacts;
 use crate::observe::session::Target;
 
 use super::cluster::gate;
 use super::exit::Failure;
 
-/// Where experiments are made.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClusterArgs {
-    /// Kubernetes versions to make kind clusters of, one after the other, such as 1.34,1.36
+    /// Kubernetes versions to run on, one kind cluster after the other, such as 1.34,1.36
     #[arg(
         long,
         value_name = "VERSIONS",
@@ -33,71 +32,66 @@ pub(super) struct ClusterArgs {
         conflicts_with = "context"
     )]
     kubernetes: Vec<String>,
-    /// Feature gate for those clusters, such as PodLifecycleSleepAction=false
+    /// Set a feature gate on the kind clusters, such as PodLifecycleSleepAction=false
     #[arg(long = "gate", value_name = "NAME=BOOL", value_parser = gate, conflicts_with = "context")]
     gates: Vec<(String, bool)>,
-    /// Where their node images may come from
+    /// Allowed sources of node images
     #[arg(long, value_enum, default_value_t)]
     source: Sources,
-    /// Use an existing cluster, by its context in the kubeconfig
+    /// Use the existing cluster of this kubeconfig context
     #[arg(long, value_name = "CONTEXT")]
     context: Option<String>,
-    /// The kubeconfig for --context
+    /// Kubeconfig that contains the context
     #[arg(long, value_name = "FILE", requires = "context")]
     kubeconfig: Option<Utf8PathBuf>,
-    /// The kubectl to put to the test
+    /// kubectl to test
     #[arg(long, value_name = "FILE")]
     kubectl: Option<Utf8PathBuf>,
-    /// The agent's image, where the nodes can pull it
+    /// Agent image that the nodes can pull
     #[arg(long, value_name = "NAME", requires = "context")]
     agent_image: Option<String>,
-    /// An nginx image with curl, and killall in /usr/local/bin, where the nodes can pull it
+    /// nginx image that the nodes can pull, with curl, and killall in /usr/local/bin
     #[arg(long, value_name = "NAME", requires = "context")]
     nginx_image: Option<String>,
-    /// What the run may do beyond what it does by itself
+    /// Allow something that is off by default
     #[arg(long, value_enum, value_name = "WHAT")]
     allow: Vec<Allow>,
 }
 
-/// What a run may do only where the user allows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Allow {
-    /// Take as long as the documents' own numbers do, some minutes
+    /// Run scenarios with the documents' original durations, which take minutes
     Literal,
-    /// Have the nodes pull published images
+    /// Let the nodes pull published images
     PublishedImages,
 }
 
-/// What the chosen experiments need of a cluster beyond what every one is given.
+/// Optional resources that the selected scenarios need.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Extras {
-    /// The nginx image.
     pub(super) nginx: bool,
-    /// The folder with the documents.
     pub(super) documents: Option<Utf8PathBuf>,
 }
 
 /// One cluster of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Where {
-    /// An existing one.
     Context(String),
-    /// One that kind makes.
+    /// A kind cluster.
     Profile(Profile),
 }
 
-/// A cluster that can be used for as long as this lives.
+/// A cluster that is ready for a run.
 pub(super) struct Provided {
-    /// The cluster.
     pub(super) target: Target,
-    /// How it came about, in words.
+    /// How the cluster was obtained, for the report.
     pub(super) note: String,
-    /// Keeps other processes from removing it.
+    /// Prevents other processes from deleting the cluster while it is held.
     pub(super) lease: Option<Cluster>,
 }
 
 impl Where {
-    /// Its name in events and results.
+    /// The cluster's name in events and results.
     #[must_use]
     pub(super) fn name(&self) -> String {
         match self {
@@ -108,10 +102,6 @@ impl Where {
 }
 
 impl ClusterArgs {
-    /// The clusters that the arguments name.
-    ///
-    /// # Errors
-    /// A version that cannot be had.
     pub(super) fn places(&self) -> Result<Vec<Where>, Failure> {
         if let Some(context) = &self.context {
             return Ok(vec![Where::Context(context.clone())]);
@@ -131,7 +121,7 @@ impl ClusterArgs {
             .collect()
     }
 
-    /// Images that the nodes are said to get by themselves.
+    /// Images that the nodes pull themselves, by the name that manifests use.
     fn images(&self) -> BTreeMap<String, String> {
         let named = [
             (agent_image::NAME, &self.agent_image),
@@ -151,17 +141,14 @@ impl ClusterArgs {
         self.allow.iter().map(name).collect()
     }
 
-    /// Makes a cluster ready to be used.
-    ///
-    /// # Errors
-    /// What keeps it from being used, in a sentence.
+    /// Connects to an existing cluster, or creates or reuses a kind cluster.
     pub(super) async fn provide(
         &self,
         place: &Where,
         extras: Extras,
         say: impl Fn(String) + Clone + Send + 'static,
     ) -> Result<Provided, String> {
-        let cache = Cache::open().map_err(|e| e.to_string())?;
+        let cache = Cache::open().map_err(|e| e.with_causes())?;
         let mut images = vec![agent_image::assemble(cache.root()).map_err(|e| e.to_string())?];
         if extras.nginx && self.nginx_image.is_none() {
             images.extend(nginx(cache.clone(), say.clone()).await?);
@@ -225,17 +212,17 @@ impl ClusterArgs {
     }
 }
 
-/// The nginx image; none where this machine lacks what builds it, so that only what needs the
-/// image is left out.
+/// Builds the nginx image. Returns `None` if a build tool is missing; only the scenarios that need
+/// the image are then skipped.
 async fn nginx(
     cache: Cache,
     say: impl Fn(String) + Send + 'static,
 ) -> Result<Option<PodImage>, String> {
     let made = tokio::task::spawn_blocking(move || {
-        let mut tell = |progress: Progress| say(progress.text);
-        match nginx_image::assemble(&cache, &mut Teller::new(&mut tell)) {
+        let mut on_progress = |progress: Progress| say(progress.text);
+        match nginx_image::assemble(&cache, &mut Reporter::new(&mut on_progress)) {
             Err(error @ ClusterError::Missing { .. }) => {
-                tell(Progress {
+                on_progress(Progress {
                     elapsed: std::time::Duration::ZERO,
                     text: error.to_string(),
                 });
@@ -246,7 +233,7 @@ async fn nginx(
     });
     made.await
         .map_err(|e| e.to_string())?
-        .map_err(|e| e.whole())
+        .map_err(|e| e.with_causes())
 }
 
 async fn ensure(
@@ -259,10 +246,10 @@ async fn ensure(
     });
     made.await
         .map_err(|e| e.to_string())?
-        .map_err(|e| e.to_string())
+        .map_err(|e| e.with_causes())
 }
 
-/// `default`, or the gates that differ: `PodLifecycleSleepAction-off`.
+/// `default`, or the gates that are set, such as `PodLifecycleSleepAction-off`.
 fn profile_name(gates: &BTreeMap<String, bool>) -> String {
     if gates.is_empty() {
         return "default".to_owned();

@@ -4,18 +4,13 @@ use super::exit::{Exit, Failure};
 use crate::cluster::cache::Cache;
 use crate::cluster::doctor::{examine, fit, render};
 
-/// Arguments of `hookproof doctor`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
-    /// As JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Runs it.
-///
-/// # Errors
-/// The cache cannot be used.
 pub(super) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     let checks = examine(&Cache::open()?);
     if args.json {

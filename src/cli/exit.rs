@@ -1,24 +1,22 @@
-//! Exit codes. They are documented in the README and never change their meaning.
+//! Exit codes. They are documented in the README and stable.
 
 use std::process::ExitCode;
 
-/// How a command ended, for whoever called it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Every verdict is the expected one; the command did what it was asked.
+    /// The command succeeded; all verdicts are as expected.
     AsExpected,
-    /// At least one verdict differs from what was known.
+    /// At least one verdict differs from the expected one.
     Changed,
-    /// The command line, a suite, a document or a results folder is wrong. Nothing was started.
+    /// The command line, a suite, a document or a results folder is invalid. Nothing was started.
     Usage,
-    /// A cluster could not be set up, or something could not be observed. No verdict came of it.
+    /// A cluster could not be set up or observed. Infrastructure failures never produce a verdict.
     Infrastructure,
-    /// The user stopped it. What was found until then is written.
+    /// The user interrupted the command. Partial results are written.
     Interrupted,
 }
 
 impl Exit {
-    /// The number.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -37,17 +35,15 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What went wrong, and which exit code that means.
+/// An error message with its exit code.
 #[derive(Debug)]
 pub struct Failure {
-    /// The code.
     pub exit: Exit,
-    /// The message.
     pub message: String,
 }
 
 impl Failure {
-    /// The user's input is at fault.
+    /// The user's input is invalid.
     pub fn usage(error: impl std::fmt::Display) -> Self {
         Self {
             exit: Exit::Usage,
@@ -55,7 +51,7 @@ impl Failure {
         }
     }
 
-    /// The machine or the cluster is.
+    /// The machine or the cluster failed.
     pub fn infrastructure(error: impl std::fmt::Display) -> Self {
         Self {
             exit: Exit::Infrastructure,
@@ -73,7 +69,7 @@ impl From<crate::cluster::error::ClusterError> for Failure {
         };
         Self {
             exit,
-            message: error.whole(),
+            message: error.with_causes(),
         }
     }
 }

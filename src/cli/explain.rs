@@ -1,4 +1,4 @@
-//! `hookproof explain CLAIM`: a claim, its experiment, what is known, and what was last seen.
+//! `hookproof explain CLAIM`.
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -11,23 +11,19 @@ use super::exit::{Exit, Failure};
 use super::list::expectation;
 use super::suites::SuiteArgs;
 
-/// Explains a claim: statement, experiment, expectation, last evidence
+/// Explain a claim: statement, experiment, expectation, latest evidence
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
-    /// Claims, by the same words as `list`
+    /// Claims, scenarios, suites or documents to select
     #[arg(required = true)]
     claims: Vec<String>,
     #[command(flatten)]
     suites: SuiteArgs,
-    /// Results to take the last evidence from
+    /// Results folder with the latest evidence
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: Utf8PathBuf,
 }
 
-/// Prints the explanation.
-///
-/// # Errors
-/// Suites that are wrong, words that choose nothing.
 pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     let catalogue = args.suites.load()?;
     let chosen = SuiteArgs::select(&catalogue, &args.claims)?;
@@ -95,7 +91,7 @@ fn text(claim: &Claim, scenario: Option<&Scenario>) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The last verdicts about the claim; none where there are no results.
+/// The latest verdicts on the claim; empty if there are no results.
 fn last(folder: &Utf8Path, id: &str) -> Vec<String> {
     let Ok(results) = json::read_results(folder) else {
         return Vec::new();

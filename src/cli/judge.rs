@@ -1,4 +1,4 @@
-//! `hookproof judge DIR`: verdicts from recorded evidence, without a cluster.
+//! `hookproof judge DIR`.
 
 use std::collections::BTreeMap;
 
@@ -19,23 +19,19 @@ use crate::run::plan::Plan;
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
 
-/// Judges recorded evidence again, without a cluster
+/// Judge recorded evidence again, without a cluster
 #[derive(Debug, clap::Args)]
 pub(super) struct JudgeArgs {
-    /// Folders with evidence, or with the results of a run
+    /// Folders with evidence files, or results folders
     #[arg(required = true)]
     folders: Vec<Utf8PathBuf>,
     #[command(flatten)]
     suites: SuiteArgs,
-    /// Write reports of it to this folder
+    /// Write reports to this folder
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
 }
 
-/// Judges and prints.
-///
-/// # Errors
-/// Suites or evidence that cannot be read.
 pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
     let catalogue = args.suites.load()?;
     let mut found = Vec::new();
@@ -43,7 +39,7 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
         let inside = folder.join("evidence");
         let folder = if inside.is_dir() { &inside } else { folder };
         for file in store::files(folder).map_err(Failure::usage)? {
-            // These are read with the last one, whose verdicts count.
+            // Earlier attempts are read with the last one, whose verdicts count.
             if file
                 .file_stem()
                 .is_some_and(|stem| stem.contains(".attempt-"))
@@ -55,7 +51,7 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
     }
     if found.is_empty() {
         return Err(Failure::usage(
-            "there is no evidence in these folders; `hookproof run` makes some",
+            "no evidence found in these folders; record some with `hookproof run`",
         ));
     }
     let results = results(&catalogue, found, args.out.as_deref())?;
@@ -70,11 +66,10 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
     Ok(super::show::exit(&results))
 }
 
-/// Evidence as found in a folder.
 struct Found {
     file: Utf8PathBuf,
     evidence: Evidence,
-    /// That of the attempts before it, which lies beside it.
+    /// Evidence of earlier attempts, from the same folder.
     earlier: Vec<Evidence>,
 }
 
@@ -92,19 +87,19 @@ fn read(file: Utf8PathBuf) -> Result<Found, StoreError> {
     })
 }
 
-fn not_here(scenario: &str, claim: &str) -> Judgement {
+fn no_evidence(scenario: &str, claim: &str) -> Judgement {
     Judgement {
         claim: claim.to_owned(),
         scenario: Some(scenario.to_owned()),
         verdict: Verdict::NotApplicable,
         expected: None,
-        reason: "there is no evidence of it from this cluster".to_owned(),
+        reason: "no evidence from this cluster".to_owned(),
         checks: Vec::new(),
         measured: BTreeMap::new(),
     }
 }
 
-/// Reports refer to evidence in their own folder only, so that it can be moved as a whole.
+/// Copies evidence into the report's folder, so that the folder can be moved as a whole.
 fn copy(evidence: &Evidence, last: bool, out: &Utf8Path) -> Result<String, Failure> {
     let cluster = slug(&format!(
         "{} {}",
@@ -133,7 +128,7 @@ fn results(
         } = found;
         let scenario = catalogue.scenarios.get(&evidence.scenario).ok_or_else(|| {
             Failure::usage(format!(
-                "{file} is evidence of scenario {}, which no suite defines; name its folder with --suites",
+                "{file} records scenario {}, which no suite defines; pass its suite folder with --suites",
                 evidence.scenario
             ))
         })?;
@@ -148,7 +143,7 @@ fn results(
                 }
                 judged.judgements
             }
-            // Its problems stand in the results.
+            // The results contain its problems.
             Err(_) => Vec::new(),
         };
         let judgements = judge(&evidence);
@@ -181,17 +176,17 @@ fn results(
         let ran = ScenarioResults::new(scenario, &evidence, earlier, written);
         clusters[at].scenarios.push(ran);
     }
-    // A claim is asked of the clusters whose evidence is here; what is missing is no failure.
+    // Evidence that is missing for a cluster is not a failure.
     for cluster in &mut clusters {
-        let here: Vec<&String> = cluster.scenarios.iter().map(|s| &s.scenario).collect();
-        let elsewhere = catalogue
+        let recorded: Vec<&String> = cluster.scenarios.iter().map(|s| &s.scenario).collect();
+        let others = catalogue
             .scenarios
             .values()
-            .filter(|s| !here.contains(&&s.id));
-        let missing: Vec<Judgement> = elsewhere
+            .filter(|s| !recorded.contains(&&s.id));
+        let missing: Vec<Judgement> = others
             .flat_map(|scenario| scenario.claims.iter().map(move |claim| (scenario, claim)))
             .filter(|(_, claim)| claims.contains(&claim.id))
-            .map(|(scenario, claim)| not_here(&scenario.id, &claim.id))
+            .map(|(scenario, claim)| no_evidence(&scenario.id, &claim.id))
             .collect();
         cluster.judgements.extend(missing);
     }

@@ -1,4 +1,4 @@
-//! `hookproof lint`: what is wrong with suites, without a cluster.
+//! `hookproof lint`.
 
 use camino::Utf8Path;
 
@@ -9,23 +9,19 @@ use crate::catalogue::schema::suite_schema;
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
 
-/// Checks suites without a cluster: all that is wrong, with file, line and column
+/// Check suites without a cluster and print all problems with file, line and column
 #[derive(Debug, clap::Args)]
 pub(super) struct LintArgs {
     #[command(flatten)]
     suites: SuiteArgs,
-    /// Write the digests of the cited lines into the suites named by --suites
+    /// Write the digests of the cited lines into the suites given with --suites
     #[arg(long, requires = "documents")]
     fix_digests: bool,
-    /// Print the JSON schema of suite files, for editors, and do nothing else
+    /// Print the JSON schema of suite files and exit
     #[arg(long)]
     schema: bool,
 }
 
-/// Prints what is wrong.
-///
-/// # Errors
-/// When something is.
 pub(super) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
     if args.schema {
         println!("{:#}", suite_schema());
@@ -49,7 +45,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
         .map(|s| s.claims.len())
         .sum();
     println!(
-        "{} scenarios, {} claims: nothing wrong",
+        "{} scenarios, {} claims: no problems",
         loaded.catalogue.scenarios.len(),
         claims + loaded.catalogue.untestable.len()
     );
@@ -58,11 +54,11 @@ pub(super) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
 
 fn fix(loaded: &Loaded, documents: &Utf8Path) -> Result<(), Failure> {
     for (path, text) in citations::with_digests(loaded, documents) {
-        // The suites that the program carries have no file to write to.
+        // Built-in suites have no file to write to.
         if Utf8Path::new(&path).is_file() {
             std::fs::write(&path, text)
-                .map_err(|e| Failure::usage(format!("{path} cannot be written: {e}")))?;
-            println!("{path}: digests written");
+                .map_err(|e| Failure::usage(format!("cannot write {path}: {e}")))?;
+            println!("{path}: wrote digests");
         }
     }
     Ok(())

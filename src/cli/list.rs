@@ -1,26 +1,22 @@
-//! `hookproof list`: the catalogue.
+//! `hookproof list`.
 
 use crate::catalogue::model::{Catalogue, Claim};
 
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
 
-/// Lists claims and the scenarios that decide them
+/// List claims and the scenarios that test them
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// Claims, scenarios, suites or documents; everything where none is given
+    /// Claims, scenarios, suites or documents to select [default: all]
     words: Vec<String>,
     #[command(flatten)]
     suites: SuiteArgs,
-    /// As JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
 }
 
-/// Prints the list.
-///
-/// # Errors
-/// Suites that are wrong, words that choose nothing.
 pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let catalogue = args.suites.load()?;
     let chosen = SuiteArgs::select(&catalogue, &args.words)?;
@@ -59,14 +55,14 @@ fn groups(catalogue: &Catalogue) -> Vec<(&str, &str, &[Claim])> {
     if !catalogue.untestable.is_empty() {
         groups.push((
             "(none)",
-            "claims that no experiment can decide",
+            "claims that no experiment can test",
             &catalogue.untestable,
         ));
     }
     groups
 }
 
-/// What is known to be found, in a word; a table of versions in full.
+/// The expected verdict, or one verdict per range of versions.
 pub(super) fn expectation(claim: &Claim) -> String {
     if claim.not_testable.is_some() {
         return "not-testable".to_owned();

@@ -1,4 +1,4 @@
-//! What a user types.
+//! The command line interface.
 
 mod agent_image;
 mod annotate;
@@ -23,7 +23,7 @@ use clap::Parser;
 
 pub use exit::{Exit, Failure};
 
-/// Finds out on real Kubernetes clusters whether statements about container lifecycle hooks are true.
+/// Test documented statements about container lifecycle hooks on real Kubernetes clusters
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
@@ -33,11 +33,11 @@ struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    every verdict is the expected one
+  0    all verdicts are as expected
   1    a verdict changed
-  2    wrong usage, suite, document or results folder; nothing was started
-  3    a cluster could not be set up, or something could not be observed
-  130  interrupted; what was found until then is written";
+  2    invalid usage, suite, document or results folder; nothing was started
+  3    infrastructure failure: a cluster could not be set up or observed
+  130  interrupted; partial results are written";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
@@ -49,18 +49,17 @@ enum Command {
     Check(check::CheckArgs),
     Annotate(annotate::AnnotateArgs),
     Report(report::ReportArgs),
-    /// Clusters that were made here: create, list, delete
+    /// Create, list and delete kind clusters
     Cluster(cluster::ClusterCommand),
-    /// Node images: which there are, and building one
+    /// Build and list node images
     NodeImage(node_image::NodeImageCommand),
     AgentImage(agent_image::AgentImageArgs),
-    /// Remove what was made here: clusters, and node images if wanted
+    /// Remove clusters and leftovers of runs and, optionally, node images and the cache
     Clean(cluster::CleanArgs),
-    /// What this machine has and lacks for a run, and what mends it
+    /// Check whether this machine can run hookproof
     Doctor(doctor::DoctorArgs),
 }
 
-/// Does what the command line says.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -74,7 +73,7 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: no threads can be started: {error}");
+            eprintln!("error: failed to start the async runtime: {error}");
             return Exit::Infrastructure.into();
         }
     };
@@ -104,7 +103,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints to standard output. A reader that has seen enough, such as `head`, is no error.
+/// Prints to standard output; ignores a closed pipe, as with `| head`.
 fn out(text: &str) {
     use std::io::Write as _;
     let _ = std::io::stdout().write_all(text.as_bytes());

@@ -6,9 +6,8 @@ use super::exit::{Exit, Failure};
 use crate::cluster::cache::Cache;
 use crate::cluster::node_image::versions::{RELEASES, newest, resolve};
 use crate::cluster::node_image::{Sources, get, list};
-use crate::cluster::progress::Teller;
+use crate::cluster::progress::Reporter;
 
-/// Arguments of `hookproof node-image`.
 #[derive(Debug, clap::Args)]
 pub(super) struct NodeImageCommand {
     #[command(subcommand)]
@@ -17,32 +16,28 @@ pub(super) struct NodeImageCommand {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes a node image for `kind create cluster --image`, and prints its name.
+    /// Build a node image for `kind create cluster --image` and print its name
     Build {
-        /// Kubernetes version: a minor such as 1.36, or with the patch version.
+        /// Kubernetes version, such as 1.36 or 1.36.3
         #[arg(default_value = "newest")]
         version: String,
-        /// Where it may come from.
+        /// Allowed sources of the image
         #[arg(long, value_enum, default_value_t = Sources::Packages)]
         source: Sources,
     },
-    /// Lists the images that were built here.
+    /// List the images that were built on this machine
     List,
-    /// Lists the Kubernetes versions that can be built.
+    /// List the Kubernetes versions that can be built
     Versions,
 }
 
-/// Runs it.
-///
-/// # Errors
-/// No image can be had; the cache cannot be used.
 pub(super) fn run(args: NodeImageCommand) -> Result<Exit, Failure> {
     match args.command {
         Command::Build { version, source } => {
             let wanted = resolve(&version)?;
-            let mut tell = |progress| eprintln!("{progress}");
-            let mut teller = Teller::new(&mut tell);
-            let image = get(&Cache::open()?, &wanted, source, &mut teller)?;
+            let mut on_progress = |progress| eprintln!("{progress}");
+            let mut reporter = Reporter::new(&mut on_progress);
+            let image = get(&Cache::open()?, &wanted, source, &mut reporter)?;
             println!("{}", image.reference);
         }
         Command::List => {

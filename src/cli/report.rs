@@ -1,4 +1,4 @@
-//! `hookproof report`: the reports of one or more results folders, made anew.
+//! `hookproof report`.
 
 use std::collections::BTreeSet;
 
@@ -11,28 +11,25 @@ use crate::report::{json, terminal};
 
 use super::exit::{Exit, Failure};
 
-/// Writes the reports of results anew; several results folders become one report.
+/// Write the reports of results again, merging several results folders into one
 #[derive(Debug, clap::Args)]
 pub(super) struct ReportArgs {
-    /// Folders that `hookproof run` wrote to
+    /// Results folders of `hookproof run`
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<Utf8PathBuf>,
-    /// Folder for the report; the folder itself where there is only one
+    /// Folder for the report [default: the results folder, if there is only one]
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
 }
 
-/// Does it. The exit code is that of the results.
-///
-/// # Errors
-/// A folder holds no results, or the report cannot be written.
+/// Returns the exit code that the merged results imply.
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     let out = match (&args.out, args.folders.as_slice()) {
         (Some(out), _) => out.clone(),
         (None, [only]) => only.clone(),
         (None, _) => {
             return Err(Failure::usage(
-                "several folders need one for their report: --out DIR",
+                "several results folders given; pass the folder for the merged report with --out DIR",
             ));
         }
     };
@@ -73,11 +70,11 @@ fn same_folder(a: &Utf8Path, b: &Utf8Path) -> bool {
     }
 }
 
-/// The report's folder must not be one of those it is made from, nor hold anything else.
+/// The output folder must not be one of the inputs, and may hold only earlier results.
 fn check_out(out: &Utf8Path, folders: &[Utf8PathBuf]) -> Result<(), Failure> {
     if folders.iter().any(|folder| same_folder(out, folder)) {
         return Err(Failure::usage(format!(
-            "{out} is one of the folders that the report is made from; name another with --out"
+            "{out} is one of the input folders; choose another with --out"
         )));
     }
     let Ok(mut entries) = out.read_dir_utf8() else {
@@ -85,7 +82,7 @@ fn check_out(out: &Utf8Path, folders: &[Utf8PathBuf]) -> Result<(), Failure> {
     };
     if entries.next().is_some() && !out.join(json::RESULTS_FILE).is_file() {
         return Err(Failure::usage(format!(
-            "{out} holds something other than results; name another folder with --out"
+            "{out} contains files other than results; choose another folder with --out"
         )));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `hookproof run`: experiments on clusters.
+//! `hookproof run`.
 
 use std::sync::Arc;
 
@@ -22,48 +22,44 @@ use super::clusters::{ClusterArgs, Extras, Provided, Where};
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
 
-/// Runs experiments and reports verdicts.
+/// Run experiments and report verdicts
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
-    /// Claims, scenarios, suites or documents; everything where none is given
+    /// Claims, scenarios, suites or documents to select [default: all]
     words: Vec<String>,
     #[command(flatten)]
     suites: SuiteArgs,
     #[command(flatten)]
     clusters: ClusterArgs,
-    /// Scenarios under way at once; four per core where nothing is said, as more of them make a
-    /// kubelet late
+    /// Scenarios to run in parallel [default: four per core; more of them delay the kubelet]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Attempts at a scenario that meets a problem, decides nothing, or differs from what is known
+    /// Maximum attempts at a scenario that has a problem, is undecided, or gives an unexpected verdict
     #[arg(long, value_name = "N", default_value_t = 2)]
     attempts: u32,
-    /// Rounds: the same on the same clusters again, each with results of its own
+    /// Run everything N times on each cluster, with separate results
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Run one of several parts, such as 1/3
+    /// Run one of several shards, such as 1/3
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
-    /// Leave the namespaces on the cluster
+    /// Keep namespaces after the run
     #[arg(long)]
     keep: bool,
-    /// Folder for the results; replaced if it holds results of an earlier run
+    /// Folder for the results; results of an earlier run are replaced
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: Utf8PathBuf,
 }
 
-/// Runs it.
-///
-/// # Errors
-/// Wrong input; machines and clusters that could not be used are reported in the results, and
-/// as [`Exit::Infrastructure`].
+/// Returns an error only for invalid input: failures of machines and clusters are in the results
+/// and give [`Exit::Infrastructure`].
 pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let catalogue = Arc::new(args.suites.load()?);
     let claims = SuiteArgs::select(&catalogue, &args.words)?;
     let plan = Plan::new(&catalogue, &claims, args.shard);
     if plan.claims.is_empty() {
         return Err(Failure::usage(
-            "nothing to run: no claim fits. `hookproof list` shows what there is",
+            "no claim selected; `hookproof list` shows all claims",
         ));
     }
     let places = args.clusters.places()?;
@@ -83,7 +79,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let (events, received) = mpsc::unbounded_channel();
     let reports = tokio::spawn(super::show::show(received, args.out.clone()));
 
-    tell(
+    send(
         &events,
         RunEvent::Begun {
             run: id.clone(),
@@ -113,7 +109,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         };
         Box::pin(one.run()).await;
     }
-    tell(
+    send(
         &events,
         RunEvent::Ended {
             interrupted: stop.is_cancelled(),
@@ -127,7 +123,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     shown
 }
 
-/// One cluster, once.
+/// One repetition on one cluster.
 struct Round {
     place: Where,
     /// From 1.
@@ -135,12 +131,12 @@ struct Round {
 }
 
 impl Round {
-    /// Its name in events and results.
+    /// The name in events and results.
     fn name(&self) -> String {
         self.numbered(self.place.name())
     }
 
-    /// The first round's words stay as they are.
+    /// Appends the number of the repetition, except for the first.
     fn numbered(&self, words: String) -> String {
         match self.number {
             1 => words,
@@ -148,7 +144,7 @@ impl Round {
         }
     }
 
-    /// The id under which it makes things on the cluster.
+    /// The run id in names and labels on the cluster.
     fn run(&self, id: &str) -> String {
         match self.number {
             1 => id.to_owned(),
@@ -175,7 +171,7 @@ impl OneCluster<'_> {
         let Some(provided) = self.phase("provision", self.provision()).await else {
             return;
         };
-        // Held until the end: as long as the lease lives, nobody removes the cluster.
+        // Held to the end: no process deletes the cluster while the lease is held.
         let Provided {
             target,
             lease: _lease,
@@ -193,7 +189,7 @@ impl OneCluster<'_> {
                 format!("{} removed", count(removed.len(), "earlier run")),
             ))
         };
-        // Left-overs of a run that was killed would crowd the node; failing to remove them is said.
+        // Leftovers of a killed run would take up the node's capacity.
         if self.phase("clean", cleaned).await.is_none() {
             return;
         }
@@ -204,13 +200,12 @@ impl OneCluster<'_> {
             Ok((session, "witness ready".to_owned()))
         };
         let Some(session) = Box::pin(self.phase("ready", started)).await else {
-            // What was made until it failed carries the run's label; what cannot be removed now goes
-            // with the next run.
+            // Everything created so far carries the run's label. The next run removes what remains.
             let _ = session::remove_run(&client, self.id).await;
             return;
         };
         for judgement in self.plan.wanted(untestable(self.catalogue)) {
-            tell(
+            send(
                 self.events,
                 RunEvent::Judged {
                     cluster: cluster.clone(),
@@ -241,17 +236,17 @@ impl OneCluster<'_> {
             ))
         };
         self.phase("teardown", finished).await;
-        tell(self.events, RunEvent::ClusterEnded { cluster });
+        send(self.events, RunEvent::ClusterEnded { cluster });
     }
 
-    /// Runs a phase and tells how it went. None where it failed.
+    /// Runs a phase and reports its outcome. Returns `None` if it failed.
     async fn phase<T>(
         &self,
         name: &str,
         work: impl Future<Output = Result<(T, String), String>>,
     ) -> Option<T> {
         let began = Timestamp::now();
-        tell(
+        send(
             self.events,
             RunEvent::Provisioning {
                 cluster: self.round.name(),
@@ -269,7 +264,7 @@ impl OneCluster<'_> {
             error,
             note,
         };
-        tell(
+        send(
             self.events,
             RunEvent::PhaseEnded {
                 cluster: self.round.name(),
@@ -283,7 +278,7 @@ impl OneCluster<'_> {
         let events = self.events.clone();
         let cluster = self.round.name();
         let say = move |doing: String| {
-            tell(
+            send(
                 &events,
                 RunEvent::Provisioning {
                     cluster: cluster.clone(),
@@ -302,8 +297,8 @@ impl OneCluster<'_> {
     }
 }
 
-fn tell(events: &UnboundedSender<RunEvent>, event: RunEvent) {
-    // The receiver ends only after the sender.
+fn send(events: &UnboundedSender<RunEvent>, event: RunEvent) {
+    // The receiver outlives the sender.
     let _ = events.send(event);
 }
 
@@ -311,11 +306,11 @@ fn default_jobs() -> usize {
     4 * std::thread::available_parallelism().map_or(2, usize::from)
 }
 
-/// A folder for results: new, empty, or one that holds results. Anything else is left alone.
+/// Creates the results folder, or clears earlier results. A folder with other content is an error.
 fn prepare_folder(out: &Utf8Path) -> Result<(), Failure> {
     let fail = |e: std::io::Error| {
         Failure::usage(format!(
-            "{out} cannot be used for results: {e}. Name another with --out"
+            "cannot use {out} for results: {e}; choose another folder with --out"
         ))
     };
     if out.exists() {
@@ -323,7 +318,7 @@ fn prepare_folder(out: &Utf8Path) -> Result<(), Failure> {
         let mut entries = out.read_dir_utf8().map_err(fail)?;
         if !ours && entries.next().is_some() {
             return Err(Failure::usage(format!(
-                "{out} holds something other than results; name another folder with --out"
+                "{out} contains files other than results; choose another folder with --out"
             )));
         }
         for part in ["evidence", "junit"] {
@@ -335,8 +330,8 @@ fn prepare_folder(out: &Utf8Path) -> Result<(), Failure> {
     std::fs::create_dir_all(out).map_err(fail)
 }
 
-/// Ctrl-C and SIGTERM ask the run to stop and clean up; a second one ends it at once. What that
-/// leaves on the cluster goes with the next run or `clean`.
+/// Cancels the run on Ctrl-C or SIGTERM; a second signal exits without cleanup. The next run or
+/// `hookproof clean` removes what remains on the cluster.
 fn stop_on_signals() -> CancellationToken {
     let stop = CancellationToken::new();
     let token = stop.clone();
@@ -356,7 +351,7 @@ fn stop_on_signals() -> CancellationToken {
             if asked > 1 {
                 std::process::exit(i32::from(Exit::Interrupted.code()));
             }
-            eprintln!("stopping: removing what was made; press Ctrl-C again to leave at once");
+            eprintln!("stopping and cleaning up; press Ctrl-C again to exit immediately");
             token.cancel();
         }
     });

@@ -1,4 +1,4 @@
-//! Shows a run while it goes on, and at its end.
+//! Progress and summary of a run.
 
 use camino::Utf8PathBuf;
 
@@ -10,11 +10,7 @@ use crate::report::terminal;
 use super::exit::{Exit, Failure};
 use super::run::Events;
 
-/// Takes the run's events until the last one, keeps the reports written, and prints the summary.
-/// Returns the exit code that the results mean.
-///
-/// # Errors
-/// The reports could not be written.
+/// Writes the reports and shows progress until the last event, then prints the summary.
 pub(super) async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, Failure> {
     let mut reports = Reports::new(out);
     let mut progress = Progress::for_stderr();
@@ -22,7 +18,7 @@ pub(super) async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, F
     while let Some(event) = events.recv().await {
         progress.on(&event);
         if let Err(error) = reports.on(&event) {
-            // Said once: the disk is full or the folder gone, and every event would say so.
+            // Warn once: every event fails if the disk is full or the folder is gone.
             if failed.is_none() {
                 eprintln!("warning: {error}");
             }
@@ -44,8 +40,7 @@ pub(super) async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, F
     }
 }
 
-/// What the results mean for the caller: infrastructure weighs more than a changed verdict, as
-/// it may hide one.
+/// An infrastructure failure takes precedence over a changed verdict, since it may hide one.
 #[must_use]
 pub(super) fn exit(results: &Results) -> Exit {
     let mut exit = Exit::AsExpected;

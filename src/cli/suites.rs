@@ -1,4 +1,4 @@
-//! Which suites a command is about, and which of their claims.
+//! Selection of suites and claims.
 
 use std::collections::BTreeSet;
 
@@ -11,23 +11,18 @@ use crate::catalogue::{citations, select};
 
 use super::exit::Failure;
 
-/// Where suites and documents come from.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SuiteArgs {
-    /// Folder with suites that add to those built in, or replace them by id
+    /// Folder with additional suites; a suite with the id of a built-in one replaces it
     #[arg(long, value_name = "DIR")]
     suites: Vec<Utf8PathBuf>,
-    /// Folder with the cited documents: their text is compared with what was cited, and their
-    /// listings can be applied
+    /// Folder with the cited documents, to compare citations and apply listings
     #[arg(long, value_name = "DIR", env = "HOOKPROOF_DOCUMENTS")]
     pub(super) documents: Option<Utf8PathBuf>,
 }
 
 impl SuiteArgs {
-    /// The catalogue, if nothing is wrong with it.
-    ///
-    /// # Errors
-    /// All that is wrong, together.
+    /// Loads the catalogue; an error contains all findings.
     pub(super) fn load(&self) -> Result<Catalogue, Failure> {
         let loaded = self.read();
         self.refuse(self.findings(&loaded))?;
@@ -86,7 +81,7 @@ impl SuiteArgs {
                 .any(|folder| Utf8Path::new(file).starts_with(folder))
     }
 
-    /// What can be read of the suites, right or wrong.
+    /// Reads the suites without rejecting invalid ones.
     #[must_use]
     pub(super) fn read(&self) -> Loaded {
         let folders = self.suites.iter().cloned().map(Source::Folder);
@@ -94,7 +89,7 @@ impl SuiteArgs {
         load::load(&sources)
     }
 
-    /// What is wrong with them, and with their citations where the documents are given.
+    /// Findings in the suites, and in their citations if the documents are given.
     #[must_use]
     pub(super) fn findings(&self, loaded: &Loaded) -> Vec<Finding> {
         let mut findings = loaded.findings.clone();
@@ -104,10 +99,7 @@ impl SuiteArgs {
         findings
     }
 
-    /// The claims that the words choose; all without words.
-    ///
-    /// # Errors
-    /// A word that fits nothing.
+    /// The claims that the words select; all claims if there are no words.
     pub(super) fn select(
         catalogue: &Catalogue,
         words: &[String],

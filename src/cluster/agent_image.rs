@@ -1,5 +1,5 @@
-//! The image that every pod of an experiment runs: the agent beside a static busybox, put together
-//! here, so that no registry and no docker build is needed.
+//! The image that every pod of an experiment runs: the agent and a static busybox. It is assembled
+//! here and needs neither a registry nor `docker build`.
 
 mod busybox;
 mod layer;
@@ -15,37 +15,23 @@ pub use busybox::BusyboxError;
 /// Built by build.rs.
 const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent"));
 
-/// Name of the image, without its tag.
+/// Image name without tag.
 pub const NAME: &str = "hookproof/agent";
 
-/// What keeps the image from being put together.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentImageError {
-    /// There is no busybox that would run in the image.
     #[error("the agent image needs a static busybox: {0}")]
     Busybox(#[from] BusyboxError),
-    /// The archive could not be put together in memory.
-    #[error("the agent image could not be put together: {0}")]
+    #[error("failed to build the agent image: {0}")]
     Archive(#[source] io::Error),
-    /// It could not be kept.
-    #[error(
-        "the agent image could not be written below {dir}: {source}. Is the disk full, or the folder not yours?"
-    )]
-    Write {
-        /// The cache directory.
-        dir: Utf8PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error("cannot write the agent image to {dir}: {source}; check disk space and permissions")]
+    Write { dir: Utf8PathBuf, source: io::Error },
 }
 
-/// Puts the image's archive into the cache directory, if it is not there yet.
-///
-/// Two processes may do this at once: each writes a file of its own and renames it.
+/// Writes the image's archive to the cache directory, unless it is cached.
 ///
 /// # Errors
-///
-/// There is no static busybox, or the cache directory cannot be written.
+/// Fails if there is no static busybox or the cache directory is not writable.
 pub fn assemble(cache_dir: &Utf8Path) -> Result<PodImage, AgentImageError> {
     let busybox = busybox::find()?;
     let settings = json!({"Env": ["PATH=/bin"], "Cmd": ["agent"], "WorkingDir": "/"});
@@ -78,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn several_at_once_give_one_archive() {
+    fn concurrent_builds_write_one_archive() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap();
         let images: Vec<_> = std::thread::scope(|scope| {
@@ -89,7 +75,7 @@ mod tests {
                 .collect()
         });
         let Ok(first) = &images[0] else {
-            // A machine without a static busybox is told so, by the name of the package.
+            // On a machine without a static busybox the error names the package.
             let message = images[0].as_ref().unwrap_err().to_string();
             assert!(message.contains("busybox-static"), "{message}");
             return;

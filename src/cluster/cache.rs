@@ -1,6 +1,5 @@
-//! What is kept between runs, outside the repository: binaries, images' records, clusters'
-//! states. Everything is written aside and renamed, and guarded by locks, so that runs that
-//! are interrupted or go side by side do no harm.
+//! The cache between runs, outside the repository: binaries, image archives and the state of clusters.
+//! Files are written atomically and guarded by locks, so that interrupted and concurrent runs are safe.
 
 use std::fs::{self, File};
 
@@ -11,17 +10,16 @@ use serde::de::DeserializeOwned;
 
 use super::error::{ClusterError, Result};
 
-/// The folder of everything that is kept.
 #[derive(Debug, Clone)]
 pub struct Cache {
     root: Utf8PathBuf,
 }
 
 impl Cache {
-    /// The user's cache: `HOOKPROOF_CACHE`, else `hookproof` in `XDG_CACHE_HOME` or `~/.cache`.
+    /// Opens the user's cache: `HOOKPROOF_CACHE`, else `hookproof` in `XDG_CACHE_HOME` or `~/.cache`.
     ///
     /// # Errors
-    /// No home is known, or the folder cannot be made.
+    /// Fails if no home directory is set or the folder cannot be created.
     pub fn open() -> Result<Self> {
         let from = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let root = from("HOOKPROOF_CACHE")
@@ -31,17 +29,16 @@ impl Cache {
             })
             .or_else(|| from("HOME").map(|path| Utf8PathBuf::from(path).join(".cache/hookproof")))
             .ok_or_else(|| ClusterError::Missing {
-                what: "no place to keep node images: neither HOOKPROOF_CACHE nor HOME is set"
-                    .into(),
-                remedy: "Set HOOKPROOF_CACHE to a folder".into(),
+                what: "no cache folder: neither HOOKPROOF_CACHE nor HOME is set".into(),
+                remedy: "set HOOKPROOF_CACHE to a folder".into(),
             })?;
         Self::at(root)
     }
 
-    /// A cache in the folder `root`.
+    /// Opens or creates a cache in the folder `root`.
     ///
     /// # Errors
-    /// The folder cannot be made.
+    /// Fails if the folder cannot be created.
     pub fn at(root: impl Into<Utf8PathBuf>) -> Result<Self> {
         let root = root.into();
         make_folder(&root)?;
@@ -51,16 +48,15 @@ impl Cache {
         Ok(Self { root })
     }
 
-    /// The folder itself.
     #[must_use]
     pub fn root(&self) -> &Utf8Path {
         &self.root
     }
 
-    /// A path below it, whose folder is made.
+    /// A path in the cache, whose parent folder is created.
     ///
     /// # Errors
-    /// The folder cannot be made.
+    /// Fails if the folder cannot be created.
     pub fn path(&self, below: impl AsRef<Utf8Path>) -> Result<Utf8PathBuf> {
         let path = self.root.join(below);
         if let Some(folder) = path.parent() {
@@ -69,39 +65,37 @@ impl Cache {
         Ok(path)
     }
 
-    /// A folder below it, made if need be.
+    /// A folder in the cache, created if necessary.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// Fails if it cannot be created.
     pub fn folder(&self, below: impl AsRef<Utf8Path>) -> Result<Utf8PathBuf> {
         let path = self.root.join(below);
         make_folder(&path)?;
         Ok(path)
     }
 
-    /// A fresh log file for a longer work.
+    /// An empty log file.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// Fails if it cannot be created.
     pub fn log(&self, name: &str) -> Result<Utf8PathBuf> {
         let path = self.path(format!("logs/{name}.log"))?;
         File::create(&path).map_err(ClusterError::file("cannot write", &path))?;
         Ok(path)
     }
 
-    /// A folder that disappears when dropped, on the same disk as the cache.
+    /// A temporary folder on the same disk as the cache, removed when dropped.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// Fails if it cannot be created.
     pub fn scratch(&self) -> Result<tempfile::TempDir> {
         let folder = self.folder("tmp")?;
         tempfile::tempdir_in(&folder).map_err(ClusterError::file("cannot write in", folder))
     }
 
-    /// The lock of this name.
-    ///
     /// # Errors
-    /// Its file cannot be made.
+    /// Fails if the lock file cannot be created.
     pub fn lock(&self, name: &str) -> Result<Lock> {
         let path = self.path(format!("locks/{name}"))?;
         let file = File::options()
@@ -113,7 +107,7 @@ impl Cache {
     }
 }
 
-/// A lock between processes; given back when dropped, also when the process dies.
+/// A lock between processes, released when dropped or when the process ends.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -121,10 +115,10 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes it for this process alone; calls `waiting` first if another has it.
+    /// Acquires the lock exclusively; calls `waiting` first if another process holds it.
     ///
     /// # Errors
-    /// The file system does not lock.
+    /// Fails if the file system does not support locks.
     pub fn exclusive(self, waiting: impl FnOnce()) -> Result<Self> {
         if self.try_take(FlockOperation::NonBlockingLockExclusive)? {
             return Ok(self);
@@ -134,18 +128,18 @@ impl Lock {
         Ok(self)
     }
 
-    /// Takes it for this process alone, if nobody has it.
+    /// Acquires the lock exclusively unless another process holds it.
     ///
     /// # Errors
-    /// The file system does not lock.
+    /// Fails if the file system does not support locks.
     pub fn try_exclusive(&self) -> Result<bool> {
         self.try_take(FlockOperation::NonBlockingLockExclusive)
     }
 
-    /// Takes it beside others that share it.
+    /// Acquires the lock in shared mode.
     ///
     /// # Errors
-    /// The file system does not lock.
+    /// Fails if the file system does not support locks.
     pub fn share(&self) -> Result<()> {
         self.take(FlockOperation::LockShared)
     }
@@ -173,26 +167,24 @@ impl Lock {
     }
 }
 
-/// Makes a folder and those above it.
 pub(crate) fn make_folder(path: &Utf8Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(ClusterError::file("cannot make the folder", path))
+    fs::create_dir_all(path).map_err(ClusterError::file("cannot create", path))
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically.
 pub(crate) fn write(path: &Utf8Path, content: &[u8]) -> Result<()> {
     let aside = path.with_extension("part");
     fs::write(&aside, content).map_err(ClusterError::file("cannot write", &aside))?;
     fs::rename(&aside, path).map_err(ClusterError::file("cannot write", path))
 }
 
-/// Writes a record as JSON.
 pub(crate) fn write_record<T: Serialize>(path: &Utf8Path, record: &T) -> Result<()> {
     let text = serde_json::to_vec_pretty(record)
         .map_err(|error| ClusterError::file("cannot write", path)(error.into()))?;
     write(path, &text)
 }
 
-/// Reads a record; one that is missing or from another time counts as none.
+/// Reads a JSON record; `None` if it is missing or has another format.
 pub(crate) fn read_record<T: DeserializeOwned>(path: &Utf8Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
@@ -210,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn records_come_back_and_broken_ones_count_as_none() {
+    fn records_round_trip_and_invalid_ones_are_ignored() {
         let (_folder, cache) = cache();
         let path = cache.path("a/b.json").unwrap();
         assert_eq!(read_record::<Vec<u8>>(&path), None);
@@ -222,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_keeps_others_out_until_it_is_dropped() {
+    fn lock_is_held_until_dropped() {
         let (_folder, cache) = cache();
         let first = cache
             .lock("x")

@@ -1,6 +1,6 @@
-//! Which kernel capabilities this machine can give to a container.
+//! Kernel features that this machine offers to containers.
 
-/// Capabilities by number, as the kernel counts them.
+/// Capability names, indexed by the kernel's numbers.
 const NAMES: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
@@ -45,8 +45,8 @@ const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
-/// Names of the capabilities that are not in the bounding set that `status` (the content of
-/// `/proc/self/status`) tells, or nothing where it tells none.
+/// Capabilities missing from the bounding set in `status`, the content of `/proc/self/status`.
+/// `None` if it shows no bounding set.
 #[must_use]
 pub fn missing(status: &str) -> Option<Vec<&'static str>> {
     let mask = status
@@ -69,7 +69,7 @@ pub fn missing_here() -> Option<Vec<&'static str>> {
     missing(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// Whether cgroups of version 2 are mounted here.
+/// Whether cgroup v2 is mounted.
 #[must_use]
 pub fn cgroup_v2() -> bool {
     std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
@@ -86,7 +86,7 @@ mod tests {
     #[case("CapBnd:\t000001ffffdfffff\n", Some(vec!["SYS_ADMIN"]))]
     #[case("CapBnd:\tgarbage\n", None)]
     #[case("", None)]
-    fn missing_capabilities_are_named(#[case] status: &str, #[case] expected: Option<Vec<&str>>) {
+    fn missing_capabilities(#[case] status: &str, #[case] expected: Option<Vec<&str>>) {
         assert_eq!(missing(status), expected);
     }
 }

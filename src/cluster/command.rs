@@ -1,4 +1,4 @@
-//! Running other programs: quick ones for their output, long ones with a log and a pulse.
+//! Runs other programs: short ones for their output, long ones with a log and progress reports.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -13,29 +13,27 @@ use camino::Utf8Path;
 
 use super::error::{ClusterError, Result};
 
-/// How often a long command is reported on.
+/// Interval of progress reports.
 const PULSE: Duration = Duration::from_secs(20);
-/// Lines of a failed command that an error repeats.
+/// Number of output lines of a failed command in an error.
 const LINES_IN_ERRORS: usize = 6;
 
-/// How far a long command is.
+/// Progress of a long command.
 #[derive(Debug, Clone)]
 pub struct Pulse {
-    /// Lines printed so far.
     pub lines: usize,
-    /// The last of them.
+    /// The last line printed.
     pub last: String,
-    /// How long it has been running.
     pub running: Duration,
 }
 
-/// A long command: its output goes to a log.
+/// A long command whose output goes to a log.
 pub struct Long<'a> {
-    /// What it does, for errors.
+    /// Description for errors, such as `building kubelet`.
     pub step: &'a str,
-    /// Where its output goes (appended).
+    /// Log file to append to.
     pub log: &'a Utf8Path,
-    /// When it is given up.
+    /// Timeout.
     pub limit: Option<Duration>,
 }
 
@@ -46,10 +44,10 @@ struct Seen {
 }
 
 impl Long<'_> {
-    /// Runs `command` to its end, calling `pulse` every now and then.
+    /// Runs `command` to completion and calls `pulse` at intervals.
     ///
     /// # Errors
-    /// The command could not be started, failed, or took longer than allowed.
+    /// Fails if the command does not start, fails, or times out.
     pub fn run(&self, command: &mut Command, pulse: &mut dyn FnMut(Pulse)) -> Result<()> {
         let began = Instant::now();
         let mut log = OpenOptions::new()
@@ -69,7 +67,7 @@ impl Long<'_> {
             .stderr(other)
             .spawn()
             .map_err(|error| not_started(command, &error))?;
-        // The command value keeps the pipe's other end open.
+        // Close the pipe's write end, which `command` still holds.
         command.stdout(Stdio::null()).stderr(Stdio::null());
 
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -84,10 +82,10 @@ impl Long<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if self.limit.is_some_and(|limit| began.elapsed() >= limit) {
-                // Its end is reported below; that it is already gone does not matter.
+                // The process may have exited already.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(self.failed(&format!("it took longer than {:?}", began.elapsed())));
+                return Err(self.failed(&format!("timed out after {:?}", began.elapsed())));
             }
             let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             pulse(Pulse {
@@ -99,7 +97,7 @@ impl Long<'_> {
         let status = child
             .wait()
             .map_err(|error| self.failed(&error.to_string()))?;
-        // The collector only fails where the log cannot be written; the command's end counts.
+        // The collector fails only if the log is not writable; the exit status counts.
         let _ = collector.join();
         if status.success() {
             return Ok(());
@@ -138,24 +136,24 @@ fn collect(
                 seen.tail.pop_front();
             }
         }
-        // Nobody listens any more only when the command was given up.
+        // The receiver is gone only after a timeout.
         let _ = finished.send(());
         Ok(())
     })
 }
 
-/// Runs a quick command and gives back what it printed.
+/// Runs a short command and returns its standard output.
 ///
 /// # Errors
-/// It could not be started or failed.
+/// Fails if the command does not start or fails.
 pub fn capture(step: &str, command: &mut Command) -> Result<String> {
     printed(step, &output(command)?)
 }
 
-/// Runs a quick command, whatever its end.
+/// Runs a short command and returns its output and exit status.
 ///
 /// # Errors
-/// It could not be started.
+/// Fails if the command does not start.
 pub fn output(command: &mut Command) -> Result<Output> {
     command
         .stdin(Stdio::null())
@@ -163,10 +161,10 @@ pub fn output(command: &mut Command) -> Result<Output> {
         .map_err(|error| not_started(command, &error))
 }
 
-/// Feeds a file to a command's standard input.
+/// Runs a short command with a file as its standard input.
 ///
 /// # Errors
-/// It could not be started or failed, or the file could not be read.
+/// Fails if the file is not readable, or the command does not start or fails.
 pub fn feed(step: &str, command: &mut Command, path: &Utf8Path) -> Result<String> {
     let file = File::open(path).map_err(ClusterError::file("cannot read", path))?;
     let output = command
@@ -176,7 +174,6 @@ pub fn feed(step: &str, command: &mut Command, path: &Utf8Path) -> Result<String
     printed(step, &output)
 }
 
-/// What a command printed, if it succeeded.
 fn printed(step: &str, output: &Output) -> Result<String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout)
@@ -192,7 +189,7 @@ fn printed(step: &str, output: &Output) -> Result<String> {
     })
 }
 
-/// Where a program is on PATH.
+/// Finds a program on PATH or in the usual system folders.
 #[must_use]
 pub fn find(program: &str) -> Option<camino::Utf8PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -207,7 +204,7 @@ pub fn find(program: &str) -> Option<camino::Utf8PathBuf> {
         .and_then(|found| camino::Utf8PathBuf::from_path_buf(found).ok())
 }
 
-/// The end of what a failed command printed, or its exit status if it printed nothing.
+/// The last lines that a failed command printed, or its exit status if it printed nothing.
 fn reason(printed: &str, status: &str) -> String {
     let lines: Vec<_> = printed
         .lines()
@@ -231,8 +228,8 @@ fn shown(command: &Command) -> String {
 fn not_started(command: &Command, error: &std::io::Error) -> ClusterError {
     let program = command.get_program().to_string_lossy().into_owned();
     ClusterError::Missing {
-        what: format!("{program} could not be started: {error}"),
-        remedy: "`hookproof doctor` says what is missing; `./ci/setup` installs it".to_owned(),
+        what: format!("failed to start {program}: {error}"),
+        remedy: "check with `hookproof doctor`, install with `./ci/setup`".to_owned(),
     }
 }
 
@@ -249,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_step_names_itself_the_reason_and_the_log() {
+    fn step_error_names_step_reason_and_log() {
         let (_folder, path) = log();
         let long = Long {
             step: "making tea",
@@ -266,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_takes_too_long_is_given_up() {
+    fn step_times_out() {
         let (_folder, path) = log();
         let limit = Some(Duration::from_millis(200));
         let long = Long {
@@ -278,11 +275,11 @@ mod tests {
             .run(Command::new("sleep").arg("60"), &mut |_| {})
             .unwrap_err()
             .to_string();
-        assert!(text.contains("took longer"), "{text}");
+        assert!(text.contains("timed out"), "{text}");
     }
 
     #[test]
-    fn a_missing_program_is_named() {
+    fn error_names_missing_program() {
         let text = capture("x", &mut Command::new("no-such-program"))
             .unwrap_err()
             .to_string();
@@ -291,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_explained_by_the_exit_status() {
+    fn error_without_output_shows_exit_status() {
         let text = capture("looking", &mut Command::new("false"))
             .unwrap_err()
             .to_string();

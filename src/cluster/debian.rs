@@ -1,4 +1,4 @@
-//! Userlands of images, built from Debian's packages by a script that runs as root.
+//! Image userlands, built from Debian packages by a script that runs as root.
 
 use std::fs;
 use std::process::Command;
@@ -8,33 +8,32 @@ use camino::Utf8PathBuf;
 use super::cache::{Cache, write};
 use super::command::{Long, find, output};
 use super::error::{ClusterError, Result};
-use super::progress::{Teller, short};
+use super::progress::{Reporter, short};
 
-/// Debian's release.
+/// Debian release.
 pub(super) const SUITE: &str = "bookworm";
 
-/// How a userland is made.
 #[derive(Debug)]
 pub(super) struct Recipe<'a> {
-    /// Whose it is, in words.
+    /// Name for messages.
     pub what: &'a str,
-    /// Folder below the cache in which the archives are kept; it names the recipe.
+    /// Cache folder of the archives; contains the recipe's digest.
     pub kept: String,
-    /// The script's name and text. It is given a folder to work in, the release and the packages.
+    /// Name and text of the build script. Its arguments are a working directory, the release and the packages.
     pub script: (&'a str, &'a str),
-    /// What the script calls, beside it.
+    /// Scripts that the build script calls.
     pub helpers: &'a [(&'a str, &'a str)],
-    /// Packages beside Debian's minimum.
+    /// Packages in addition to Debian's minimal set.
     pub packages: &'a str,
-    /// The archives that it leaves in its folder; the last one is written last.
+    /// Archives that the script leaves in its working directory.
     pub archives: &'a [&'a str],
 }
 
-/// Builds a userland, if it is not there yet; gives back the folder with its archives.
+/// Builds a userland, unless it is cached. Returns the folder with its archives.
 pub(super) fn build(
     cache: &Cache,
     recipe: &Recipe<'_>,
-    teller: &mut Teller<'_>,
+    reporter: &mut Reporter<'_>,
 ) -> Result<Utf8PathBuf> {
     let Recipe {
         what,
@@ -50,44 +49,48 @@ pub(super) fn build(
     }
     if find("debootstrap").is_none() {
         return Err(ClusterError::Missing {
-            what: format!("debootstrap is needed to build {what} from packages"),
-            remedy: "`./ci/setup` installs it (on Debian or Ubuntu: apt-get install debootstrap)"
-                .into(),
+                what: format!("debootstrap is required to build the {what} from packages"),
+                remedy: "install it with `./ci/setup` (or on Debian and Ubuntu: apt-get install debootstrap)"
+                    .into(),
         });
     }
     if !can_be_root() {
         return Err(ClusterError::Missing {
-            what: format!("debootstrap needs root to build {what}, and sudo asks for a password"),
-            remedy: "Run it once as root, or allow sudo without a password".into(),
+            what: format!(
+                "debootstrap needs root to build the {what}, and sudo asks for a password"
+            ),
+            remedy: "run this command once as root, or allow sudo without a password".into(),
         });
     }
     let began = std::time::Instant::now();
-    teller.say(format!("{what}: installing Debian {SUITE} by debootstrap"));
+    reporter.say(format!(
+        "{what}: installing Debian {SUITE} with debootstrap"
+    ));
     let log = cache.log(name)?;
     let scratch = cache.scratch()?;
     let scratch = Utf8PathBuf::from_path_buf(scratch.path().to_owned()).map_err(|path| {
         ClusterError::Refused(format!(
-            "the cache's path is no plain text: {}",
+            "the cache path is not valid UTF-8: {}",
             path.display()
         ))
     })?;
-    // Debootstrap's folder belongs to root and is removed by the script itself; what an
-    // interruption leaves goes with the next clean of the cache.
+    // The debootstrap folder belongs to root and the script removes it. After an interruption it
+    // remains until the cache is cleaned.
     let work = scratch.join("work");
-    fs::create_dir_all(&work).map_err(ClusterError::file("cannot make the folder", &work))?;
+    fs::create_dir_all(&work).map_err(ClusterError::file("cannot create", &work))?;
     for (name, text) in helpers.iter().chain([&(*name, *text)]) {
         write(&scratch.join(name), text.as_bytes())?;
     }
     let mut command = as_root("sh");
     command.args([scratch.join(name).as_str(), work.as_str(), SUITE, packages]);
     Long {
-        step: &format!("building {what}"),
+        step: &format!("building the {what}"),
         log: &log,
         limit: None,
     }
     .run(&mut command, &mut |pulse| {
-        teller.say(format!(
-            "{what}: {} (for {})",
+        reporter.say(format!(
+            "{what}: {} ({} elapsed)",
             pulse.last,
             short(pulse.running)
         ));
@@ -98,18 +101,17 @@ pub(super) fn build(
         fs::rename(work.join(name), &target)
             .map_err(ClusterError::file("cannot write", &target))?;
     }
-    teller.say(format!("{what}: done in {}", short(began.elapsed())));
+    reporter.say(format!("{what}: built in {}", short(began.elapsed())));
     Ok(folder)
 }
 
-/// Whether [`as_root`] will work.
+/// Whether [`as_root`] works.
 fn can_be_root() -> bool {
     let mut sudo = Command::new("sudo");
     rustix::process::geteuid().is_root()
         || output(sudo.args(["-n", "true"])).is_ok_and(|output| output.status.success())
 }
 
-/// A command that is run as root.
 fn as_root(program: &str) -> Command {
     if rustix::process::geteuid().is_root() {
         return Command::new(program);

@@ -1,5 +1,4 @@
-//! What this machine has and lacks for a run, and the command that mends it. Looking and
-//! showing are apart: the checks are plain data.
+//! Checks whether this machine can run hookproof.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -13,30 +12,24 @@ use super::command::{find, output};
 use super::kind::tool;
 use super::node_image::{docker, list};
 
-/// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// As it should be.
     Good,
-    /// Not as it should be, but taken care of.
+    /// Not ideal, but handled automatically.
     Adapted,
-    /// Only needed in some cases, and not there.
+    /// Not met, but only needed in some cases.
     Optional,
-    /// Keeps runs from being possible.
+    /// Prevents runs.
     Bad,
 }
 
-/// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What.
     pub name: &'static str,
-    /// How it came out.
     pub outcome: Outcome,
-    /// What was found.
     pub found: String,
-    /// The command or deed that mends it.
+    /// The command or action that fixes it.
     pub remedy: Option<String>,
 }
 
@@ -56,14 +49,13 @@ impl Check {
     }
 }
 
-/// Gigabytes of disk that a cold build needs, and that a run on a warm machine needs.
+/// Gigabytes of disk that a cold build needs, and that a run with a warm cache needs.
 const DISK: (u64, u64) = (20, 4);
 /// Gigabytes of memory that a cluster needs.
 const MEMORY: u64 = 2;
-/// What installs everything that is missing.
+/// Installs everything that is missing.
 const SETUP: &str = "./ci/setup";
 
-/// Looks at everything.
 #[must_use]
 pub fn examine(cache: &Cache) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -125,7 +117,7 @@ fn docker_check() -> Check {
         "{{.Client.Version}} {{.Server.Version}}",
     ]);
     let Ok(answer) = output(&mut ask) else {
-        return Check::new(NAME, Outcome::Bad, "cannot be started").remedy(SETUP);
+        return Check::new(NAME, Outcome::Bad, "does not start").remedy(SETUP);
     };
     let (said, complaint) = (text(&answer.stdout), text(&answer.stderr));
     docker_answer(answer.status.success(), &said, &complaint)
@@ -142,10 +134,10 @@ fn docker_answer(success: bool, said: &str, complaint: &str) -> Check {
         );
     }
     if complaint.contains("permission denied") {
-        return Check::new(NAME, Outcome::Bad, "this user may not use it")
+        return Check::new(NAME, Outcome::Bad, "permission denied for this user")
             .remedy("sudo usermod -aG docker $USER, then log in again");
     }
-    Check::new(NAME, Outcome::Bad, "no daemon answers").remedy(SETUP)
+    Check::new(NAME, Outcome::Bad, "the daemon does not respond").remedy(SETUP)
 }
 
 fn default_runtime() -> Option<String> {
@@ -156,15 +148,15 @@ fn default_runtime() -> Option<String> {
 fn capabilities(missing: Option<&[&str]>, runtime: Option<&str>) -> Check {
     const NAME: &str = "capabilities";
     match missing {
-        None => Check::new(NAME, Outcome::Optional, "the kernel does not tell"),
-        Some([]) => Check::new(NAME, Outcome::Good, "none is missing"),
+        None => Check::new(NAME, Outcome::Optional, "unknown"),
+        Some([]) => Check::new(NAME, Outcome::Good, "none missing"),
         Some(missing) => {
             let missing = missing.join(", ");
             match runtime {
                 Some("hookproof") => Check::new(
                     NAME,
                     Outcome::Adapted,
-                    format!("{missing} missing; docker's runtime leaves it out"),
+                    format!("{missing} missing; docker's runtime drops it"),
                 ),
                 Some(_) => Check::new(
                     NAME,
@@ -172,7 +164,7 @@ fn capabilities(missing: Option<&[&str]>, runtime: Option<&str>) -> Check {
                     format!("{missing} missing, so privileged containers do not start"),
                 )
                 .remedy(format!(
-                    "{SETUP} (gives docker a runtime that leaves it out)"
+                    "{SETUP} (configures a docker runtime that drops it)"
                 )),
                 None => {
                     Check::new(NAME, Outcome::Optional, format!("{missing} missing")).remedy(SETUP)
@@ -189,7 +181,7 @@ fn cgroups(v2: bool) -> Check {
         Check::new(
             "cgroups",
             Outcome::Adapted,
-            "version 1; the kubelet is told to accept it",
+            "version 1; the kubelet is configured to accept it",
         )
     }
 }
@@ -199,7 +191,7 @@ fn node_images(versions: &[String]) -> Check {
         Check::new(
             "node images",
             Outcome::Optional,
-            "none yet: pulled where a registry answers, else built (some minutes)",
+            "none yet; pulled if a registry is reachable, else built (some minutes)",
         )
     } else {
         Check::new(
@@ -223,9 +215,12 @@ fn go(needed: Outcome) -> Check {
                 .to_owned();
             Check::new("go", Outcome::Good, version)
         }
-        None => {
-            Check::new("go", needed, "not installed; builds node images and kind").remedy(SETUP)
-        }
+        None => Check::new(
+            "go",
+            needed,
+            "not installed; needed to build node images and kind",
+        )
+        .remedy(SETUP),
     }
 }
 
@@ -233,12 +228,16 @@ fn debootstrap(needed: Outcome) -> Check {
     let root = rustix::process::geteuid().is_root();
     match (find("debootstrap"), root || find("sudo").is_some()) {
         (Some(_), true) => Check::new("debootstrap", Outcome::Good, "installed"),
-        (Some(_), false) => Check::new("debootstrap", needed, "needs root, and there is no sudo")
-            .remedy("run `hookproof node-image build` as root once"),
+        (Some(_), false) => Check::new(
+            "debootstrap",
+            needed,
+            "needs root, and sudo is not installed",
+        )
+        .remedy("run `hookproof node-image build` as root once"),
         (None, _) => Check::new(
             "debootstrap",
             needed,
-            "not installed; builds node images and the nginx image",
+            "not installed; needed to build node images and the nginx image",
         )
         .remedy(SETUP),
     }
@@ -256,16 +255,26 @@ fn kind(cache: &Cache) -> Check {
         return Check::new(
             "kind",
             Outcome::Adapted,
-            "not there; installed by go when needed",
+            "not installed; installed with go when needed",
         );
     }
-    Check::new("kind", Outcome::Bad, "not there, and no go to install it").remedy(SETUP)
+    Check::new(
+        "kind",
+        Outcome::Bad,
+        "not installed, and go is missing to install it",
+    )
+    .remedy(SETUP)
 }
 
 fn busybox() -> Check {
     match find("busybox") {
         Some(path) => Check::new("busybox", Outcome::Good, path),
-        None => Check::new("busybox", Outcome::Bad, "not installed; pods run it").remedy(SETUP),
+        None => Check::new(
+            "busybox",
+            Outcome::Bad,
+            "not installed; needed in the agent image",
+        )
+        .remedy(SETUP),
     }
 }
 
@@ -297,7 +306,7 @@ fn memory(meminfo: &str) -> Check {
         .find_map(|line| line.strip_prefix("MemAvailable:"));
     let available = available.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     match available.map(|kilobytes| kilobytes >> 20) {
-        None => Check::new("memory", Outcome::Optional, "the kernel does not tell"),
+        None => Check::new("memory", Outcome::Optional, "unknown"),
         Some(free) if free >= MEMORY => {
             Check::new("memory", Outcome::Good, format!("{free} GB available"))
         }
@@ -306,7 +315,7 @@ fn memory(meminfo: &str) -> Check {
             Outcome::Bad,
             format!("{free} GB available, {MEMORY} GB needed"),
         )
-        .remedy("hookproof cluster delete --all, or end other programs"),
+        .remedy("hookproof cluster delete --all, or stop other programs"),
     }
 }
 
@@ -318,10 +327,10 @@ fn inotify(limit: &str) -> Check {
         Ok(limit) => Check::new(
             "inotify",
             Outcome::Optional,
-            format!("{limit} instances: few for several clusters"),
+            format!("{limit} instances; too few for several clusters"),
         )
         .remedy("sudo sysctl fs.inotify.max_user_instances=512"),
-        Err(_) => Check::new("inotify", Outcome::Optional, "the kernel does not tell"),
+        Err(_) => Check::new("inotify", Outcome::Optional, "unknown"),
     }
 }
 
@@ -329,7 +338,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
-/// Shows the checks, at most 80 columns wide as far as words can be broken.
+/// Renders the checks, wrapped at 80 columns between words.
 #[must_use]
 pub fn render(checks: &[Check]) -> String {
     const MARGIN: usize = 23;
@@ -339,20 +348,20 @@ pub fn render(checks: &[Check]) -> String {
             Outcome::Good => "ok",
             Outcome::Adapted => "adapted",
             Outcome::Optional => "note",
-            Outcome::Bad => "MISSING",
+            Outcome::Bad => "FAILED",
         };
         let found = wrap(&check.found, 80 - MARGIN, MARGIN);
         // Writing to a string cannot fail.
         let _ = writeln!(shown, "{sign:<8} {:<13} {found}", check.name);
         if let Some(remedy) = &check.remedy {
-            let remedy = wrap(&format!("mend: {remedy}"), 80 - MARGIN, MARGIN);
+            let remedy = wrap(&format!("fix: {remedy}"), 80 - MARGIN, MARGIN);
             let _ = writeln!(shown, "{:MARGIN$}{remedy}", "");
         }
     }
     let end = if fit(checks) {
-        "A run is possible."
+        "This machine can run hookproof."
     } else {
-        "A run is not possible yet: mend what is MISSING."
+        "This machine cannot run hookproof yet: fix the FAILED checks."
     };
     let _ = writeln!(shown, "\n{end}");
     shown
@@ -381,7 +390,7 @@ mod tests {
     use rstest::rstest;
 
     #[test]
-    fn a_machine_that_lacks_this_and_that() {
+    fn renders_checks() {
         let checks = vec![
             docker_answer(true, "28.2.2 20.10.24", ""),
             capabilities(Some(&["SYS_RESOURCE"]), Some("hookproof")),
@@ -391,7 +400,7 @@ mod tests {
             node_images(&[]),
             disk_space(
                 "disk: cache",
-                Utf8Path::new("/home/somebody/.cache/hookproof"),
+                Utf8Path::new("/home/user/.cache/hookproof"),
                 3,
                 20,
             ),
@@ -400,7 +409,7 @@ mod tests {
             Check::new(
                 "go",
                 Outcome::Bad,
-                "not installed; builds node images and kind",
+                "not installed; needed to build node images and kind",
             )
             .remedy(SETUP),
         ];
@@ -415,14 +424,14 @@ mod tests {
     #[rstest]
     #[case("permission denied while trying to connect", "usermod")]
     #[case("Cannot connect to the Docker daemon", "./ci/setup")]
-    fn docker_without_an_answer_is_mended(#[case] complaint: &str, #[case] remedy: &str) {
+    fn docker_failure_has_remedy(#[case] complaint: &str, #[case] remedy: &str) {
         let check = docker_answer(false, "", complaint);
         assert_eq!(check.outcome, Outcome::Bad);
         assert!(check.remedy.is_some_and(|text| text.contains(remedy)));
     }
 
     #[test]
-    fn what_is_optional_does_not_stop_a_run() {
+    fn only_failed_checks_prevent_a_run() {
         assert!(fit(&[cgroups(true), node_images(&[]), cgroups(false)]));
         assert!(!fit(&[disk_space("disk: cache", Utf8Path::new("/"), 1, 2)]));
     }

@@ -1,72 +1,57 @@
-//! What goes wrong with clusters and node images, and what to do about it.
+//! Errors of clusters and node images.
 
 use camino::Utf8PathBuf;
 use thiserror::Error;
 
-/// Why a cluster or a node image could not be had.
 #[derive(Debug, Error)]
 pub enum ClusterError {
-    /// The user asked for something that cannot be.
+    /// The user's request is invalid.
     #[error("{0}")]
     Refused(String),
-    /// A step of a longer work failed and left a log.
-    #[error("{step} failed: {reason}\n  everything it printed: {log}")]
+    /// A long-running step failed.
+    #[error("{step} failed: {reason}\n  full log: {log}")]
     Step {
-        /// What was being done.
         step: String,
-        /// The end of what it printed.
+        /// The last lines of the output.
         reason: String,
-        /// Everything it printed.
         log: Utf8PathBuf,
     },
-    /// A quick command failed.
+    /// A short command failed.
     #[error("{step} failed: {reason}")]
     Command {
-        /// What was being done.
         step: String,
-        /// The end of what it printed.
+        /// The last lines of the output.
         reason: String,
     },
-    /// Something that the work needs is not there.
-    #[error("{what}. {remedy}")]
-    Missing {
-        /// What is missing.
-        what: String,
-        /// What to do.
-        remedy: String,
-    },
-    /// A cluster is there but not usable as it is.
-    #[error("cluster {name} {what}. {remedy}")]
+    /// A prerequisite is missing.
+    #[error("{what}; {remedy}")]
+    Missing { what: String, remedy: String },
+    /// A cluster exists but cannot be used.
+    #[error("cluster {name} {what}; {remedy}")]
     Cluster {
-        /// Its name.
         name: String,
-        /// What is the matter.
         what: String,
-        /// What to do.
         remedy: String,
     },
-    /// A file could not be read or written.
+    /// A file operation failed. The message lacks the source; see [`ClusterError::with_causes`].
     #[error("{doing} {path}")]
     File {
-        /// What was being done.
         doing: &'static str,
-        /// With which file.
         path: Utf8PathBuf,
-        /// Why not.
         source: std::io::Error,
     },
 }
 
 impl ClusterError {
-    /// Whether the user's wish is at fault and not the machine.
+    /// Whether the user's request is invalid, as opposed to a failure of the machine.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Refused(_))
     }
 
-    /// The error with its causes, in one text.
+    /// The message with those of all causes.
     #[must_use]
-    pub fn whole(&self) -> String {
+    pub fn with_causes(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(inner) = cause {
@@ -77,7 +62,6 @@ impl ClusterError {
         text
     }
 
-    /// Makes the error of a file operation.
     pub(crate) fn file(
         doing: &'static str,
         path: impl Into<Utf8PathBuf>,
@@ -91,5 +75,4 @@ impl ClusterError {
     }
 }
 
-/// What the functions of this part give back.
 pub type Result<T> = std::result::Result<T, ClusterError>;

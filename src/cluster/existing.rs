@@ -1,4 +1,4 @@
-//! Clusters that are there already, with what they allow.
+//! Connects to existing clusters and detects their capabilities.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -24,78 +24,64 @@ use crate::observe::outside::Outside;
 use crate::observe::scratch::Scratch;
 use crate::observe::session::{NodeShell, Target};
 
-/// The label on a node that may be disturbed.
+/// Label of the node that scenarios may disrupt.
 pub const SPARE_LABEL: &str = "hookproof/spare";
 
-/// What keeps a cluster from being used.
 #[derive(Debug, thiserror::Error)]
 pub enum ExistingError {
-    /// The kubeconfig is missing, broken, or lacks the context.
-    #[error("the kubeconfig cannot be used: {0}. `kubectl config get-contexts` lists what it has")]
+    #[error("cannot use the kubeconfig: {0}; list its contexts with `kubectl config get-contexts`")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
-    /// No client can be made of it.
-    #[error("no connection can be made from the kubeconfig: {0}")]
+    #[error("cannot create a client from the kubeconfig: {0}")]
     Client(#[source] Box<kube::Error>),
-    /// The API server cannot be reached.
     #[error(
-        "the API server of {context} did not answer: {source}. Is the cluster up? \
-         `kubectl --context {context} version` should work"
+        "the API server of {context} is unreachable: {source}; \
+         check with `kubectl --context {context} version`"
     )]
     Unreachable {
-        /// The context.
         context: String,
-        /// Why.
         source: Box<kube::Error>,
     },
-    /// No kubectl.
     #[error(
-        "kubectl was not found; the claims about it need the real one. Install it, or name it with --kubectl PATH"
+        "no working kubectl found, which the claims about kubectl need; install it or pass --kubectl FILE"
     )]
     NoKubectl,
-    /// The nodes are not kind's, so the image has to come from a registry of the user's.
+    /// Images can be loaded directly only onto kind nodes.
     #[error(
-        "the nodes of {0} are not kind's, so the agent's image cannot be put there directly. Push it \
-         where they can pull it from and give its name with --agent-image NAME \
-         (`hookproof agent-image --save FILE` writes it)"
+        "cannot load the agent image onto the nodes of {0}, which are not kind nodes; save the image with \
+         `hookproof agent-image --save FILE`, push it to a registry and pass --agent-image NAME"
     )]
     NeedsAgentImage(String),
-    /// The run's temporary files could not be made.
-    #[error("temporary files could not be made: {0}. Is the disk full?")]
+    #[error("cannot create temporary files: {0}; check disk space")]
     Scratch(#[source] std::io::Error),
-    /// Putting the image on a node failed.
-    #[error("the image {image} could not be put on node {node}: {why}")]
+    #[error("failed to load image {image} onto node {node}: {why}")]
     Load {
-        /// The image.
         image: String,
-        /// The node.
         node: String,
-        /// What the command said.
         why: String,
     },
 }
 
-/// How an existing cluster is named by the user.
+/// An existing cluster, as selected by the user.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// The kubeconfig; the usual places where none.
+    /// Default: the first file in `KUBECONFIG`, else `~/.kube/config`.
     pub kubeconfig: Option<Utf8PathBuf>,
-    /// The context; the current one where none.
+    /// Default: the current context.
     pub context: Option<String>,
-    /// kubectl; the one on PATH where none.
+    /// Default: the kubectl on PATH.
     pub kubectl: Option<Utf8PathBuf>,
-    /// Images that the nodes can get by themselves, by the names that manifests use.
+    /// Images that the nodes pull themselves, by the name that manifests use.
     pub images: BTreeMap<String, String>,
-    /// The folder with the documents.
     pub documents: Option<Utf8PathBuf>,
-    /// What is known already, such as the profile's name.
+    /// Facts that are already known, such as the profile's name.
     pub facts: ClusterFacts,
 }
 
-/// Makes an existing cluster usable for a run: connects, puts the images on kind's nodes, and finds
-/// out what it allows.
+/// Prepares an existing cluster for a run: connects, loads images onto kind nodes and detects
+/// capabilities.
 ///
 /// # Errors
-/// See [`ExistingError`]; nothing is left behind on the cluster but the images.
+/// See [`ExistingError`]. Only images remain on the cluster after a failure.
 pub async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, ExistingError> {
     let kubeconfig = wanted.kubeconfig.unwrap_or_else(default_kubeconfig);
     let context = match &wanted.context {
@@ -194,10 +180,10 @@ pub async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, Exist
     })
 }
 
-/// A client for a context of a kubeconfig; of the usual one, and the current one, where none is given.
+/// Creates a client for a context, by default the current one of the default kubeconfig.
 ///
 /// # Errors
-/// The kubeconfig is missing or broken, or lacks the context.
+/// Fails if the kubeconfig is missing or invalid, or lacks the context.
 pub async fn client(
     kubeconfig: Option<&Utf8Path>,
     context: Option<&str>,
@@ -209,7 +195,7 @@ pub async fn client(
         ..Default::default()
     };
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    // A watch is silent for minutes; what has to answer soon has a cap of its own.
+    // A watch may be silent for minutes; requests that must be fast have their own timeouts.
     config.read_timeout = None;
     Client::try_from(config).map_err(|e| ExistingError::Client(Box::new(e)))
 }
@@ -233,7 +219,7 @@ fn is_kind(node: &Node) -> bool {
     provider.is_some_and(|id| id.starts_with("kind://docker/"))
 }
 
-/// Whether the kernel keeps low ports from ordinary users here; containers often lift that.
+/// Whether the kernel reserves low ports for root here; container runtimes often lift that.
 fn ports_are_protected() -> bool {
     std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
         .ok()
@@ -250,13 +236,13 @@ async fn has_docker(nodes: &[String]) -> bool {
     !nodes.is_empty() && inspected.is_ok_and(|output| output.status.success())
 }
 
-/// The docker network that kind's nodes are on.
+/// The docker network of kind nodes.
 fn docker_network() -> String {
     let named = std::env::var("KIND_EXPERIMENTAL_DOCKER_NETWORK");
     named.unwrap_or_else(|_| "kind".to_owned())
 }
 
-/// Puts on every node the images that it is not known to get by itself.
+/// Loads the images that are not in `known` onto every node.
 async fn load_all(
     nodes: &[String],
     images: &[PodImage],

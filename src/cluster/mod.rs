@@ -1,4 +1,4 @@
-//! Where experiments are made: clusters, node images, the images of pods.
+//! Clusters, node images and pod images.
 
 pub mod agent_image;
 pub mod cache;

@@ -1,8 +1,8 @@
-//! Images that pods of experiments run, as archives that go onto nodes without a registry.
+//! Image archives for the pods of experiments, loaded onto nodes without a registry.
 //!
-//! The archive has the form that `docker save` writes, which both `docker load` and
-//! `kind load image-archive` take. The same content gives the same bytes and the same tag; a new
-//! tag per content, because a node may keep the older layers of a tag that it knows.
+//! The format is that of `docker save`, which `docker load` and `kind load image-archive` accept.
+//! Builds are reproducible, and the tag is a digest of the content: a node may keep the old layers
+//! of a tag that it already has.
 
 use std::fs;
 use std::io::{self, Write};
@@ -17,28 +17,27 @@ use crate::digest::hex;
 /// An image archive on disk, ready to be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodImage {
-    /// As manifests name it; the runner adds the tag.
+    /// The name in manifests; the runner adds the tag.
     pub name: &'static str,
     /// Name and tag.
     pub tag: String,
-    /// The file that `kind load image-archive` takes.
     pub archive: Utf8PathBuf,
 }
 
 /// An archive in memory.
 pub(super) struct Archive {
     pub(super) tag: String,
-    /// First 12 digits of the digest of the image's content.
+    /// First 12 hex digits of the content's digest.
     pub(super) digest: String,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Puts an archive together from its one layer, a tar file, and what the image runs and how
-/// (`config` of the image's configuration).
+/// Builds an archive from a single layer (a tar file) and the `config` object of the image
+/// configuration.
 pub(super) fn build(name: &str, layer: &[u8], settings: &Value) -> io::Result<Archive> {
     let layer_digest = digest(layer);
     let config = config(&layer_digest, settings);
-    // The configuration names the layer by digest, so its own digest stands for everything.
+    // The configuration contains the layer's digest, so its digest covers the whole image.
     let config_digest = digest(&config);
     let short = config_digest[..12].to_owned();
     let tag = format!("{name}:{short}");
@@ -60,9 +59,8 @@ pub(super) fn build(name: &str, layer: &[u8], settings: &Value) -> io::Result<Ar
     })
 }
 
-/// Writes an archive; one that was cut short or changed is written anew.
-///
-/// Two processes may do this at once: each writes a file of its own and renames it.
+/// Writes an archive unless the file already has this content. Safe to run concurrently: each
+/// process writes a temporary file and renames it.
 pub(super) fn keep(dir: &Utf8Path, place: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     if fs::read(place).is_ok_and(|kept| kept == bytes) {
@@ -98,7 +96,7 @@ fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// A tar file in memory whose entries tell nothing of when and by whom they were made.
+/// A tar file in memory without timestamps and owners, for reproducible builds.
 pub(super) struct Tar(Builder<Vec<u8>>);
 
 impl Tar {
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn manifest_configuration_and_layer_agree() {
+    fn manifest_config_and_layer_digests_match() {
         let image = image(b"a layer");
         let files = files(&image.bytes);
         let manifest: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
@@ -190,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_gives_the_same_bytes_and_other_content_another_tag() {
+    fn tag_depends_only_on_content() {
         let (one, two) = (image(b"a layer"), image(b"a layer"));
         assert_eq!((&one.tag, &one.bytes), (&two.tag, &two.bytes));
         assert_ne!(image(b"another layer").tag, one.tag);
     }
 
     #[test]
-    fn the_cache_is_used_and_mended() {
+    fn keep_reuses_intact_and_replaces_truncated_archives() {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap().join("new");
         let place = dir.join("x.tar");
@@ -208,6 +206,10 @@ mod tests {
         fs::write(&place, b"who").unwrap();
         keep(&dir, &place, b"whole").unwrap();
         assert_eq!(fs::read(&place).unwrap(), b"whole");
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "no drafts are left");
+        assert_eq!(
+            fs::read_dir(&dir).unwrap().count(),
+            1,
+            "temporary files remain"
+        );
     }
 }

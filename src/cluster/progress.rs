@@ -1,14 +1,12 @@
-//! What long work tells to whoever waits for it.
+//! Progress messages of long operations.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// One thing that is being done or was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// Time since the work began.
+    /// Time since the operation began.
     pub elapsed: Duration,
-    /// What.
     pub text: String,
 }
 
@@ -18,7 +16,7 @@ impl fmt::Display for Progress {
     }
 }
 
-/// A duration as people read it: `3.2s`, `4m07s`.
+/// A short form of a duration: `3.2s`, `4m07s`.
 #[must_use]
 pub fn short(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -31,30 +29,27 @@ pub fn short(duration: Duration) -> String {
     }
 }
 
-/// Stamps messages with the time since it was made.
-pub struct Teller<'a> {
+/// Sends progress messages with the time elapsed since its creation.
+pub struct Reporter<'a> {
     began: Instant,
-    tell: &'a mut dyn FnMut(Progress),
+    on_progress: &'a mut dyn FnMut(Progress),
 }
 
-impl<'a> Teller<'a> {
-    /// Begins to count now.
-    pub fn new(tell: &'a mut dyn FnMut(Progress)) -> Self {
+impl<'a> Reporter<'a> {
+    pub fn new(on_progress: &'a mut dyn FnMut(Progress)) -> Self {
         Self {
             began: Instant::now(),
-            tell,
+            on_progress,
         }
     }
 
-    /// Tells `text`.
     pub fn say(&mut self, text: impl Into<String>) {
-        (self.tell)(Progress {
+        (self.on_progress)(Progress {
             elapsed: self.began.elapsed(),
             text: text.into(),
         });
     }
 
-    /// Time since the beginning.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
@@ -71,7 +66,7 @@ mod tests {
     #[case(59_940, "59.9s")]
     #[case(127_000, "2m07s")]
     #[case(3_700_000, "1h01m")]
-    fn durations_are_short(#[case] millis: u64, #[case] text: &str) {
+    fn short_durations(#[case] millis: u64, #[case] text: &str) {
         assert_eq!(short(Duration::from_millis(millis)), text);
     }
 }

@@ -13,7 +13,6 @@ pub const RUN_LABEL: &str = "hookproof/run";
 pub const SCENARIO_LABEL: &str = "hookproof/scenario";
 /// The agent image as named in manifests; the runner adds the tag.
 pub use crate::cluster::agent_image::NAME as AGENT_IMAGE;
-use crate::cluster::nginx_image::NAME as NGINX_IMAGE;
 pub const WITNESS_PORT: u16 = 8080;
 
 /// What is added to a scenario's objects.

@@ -1,4 +1,4 @@
-//! Runs scenarios on one cluster, side by side, longest first, and tells what happens.
+//! Runs scenarios in parallel on one cluster, longest first, and sends events.
 
 use std::sync::Arc;
 
@@ -20,62 +20,55 @@ use crate::report::results::{EarlierAttempt, ScenarioResults};
 use super::event::RunEvent;
 use super::plan::Plan;
 
-/// How a run goes about it.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Scenarios under way at once.
+    /// Maximum number of parallel scenarios.
     pub jobs: usize,
-    /// Attempts at a scenario that meets a problem or decides nothing.
+    /// Maximum attempts at a scenario that has a problem, is undecided, or gives an unexpected verdict.
     pub attempts: u32,
-    /// Leave what was made on the cluster.
+    /// Keep namespaces after the run.
     pub keep: bool,
-    /// Folder of the results.
+    /// Results folder.
     pub out: Utf8PathBuf,
 }
 
-/// A scenario that has nothing to try on this cluster, and what that means for its claims.
-type Elsewhere = (Arc<Scenario>, Vec<Judgement>);
+/// A scenario that does not apply to this cluster, with the verdicts on its claims.
+type Skipped = (Arc<Scenario>, Vec<Judgement>);
 
 /// One cluster's part of a run.
 pub struct Dispatch {
-    /// The cluster, ready.
     pub session: Arc<Session>,
-    /// Its name in events.
+    /// The cluster's name in events.
     pub cluster: String,
-    /// What there is to find out.
     pub catalogue: Arc<Catalogue>,
-    /// What of it is wanted.
     pub plan: Plan,
-    /// How.
     pub options: Options,
-    /// Where events go.
     pub events: UnboundedSender<RunEvent>,
-    /// Asks to stop.
     pub stop: CancellationToken,
 }
 
 impl Dispatch {
-    /// Runs all of the plan's scenarios. Returns when the last one is over.
+    /// Runs the plan's scenarios to completion.
     pub async fn run(self) {
         let shared = Arc::new(self);
-        let (runnable, elsewhere) = shared.split();
-        shared.tell(RunEvent::ClusterReady {
+        let (runnable, skipped) = shared.split();
+        shared.send(RunEvent::ClusterReady {
             cluster: shared.cluster.clone(),
             facts: shared.session.target.facts.clone(),
-            scenarios: runnable.len() + elsewhere.len(),
+            scenarios: runnable.len() + skipped.len(),
         });
-        for (scenario, judgements) in elsewhere {
-            shared.tell(RunEvent::ScenarioEnded {
+        for (scenario, judgements) in skipped {
+            shared.send(RunEvent::ScenarioEnded {
                 cluster: shared.cluster.clone(),
                 scenario: not_run(&scenario, shared.session.clock.now()),
                 judgements: shared.plan.wanted(judgements),
             });
         }
         let places = Arc::new(Semaphore::new(shared.options.jobs.max(1)));
-        let mut under_way = JoinSet::new();
+        let mut running = JoinSet::new();
         for scenario in runnable {
-            // In this order: tasks that waited for places by themselves would get them in any, and the
-            // longest scenario would end last. The semaphore is never closed, so a place always comes.
+            // Acquired here and not in the tasks, to start scenarios in this order: otherwise the longest
+            // might start last. The semaphore is never closed.
             let Ok(place) = places.clone().acquire_owned().await else {
                 break;
             };
@@ -83,45 +76,45 @@ impl Dispatch {
                 break;
             }
             let shared = shared.clone();
-            under_way.spawn(async move {
+            running.spawn(async move {
                 shared.scenario(&scenario).await;
                 drop(place);
             });
         }
-        while let Some(ended) = under_way.join_next().await {
+        while let Some(ended) = running.join_next().await {
             if let Err(error) = ended {
-                shared.warn(format!("a scenario's task broke off: {error}"));
+                shared.warn(format!("the task of a scenario failed: {error}"));
             }
         }
     }
 
-    /// The scenarios to run here, longest first, and those that have nothing to try here.
-    fn split(&self) -> (Vec<Arc<Scenario>>, Vec<Elsewhere>) {
-        let (mut runnable, mut elsewhere) = (Vec::new(), Vec::new());
+    /// Splits the plan into scenarios to run, longest first, and scenarios that do not apply here.
+    fn split(&self) -> (Vec<Arc<Scenario>>, Vec<Skipped>) {
+        let (mut runnable, mut skipped) = (Vec::new(), Vec::new());
         for id in &self.plan.scenarios {
             let Some(scenario) = self.catalogue.scenarios.get(id) else {
                 continue;
             };
             let scenario = Arc::new(scenario.clone());
             match not_applicable(&scenario, &self.session.target.facts) {
-                Some(judgements) => elsewhere.push((scenario, judgements)),
+                Some(judgements) => skipped.push((scenario, judgements)),
                 None => runnable.push(scenario),
             }
         }
         runnable.sort_by_key(|scenario| std::cmp::Reverse(scenario.takes));
-        (runnable, elsewhere)
+        (runnable, skipped)
     }
 
     async fn scenario(&self, scenario: &Scenario) {
         let mut earlier: Vec<EarlierAttempt> = Vec::new();
         for attempt in 1.. {
-            self.tell(RunEvent::ScenarioBegun {
+            self.send(RunEvent::ScenarioBegun {
                 cluster: self.cluster.clone(),
                 scenario: scenario.id.clone(),
                 after: earlier.last().cloned(),
             });
             let on_step = |step: String| {
-                self.tell(RunEvent::ScenarioStep {
+                self.send(RunEvent::ScenarioStep {
                     cluster: self.cluster.clone(),
                     scenario: scenario.id.clone(),
                     step,
@@ -133,11 +126,11 @@ impl Dispatch {
             let (decided, judgements, warnings) = match judge(scenario, &evidence) {
                 Ok(judged) => {
                     let judgements = self.plan.wanted(judged.judgements);
-                    // A cluster that really behaves otherwise does so again.
+                    // Retry: a real difference in behaviour shows up again.
                     let decided = !judgements.iter().any(Judgement::is_unexpected);
                     (decided, judgements, judged.warnings)
                 }
-                // The problems stand in the scenario's results; there is no verdict.
+                // The scenario's results contain the problems; there is no verdict.
                 Err(_) => (false, Vec::new(), Vec::new()),
             };
             let last = decided || attempt >= self.options.attempts || self.stop.is_cancelled();
@@ -149,7 +142,7 @@ impl Dispatch {
             for warning in warnings {
                 self.warn(warning);
             }
-            self.tell(RunEvent::ScenarioEnded {
+            self.send(RunEvent::ScenarioEnded {
                 cluster: self.cluster.clone(),
                 scenario: ScenarioResults::new(scenario, &evidence, earlier, written),
                 judgements,
@@ -158,7 +151,7 @@ impl Dispatch {
         }
     }
 
-    /// Writes the evidence; an attempt that is not the last one is kept beside it.
+    /// Writes the evidence of an attempt to a file. Returns its path in the results folder.
     fn write(&self, evidence: &Evidence, last: bool) -> Option<String> {
         let name = store::file_name(evidence, last);
         let relative = format!("evidence/{}/{name}", slug(&self.cluster));
@@ -171,13 +164,13 @@ impl Dispatch {
         }
     }
 
-    fn tell(&self, event: RunEvent) {
-        // Nobody listens any more only when the program is on its way out.
+    fn send(&self, event: RunEvent) {
+        // The receiver is gone only when the program exits.
         let _ = self.events.send(event);
     }
 
     fn warn(&self, text: String) {
-        self.tell(RunEvent::Warning { text });
+        self.send(RunEvent::Warning { text });
     }
 }
 

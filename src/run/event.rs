@@ -1,91 +1,70 @@
-//! What happens during a run, as the dispatcher tells it. Reporters only consume these.
+//! Events of a run. Reporters consume them.
 
 use crate::judge::judgement::Judgement;
 use crate::observe::evidence::ClusterFacts;
 use crate::report::results::{ClaimInfo, EarlierAttempt, Phase, ScenarioResults};
 
-/// Something that a reporter may want to show.
 #[derive(Debug, Clone)]
 pub enum RunEvent {
-    /// The run begins.
     Begun {
-        /// Its id.
+        /// Run id.
         run: String,
-        /// The claims it will decide.
         claims: Vec<ClaimInfo>,
-        /// How many clusters it will use, by name of profile or context.
+        /// Names of all clusters of the run (profile or context).
         clusters: Vec<String>,
     },
-    /// A cluster is being made ready.
+    /// Progress of provisioning a cluster.
     Provisioning {
-        /// Cluster's name (profile or context).
         cluster: String,
-        /// What is being done.
         doing: String,
     },
-    /// A phase of provisioning is over.
+    /// A phase of a cluster ended, such as provisioning or teardown.
     PhaseEnded {
-        /// Cluster's name.
         cluster: String,
-        /// The phase.
         phase: Phase,
     },
-    /// The cluster is ready and its scenarios begin.
     ClusterReady {
-        /// Cluster's name.
         cluster: String,
-        /// What it is.
         facts: ClusterFacts,
-        /// How many scenarios will be run on it.
+        /// Number of scenarios, including those that do not apply.
         scenarios: usize,
     },
-    /// A scenario begins.
+    /// An attempt at a scenario begins.
     ScenarioBegun {
-        /// Cluster's name.
         cluster: String,
         /// Scenario id.
         scenario: String,
-        /// The attempt before this one, where there was one.
+        /// The previous attempt, if any.
         after: Option<EarlierAttempt>,
     },
-    /// A scenario does its next step.
     ScenarioStep {
-        /// Cluster's name.
         cluster: String,
         /// Scenario id.
         scenario: String,
-        /// The step in words.
+        /// Description of the step.
         step: String,
     },
-    /// A scenario is over and its claims are judged (none where it could not be observed).
+    /// The last attempt at a scenario ended.
     ScenarioEnded {
-        /// Cluster's name.
         cluster: String,
-        /// How it went.
         scenario: ScenarioResults,
-        /// The verdicts.
+        /// Empty if the scenario could not be observed.
         judgements: Vec<Judgement>,
     },
-    /// A verdict that needed no scenario: the claim is not testable.
+    /// A verdict without a scenario: the claim is not testable.
     Judged {
-        /// Cluster's name.
         cluster: String,
-        /// The verdict.
         judgement: Box<Judgement>,
     },
-    /// Something that people should hear of but that changes no verdict.
+    /// A problem that changes no verdict.
     Warning {
-        /// What, and what to do.
         text: String,
     },
-    /// The cluster is done.
     ClusterEnded {
-        /// Cluster's name.
         cluster: String,
     },
-    /// The run is over.
     Ended {
-        /// Interrupted by the user.
+        /// Whether the user interrupted the run.
         interrupted: bool,
     },
 }

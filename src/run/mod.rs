@@ -1,10 +1,10 @@
-//! A run: what to do (plan) and doing it (dispatch). It tells what happens as events.
+//! A run: its plan, its execution (dispatch) and its events.
 
 pub mod dispatch;
 pub mod event;
 pub mod plan;
 
-/// A random id of lower-case letters and digits, fit for names on a cluster.
+/// A random id of lowercase letters and digits, valid in Kubernetes names.
 #[must_use]
 pub fn random_id(length: usize) -> String {
     std::iter::repeat_with(fastrand::alphanumeric)

@@ -1,4 +1,4 @@
-//! What of the catalogue a run is about.
+//! Selection of claims and scenarios for a run.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::catalogue::model::{Catalogue, Claim};
 use crate::judge::judgement::Judgement;
 use crate::report::results::ClaimInfo;
 
-/// The chosen claims and the scenarios that decide them.
+/// The selected claims and the scenarios that test them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Claim ids.
@@ -15,18 +15,16 @@ pub struct Plan {
     pub scenarios: Vec<String>,
 }
 
-/// One of several parts of a run, for machines side by side: `2/3`.
+/// One of several parts of a run, such as `2/3`, for parallel machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// Which, from 1.
+    /// Starts at 1.
     pub index: usize,
-    /// Of how many.
     pub count: usize,
 }
 
-/// Not a shard.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no shard; write which of how many, such as 1/3")]
+#[error("invalid shard `{0}`: expected `INDEX/COUNT`, for example `1/3`")]
 pub struct ShardError(String);
 
 impl std::str::FromStr for Shard {
@@ -45,7 +43,7 @@ impl std::str::FromStr for Shard {
 }
 
 impl Plan {
-    /// The plan for chosen claims. A shard takes every n-th scenario, so that all shards together
+    /// The plan for the selected claims. A shard takes every n-th scenario, so that all shards together
     /// run each scenario once.
     #[must_use]
     pub fn new(catalogue: &Catalogue, claims: &BTreeSet<String>, shard: Option<Shard>) -> Self {
@@ -67,7 +65,7 @@ impl Plan {
             .iter()
             .filter_map(|id| catalogue.scenarios.get(id))
             .flat_map(|scenario| &scenario.claims);
-        // What needs no cluster is reported once: by the first shard.
+        // Untestable claims need no cluster; the first shard reports them.
         let untestable = catalogue
             .untestable
             .iter()
@@ -83,7 +81,7 @@ impl Plan {
         }
     }
 
-    /// Whether any of the scenarios needs a capability as a whole.
+    /// Whether any of the scenarios requires a capability.
     #[must_use]
     pub fn needs(&self, catalogue: &Catalogue, capability: &str) -> bool {
         let scenarios = self.scenarios.iter();
@@ -92,7 +90,7 @@ impl Plan {
             .any(|scenario| scenario.needs.capabilities.iter().any(|n| n == capability))
     }
 
-    /// Those of the judgements that are about chosen claims.
+    /// The judgements on selected claims.
     #[must_use]
     pub fn wanted(&self, judgements: Vec<Judgement>) -> Vec<Judgement> {
         judgements
@@ -101,7 +99,7 @@ impl Plan {
             .collect()
     }
 
-    /// The chosen claims as reports name them.
+    /// The selected claims, for reports.
     #[must_use]
     pub fn infos(&self, catalogue: &Catalogue) -> Vec<ClaimInfo> {
         let of_scenarios = catalogue.scenarios.values().flat_map(|scenario| {
@@ -142,7 +140,7 @@ mod tests {
     #[case("4/3", None)]
     #[case("x", None)]
     #[case("1/", None)]
-    fn shards_are_read(#[case] text: &str, #[case] shard: Option<(usize, usize)>) {
+    fn parses_shards(#[case] text: &str, #[case] shard: Option<(usize, usize)>) {
         let read: Option<Shard> = text.parse().ok();
         assert_eq!(read.map(|s| (s.index, s.count)), shard);
     }

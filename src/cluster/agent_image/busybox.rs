@@ -1,50 +1,35 @@
-//! The busybox of this machine, if it runs without this machine's libraries.
+//! The static busybox of this machine.
 
 use std::{fs, io, process::Command};
 
-/// Where distributions put a static busybox.
+/// Paths of a static busybox in common distributions.
 const PLACES: &[&str] = &["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"];
 
-/// A static busybox.
 pub(super) struct Busybox {
     pub(super) binary: Vec<u8>,
-    /// Names that it goes by, in order.
+    /// Applet names, sorted.
     pub(super) applets: Vec<String>,
 }
 
-/// Why no busybox can go into the image.
 #[derive(Debug, thiserror::Error)]
 pub enum BusyboxError {
-    /// There is none.
-    #[error("none is at {}; install the package busybox-static", PLACES.join(", "))]
+    #[error("not found at {}; install the package busybox-static", PLACES.join(", "))]
     Missing,
-    /// It could not be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("cannot read {path}: {source}")]
     Read {
-        /// Where it is.
         path: &'static str,
-        /// What the system said.
         source: io::Error,
     },
     /// It would not start in the image.
-    #[error("{path} will not do: {problem}; install the package busybox-static in its place")]
+    #[error("{path} {problem}; replace it with the package busybox-static")]
     Unfit {
-        /// Where it is.
         path: &'static str,
-        /// What is wrong with it, as a fragment of a sentence.
         problem: &'static str,
     },
-    /// It does not tell what it can do.
-    #[error("`{path} --list` failed: {reason}; install the package busybox-static anew")]
-    List {
-        /// Where it is.
-        path: &'static str,
-        /// What it said.
-        reason: String,
-    },
+    #[error("`{path} --list` failed: {reason}; reinstall the package busybox-static")]
+    List { path: &'static str, reason: String },
 }
 
-/// Finds, reads and checks it.
 pub(super) fn find() -> Result<Busybox, BusyboxError> {
     let path = PLACES
         .iter()
@@ -80,42 +65,37 @@ fn applets(path: &'static str) -> Result<Vec<String>, BusyboxError> {
     names.sort_unstable();
     names.dedup();
     if names.is_empty() {
-        return Err(failed("it named nothing".to_owned()));
+        return Err(failed("it lists no applets".to_owned()));
     }
     Ok(names)
 }
 
-/// Whether the kernel can start it with nothing else at hand: an ELF file that asks for no
-/// interpreter.
-///
-/// # Errors
-///
-/// What is wrong, as a fragment of a sentence.
+/// Checks that a file is a static executable: an ELF file without an interpreter.
 pub(super) fn check_static(binary: &[u8]) -> Result<(), &'static str> {
     const INTERPRETER: u64 = 3;
     if !binary.starts_with(b"\x7fELF") {
-        return Err("it is no ELF file");
+        return Err("is not an ELF file");
     }
-    // Class 2: 64 bit; data 1: little endian, as all machines that the agent is built for.
+    // Class 2: 64-bit; data 1: little-endian, as on all targets of the agent.
     if binary.get(4..6) != Some(&[2, 1]) {
-        return Err("it is not for a 64-bit little-endian machine");
+        return Err("is not a 64-bit little-endian executable");
     }
     let number = |at: usize, size: usize| -> Result<u64, &'static str> {
-        let end = at.checked_add(size).ok_or("it is cut short")?;
-        let bytes = binary.get(at..end).ok_or("it is cut short")?;
+        let end = at.checked_add(size).ok_or("is truncated")?;
+        let bytes = binary.get(at..end).ok_or("is truncated")?;
         Ok(bytes
             .iter()
             .rev()
             .fold(0, |value, byte| value << 8 | u64::from(*byte)))
     };
-    // Place, size and number of the program headers.
+    // Offset, size and number of the program headers.
     let (start, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
     for index in 0..count {
         let at = start
             .checked_add(index * size)
             .and_then(|at| usize::try_from(at).ok());
-        if number(at.ok_or("it is cut short")?, 4)? == INTERPRETER {
-            return Err("it is not static");
+        if number(at.ok_or("is truncated")?, 4)? == INTERPRETER {
+            return Err("is not statically linked");
         }
     }
     Ok(())
@@ -129,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// A 64-bit header with one program header of this type behind it.
+    /// A 64-bit ELF header followed by one program header of this type.
     fn elf(kind: u32) -> Vec<u8> {
         let mut file = vec![0; 64 + 56];
         file[..6].copy_from_slice(b"\x7fELF\x02\x01");
@@ -141,22 +121,22 @@ mod tests {
     }
 
     #[test]
-    fn static_files_pass() {
+    fn accepts_static_files() {
         assert_eq!(check_static(&elf(1)), Ok(()));
     }
 
     #[rstest]
-    #[case::dynamic(elf(3), "it is not static")]
-    #[case::script(b"#!/bin/sh\n".to_vec(), "it is no ELF file")]
-    #[case::empty(Vec::new(), "it is no ELF file")]
-    #[case::cut_short(elf(1)[..70].to_vec()[..60].to_vec(), "it is cut short")]
-    #[case::thirty_two_bit(b"\x7fELF\x01\x01".to_vec(), "it is not for a 64-bit little-endian machine")]
-    fn others_do_not(#[case] file: Vec<u8>, #[case] problem: &str) {
+    #[case::dynamic(elf(3), "is not statically linked")]
+    #[case::script(b"#!/bin/sh\n".to_vec(), "is not an ELF file")]
+    #[case::empty(Vec::new(), "is not an ELF file")]
+    #[case::truncated(elf(1)[..70].to_vec()[..60].to_vec(), "is truncated")]
+    #[case::thirty_two_bit(b"\x7fELF\x01\x01".to_vec(), "is not a 64-bit little-endian executable")]
+    fn rejects_other_files(#[case] file: Vec<u8>, #[case] problem: &str) {
         assert_eq!(check_static(&file), Err(problem));
     }
 
     #[test]
-    fn this_test_is_not_static() {
+    fn rejects_this_test_binary() {
         let own = fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(check_static(&own).is_err() || cfg!(target_feature = "crt-static"));
     }

@@ -1,4 +1,4 @@
-//! What is in the image, the same bytes for the same content: a fixed order, no compression.
+//! The content of the image, as a reproducible tar file: fixed order, no compression.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use crate::cluster::pod_image::Tar;
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/tmp:/bin/sh\n";
 const GROUP: &str = "root:x:0:\napp:x:1000:\n";
 
-/// Directories with their modes, parents first.
+/// Directories and modes, parents first.
 const DIRECTORIES: &[(&str, u32)] = &[
     ("bin", 0o755),
     ("etc", 0o755),
@@ -21,14 +21,13 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("var/tmp", 0o1777),
 ];
 
-/// Where manifests may look for programs, all of which are in /bin.
+/// Links from the usual program directories to /bin, which contains all programs.
 const LINKS: &[(&str, &str)] = &[
     ("sbin", "bin"),
     ("usr/bin", "../bin"),
     ("usr/sbin", "../bin"),
 ];
 
-/// The image's one layer, a tar file.
 pub(super) fn layer(agent: &[u8], busybox: &Busybox) -> io::Result<Vec<u8>> {
     let mut layer = Tar::new();
     for (path, mode) in DIRECTORIES {
@@ -62,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_layer_holds_what_pods_need() {
+    fn layer_contents() {
         let layer = layer(b"an agent", &busybox()).unwrap();
         let mut archive = tar::Archive::new(&layer[..]);
         let listing: Vec<String> = archive

@@ -1,4 +1,4 @@
-//! What kind is told to make.
+//! The kind configuration of a cluster.
 
 use std::fmt::Write as _;
 
@@ -12,23 +12,23 @@ use crate::cluster::existing::SPARE_LABEL;
 use crate::cluster::node_image::versions::Version;
 use crate::cluster::node_image::{NodeImage, Source};
 
-/// The kubelet refuses cgroup v1 from this minor version on, unless told otherwise.
+/// From this minor version on, the kubelet rejects cgroup v1 by default.
 const REFUSES_CGROUP_V1: u16 = 35;
 
-/// Refuses names of gates that could be anything else.
+/// Rejects gate names that could inject other YAML.
 pub(super) fn check_gates(profile: &Profile) -> Result<()> {
     for gate in profile.gates.keys() {
         if gate.is_empty() || !gate.chars().all(|char| char.is_ascii_alphanumeric()) {
             return Err(ClusterError::Refused(format!(
-                "`{gate}` is no feature gate's name: write it like PodLifecycleSleepAction=false"
+                "invalid feature gate `{gate}`: expected `NAME=BOOL`, for example `PodLifecycleSleepAction=false`"
             )));
         }
     }
     Ok(())
 }
 
-/// The name of the cluster of this shape, different for every cache, so that two users of one
-/// docker do not meet.
+/// The cluster name of a shape. It depends on the cache, so that users who share a docker daemon do
+/// not share clusters.
 pub(super) fn cluster_name(cache: &Cache, profile: &Profile, version: Version) -> String {
     let shape = format!(
         "{version} {:?} {} {}",
@@ -39,7 +39,6 @@ pub(super) fn cluster_name(cache: &Cache, profile: &Profile, version: Version) -
     format!("hookproof-1-{}-{}", version.minor, &digest(&shape)[..6])
 }
 
-/// A short digest of a text.
 pub(super) fn digest(text: &str) -> String {
     let digest = Sha256::digest(text);
     digest[..8].iter().fold(String::new(), |mut text, byte| {
@@ -49,7 +48,6 @@ pub(super) fn digest(text: &str) -> String {
     })
 }
 
-/// kind's configuration.
 pub(super) fn render(profile: &Profile, version: Version, image: &NodeImage) -> String {
     render_for(profile, version, image.source, cgroup_v2())
 }
@@ -57,7 +55,7 @@ pub(super) fn render(profile: &Profile, version: Version, image: &NodeImage) -> 
 fn render_for(profile: &Profile, version: Version, source: Source, cgroup_v2: bool) -> String {
     let mut text = String::from("kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n");
     if source == Source::Packages {
-        // Our nodes bring a network of their own.
+        // Built nodes include their own CNI configuration.
         text.push_str("networking:\n  disableDefaultCNI: true\n");
     }
     if !profile.gates.is_empty() {
@@ -71,7 +69,7 @@ fn render_for(profile: &Profile, version: Version, source: Source, cgroup_v2: bo
     for number in 1..=profile.workers {
         text.push_str("- role: worker\n");
         if number == profile.workers {
-            // Scenarios that disturb a node disturb this one.
+            // The node for scenarios that disrupt a node.
             let _ = write!(
                 text,
                 "  labels:\n    {SPARE_LABEL}: \"true\"\n  kubeadmConfigPatches:\n  - |\n    \
@@ -82,17 +80,17 @@ fn render_for(profile: &Profile, version: Version, source: Source, cgroup_v2: bo
     }
     text.push_str("kubeadmConfigPatches:\n");
     if profile.workers > 0 {
-        // The others are to run somewhere too.
+        // All other pods run on the control plane.
         text.push_str("- |\n  kind: InitConfiguration\n  nodeRegistration:\n    taints: []\n");
     }
     text.push_str(
         "- |\n  kind: KubeletConfiguration\n  \
          apiVersion: kubelet.config.k8s.io/v1beta1\n",
     );
-    // Every event counts here. Without a limit of its own the kubelet sends five a second and drops
-    // what piles up; a zero means that too, as the client takes it for "not set".
+    // No event may be lost. By default the kubelet sends five per second and drops the rest; 0 means the
+    // default, because the client reads it as "not set".
     text.push_str("  eventRecordQPS: 500\n  eventBurst: 1000\n  serializeImagePulls: false\n");
-    // The kubelet's log tells of hooks from this verbosity on.
+    // The lowest verbosity at which the kubelet logs hooks.
     text.push_str("  logging:\n    verbosity: 3\n");
     if !cgroup_v2 && version.minor >= REFUSES_CGROUP_V1 {
         text.push_str("  failCgroupV1: false\n");
@@ -128,7 +126,7 @@ mod tests {
     };
 
     #[test]
-    fn a_built_node_on_an_old_machine() {
+    fn config_for_built_image_with_cgroup_v1() {
         insta::assert_snapshot!(render_for(&profile(&[], 0), V36, Source::Packages, false), @r"
         kind: Cluster
         apiVersion: kind.x-k8s.io/v1alpha4
@@ -150,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_published_node_with_gates_and_workers() {
+    fn config_for_published_image_with_gates_and_workers() {
         let profile = profile(&[("B", true), ("A", false)], 2);
         insta::assert_snapshot!(render_for(&profile, V36, Source::Published, true), @r#"
         kind: Cluster
@@ -187,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn older_kubelets_are_not_told_about_cgroups() {
+    fn older_kubelets_get_no_cgroup_setting() {
         let text = render_for(&profile(&[], 0), V34, Source::Packages, false);
         assert!(!text.contains("failCgroupV1"), "{text}");
     }
 
     #[test]
-    fn shapes_and_caches_have_names_of_their_own() {
+    fn cluster_name_depends_on_shape_and_cache() {
         let folder = tempfile::tempdir().unwrap();
         let root = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
         let (one, two) = (
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_is_a_word() {
+    fn gate_names_are_alphanumeric() {
         assert!(check_gates(&profile(&[("PodLifecycleSleepAction", true)], 0)).is_ok());
         let error = check_gates(&profile(&[("A: true\n  B", true)], 0)).unwrap_err();
         assert!(error.is_usage());

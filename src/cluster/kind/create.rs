@@ -1,4 +1,4 @@
-//! Making a cluster.
+//! Cluster creation.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -16,43 +16,46 @@ use crate::cluster::cache::{Cache, write};
 use crate::cluster::command::{Long, capture, output};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::node_image::{Source, docker};
-use crate::cluster::progress::{Teller, short};
+use crate::cluster::progress::{Reporter, short};
 
-/// How long kind may take.
+/// Timeout of `kind create cluster`.
 const CREATE_LIMIT: Duration = Duration::from_secs(6 * 60);
-/// How long a new cluster may take to become ready after that.
+/// Timeout of a new cluster's components after that.
 const READY_LIMIT: Duration = Duration::from_secs(3 * 60);
 
-/// Makes the cluster, in place of what is left of it.
+/// Creates the cluster and removes what is left of an earlier one.
 pub(super) fn create(
     shape: &Shape,
     options: &Options,
     reason: &str,
-    teller: &mut Teller,
+    reporter: &mut Reporter,
 ) -> Result<()> {
     let cache = &options.cache;
-    let kind = tool::kind(cache, teller)?;
+    let kind = tool::kind(cache, reporter)?;
     if !node::containers(shape.name)?.is_empty() {
-        teller.say(format!(
-            "cluster {}: removing what is there: {reason}",
+        reporter.say(format!(
+            "cluster {}: removing the existing containers because {reason}",
             shape.name
         ));
     }
     state::remove(cache, shape.name)?;
-    reserve(shape, options, teller)?;
+    reserve(shape, options, reporter)?;
 
-    teller.say(format!(
-        "cluster {}: creating, {} nodes",
+    reporter.say(format!(
+        "cluster {}: creating {} nodes",
         shape.name,
         shape.profile.workers + 1
     ));
     let log = cache.log(&format!("create-{}", shape.name))?;
-    let made = run_kind(&kind, shape, cache, &log, teller)
-        .and_then(|()| finish(shape, cache, teller).map_err(|error| with_log(error, &log)));
+    let made = run_kind(&kind, shape, cache, &log, reporter)
+        .and_then(|()| finish(shape, cache, reporter).map_err(|error| with_log(error, &log)));
     if let Err(error) = made {
         save_node_logs(shape.name, &log);
         if options.keep_failed {
-            teller.say(format!("cluster {}: left as it is, see {log}", shape.name));
+            reporter.say(format!(
+                "cluster {}: kept for debugging, see {log}",
+                shape.name
+            ));
         } else {
             state::remove(cache, shape.name)?;
         }
@@ -66,25 +69,22 @@ pub(super) fn create(
     Ok(())
 }
 
-/// Makes room and writes down that this cluster is being made, under one lock, so that two
-/// processes do not take the same room.
-fn reserve(shape: &Shape, options: &Options, teller: &mut Teller) -> Result<()> {
+/// Evicts clusters above the limit and records the new one, both under one lock, so that concurrent
+/// processes respect the limit.
+fn reserve(shape: &Shape, options: &Options, reporter: &mut Reporter) -> Result<()> {
     let cache = &options.cache;
     let _counting = cache.lock("clusters")?.exclusive(|| {})?;
     let mut others = state::list(cache)?;
     while others.len() >= options.max_clusters.max(1) {
         let Some(at) = others.iter().position(|other| !other.in_use) else {
             return Err(ClusterError::Missing {
-                what: format!(
-                    "{} clusters are in use, and no more are allowed",
-                    others.len()
-                ),
-                remedy: "Wait for a run to end, or allow more (--max-clusters)".into(),
+                what: format!("{} clusters are in use, which is the limit", others.len()),
+                remedy: "wait for a run to end, or raise --max-clusters".into(),
             });
         };
         let evicted = others.remove(at).state;
-        teller.say(format!(
-            "cluster {}: removing it to make room, last used {:.0}",
+        reporter.say(format!(
+            "cluster {}: evicting it, last used {:.0}",
             evicted.name, evicted.used
         ));
         state::delete(cache, &evicted.name)?;
@@ -109,7 +109,7 @@ fn run_kind(
     shape: &Shape,
     cache: &Cache,
     log: &Utf8Path,
-    teller: &mut Teller,
+    reporter: &mut Reporter,
 ) -> Result<()> {
     let config = state::config(cache, shape.name);
     write(&config, shape.config.as_bytes())?;
@@ -128,15 +128,15 @@ fn run_kind(
         ])
         .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
         .env_remove("KIND_EXPERIMENTAL_DOCKER_NETWORK");
-    let step = format!("creating the cluster {}", shape.name);
+    let step = format!("creating cluster {}", shape.name);
     let task = Long {
         step: &step,
         log,
         limit: Some(CREATE_LIMIT),
     };
     task.run(&mut command, &mut |pulse| {
-        teller.say(format!(
-            "cluster {}: {} (for {})",
+        reporter.say(format!(
+            "cluster {}: {} ({} elapsed)",
             shape.name,
             pulse.last,
             short(pulse.running)
@@ -154,33 +154,32 @@ fn run_kind(
     })
 }
 
-/// What a person may not read out of what kind printed.
+/// A hint about a cause that kind's output does not make obvious.
 fn hint(printed: &str, gates: bool) -> Option<&'static str> {
     if printed.contains("unable to apply caps") {
         return Some(
-            "this machine lacks a capability that docker wants to give: `./ci/setup` adds a \
-             runtime that leaves it out",
+            "this machine lacks a capability that docker grants by default; `./ci/setup` configures a \
+             runtime that drops it",
         );
     }
     gates.then_some(
-        "a component does not start with a feature gate that its version does not know or does \
-         not let be changed",
+        "a component fails to start if its version does not know a feature gate or has locked it",
     )
 }
 
-/// Joins the nodes' networks and waits until pods, names and Services work.
-fn finish(shape: &Shape, cache: &Cache, teller: &mut Teller) -> Result<()> {
+/// Sets up routes between the nodes and waits until nodes, DNS and Services are ready.
+fn finish(shape: &Shape, cache: &Cache, reporter: &mut Reporter) -> Result<()> {
     let kubeconfig = state::kubeconfig(cache, shape.name);
     let kubectl = |args: &[&str]| kubectl(&shape.image.kubectl, &kubeconfig, args);
     if shape.profile.workers > 0 && shape.image.source == Source::Packages {
-        teller.say(format!(
-            "cluster {}: joining the nodes' networks",
+        reporter.say(format!(
+            "cluster {}: setting up routes between nodes",
             shape.name
         ));
         join_networks(&wait_for_subnets(&kubectl)?)?;
     }
-    teller.say(format!(
-        "cluster {}: waiting for nodes, names and Services",
+    reporter.say(format!(
+        "cluster {}: waiting for nodes, DNS and Services",
         shape.name
     ));
     let limit = format!("--timeout={}s", READY_LIMIT.as_secs());
@@ -188,14 +187,14 @@ fn finish(shape: &Shape, cache: &Cache, teller: &mut Teller) -> Result<()> {
     for part in ["daemonset/kube-proxy", "deployment/coredns"] {
         kubectl(&["rollout", "status", "-n", "kube-system", part, &limit])?;
     }
-    // Without it no pod can be made in the default namespace.
+    // Pods in the default namespace need it.
     wait_until("the default service account", || {
         Ok(kubectl(&["get", "serviceaccount", "default", "-o", "name"]).ok())
     })?;
     Ok(())
 }
 
-/// A node's part of the pods' network.
+/// A node's part of the pod network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Subnet {
     node: String,
@@ -208,7 +207,7 @@ struct List {
     items: Vec<serde_json::Value>,
 }
 
-/// Reads the subnets from a `NodeList`; nothing until every node has one.
+/// Reads the subnets from a `NodeList`; `None` until every node has one.
 fn subnets(list: &str) -> Option<Vec<Subnet>> {
     let list: List = serde_json::from_str(list).ok()?;
     list.items
@@ -228,16 +227,16 @@ fn subnets(list: &str) -> Option<Vec<Subnet>> {
 }
 
 fn wait_for_subnets(kubectl: &dyn Fn(&[&str]) -> Result<String>) -> Result<Vec<Subnet>> {
-    wait_until("the nodes' parts of the network", || {
+    wait_until("the nodes' pod subnets", || {
         Ok(subnets(&kubectl(&["get", "nodes", "-o", "json"])?))
     })
 }
 
-/// Gives each node its subnet, and the ways to the others'.
+/// Configures each node's subnet and its routes to the other nodes.
 fn join_networks(subnets: &[Subnet]) -> Result<()> {
     for own in subnets {
         capture(
-            &format!("giving {} its network", own.node),
+            &format!("configuring the pod network of {}", own.node),
             docker().args(["exec", &own.node, "cni-config", &own.pods]),
         )?;
         for other in subnets.iter().filter(|other| other.node != own.node) {
@@ -245,7 +244,7 @@ fn join_networks(subnets: &[Subnet]) -> Result<()> {
             route.args(["exec", &own.node, "ip", "route", "replace", &other.pods]);
             route.args(["via", &other.address]);
             capture(
-                &format!("leading {} to {}", own.node, other.node),
+                &format!("adding a route from {} to {}", own.node, other.node),
                 &mut route,
             )?;
         }
@@ -253,7 +252,7 @@ fn join_networks(subnets: &[Subnet]) -> Result<()> {
     Ok(())
 }
 
-/// Asks again and again until there is an answer.
+/// Polls until `ask` returns a value.
 fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let began = Instant::now();
     loop {
@@ -263,7 +262,7 @@ fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Resu
         if began.elapsed() > READY_LIMIT {
             return Err(ClusterError::Command {
                 step: format!("waiting for {what}"),
-                reason: format!("not there after {}", short(began.elapsed())),
+                reason: format!("timed out after {}", short(began.elapsed())),
             });
         }
         std::thread::sleep(Duration::from_millis(200));
@@ -281,7 +280,7 @@ fn with_log(error: ClusterError, log: &Utf8Path) -> ClusterError {
     }
 }
 
-/// Adds to the log what the nodes can say about a failure. There may be no node to ask.
+/// Appends the logs of the nodes, if any exist, to the log of a failed creation.
 fn save_node_logs(name: &str, log: &Utf8Path) {
     let Ok(mut file) = OpenOptions::new().append(true).open(log) else {
         return;
@@ -289,24 +288,16 @@ fn save_node_logs(name: &str, log: &Utf8Path) {
     for node in node::names(name).unwrap_or_default() {
         let script = "journalctl --no-pager -n 60 -u containerd -u kubelet; \
                       tail -n 20 /var/log/pods/*/*/*.log";
-        for mut command in
-            [docker(), docker()]
-                .into_iter()
-                .zip([true, false])
-                .map(|(mut d, logs)| {
-                    if logs {
-                        d.args(["logs", "--tail", "60", &node]);
-                    } else {
-                        d.args(["exec", &node, "sh", "-c", script]);
-                    }
-                    d
-                })
-        {
-            if let Ok(said) = output(&mut command) {
-                // The log is a help, not a result.
+        let mut container_log = docker();
+        container_log.args(["logs", "--tail", "60", &node]);
+        let mut service_logs = docker();
+        service_logs.args(["exec", &node, "sh", "-c", script]);
+        for mut command in [container_log, service_logs] {
+            if let Ok(printed) = output(&mut command) {
+                // Best effort.
                 let _ = writeln!(file, "--- {node}");
-                let _ = file.write_all(&said.stdout);
-                let _ = file.write_all(&said.stderr);
+                let _ = file.write_all(&printed.stdout);
+                let _ = file.write_all(&printed.stderr);
             }
         }
     }
@@ -323,9 +314,9 @@ mod tests {
         true,
         Some("./ci/setup")
     )]
-    #[case("the API server does not answer", true, Some("feature gate"))]
-    #[case("the API server does not answer", false, None)]
-    fn a_failure_says_what_to_do_where_that_is_known(
+    #[case("the API server is unreachable", true, Some("feature gate"))]
+    #[case("the API server is unreachable", false, None)]
+    fn hint_for_known_causes(
         #[case] printed: &str,
         #[case] gates: bool,
         #[case] expected: Option<&str>,
@@ -340,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn subnets_are_known_when_every_node_has_one() {
+    fn subnets_need_one_per_node() {
         let node = |name: &str, pods: &str| {
             format!(
                 r#"{{"metadata":{{"name":"{name}"}},"spec":{{{pods}}},"status":{{"addresses":[

@@ -1,4 +1,4 @@
-//! Whether the cluster that is there is the one that is wanted, and well.
+//! Checks whether an existing cluster has the requested shape and is healthy.
 
 use serde::Deserialize;
 
@@ -7,11 +7,11 @@ use super::state::{Stage, State};
 use super::{Shape, kubectl, node, state};
 use crate::cluster::cache::Cache;
 
-/// Checks it; the error says in words why it cannot be used.
+/// The error is the reason why the cluster must be created again.
 pub(super) fn check(cache: &Cache, shape: &Shape) -> Result<(), String> {
-    let state = state::read(cache, shape.name).ok_or("there is none yet")?;
+    let state = state::read(cache, shape.name).ok_or("it does not exist yet")?;
     matches(&state, shape)?;
-    let nodes = node::names(shape.name).map_err(|error| error.to_string())?;
+    let nodes = node::names(shape.name).map_err(|error| error.with_causes())?;
     let expected = usize::from(shape.profile.workers) + 1;
     if nodes.len() != expected {
         return Err(format!(
@@ -20,30 +20,30 @@ pub(super) fn check(cache: &Cache, shape: &Shape) -> Result<(), String> {
         ));
     }
     for name in &nodes {
-        let image = node::image(name).map_err(|error| error.to_string())?;
+        let image = node::image(name).map_err(|error| error.with_causes())?;
         let digest = &shape.image.digest;
         let published = shape.image.source == crate::cluster::node_image::Source::Published;
         if !published && image != *digest {
-            return Err(format!("{name} runs another image"));
+            return Err(format!("its node {name} runs a different image"));
         }
     }
     let kubeconfig = state::kubeconfig(cache, shape.name);
     let args = ["get", "nodes", "-o", "json", "--request-timeout=10s"];
     let answer = kubectl(&shape.image.kubectl, &kubeconfig, &args)
-        .map_err(|_| "its API server does not answer".to_owned())?;
+        .map_err(|_| "its API server is unreachable".to_owned())?;
     all_ready(&answer, expected)
 }
 
-/// Whether the record is of a finished cluster of this shape.
+/// Whether the recorded cluster was completed and has this shape.
 fn matches(state: &State, shape: &Shape) -> Result<(), String> {
     if state.stage != Stage::Ready {
-        return Err("making it was interrupted".into());
+        return Err("its creation was interrupted".into());
     }
     if state.image.digest != shape.image.digest {
-        return Err(format!("it has another node image ({})", state.image));
+        return Err(format!("it has a different node image ({})", state.image));
     }
     if state.config != digest(&shape.config) {
-        return Err("it was configured otherwise".into());
+        return Err("it has a different configuration".into());
     }
     Ok(())
 }
@@ -77,12 +77,15 @@ struct Condition {
     status: String,
 }
 
-/// Whether all these nodes (a `NodeList` in JSON) are ready.
+/// Checks that `list`, a `NodeList` in JSON, has the expected number of nodes and all are ready.
 fn all_ready(list: &str, expected: usize) -> Result<(), String> {
     let list: List = serde_json::from_str(list)
-        .map_err(|error| format!("its list of nodes is not understood: {error}"))?;
+        .map_err(|error| format!("failed to parse its node list: {error}"))?;
     if list.items.len() != expected {
-        return Err(format!("it has {} nodes, not {expected}", list.items.len()));
+        return Err(format!(
+            "it has {} nodes instead of {expected}",
+            list.items.len()
+        ));
     }
     for item in &list.items {
         let mut conditions = item.status.conditions.iter();
@@ -103,14 +106,14 @@ mod tests {
 
     #[rstest]
     #[case(READY, 1, None)]
-    #[case(READY, 2, Some("it has 1 nodes, not 2"))]
+    #[case(READY, 2, Some("it has 1 nodes instead of 2"))]
     #[case(
         r#"{"items":[{"metadata":{"name":"n"}}]}"#,
         1,
         Some("its node n is not ready")
     )]
-    #[case("nonsense", 1, Some("not understood"))]
-    fn nodes_are_ready_or_named(
+    #[case("nonsense", 1, Some("failed to parse"))]
+    fn all_ready_names_the_problem(
         #[case] list: &str,
         #[case] nodes: usize,
         #[case] why: Option<&str>,

@@ -1,5 +1,4 @@
-//! Clusters made by kind: one per shape, reused while it is healthy and matches, created
-//! under a lock, bounded in number.
+//! kind clusters: one per shape, reused while healthy, created under a lock, limited in number.
 
 mod config;
 mod create;
@@ -18,40 +17,32 @@ use super::command::{capture, output};
 use super::error::{ClusterError, Result};
 use super::node_image::versions::resolve;
 use super::node_image::{self, NodeImage, Sources, docker};
-use super::progress::{Progress, Teller, short};
+use super::progress::{Progress, Reporter, short};
 pub use state::{Listed, State, delete, list};
 
-/// Nodes beside the control plane's, where nothing else is said: one that may be disturbed.
+/// Default number of workers: one node that scenarios may disrupt.
 pub const WORKERS: u8 = 1;
 
-/// A cluster's shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
-    /// What people call it.
     pub name: String,
     /// Kubernetes version, such as `1.36`.
     pub kubernetes: String,
-    /// Feature gates that are set on purpose, on every component.
+    /// Feature gates, set on every component.
     pub gates: BTreeMap<String, bool>,
-    /// Nodes beside the control plane's.
     pub workers: u8,
 }
 
-/// How clusters are provided.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where things are kept.
     pub cache: Cache,
-    /// Where node images may come from.
     pub sources: Sources,
-    /// How many clusters there may be at a time.
     pub max_clusters: usize,
-    /// Leaves a cluster that could not be made as it is, for a look into it.
+    /// Keep a cluster whose creation failed, for debugging.
     pub keep_failed: bool,
 }
 
 impl Options {
-    /// The defaults, with this cache.
     #[must_use]
     pub fn new(cache: Cache) -> Self {
         Self {
@@ -63,43 +54,39 @@ impl Options {
     }
 }
 
-/// A cluster that is ready. While this value lives, no other process removes it.
+/// A ready cluster. No other process deletes it while this value exists.
 #[derive(Debug)]
 pub struct Cluster {
-    /// Its name, as kind knows it.
     pub name: String,
-    /// How to reach it: no other file is touched.
+    /// A kubeconfig for this cluster alone; the user's kubeconfig is not changed.
     pub kubeconfig: Utf8PathBuf,
-    /// `kubectl` of its version.
+    /// A `kubectl` of the cluster's version.
     pub kubectl: Utf8PathBuf,
-    /// Its nodes' containers, the control plane's first.
+    /// Names of the node containers, control plane first.
     pub nodes: Vec<String>,
-    /// Its Kubernetes version.
     pub version: String,
-    /// What its nodes are made of.
     pub image: NodeImage,
-    /// Its shape.
     pub profile: Profile,
-    /// Whether it was made just now, and why.
+    /// Why the cluster was created; `None` if an existing one is reused.
     pub created: Option<String>,
     _lease: Lock,
 }
 
-/// Gives a ready cluster of this shape: the one that is there, or a new one.
+/// Returns a ready cluster of this shape, reusing or creating it.
 ///
 /// # Errors
-/// There is no node image, docker does not answer, kind fails, or too many clusters are in use.
+/// Fails if there is no node image, docker does not respond, kind fails, or too many clusters are in use.
 pub fn ensure(
     profile: &Profile,
     options: &Options,
-    tell: &mut dyn FnMut(Progress),
+    on_progress: &mut dyn FnMut(Progress),
 ) -> Result<Cluster> {
-    let teller = &mut Teller::new(tell);
+    let reporter = &mut Reporter::new(on_progress);
     let cache = &options.cache;
     let wanted = resolve(&profile.kubernetes)?;
     config::check_gates(profile)?;
     docker_answers()?;
-    let image = node_image::get(cache, &wanted, options.sources, teller)?;
+    let image = node_image::get(cache, &wanted, options.sources, reporter)?;
     let name = config::cluster_name(cache, profile, wanted.version);
     let config = config::render(profile, wanted.version, &image);
     let shape = Shape {
@@ -110,8 +97,8 @@ pub fn ensure(
     };
 
     let _making = cache.lock(&format!("{name}.make"))?.exclusive(|| {
-        teller.say(format!(
-            "cluster {name}: another process is making it; waiting"
+        reporter.say(format!(
+            "cluster {name}: waiting for another process to create it"
         ));
     })?;
     let lease = cache.lock(&format!("{name}.use"))?;
@@ -121,13 +108,11 @@ pub fn ensure(
             if !lease.try_exclusive()? {
                 return Err(ClusterError::Cluster {
                     name,
-                    what: format!(
-                        "is used by another run and cannot be made anew, though {reason}"
-                    ),
-                    remedy: "Wait for that run to end, or end it".into(),
+                    what: format!("is in use by another run and cannot be recreated, but {reason}"),
+                    remedy: "wait for that run to end, or stop it".into(),
                 });
             }
-            create::create(&shape, options, &reason, teller)?;
+            create::create(&shape, options, &reason, reporter)?;
             Some(reason)
         }
     };
@@ -135,9 +120,9 @@ pub fn ensure(
     state::touch(cache, &name);
     let nodes = node::names(&name)?;
     let doing = if created.is_some() { "ready" } else { "reused" };
-    teller.say(format!(
+    reporter.say(format!(
         "cluster {name}: {doing} after {}",
-        short(teller.elapsed())
+        short(reporter.elapsed())
     ));
     Ok(Cluster {
         kubeconfig: state::kubeconfig(cache, &name),
@@ -152,7 +137,7 @@ pub fn ensure(
     })
 }
 
-/// What a cluster has to be.
+/// The required state of a cluster.
 struct Shape<'a> {
     name: &'a str,
     profile: &'a Profile,
@@ -160,7 +145,6 @@ struct Shape<'a> {
     config: String,
 }
 
-/// Whether docker can be used.
 fn docker_answers() -> Result<()> {
     let mut ask = docker();
     ask.args(["version", "--format", "{{.Server.Version}}"]);
@@ -168,16 +152,16 @@ fn docker_answers() -> Result<()> {
     if answer.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&answer.stderr);
-    let (what, remedy) = if said.contains("permission denied") {
+    let stderr = String::from_utf8_lossy(&answer.stderr);
+    let (what, remedy) = if stderr.contains("permission denied") {
         (
-            "docker may not be used by this user",
-            "Add it to the group docker: sudo usermod -aG docker $USER, then log in again",
+            "permission denied on the docker socket",
+            "add this user to the group docker (sudo usermod -aG docker $USER) and log in again",
         )
     } else {
         (
-            "docker does not answer",
-            "Start it with `./ci/setup` (or: sudo systemctl start docker)",
+            "the docker daemon does not respond",
+            "start it with `./ci/setup` (or: sudo systemctl start docker)",
         )
     };
     Err(ClusterError::Missing {
@@ -187,19 +171,19 @@ fn docker_answers() -> Result<()> {
 }
 
 impl Cluster {
-    /// Runs a command on a node and gives back its output, whatever its end.
+    /// Runs a command on a node and returns its output and exit status.
     ///
     /// # Errors
-    /// Docker could not be started.
+    /// Fails if docker does not start.
     pub fn node_exec(&self, node: &str, args: &[&str]) -> Result<std::process::Output> {
         output(docker().args(["exec", node]).args(args))
     }
 
-    /// Puts an image into the nodes, unless they have it already. A tag has to stand for one
-    /// content for ever: a node that has the tag is left alone.
+    /// Loads an image into the nodes that lack its tag. Tags must be immutable: the content behind an
+    /// existing tag is not compared.
     ///
     /// # Errors
-    /// The archive cannot be read or a node refuses it.
+    /// Fails if the archive is not readable or a node rejects it.
     pub fn load_image_archive(&self, archive: &camino::Utf8Path, tag: &str) -> Result<()> {
         std::thread::scope(|scope| {
             let loads: Vec<_> = self
@@ -210,18 +194,18 @@ impl Cluster {
             loads.into_iter().try_for_each(|load| {
                 load.join().unwrap_or_else(|_| {
                     Err(ClusterError::Command {
-                        step: format!("loading the image {tag}"),
-                        reason: "it broke off".into(),
+                        step: format!("loading image {tag}"),
+                        reason: "the thread panicked".into(),
                     })
                 })
             })
         })
     }
 
-    /// Runs `kubectl` with this cluster.
+    /// Runs `kubectl` against this cluster.
     ///
     /// # Errors
-    /// It could not be started or failed.
+    /// Fails if kubectl does not start or fails.
     pub fn kubectl(&self, args: &[&str]) -> Result<String> {
         kubectl(&self.kubectl, &self.kubeconfig, args)
     }

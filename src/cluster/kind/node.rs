@@ -1,4 +1,4 @@
-//! Nodes, which are containers.
+//! Node containers.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::cluster::command::{capture, feed};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::node_image::docker;
 
-/// The label by which kind marks its containers.
+/// kind's label on its containers.
 const LABEL: &str = "io.x-k8s.kind.cluster";
 
-/// Names of a cluster's nodes that are running, the control plane's first.
+/// Names of a cluster's running nodes, control plane first.
 pub(super) fn names(cluster: &str) -> Result<Vec<String>> {
     let filter = format!("label={LABEL}={cluster}");
     let mut ps = docker();
@@ -24,7 +24,7 @@ pub(super) fn names(cluster: &str) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Ids of all its containers, running or not.
+/// Ids of all node containers, running or not.
 pub(super) fn containers(cluster: &str) -> Result<Vec<String>> {
     let filter = format!("label={LABEL}={cluster}");
     let mut ps = docker();
@@ -35,7 +35,6 @@ pub(super) fn containers(cluster: &str) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Removes containers with their volumes.
 pub(super) fn remove(step: &str, containers: &[String]) -> Result<()> {
     let mut rm = docker();
     rm.args(["rm", "--force", "--volumes"]).args(containers);
@@ -48,15 +47,15 @@ pub(super) fn remove(step: &str, containers: &[String]) -> Result<()> {
         removal.join().unwrap_or_else(|_| {
             Err(ClusterError::Command {
                 step: step.to_owned(),
-                reason: "it broke off".into(),
+                reason: "the thread panicked".into(),
             })
         })
     })
     .map(drop)
 }
 
-/// With cgroups of version 1, runc freezes a container for a moment while it sets it up. A node
-/// that is killed in that moment leaves it frozen, and what is frozen does not die.
+/// With cgroup v1, runc briefly freezes a container during setup. If the node is killed at that moment,
+/// the container stays frozen, and frozen processes cannot be killed.
 fn thaw(freezer: &Utf8Path, containers: &[String]) {
     let Ok(entries) = freezer.read_dir_utf8() else {
         return;
@@ -67,7 +66,7 @@ fn thaw(freezer: &Utf8Path, containers: &[String]) {
             .iter()
             .any(|id| folder.as_str().contains(id.as_str()));
         if ours && frozen(folder) {
-            // Where this is not allowed, docker's own error says that the container stays.
+            // Without permission, docker reports that the container remains.
             let _ = std::fs::write(folder.join("freezer.state"), "THAWED");
         }
         thaw(folder, containers);
@@ -79,15 +78,15 @@ fn frozen(folder: &Utf8Path) -> bool {
         .is_ok_and(|state| !state.starts_with("THAWED"))
 }
 
-/// The id of the image that a node runs.
+/// The id of a node's image.
 pub(super) fn image(node: &str) -> Result<String> {
     capture(
-        "looking at a node",
+        "inspecting a node",
         docker().args(["inspect", "--format", "{{.Image}}", node]),
     )
 }
 
-/// Puts an image into a node, unless it has it.
+/// Loads an image into a node, unless the node has the tag.
 pub(super) fn load(node: &str, archive: &Utf8Path, tag: &str) -> Result<()> {
     if has_image(node, tag)? {
         return Ok(());
@@ -97,7 +96,7 @@ pub(super) fn load(node: &str, archive: &Utf8Path, tag: &str) -> Result<()> {
         "exec", "-i", node, "ctr", "-n", "k8s.io", "images", "import", "-",
     ]);
     feed(
-        &format!("loading the image {tag} into {node}"),
+        &format!("loading image {tag} into {node}"),
         &mut import,
         archive,
     )?;
@@ -105,8 +104,8 @@ pub(super) fn load(node: &str, archive: &Utf8Path, tag: &str) -> Result<()> {
         return Ok(());
     }
     Err(ClusterError::Command {
-        step: format!("loading the image {tag} into {node}"),
-        reason: format!("{archive} was imported but holds no image of that name"),
+        step: format!("loading image {tag} into {node}"),
+        reason: format!("{archive} contains no image of that name"),
     })
 }
 
@@ -117,7 +116,7 @@ fn has_image(node: &str, tag: &str) -> Result<bool> {
     Ok(names.lines().any(|name| is_called(name, tag)))
 }
 
-/// Whether a full name is the one that `tag` is short for.
+/// Whether `tag` is a short form of the full name.
 fn is_called(name: &str, tag: &str) -> bool {
     name.strip_suffix(tag)
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
@@ -130,7 +129,7 @@ mod tests {
     use rstest::rstest;
 
     #[test]
-    fn only_what_belongs_to_the_container_is_thawed() {
+    fn thaws_only_own_containers() {
         let folder = tempfile::tempdir().unwrap();
         let root = Utf8Path::from_path(folder.path()).unwrap();
         let (ours, other) = (root.join("docker/abc/pod/x"), root.join("docker/def"));
@@ -148,7 +147,7 @@ mod tests {
     #[case("hookproof/agent:1", true)]
     #[case("other-hookproof/agent:1", false)]
     #[case("host/hookproof/agent:12", false)]
-    fn short_names_stand_for_full_ones(#[case] name: &str, #[case] same: bool) {
+    fn short_tags_match_full_names(#[case] name: &str, #[case] same: bool) {
         assert_eq!(is_called(name, "hookproof/agent:1"), same);
     }
 }

@@ -1,4 +1,4 @@
-//! What is written down about each cluster, so that only our own are ever touched.
+//! Records of the clusters that hookproof created. Only recorded clusters are ever touched.
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
@@ -9,46 +9,37 @@ use crate::cluster::cache::{Cache, read_record, write_record};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::node_image::NodeImage;
 
-/// How far a cluster is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// It is being made; if nobody holds its lock, making it was interrupted.
+    /// Being created, or interrupted during creation if no process holds its lock.
     Creating,
-    /// It was ready.
+    /// Created completely.
     Ready,
 }
 
-/// A cluster's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// Its name.
     pub name: String,
-    /// Its shape.
     pub profile: Profile,
-    /// What its nodes are made of.
     pub image: NodeImage,
     /// Digest of kind's configuration.
     pub config: String,
-    /// How far it is.
     pub stage: Stage,
-    /// When it was begun.
+    /// Start of its creation.
     pub created: Timestamp,
-    /// When somebody last asked for it.
+    /// Last request for it.
     pub used: Timestamp,
 }
 
 /// A cluster as `hookproof cluster list` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {
-    /// Its record.
     #[serde(flatten)]
     pub state: State,
-    /// Its nodes' containers that are running.
+    /// Names of the running node containers.
     pub running: Vec<String>,
-    /// Whether a run is using it now.
     pub in_use: bool,
-    /// Its kubeconfig.
     pub kubeconfig: Utf8PathBuf,
 }
 
@@ -56,12 +47,11 @@ fn folder(cache: &Cache, name: &str) -> Utf8PathBuf {
     cache.root().join("clusters").join(name)
 }
 
-/// Where a cluster's kubeconfig is.
 pub(super) fn kubeconfig(cache: &Cache, name: &str) -> Utf8PathBuf {
     folder(cache, name).join("kubeconfig")
 }
 
-/// Where kind's configuration for it is.
+/// Path of its kind configuration.
 pub(super) fn config(cache: &Cache, name: &str) -> Utf8PathBuf {
     folder(cache, name).join("kind.yaml")
 }
@@ -77,7 +67,7 @@ pub(super) fn write(cache: &Cache, state: &State) -> Result<()> {
     )
 }
 
-/// Notes that somebody uses it. Only for choosing which to evict, so a failure does not matter.
+/// Updates the time of last use. It only decides which cluster is evicted, so failures are ignored.
 pub(super) fn touch(cache: &Cache, name: &str) {
     if let Some(mut state) = read(cache, name) {
         state.used = Timestamp::now();
@@ -85,16 +75,16 @@ pub(super) fn touch(cache: &Cache, name: &str) {
     }
 }
 
-/// Every cluster of ours, the least recently used first.
+/// All recorded clusters, least recently used first.
 ///
 /// # Errors
-/// Docker cannot be asked.
+/// Fails if docker does not respond.
 pub fn list(cache: &Cache) -> Result<Vec<Listed>> {
     let mut found = Vec::new();
     let folder = cache.folder("clusters")?;
     let entries = folder
         .read_dir_utf8()
-        .map_err(ClusterError::file("cannot read the folder", &folder))?;
+        .map_err(ClusterError::file("cannot read", &folder))?;
     for entry in entries.flatten() {
         let Some(state) = read(cache, entry.file_name()) else {
             continue;
@@ -112,33 +102,33 @@ pub fn list(cache: &Cache) -> Result<Vec<Listed>> {
     Ok(found)
 }
 
-/// Removes a cluster of ours.
+/// Deletes a recorded cluster.
 ///
 /// # Errors
-/// It is not ours, a run is using it, or docker refuses.
+/// Fails if it is not recorded or in use, or docker fails.
 pub fn delete(cache: &Cache, name: &str) -> Result<()> {
     if read(cache, name).is_none() {
         return Err(ClusterError::Refused(format!(
-            "there is no cluster {name} of ours: `hookproof cluster list` shows them"
+            "no cluster named {name}; `hookproof cluster list` shows all clusters"
         )));
     }
     let lease = cache.lock(&format!("{name}.use"))?;
     if !lease.try_exclusive()? {
         return Err(ClusterError::Cluster {
             name: name.to_owned(),
-            what: "is used by a run".into(),
-            remedy: "Wait for it to end, or end it, and try again".into(),
+            what: "is in use by a run".into(),
+            remedy: "wait for the run to end, or stop it".into(),
         });
     }
     remove(cache, name)
 }
 
-/// Removes what there is of a cluster: its containers with their volumes, and its record last,
-/// so that an interrupted removal can be repeated.
+/// Removes a cluster's containers and volumes. The record goes last, so that an interrupted removal
+/// can be repeated.
 pub(super) fn remove(cache: &Cache, name: &str) -> Result<()> {
     let containers = node::containers(name)?;
     if !containers.is_empty() {
-        node::remove(&format!("removing the cluster {name}"), &containers)?;
+        node::remove(&format!("removing cluster {name}"), &containers)?;
     }
     match std::fs::remove_dir_all(folder(cache, name)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ClusterError::file(
@@ -180,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_comes_back() {
+    fn state_round_trips() {
         let folder = tempfile::tempdir().unwrap();
         let cache =
             Cache::at(Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap()).unwrap();
@@ -192,21 +182,21 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_clusters_are_removed() {
+    fn delete_refuses_unknown_and_used_clusters() {
         let folder = tempfile::tempdir().unwrap();
         let cache =
             Cache::at(Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap()).unwrap();
-        let error = delete(&cache, "somebody-elses").unwrap_err();
+        let error = delete(&cache, "foreign").unwrap_err();
         assert!(error.is_usage(), "{error}");
         write(&cache, &state()).unwrap();
         let lease = cache.lock(&format!("{}.use", state().name)).unwrap();
         lease.share().unwrap();
         let error = delete(&cache, &state().name).unwrap_err().to_string();
-        assert!(error.contains("used by a run"), "{error}");
+        assert!(error.contains("in use by a run"), "{error}");
     }
 
     #[test]
-    fn a_record_is_plain_json() {
+    fn state_is_plain_json() {
         insta::assert_snapshot!(serde_json::to_string_pretty(&state()).unwrap());
     }
 }

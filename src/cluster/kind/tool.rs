@@ -1,4 +1,4 @@
-//! The kind program itself.
+//! The kind executable.
 
 use std::process::Command;
 
@@ -8,16 +8,15 @@ use crate::cluster::cache::Cache;
 use crate::cluster::command::{Long, capture, find};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::node_image::go::go;
-use crate::cluster::progress::{Teller, short};
+use crate::cluster::progress::{Reporter, short};
 
-/// The module that kind is installed from.
 const MODULE: &str = "sigs.k8s.io/kind";
 const VERSION: &str = "0.33.0";
-/// An older kind that is on PATH is not used.
+/// The oldest version to use from PATH.
 const OLDEST: (u32, u32) = (0, 29);
 
-/// Finds kind on PATH or in the cache, or installs it there.
-pub(super) fn kind(cache: &Cache, teller: &mut Teller) -> Result<Utf8PathBuf> {
+/// Finds kind on PATH or in the cache, or installs it in the cache.
+pub(super) fn kind(cache: &Cache, reporter: &mut Reporter) -> Result<Utf8PathBuf> {
     if let Some(found) = on_path() {
         return Ok(found);
     }
@@ -26,12 +25,12 @@ pub(super) fn kind(cache: &Cache, teller: &mut Teller) -> Result<Utf8PathBuf> {
         return Ok(target);
     }
     let _installing = cache.lock("kind")?.exclusive(|| {
-        teller.say("kind: another process is installing it; waiting");
+        reporter.say("kind: waiting for another process to install it");
     })?;
     if target.exists() {
         return Ok(target);
     }
-    teller.say(format!("kind: installing {VERSION}"));
+    reporter.say(format!("kind: installing {VERSION}"));
     let began = std::time::Instant::now();
     let log = cache.log("install-kind")?;
     let scratch = cache.scratch()?;
@@ -53,18 +52,21 @@ pub(super) fn kind(cache: &Cache, teller: &mut Teller) -> Result<Utf8PathBuf> {
         limit: None,
     }
     .run(&mut install, &mut |pulse| {
-        teller.say(format!("kind: compiling (for {})", short(pulse.running)));
+        reporter.say(format!(
+            "kind: compiling ({} elapsed)",
+            short(pulse.running)
+        ));
     })?;
     if let Some(folder) = target.parent() {
         crate::cluster::cache::make_folder(folder)?;
     }
     std::fs::rename(scratch.path().join("kind"), &target)
         .map_err(ClusterError::file("cannot write", &target))?;
-    teller.say(format!("kind: installed in {}", short(began.elapsed())));
+    reporter.say(format!("kind: installed in {}", short(began.elapsed())));
     Ok(target)
 }
 
-/// Where the cache keeps it.
+/// Path of kind in the cache.
 pub(in crate::cluster) fn installed(cache: &Cache) -> Utf8PathBuf {
     cache.root().join(format!("tools/kind-{VERSION}/kind"))
 }
@@ -72,7 +74,11 @@ pub(in crate::cluster) fn installed(cache: &Cache) -> Utf8PathBuf {
 /// A kind on PATH that is new enough.
 pub(in crate::cluster) fn on_path() -> Option<Utf8PathBuf> {
     let found = find("kind")?;
-    let version = capture("asking kind", Command::new(&found).args(["version", "-q"])).ok()?;
+    let version = capture(
+        "checking the version of kind",
+        Command::new(&found).args(["version", "-q"]),
+    )
+    .ok()?;
     is_new_enough(&version).then_some(found)
 }
 
@@ -96,7 +102,7 @@ mod tests {
     #[case("1.0.0", true)]
     #[case("0.20.0", false)]
     #[case("", false)]
-    fn an_old_kind_is_not_used(#[case] version: &str, #[case] new: bool) {
+    fn old_versions_are_rejected(#[case] version: &str, #[case] new: bool) {
         assert_eq!(is_new_enough(version), new);
     }
 }

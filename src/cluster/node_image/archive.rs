@@ -1,4 +1,4 @@
-//! Archives of container images with one layer each, for containerd to import.
+//! OCI archives of single-layer images, for `ctr images import`.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -12,25 +12,21 @@ use sha2::{Digest, Sha256};
 use crate::cluster::error::{ClusterError, Result};
 use crate::digest::hex;
 
-/// What is put into an image.
 pub(super) enum Content {
-    /// An executable file, at this path.
+    /// An executable file and its path in the image.
     Program(Utf8PathBuf, &'static str),
-    /// Everything in a tar archive.
+    /// The entries of a tar archive.
     Archive(Utf8PathBuf),
 }
 
-/// An image to be written.
 pub(super) struct Image {
-    /// Its full name.
+    /// Full name with tag.
     pub name: String,
-    /// What is in it.
     pub contents: Vec<Content>,
-    /// What it runs.
     pub entrypoint: Vec<String>,
 }
 
-/// Counts and digests what passes through.
+/// A writer that computes the size and digest of the data.
 struct Meter<W> {
     inner: W,
     hasher: Sha256,
@@ -68,7 +64,7 @@ impl<W: Write> Write for Meter<W> {
     }
 }
 
-/// Writes an archive of `images` (an OCI layout in a tar) to `target`, with scratch files in
+/// Writes an archive of `images` (an OCI layout in a tar file) to `target`, with temporary files in
 /// `scratch`.
 pub(super) fn write_images(images: &[Image], scratch: &Utf8Path, target: &Utf8Path) -> Result<()> {
     layout(images, scratch, target).map_err(ClusterError::file("cannot write", target))
@@ -114,7 +110,7 @@ fn layout(images: &[Image], scratch: &Utf8Path, target: &Utf8Path) -> io::Result
     archive.into_inner()?.flush()
 }
 
-/// Writes the layer; gives back its descriptor, and the digest of what it unpacks to.
+/// Writes the layer. Returns its descriptor and the digest of the uncompressed data.
 fn write_layer(image: &Image, path: &Utf8Path) -> io::Result<(Value, String)> {
     let packed = Meter::new(BufWriter::new(File::create(path)?));
     let unpacked = Meter::new(GzEncoder::new(packed, Compression::fast()));
@@ -181,7 +177,6 @@ fn append_file<W: Write>(
     archive.append_data(&mut header(size, 0o644), at, file.take(size))
 }
 
-/// Adds a file with this content to a tar archive.
 pub(super) fn append_bytes<W: Write>(
     archive: &mut tar::Builder<W>,
     at: &str,
@@ -190,7 +185,7 @@ pub(super) fn append_bytes<W: Write>(
     archive.append_data(&mut header(bytes.len() as u64, 0o644), at, bytes)
 }
 
-/// A header of a file that belongs to root.
+/// A header for a file owned by root.
 pub(super) fn header(size: u64, mode: u32) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_size(size);
@@ -200,7 +195,7 @@ pub(super) fn header(size: u64, mode: u32) -> tar::Header {
     header
 }
 
-/// This machine's architecture, as images name it.
+/// This machine's architecture in OCI notation.
 pub(super) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -216,7 +211,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn an_archive_holds_each_image_with_matching_digests() {
+    fn archive_digests_match() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(folder.path()).unwrap();
         let program = folder.join("program");

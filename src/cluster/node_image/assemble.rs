@@ -1,4 +1,4 @@
-//! Putting a node image together in docker.
+//! Assembles a node image in docker.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -17,15 +17,15 @@ use super::versions::Release;
 use crate::cluster::cache::Cache;
 use crate::cluster::command::{Long, capture, feed, output};
 use crate::cluster::error::{ClusterError, Result};
-use crate::cluster::progress::Teller;
+use crate::cluster::progress::Reporter;
 
-/// Assembles the image of a release; gives back its name.
+/// Assembles the image of a release and returns its name.
 pub(super) fn assemble(
     cache: &Cache,
     release: &Release,
     programs: &Programs,
     userland: &Userland,
-    teller: &mut Teller,
+    reporter: &mut Reporter,
 ) -> Result<String> {
     let log = cache.log(&format!("assemble-{}", release.version))?;
     let scratch = cache.scratch()?;
@@ -38,18 +38,18 @@ pub(super) fn assemble(
     let packed = format!("v{}-{}", release.version, control_plane_digest(release));
     let archive = cache.path(format!("images/{packed}.tar"))?;
     if !archive.exists() {
-        teller.say("images: packing the control plane's");
+        reporter.say("node image: packing the control plane images");
         let aside = scratch.join("images.tar");
         write_images(&images, &scratch, &aside)?;
         std::fs::rename(&aside, &archive).map_err(ClusterError::file("cannot write", &archive))?;
     }
 
-    let base = base(userland, teller)?;
+    let base = base(userland, reporter)?;
     let files = scratch.join("files.tar");
     node_files(release, programs, &pause, &files)
         .map_err(ClusterError::file("cannot write", &files))?;
 
-    teller.say("node image: putting it together");
+    reporter.say("node image: assembling");
     let container = Container::start(&base)?;
     feed("copying files into the node", &mut container.copy(), &files)?;
     let mut import = container.exec(&["sh", "/kind/import-images"]);
@@ -81,19 +81,18 @@ pub(super) fn assemble(
     Ok(name)
 }
 
-/// The `docker` command.
 pub(crate) fn docker() -> Command {
     Command::new("docker")
 }
 
-/// Whether docker has this image; its id.
+/// The id of an image, if docker has it.
 pub(crate) fn image_id(name: &str) -> Result<Option<String>> {
     let output = output(docker().args(["image", "inspect", "--format", "{{.Id}}", name]))?;
     let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     Ok((output.status.success() && !id.is_empty()).then_some(id))
 }
 
-/// The images that kubeadm will ask for, under the very names that it gives them.
+/// The images that kubeadm requires, under the names that it uses.
 fn control_plane(
     release: &Release,
     programs: &Programs,
@@ -102,7 +101,7 @@ fn control_plane(
     let version = format!("v{}", release.version);
     let mut list = Command::new(programs.path("kubeadm"));
     list.args(["config", "images", "list", "--kubernetes-version", &version]);
-    let names = capture("asking kubeadm for its images", &mut list)?;
+    let names = capture("listing the images of kubeadm", &mut list)?;
     names
         .lines()
         .map(|name| image(name.trim(), programs, userland))
@@ -121,7 +120,7 @@ fn image(name: &str, programs: &Programs, userland: &Userland) -> Result<Image> 
         "pause" => "pause",
         _ => {
             return Err(ClusterError::Refused(format!(
-                "kubeadm asks for the image {name}, which this program cannot make"
+                "kubeadm requires the image {name}, which cannot be built"
             )));
         }
     };
@@ -148,14 +147,14 @@ fn pause_name(images: &[Image]) -> Result<String> {
         .map(|image| &image.name)
         .find(|name| program_of(name) == "pause")
         .cloned()
-        .ok_or_else(|| ClusterError::Refused("kubeadm asks for no pause image".to_owned()))
+        .ok_or_else(|| ClusterError::Refused("kubeadm lists no pause image".to_owned()))
 }
 
-/// The userland as an image of docker's.
-fn base(userland: &Userland, teller: &mut Teller) -> Result<String> {
+/// Imports the userland into docker as a base image.
+fn base(userland: &Userland, reporter: &mut Reporter) -> Result<String> {
     let name = format!("hookproof/node-base:{}", userland_digest());
     if image_id(&name)?.is_none() {
-        teller.say("node image: importing the userland");
+        reporter.say("node image: importing the userland");
         let mut import = docker();
         import.args([
             "import",
@@ -164,12 +163,12 @@ fn base(userland: &Userland, teller: &mut Teller) -> Result<String> {
             userland.node.as_str(),
             &name,
         ]);
-        capture("importing the node's userland", &mut import)?;
+        capture("importing the node userland", &mut import)?;
     }
     Ok(name)
 }
 
-/// Everything that a node has beside Debian's userland.
+/// Writes an archive of everything in a node except the userland.
 fn node_files(
     release: &Release,
     programs: &Programs,
@@ -202,7 +201,7 @@ fn node_files(
     std::io::Write::flush(&mut archive.into_inner()?)
 }
 
-/// What the image is made of, for people who look into it.
+/// The content of /kind/contents, which documents the image.
 fn contents(release: &Release) -> String {
     use std::fmt::Write as _;
     // Writing to a string cannot fail.
@@ -211,13 +210,13 @@ fn contents(release: &Release) -> String {
         let _ = writeln!(text, "{note}");
     }
     for addon in &ADDONS {
-        let (module, version) = addon.module.unwrap_or(("its own", ""));
+        let (module, version) = addon.module.unwrap_or(("built in", ""));
         let _ = writeln!(text, "{} {module} {version}", addon.name);
     }
     text
 }
 
-/// A container in which an image is made; gone when dropped.
+/// A container for building an image, removed when dropped.
 struct Container {
     id: String,
 }
@@ -225,7 +224,7 @@ struct Container {
 impl Container {
     fn start(image: &str) -> Result<Self> {
         let mut run = docker();
-        // kind stops a node by the signal that systemd takes for "halt".
+        // kind stops a node with the signal that halts systemd.
         run.args(["run", "--detach", "--privileged", "--network", "none"])
             .args(["--label", "hookproof.build", "--stop-signal", "SIGRTMIN+3"])
             .args(["--entrypoint", "/bin/sleep", image, "infinity"]);
@@ -249,7 +248,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // Nothing better can be done about a container that does not go; `clean` finds it.
+        // `hookproof clean --images` removes a container that remains.
         let _ = output(docker().args(["rm", "--force", "--volumes", &self.id]));
     }
 }
@@ -257,14 +256,14 @@ impl Drop for Container {
 /// Copies kubectl out of a node image.
 pub(super) fn take_kubectl(image: &str, target: &Utf8PathBuf) -> Result<()> {
     let id = capture(
-        "looking into the node image",
+        "creating a container from the node image",
         docker().args(["create", image]),
     )?;
     let container = Container { id };
     let aside = target.with_extension("part");
     let from = format!("{}:/usr/bin/kubectl", container.id);
     capture(
-        "taking kubectl from the node image",
+        "copying kubectl from the node image",
         docker().args(["cp", &from, aside.as_str()]),
     )?;
     std::fs::rename(&aside, target).map_err(ClusterError::file("cannot write", target))
@@ -280,18 +279,18 @@ mod tests {
     #[case("registry/kube-apiserver:v1.36.3", "kube-apiserver")]
     #[case("registry:5000/coredns/coredns:v1.14.2", "coredns")]
     #[case("etcd", "etcd")]
-    fn images_tell_their_program(#[case] name: &str, #[case] program: &str) {
+    fn program_of_image_name(#[case] name: &str, #[case] program: &str) {
         assert_eq!(program_of(name), program);
     }
 
     #[test]
-    fn a_mixed_release_is_named_in_the_image() {
+    fn contents_of_mixed_release() {
         insta::assert_snapshot!(contents(&RELEASES[0]), @r"
         kubernetes 1.29.6
         controller-manager and scheduler of 1.30.4
         etcd go.etcd.io/etcd/server/v3 v3.6.8
         coredns github.com/coredns/coredns v1.14.2
-        pause its own 
+        pause built in 
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! Building programs from Go modules.
+//! Builds programs from Go modules.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,9 +12,9 @@ use super::versions::{RELEASES, Release, Version};
 use crate::cluster::cache::{Cache, make_folder, write};
 use crate::cluster::command::{Long, capture, find};
 use crate::cluster::error::{ClusterError, Result};
-use crate::cluster::progress::{Teller, short};
+use crate::cluster::progress::{Reporter, short};
 
-/// Kubernetes' programs, in the order in which they are built.
+/// Kubernetes programs, in build order.
 const PROGRAMS: [&str; 7] = [
     "kubelet",
     "kubeadm",
@@ -25,7 +25,7 @@ const PROGRAMS: [&str; 7] = [
     "kube-proxy",
 ];
 
-/// Where the programs of a node are, by name.
+/// Paths of the programs of a node.
 pub(super) struct Programs {
     kubernetes: Utf8PathBuf,
     controllers: Utf8PathBuf,
@@ -33,7 +33,6 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// A program's path.
     pub(super) fn path(&self, name: &str) -> Utf8PathBuf {
         if let Some((_, path)) = self.addons.iter().find(|(addon, _)| *addon == name) {
             return path.clone();
@@ -47,18 +46,22 @@ impl Programs {
     }
 }
 
-/// Where the programs of a Kubernetes version are kept.
+/// Cache folder of the programs of a Kubernetes version.
 pub(super) fn folder(version: Version) -> String {
     format!("binaries/kubernetes-{version}")
 }
 
-/// Builds what is not there yet.
-pub(super) fn programs(cache: &Cache, release: &Release, teller: &mut Teller) -> Result<Programs> {
+/// Builds the programs that are not cached.
+pub(super) fn programs(
+    cache: &Cache,
+    release: &Release,
+    reporter: &mut Reporter,
+) -> Result<Programs> {
     let log = cache.log(&format!("build-{}", release.version))?;
     let log = log.as_path();
     let (of_controllers, of_release): (Vec<_>, Vec<_>) =
         PROGRAMS.into_iter().partition(|name| is_controller(name));
-    let kubernetes = kubernetes(cache, release, &of_release, log, teller)?;
+    let kubernetes = kubernetes(cache, release, &of_release, log, reporter)?;
     let source = RELEASES
         .iter()
         .find(|other| other.version == release.controllers);
@@ -67,11 +70,11 @@ pub(super) fn programs(cache: &Cache, release: &Release, teller: &mut Teller) ->
         source.unwrap_or(release),
         &of_controllers,
         log,
-        teller,
+        reporter,
     )?;
     let addons = ADDONS
         .iter()
-        .map(|addon| Ok((addon.name, build_addon(cache, addon, log, teller)?)))
+        .map(|addon| Ok((addon.name, build_addon(cache, addon, log, reporter)?)))
         .collect::<Result<_>>()?;
     Ok(Programs {
         kubernetes,
@@ -84,13 +87,12 @@ fn is_controller(name: &str) -> bool {
     matches!(name, "kube-controller-manager" | "kube-scheduler")
 }
 
-/// Builds these programs of a release.
 fn kubernetes(
     cache: &Cache,
     release: &Release,
     names: &[&str],
     log: &Utf8Path,
-    teller: &mut Teller,
+    reporter: &mut Reporter,
 ) -> Result<Utf8PathBuf> {
     let version = release.version;
     let target = cache.folder(folder(version))?;
@@ -102,7 +104,7 @@ fn kubernetes(
         return Ok(target);
     }
     let workspace = cache.folder(format!("workspaces/kubernetes-{version}"))?;
-    teller.say(format!("Kubernetes {version}: fetching the module"));
+    reporter.say(format!("Kubernetes {version}: downloading the module"));
     let source = download(&format!("k8s.io/kubernetes@v{version}"))?;
     let path = source.join("go.mod");
     let theirs =
@@ -111,7 +113,7 @@ fn kubernetes(
         &workspace.join("go.mod"),
         go_mod(&theirs, release, version).as_bytes(),
     )?;
-    // Needed so that the module is not found unused and dropped.
+    // Keeps the requirement from being removed as unused.
     write(&workspace.join("tools.go"), TOOLS.as_bytes())?;
     let sums = source.join("go.sum");
     if let Ok(sums) = fs::read(&sums) {
@@ -128,7 +130,7 @@ fn kubernetes(
             &workspace,
             &target.join(name),
             log,
-            teller,
+            reporter,
         )?;
     }
     Ok(target)
@@ -141,7 +143,7 @@ fn build_addon(
     cache: &Cache,
     addon: &Addon,
     log: &Utf8Path,
-    teller: &mut Teller,
+    reporter: &mut Reporter,
 ) -> Result<Utf8PathBuf> {
     let kept = format!("{}-{}", addon.name, addon_digest(addon));
     let target = cache.path(format!("binaries/{kept}/{}", addon.name))?;
@@ -166,12 +168,12 @@ fn build_addon(
     write(&workspace.join("go.mod"), module.as_bytes())?;
     write(&workspace.join("main.go"), addon.main.as_bytes())?;
     build(
-        addon.name, ".", "-s -w", "", &workspace, &target, log, teller,
+        addon.name, ".", "-s -w", "", &workspace, &target, log, reporter,
     )?;
     Ok(target)
 }
 
-/// Runs `go build`; the finished program appears at `target` in one step.
+/// Runs `go build` and moves the finished program to `target` atomically.
 #[allow(clippy::too_many_arguments)]
 fn build(
     name: &str,
@@ -181,9 +183,9 @@ fn build(
     workspace: &Utf8Path,
     target: &Utf8Path,
     log: &Utf8Path,
-    teller: &mut Teller,
+    reporter: &mut Reporter,
 ) -> Result<()> {
-    teller.say(format!("{name}: compiling"));
+    reporter.say(format!("{name}: compiling"));
     if let Some(folder) = target.parent() {
         make_folder(folder)?;
     }
@@ -206,24 +208,24 @@ fn build(
     .run(&mut command, &mut |pulse| {
         let what = if pulse.last.starts_with("go: downloading") {
             format!(
-                "fetching {}",
+                "downloading {}",
                 pulse.last.split(' ').nth(2).unwrap_or("modules")
             )
         } else {
-            format!("{} lines of packages compiled and fetched", pulse.lines)
+            format!("{} packages compiled or downloaded", pulse.lines)
         };
-        teller.say(format!("{name}: {what} (for {})", short(pulse.running)));
+        reporter.say(format!("{name}: {what} ({} elapsed)", short(pulse.running)));
     })?;
     fs::rename(&aside, target).map_err(ClusterError::file("cannot write", target))?;
-    teller.say(format!("{name}: done in {}", short(began.elapsed())));
+    reporter.say(format!("{name}: built in {}", short(began.elapsed())));
     Ok(())
 }
 
-/// The `go` command, with the settings that all builds share.
+/// The `go` command with the settings that all builds share.
 pub(crate) fn go() -> Result<Command> {
     let go = find("go").ok_or_else(|| ClusterError::Missing {
-        what: "Go is needed to build a node image from packages, and is not on PATH".into(),
-        remedy: "`./ci/setup` installs it".into(),
+        what: "go is not on PATH, which is required to build node images from packages".into(),
+        remedy: "install it with `./ci/setup`".into(),
     })?;
     let mut command = Command::new(go);
     command
@@ -233,7 +235,7 @@ pub(crate) fn go() -> Result<Command> {
     Ok(command)
 }
 
-/// Fetches a module and gives back its folder.
+/// Downloads a module and returns its folder.
 fn download(module: &str) -> Result<Utf8PathBuf> {
     #[derive(Deserialize)]
     struct Answer {
@@ -242,21 +244,24 @@ fn download(module: &str) -> Result<Utf8PathBuf> {
         #[serde(rename = "Error", default)]
         error: Option<String>,
     }
-    // Outside of any module, so that a half-made workspace does not matter.
+    // Outside of any module, so that an incomplete workspace has no effect.
     let mut command = go()?;
     command
         .args(["mod", "download", "-json", module])
         .current_dir("/");
-    let step = format!("fetching the Go module {module}");
+    let step = format!("downloading the Go module {module}");
     let answer = match capture(&step, &mut command) {
         Ok(text) => serde_json::from_str::<Answer>(&text)
-            .map_err(|error| failed(&step, &format!("its answer is not understood: {error}")))?,
+            .map_err(|error| failed(&step, &format!("cannot parse the output: {error}")))?,
         Err(error) => return Err(error),
     };
     answer.dir.ok_or_else(|| {
         failed(
             &step,
-            answer.error.as_deref().unwrap_or("no folder was named"),
+            answer
+                .error
+                .as_deref()
+                .unwrap_or("the output names no folder"),
         )
     })
 }
@@ -268,8 +273,8 @@ fn failed(step: &str, reason: &str) -> ClusterError {
     }
 }
 
-/// Our own go.mod around Kubernetes': a module with local replacements cannot be built from
-/// outside, so its staging modules are replaced by their published versions.
+/// A go.mod that requires Kubernetes. Its local replacements do not work in another module, so the
+/// staging modules are replaced by their published versions.
 fn go_mod(theirs: &str, release: &Release, version: Version) -> String {
     let mut ours = String::from("module hookproof.local/kubernetes\n\n");
     let mut in_godebug = false;
@@ -294,15 +299,15 @@ fn go_mod(theirs: &str, release: &Release, version: Version) -> String {
     staged.dedup();
     for module in staged {
         let own = format!("v0.{}.{}", version.minor, version.patch);
-        let stand_in = release.substitutes.iter().find(|(name, _)| *name == module);
-        let at = stand_in.map_or(own.as_str(), |(_, stand_in)| stand_in);
+        let substitute = release.substitutes.iter().find(|(name, _)| *name == module);
+        let at = substitute.map_or(own.as_str(), |(_, version)| version);
         let _ = writeln!(ours, "\t{module} => {module} {at}");
     }
     ours.push_str(")\n");
     ours
 }
 
-/// What tells the programs their version: without it kubeadm refuses them.
+/// Linker flags that set the version, which kubeadm requires.
 fn ldflags(version: Version) -> String {
     let mut flags = String::from("-s -w");
     for package in [
@@ -353,14 +358,14 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_module_has_a_stand_in() {
+    fn substitutes_replace_unpublished_modules() {
         let ours = go_mod(THEIRS, &RELEASES[0], RELEASES[0].version);
         assert!(ours.contains("legacy-cloud-providers v0.30.14"), "{ours}");
         assert!(ours.contains("k8s.io/api => k8s.io/api v0.29.6"), "{ours}");
     }
 
     #[test]
-    fn programs_are_told_their_version() {
+    fn ldflags_set_the_version() {
         let flags = ldflags(newest().version);
         assert!(
             flags.contains("-X k8s.io/component-base/version.gitVersion=v1.36.3 "),

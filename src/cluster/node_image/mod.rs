@@ -1,6 +1,5 @@
-//! Node images for `kind create cluster --image`: published ones where a registry answers,
-//! else built from packages alone (Kubernetes and the rest as Go modules, the userland from
-//! Debian).
+//! Node images for `kind create cluster --image`: pulled from a registry, or built from packages
+//! alone (Go modules for Kubernetes, etcd and CoreDNS; Debian packages for the userland).
 
 mod archive;
 mod assemble;
@@ -18,11 +17,10 @@ use serde::{Deserialize, Serialize};
 use super::agent_image;
 use super::cache::Cache;
 use super::error::{ClusterError, Result};
-use super::progress::Teller;
+use super::progress::Reporter;
 pub(crate) use assemble::{docker, image_id};
 use versions::{RELEASES, Release, Wanted};
 
-/// Where a node image comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
@@ -41,30 +39,28 @@ impl fmt::Display for Source {
     }
 }
 
-/// Where node images may come from.
+/// Allowed sources of node images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Sources {
-    /// What is there already; else the published image, where a registry answers; else packages.
+    /// An image already built, else a published image, else build from packages
     #[default]
     Auto,
-    /// Only published images.
+    /// Published images only
     Published,
-    /// Only images built from packages.
+    /// Images built from packages only
     Packages,
 }
 
-/// A node image that docker has.
+/// A node image in docker's image store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeImage {
-    /// Its Kubernetes version, such as `1.36.3`.
+    /// Kubernetes version, such as `1.36.3`.
     pub version: String,
-    /// Where it came from.
     pub source: Source,
-    /// What docker and kind call it.
     pub reference: String,
     /// Digest of a published image, id of a built one.
     pub digest: String,
-    /// What else has to be said of it, such as parts from another version.
+    /// A deviation from the version, such as parts of another version.
     pub note: Option<String>,
     /// `kubectl` of the same version.
     pub kubectl: Utf8PathBuf,
@@ -80,33 +76,33 @@ impl fmt::Display for NodeImage {
     }
 }
 
-/// Gets the node image of a version: finds, pulls or builds it.
+/// Finds, pulls or builds the node image of a version.
 ///
 /// # Errors
-/// It can neither be pulled nor built; the error says why not.
+/// Fails if it can be neither pulled nor built.
 pub fn get(
     cache: &Cache,
     wanted: &Wanted,
     sources: Sources,
-    teller: &mut Teller,
+    reporter: &mut Reporter,
 ) -> Result<NodeImage> {
     match sources {
-        Sources::Published => published::image(cache, wanted.version, teller),
-        Sources::Packages => build(cache, wanted.release()?, teller),
+        Sources::Published => published::image(cache, wanted.version, reporter),
+        Sources::Packages => build(cache, wanted.release()?, reporter),
         Sources::Auto => {
             if let Ok(release) = &wanted.release
                 && let Some(built) = built(cache, release)?
             {
                 return Ok(built);
             }
-            match published::image(cache, wanted.version, teller) {
+            match published::image(cache, wanted.version, reporter) {
                 Ok(image) => Ok(image),
                 Err(ClusterError::Missing { what, .. }) => {
                     let release = wanted
                         .release()
                         .map_err(|error| ClusterError::Refused(format!("{what}, and {error}")))?;
-                    teller.say(format!("node image: {what}, so it is built from packages"));
-                    build(cache, release, teller)
+                    reporter.say(format!("node image: {what}; building from packages"));
+                    build(cache, release, reporter)
                 }
                 Err(error) => Err(error),
             }
@@ -114,10 +110,10 @@ pub fn get(
     }
 }
 
-/// The image of a release, if it was built before.
+/// The image of a release, if it is already built.
 ///
 /// # Errors
-/// Docker cannot be asked.
+/// Fails if docker does not start.
 pub fn built(cache: &Cache, release: &Release) -> Result<Option<NodeImage>> {
     let reference = recipe::image_name(release);
     let kubectl = cache
@@ -137,10 +133,10 @@ pub fn built(cache: &Cache, release: &Release) -> Result<Option<NodeImage>> {
     }))
 }
 
-/// Every image that was built before.
+/// All images that are already built.
 ///
 /// # Errors
-/// Docker cannot be asked.
+/// Fails if docker does not start.
 pub fn list(cache: &Cache) -> Result<Vec<NodeImage>> {
     let found: Result<Vec<_>> = RELEASES
         .iter()
@@ -149,17 +145,17 @@ pub fn list(cache: &Cache) -> Result<Vec<NodeImage>> {
     Ok(found?.into_iter().flatten().collect())
 }
 
-/// Builds the image of a release, if it was not built before. Other processes that want to
-/// build one wait: two at a time would only slow each other down.
+/// Builds the image of a release, unless it is already built. Only one process builds at a time,
+/// since parallel builds would only slow each other down.
 ///
 /// # Errors
-/// A tool is missing or a step fails; the error names the step, the reason and the log.
-pub fn build(cache: &Cache, release: &Release, teller: &mut Teller) -> Result<NodeImage> {
+/// Fails if a tool is missing or a step fails.
+pub fn build(cache: &Cache, release: &Release, reporter: &mut Reporter) -> Result<NodeImage> {
     if let Some(image) = built(cache, release)? {
         return Ok(image);
     }
     let _building = cache.lock("node-image")?.exclusive(|| {
-        teller.say("node image: another process is building one; waiting for it to finish");
+        reporter.say("node image: waiting for another process to finish its build");
     })?;
     if let Some(image) = built(cache, release)? {
         return Ok(image);
@@ -167,28 +163,27 @@ pub fn build(cache: &Cache, release: &Release, teller: &mut Teller) -> Result<No
     let note = release
         .note()
         .map_or_else(String::new, |note| format!(" ({note})"));
-    teller.say(format!(
-        "node image: Kubernetes {}{note} from packages",
+    reporter.say(format!(
+        "node image: building Kubernetes {}{note} from packages",
         release.version
     ));
-    let userland = userland::userland(cache, teller)?;
-    let programs = go::programs(cache, release, teller)?;
-    let reference = assemble::assemble(cache, release, &programs, &userland, teller)?;
-    teller.say(format!("node image: {reference} is ready"));
+    let userland = userland::userland(cache, reporter)?;
+    let programs = go::programs(cache, release, reporter)?;
+    let reference = assemble::assemble(cache, release, &programs, &userland, reporter)?;
+    reporter.say(format!("node image: {reference} is ready"));
     built(cache, release)?.ok_or_else(|| ClusterError::Missing {
-        what: format!("the node image {reference} is not there although it was just built"),
-        remedy: "Is something else removing docker's images?".into(),
+        what: format!("the node image {reference} disappeared right after its build"),
+        remedy: "check whether another process removes docker images".into(),
     })
 }
 
-/// Removes every image that was made here, and what an interrupted build left in docker.
-/// Gives back their names.
+/// Removes all built images and the containers of interrupted builds. Returns the names of the images.
 ///
 /// # Errors
-/// Docker refuses, for instance because a cluster still uses one.
+/// Fails if docker does, for instance because a cluster uses an image.
 pub fn remove_images() -> Result<Vec<String>> {
     let list = |command: &mut std::process::Command| -> Result<Vec<String>> {
-        let text = super::command::capture("listing what was built", command)?;
+        let text = super::command::capture("listing built images", command)?;
         Ok(text.lines().map(str::to_owned).collect())
     };
     let left = list(docker().args([
@@ -201,7 +196,7 @@ pub fn remove_images() -> Result<Vec<String>> {
     if !left.is_empty() {
         let mut rm = docker();
         rm.args(["rm", "--force", "--volumes"]).args(&left);
-        super::command::capture("removing what a build left", &mut rm)?;
+        super::command::capture("removing containers of interrupted builds", &mut rm)?;
     }
     let mut images = Vec::new();
     for name in ["hookproof/node", "hookproof/node-base", agent_image::NAME] {

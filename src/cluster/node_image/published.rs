@@ -1,4 +1,4 @@
-//! Node images that the kind project publishes.
+//! Node images published by the kind project.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use super::{NodeImage, Source};
 use crate::cluster::cache::Cache;
 use crate::cluster::command::{Long, capture, output};
 use crate::cluster::error::{ClusterError, Result};
-use crate::cluster::progress::{Teller, short};
+use crate::cluster::progress::{Reporter, short};
 
-/// How long a registry may take to answer at all.
+/// Timeout of the registry's first response.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
-/// How long a download may take.
+/// Timeout of the download.
 const PULL_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// The published image of a version: from docker's store, else from the registry.
-pub(super) fn image(cache: &Cache, version: Version, teller: &mut Teller) -> Result<NodeImage> {
+/// The published image of a version, from docker's image store or the registry.
+pub(super) fn image(cache: &Cache, version: Version, reporter: &mut Reporter) -> Result<NodeImage> {
     let tag = format!("kindest/node:v{version}");
     if image_id(&tag)?.is_none() {
-        pull(cache, version, &tag, teller)?;
+        pull(cache, version, &tag, reporter)?;
     }
     let format = "{{range .RepoDigests}}{{println .}}{{end}}";
     let digests = capture(
-        "asking for the image's digest",
+        "reading the image digest",
         docker().args(["image", "inspect", "--format", format, &tag]),
     )?;
     let reference = digests
@@ -36,7 +36,7 @@ pub(super) fn image(cache: &Cache, version: Version, teller: &mut Teller) -> Res
         .map(|(_, digest)| digest.to_owned());
     let digest = match digest {
         Some(digest) => digest,
-        // Loaded from a file: the image's own id tells it apart as well.
+        // An image loaded from a file has only its id.
         None => image_id(&tag)?.unwrap_or_default(),
     };
     let kubectl = cache.path(format!("kubectl/v{version}/kubectl"))?;
@@ -53,14 +53,14 @@ pub(super) fn image(cache: &Cache, version: Version, teller: &mut Teller) -> Res
     })
 }
 
-fn pull(cache: &Cache, version: Version, tag: &str, teller: &mut Teller) -> Result<()> {
-    if !answers(tag)? {
+fn pull(cache: &Cache, version: Version, tag: &str, reporter: &mut Reporter) -> Result<()> {
+    if !is_available(tag)? {
         return Err(ClusterError::Missing {
-            what: format!("no registry gives {tag} from here"),
-            remedy: "Use --source packages to build it".into(),
+            what: format!("cannot reach {tag} in a registry"),
+            remedy: "pass --source packages to build it".into(),
         });
     }
-    teller.say(format!("node image: pulling {tag}"));
+    reporter.say(format!("node image: pulling {tag}"));
     let log = cache.log(&format!("pull-{version}"))?;
     let task = Long {
         step: "pulling the published node image",
@@ -68,16 +68,16 @@ fn pull(cache: &Cache, version: Version, tag: &str, teller: &mut Teller) -> Resu
         limit: Some(PULL_LIMIT),
     };
     task.run(docker().args(["pull", tag]), &mut |pulse| {
-        teller.say(format!(
-            "node image: {} (for {})",
+        reporter.say(format!(
+            "node image: {} ({} elapsed)",
             pulse.last,
             short(pulse.running)
         ));
     })
 }
 
-/// Whether a registry knows the image. `docker manifest` asks only for a few kilobytes.
-fn answers(tag: &str) -> Result<bool> {
+/// Whether a registry has the image. `docker manifest` transfers only a few kilobytes.
+fn is_available(tag: &str) -> Result<bool> {
     let limit = ANSWER_LIMIT.as_secs().to_string();
     let mut ask = std::process::Command::new("timeout");
     ask.args([limit.as_str(), "docker", "manifest", "inspect", tag]);

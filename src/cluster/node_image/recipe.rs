@@ -1,4 +1,4 @@
-//! What a node image is made of, and the digests that tell one recipe from another.
+//! The content of a node image, and the digests that identify each recipe.
 
 use sha2::{Digest, Sha256};
 
@@ -6,7 +6,7 @@ use super::versions::Release;
 use crate::cluster::debian::SUITE;
 use crate::digest::hex;
 
-/// What is installed into the node beside Debian's minimum.
+/// Debian packages of a node, in addition to the minimal set.
 pub(super) const PACKAGES: &str = "systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,\
 ethtool,util-linux,mount,kmod,libseccomp2,ca-certificates,jq,procps,hostname,containerd,runc,\
 containernetworking-plugins";
@@ -16,7 +16,7 @@ pub(super) const BUILD_USERLAND: &str = include_str!("files/build-userland");
 pub(super) const IMPORT_IMAGES: &str = include_str!("files/import-images");
 pub(super) const CONTAINERD_CONFIG: &str = include_str!("files/containerd.toml");
 
-/// Files of every node: path, mode, content.
+/// Files of every node: path, mode and content.
 pub(super) const NODE_FILES: [(&str, u32, &str); 6] = [
     (
         "usr/local/bin/entrypoint",
@@ -50,18 +50,17 @@ pub(super) const NODE_FILES: [(&str, u32, &str); 6] = [
     ),
 ];
 
-/// A program that is built from a small module of our own around somebody's package.
+/// A program built from a small main package around a published module.
 #[derive(Debug)]
 pub(super) struct Addon {
-    /// The program's name.
     pub name: &'static str,
-    /// The module it comes from, and its version; none where it needs only the standard library.
+    /// The module and its version; `None` if only the standard library is needed.
     pub module: Option<(&'static str, &'static str)>,
-    /// Its main package.
+    /// Source of the main package.
     pub main: &'static str,
 }
 
-/// The programs that a cluster needs beside Kubernetes. One version serves every release.
+/// Programs that a cluster needs in addition to Kubernetes, in one version for all releases.
 pub(super) const ADDONS: [Addon; 3] = [
     Addon {
         name: "etcd",
@@ -80,7 +79,7 @@ pub(super) const ADDONS: [Addon; 3] = [
     },
 ];
 
-/// Changed when the way things are built changes but no text above does.
+/// Increment when the build changes without a change to the texts above.
 const EDITION: &str = "1";
 
 fn digest(parts: &[&str]) -> String {
@@ -92,31 +91,27 @@ fn digest(parts: &[&str]) -> String {
     hex(&hasher.finalize())[..12].to_owned()
 }
 
-/// Tells one recipe for the userland from another.
 pub(super) fn userland_digest() -> String {
     digest(&[EDITION, SUITE, PACKAGES, PREPARE_ROOTFS, BUILD_USERLAND])
 }
 
-/// Tells one recipe for an addon from another.
 pub(super) fn addon_digest(addon: &Addon) -> String {
     let (module, version) = addon.module.unwrap_or_default();
     digest(&[EDITION, module, version, addon.main])
 }
 
-/// Tells one set of control plane images from another.
 pub(super) fn control_plane_digest(release: &Release) -> String {
     let (version, controllers) = (release.version.to_string(), release.controllers.to_string());
     let userland = userland_digest();
     let addons: Vec<_> = ADDONS.iter().map(addon_digest).collect();
     let mut parts = vec![EDITION, &version, &controllers, release.tags, &userland];
     parts.extend(addons.iter().map(String::as_str));
-    for (module, stand_in) in release.substitutes {
-        parts.extend([*module, *stand_in]);
+    for (module, version) in release.substitutes {
+        parts.extend([*module, *version]);
     }
     digest(&parts)
 }
 
-/// Tells one recipe for the image of a release from another.
 pub(super) fn image_digest(release: &Release) -> String {
     let control_plane = control_plane_digest(release);
     let mut parts = vec![EDITION, &control_plane, IMPORT_IMAGES, CONTAINERD_CONFIG];
@@ -128,7 +123,7 @@ pub(super) fn image_digest(release: &Release) -> String {
     digest(&parts)
 }
 
-/// Name of the image of a release: its version, and its recipe.
+/// The image name of a release, with its version and recipe digest.
 pub(super) fn image_name(release: &Release) -> String {
     let mixed = if release.note().is_some() {
         format!("-controllers-{}", release.controllers)
@@ -148,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_release_has_an_image_of_its_own() {
+    fn image_names_are_unique() {
         let mut names: Vec<_> = RELEASES.iter().map(image_name).collect();
         names.sort();
         names.dedup();
@@ -156,18 +151,18 @@ mod tests {
     }
 
     #[test]
-    fn an_image_is_named_after_its_versions() {
+    fn image_name_contains_versions() {
         assert!(image_name(newest()).starts_with("hookproof/node:v1.36.3-"));
         assert!(image_name(&RELEASES[0]).starts_with("hookproof/node:v1.29.6-controllers-1.30.4-"));
     }
 
     #[test]
-    fn parts_are_not_mixed_up_with_their_neighbours() {
+    fn digest_separates_parts() {
         assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
     }
 
     #[test]
-    fn scripts_say_what_runs_them() {
+    fn scripts_have_a_shebang() {
         for (path, mode, content) in NODE_FILES {
             assert_eq!(mode == 0o755, content.starts_with("#!/bin/"), "{path}");
         }

@@ -1,19 +1,18 @@
-//! Which Kubernetes versions a node image can be made for, and from which modules.
+//! Kubernetes versions of node images.
 
 use std::fmt;
 
 use crate::cluster::error::{ClusterError, Result};
 
-/// A Kubernetes version that can be built whole from packages.
+/// A Kubernetes version that can be built from packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
-    /// The version, such as `1.36.3`.
     pub version: Version,
-    /// The version of its controller-manager and scheduler, where it must be another one.
+    /// The version of controller-manager and scheduler, which may differ.
     pub controllers: Version,
-    /// Modules that are not there in the release's own version, and the version that stands in.
+    /// Modules that are not published in the release's version, with the version to use instead.
     pub substitutes: &'static [(&'static str, &'static str)],
-    /// Build tags.
+    /// Go build tags.
     pub tags: &'static str,
 }
 
@@ -28,7 +27,7 @@ impl Release {
         }
     }
 
-    /// What people have to know about this release besides its version.
+    /// A deviation from the version, for users.
     #[must_use]
     pub fn note(&self) -> Option<String> {
         (self.controllers != self.version)
@@ -36,7 +35,7 @@ impl Release {
     }
 }
 
-/// Every release that can be built, oldest first. The last one is the default.
+/// All releases that can be built, oldest first. The last one is the default.
 pub const RELEASES: [Release; 6] = [
     Release {
         version: Version {
@@ -71,9 +70,7 @@ pub const RELEASES: [Release; 6] = [
 /// A Kubernetes version 1.minor.patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// The minor version.
     pub minor: u16,
-    /// The patch version.
     pub patch: u16,
 }
 
@@ -83,37 +80,32 @@ impl fmt::Display for Version {
     }
 }
 
-/// A version that somebody asked for.
+/// A requested version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Which.
     pub version: Version,
-    /// How it is built from packages, or why it cannot be.
+    /// The release to build from packages, or why it cannot be built.
     pub release: std::result::Result<&'static Release, String>,
 }
 
 impl Wanted {
-    /// How it is built from packages.
-    ///
     /// # Errors
-    /// It cannot be.
+    /// Fails if the version cannot be built from packages.
     pub fn release(&self) -> Result<&'static Release> {
         self.release.clone().map_err(ClusterError::Refused)
     }
 }
 
-/// The newest release that can be built.
 #[must_use]
 pub fn newest() -> &'static Release {
     &RELEASES[RELEASES.len() - 1]
 }
 
-/// Understands `1.36`, `v1.36.3`, `newest`. A minor alone means the patch version that can be
-/// built; one that cannot be built at all has to be named with its patch version, for it can
-/// only be a published image.
+/// Parses `1.36`, `v1.36.3` or `newest`. A minor version selects the patch version that can be built.
+/// A minor version that cannot be built needs a patch version, since only published images have it.
 ///
 /// # Errors
-/// It is no version, or a minor version that only a patch version can make definite.
+/// Fails for an invalid version, or for a minor version that needs a patch version.
 pub fn resolve(text: &str) -> Result<Wanted> {
     if text == "newest" {
         return Ok(Wanted {
@@ -130,7 +122,7 @@ pub fn resolve(text: &str) -> Result<Wanted> {
     };
     let (Some(minor), true) = (minor, patch != Some(None)) else {
         return Err(ClusterError::Refused(format!(
-            "`{text}` is no Kubernetes version: write it like {} or 1.{}",
+            "invalid Kubernetes version `{text}`: expected a value such as `{}` or `1.{}`",
             newest().version,
             newest().version.minor
         )));
@@ -150,8 +142,8 @@ pub fn resolve(text: &str) -> Result<Wanted> {
         (Some(release), Some(patch)) => Ok(Wanted {
             version: Version { minor, patch },
             release: Err(format!(
-                "Kubernetes 1.{minor}.{patch} is not built from packages, only {} of that minor \
-                 version: ask for 1.{minor}, or use a published image (--source published)",
+                "Kubernetes 1.{minor}.{patch} cannot be built from packages, only {} of that minor \
+                 version; use 1.{minor} or pass --source published",
                 release.version
             )),
         }),
@@ -160,28 +152,30 @@ pub fn resolve(text: &str) -> Result<Wanted> {
             release: Err(why_not(minor)),
         }),
         (None, None) => Err(ClusterError::Refused(format!(
-            "{}; for a published image name its patch version too, such as 1.{minor}.1",
+            "{}; for a published image give the patch version, such as 1.{minor}.1",
             why_not(minor)
         ))),
     }
 }
 
-/// Why a minor version cannot be built from packages.
+/// The reason why a minor version cannot be built from packages.
 fn why_not(minor: u16) -> String {
     let (oldest, newest) = (RELEASES[0].version.minor, newest().version.minor);
     let because = match minor {
-        31 | 32 => "its kubelet needs the module k8s.io/cri-client, which was not published for it",
+        31 | 32 => {
+            "its kubelet needs the module k8s.io/cri-client, which is not published for this version"
+        }
         37 => "its module is listed but cannot be downloaded",
-        _ if minor > newest => "it is newer than what was tried",
-        _ if minor < oldest => "it is older than what was tried",
-        _ => "nobody tried",
+        _ if minor > newest => "it is newer than the tested versions",
+        _ if minor < oldest => "it is older than the tested versions",
+        _ => "it is not tested",
     };
     let known: Vec<_> = RELEASES
         .iter()
         .map(|release| release.version.to_string())
         .collect();
     format!(
-        "Kubernetes 1.{minor} cannot be built from packages: {because} (possible: {})",
+        "Kubernetes 1.{minor} cannot be built from packages: {because} (supported: {})",
         known.join(", ")
     )
 }
@@ -200,7 +194,7 @@ mod tests {
     #[case("v1.33.13", "1.33.13")]
     #[case("1.29", "1.29.6")]
     #[case("newest", "1.36.3")]
-    fn versions_that_can_be_built(#[case] text: &str, #[case] version: &str) {
+    fn resolves_buildable_versions(#[case] text: &str, #[case] version: &str) {
         let wanted = resolve(text).unwrap();
         assert_eq!(wanted.version.to_string(), version);
         assert!(wanted.release.is_ok());
@@ -213,7 +207,7 @@ mod tests {
     #[case("1.36.1", "only 1.36.3 of that minor")]
     #[case("1.12.1", "older")]
     #[case("1.40.1", "newer")]
-    fn versions_that_cannot_be_built_say_why(#[case] text: &str, #[case] reason: &str) {
+    fn unbuildable_versions_give_the_reason(#[case] text: &str, #[case] reason: &str) {
         let text = resolve(text).unwrap().release().unwrap_err().to_string();
         assert!(text.contains(reason), "{text}");
     }
@@ -221,18 +215,18 @@ mod tests {
     #[rstest]
     #[case("1.31", "k8s.io/cri-client")]
     #[case("1.31", "patch version")]
-    #[case("", "no Kubernetes version")]
-    #[case("2.1", "no Kubernetes version")]
-    #[case("1.36.x", "no Kubernetes version")]
-    #[case("1.36.3.1", "no Kubernetes version")]
-    fn other_wishes_are_refused(#[case] text: &str, #[case] reason: &str) {
+    #[case("", "invalid Kubernetes version")]
+    #[case("2.1", "invalid Kubernetes version")]
+    #[case("1.36.x", "invalid Kubernetes version")]
+    #[case("1.36.3.1", "invalid Kubernetes version")]
+    fn invalid_versions_are_rejected(#[case] text: &str, #[case] reason: &str) {
         let error = resolve(text).unwrap_err();
         assert!(error.is_usage());
         assert!(error.to_string().contains(reason), "{error}");
     }
 
     #[test]
-    fn a_mixed_release_says_so() {
+    fn mixed_release_has_a_note() {
         assert_eq!(
             RELEASES[0].note().unwrap(),
             "controller-manager and scheduler of 1.30.4"
@@ -242,12 +236,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_typed_is_answered(text in "\\PC*") {
+        fn resolve_never_panics(text in "\\PC*") {
             let _ = resolve(&text);
         }
 
         #[test]
-        fn full_versions_are_kept(minor in 0_u16..200, patch in 0_u16..200) {
+        fn full_versions_are_unchanged(minor in 0_u16..200, patch in 0_u16..200) {
             let wanted = resolve(&format!("1.{minor}.{patch}")).unwrap();
             prop_assert_eq!(wanted.version, Version { minor, patch });
         }

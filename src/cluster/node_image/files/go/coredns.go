@@ -1,4 +1,4 @@
-// The name server of a node image: the plugins that kubeadm's Corefile uses, and few more.
+// CoreDNS with the plugins of kubeadm's Corefile and a few more.
 package main
 
 import (

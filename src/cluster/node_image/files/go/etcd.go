@@ -1,4 +1,4 @@
-// The cluster's store, as its module has it.
+// The etcd server.
 package main
 
 import (

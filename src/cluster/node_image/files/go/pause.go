@@ -1,4 +1,4 @@
-// Holds a pod's namespaces open until it is told to stop, and reaps what is left to it.
+// Holds a pod's namespaces open until it is signalled, and reaps orphaned processes.
 package main
 
 import (
