@@ -58,7 +58,9 @@ fn wrong_statements_are_up_to_date() -> Result<()> {
 
 #[test]
 fn the_readme_is_up_to_date() -> Result<()> {
-    up_to_date("README.md", |readme| between(readme, "claims", &claims_line(found()?)))
+    up_to_date("README.md", |readme| {
+        between(readme, "claims", &claims_line(found()?))
+    })
 }
 
 /// Compares a file with the generated content, or updates it.

@@ -44,12 +44,8 @@ pub(super) fn expressions(
     }
     for Written { expression, part } in written {
         let found = check(&names, expression, source, findings);
-        if let Some(found) = found
-            && *part != Part::Measure
-            && !matches!(found, Type::Bool | Type::Unknown)
-        {
-            let message = format!("expected a boolean, found {}", found.in_words());
-            findings.push(Finding::new(&expression.place, message));
+        if *part != Part::Measure {
+            not_boolean(found, &expression.place, findings);
         }
         if *part == Part::Control && expression.text.trim() == "true" {
             findings.push(
@@ -81,7 +77,18 @@ pub(super) fn condition(
         text: text.to_owned(),
         place: place.clone(),
     };
-    check(&Names::of_condition(matches), &expression, source, findings);
+    let names = Names::of_condition(matches);
+    let found = check(&names, &expression, source, findings);
+    not_boolean(found, place, findings);
+}
+
+fn not_boolean(found: Option<Type>, place: &Place, findings: &mut Vec<Finding>) {
+    if let Some(found) = found
+        && !matches!(found, Type::Bool | Type::Unknown)
+    {
+        let message = format!("expected a boolean, found {}", found.in_words());
+        findings.push(Finding::new(place, message));
+    }
 }
 
 /// The type of an expression; `None` if it does not compile.

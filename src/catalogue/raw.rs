@@ -268,6 +268,14 @@ macro_rules! text_or_list {
                         f.write_str($expected)
                     }
 
+                    fn visit_unit<E: serde::de::Error>(self) -> Result<$name, E> {
+                        Err(E::custom(concat!(
+                            "expected ",
+                            $expected,
+                            ", found nothing"
+                        )))
+                    }
+
                     fn visit_str<E>(self, text: &str) -> Result<$name, E> {
                         Ok($name::$text(text.to_owned()))
                     }

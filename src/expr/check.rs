@@ -535,6 +535,7 @@ mod tests {
                 "stamps" => Type::Records(STAMP),
                 "took_long" => Type::Duration,
                 "count" => Type::Number,
+                "moments" => Type::Map,
                 "slow" if names.get(1) == Some(&"running") => return Ok((2, Type::Time)),
                 "slow" => return Ok((names.len().min(2), Type::Pod)),
                 "out" => Type::Record(&[("stdout", Type::Text), ("begin", Type::Time)]),
@@ -550,14 +551,14 @@ mod tests {
 
     #[rstest]
     #[case("stamps.exists(s, s.pid == 1 && s.data.code == 'x')", "")]
-    #[case("stamps.exists(s, s.pd == 1)", "21: `s` has no field `pd`")]
+    #[case("stamps.exists(s, s.pd == 1)", "17: `s` has no field `pd`")]
     #[case("stamps.filter(s, s.pod == 'a').size() == 1", "")]
     #[case("first(stamps).sorce == 'x'", "has no field `sorce`")]
     #[case("stamps(slow, 'begun').all(s, s.at < slow.running)", "")]
     #[case("took_long < 4", "0: cannot order a duration and a number")]
     #[case("took_long < 4s && slow.running > slow.running + 3s", "")]
     #[case("took_long + 4 > 3s", "cannot add or subtract a duration and a number")]
-    #[case("out.stdout.matches('[')", "18: invalid regular expression")]
+    #[case("out.stdout.matches('[')", "19: invalid regular expression")]
     #[case("out.stdot == 'x'", "0: `out` has no field `stdot`")]
     #[case("count == 'one'", "compares a number with text")]
     #[case("runs(slow.hook) == 1", "")]

@@ -690,13 +690,13 @@ mod tests {
 
     #[test]
     fn every_function_has_a_test() {
-        let tests = include_str!("functions.rs");
+        let cases: Vec<&str> = include_str!("functions.rs")
+            .lines()
+            .filter(|line| line.trim_start().starts_with(['#', '"']))
+            .collect();
         for function in &FUNCTIONS {
-            assert!(
-                tests.contains(&format!("#[case(\"{}(", function.name)),
-                "{}",
-                function.name
-            );
+            let called = format!("{}(", function.name);
+            assert!(cases.iter().any(|case| case.contains(&called)), "{called}");
         }
     }
 }
