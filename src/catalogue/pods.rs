@@ -499,6 +499,17 @@ spec: {template: {spec: {containers: [{name: main, command: [agent, entrypoint]}
     }
 
     #[test]
+    fn the_reference_lists_every_standard_moment() {
+        let reference = include_str!("../../docs/suites.md");
+        let pod = POD_MOMENTS.map(|(name, _, words)| format!("| `POD.{name}` | {words} |"));
+        let container = CONTAINER_MOMENTS
+            .map(|(name, _, words)| format!("| `POD.CONTAINER.{name}` | {words} |"));
+        for row in pod.into_iter().chain(container) {
+            assert!(reference.contains(&row), "docs/suites.md lacks this row:\n{row}");
+        }
+    }
+
+    #[test]
     fn conditions_of_standard_moments_compile() {
         let container = CONTAINER_MOMENTS.map(|(_, when, _)| when);
         for when in POD_MOMENTS

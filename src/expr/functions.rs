@@ -689,6 +689,25 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_lists_every_function() {
+        let reference = include_str!("../../docs/suites.md");
+        for function in &FUNCTIONS {
+            let mut parameters = String::new();
+            for (index, parameter) in function.parameters.iter().enumerate() {
+                let separator = if index == 0 { "" } else { ", " };
+                let word = parameter.in_words();
+                parameters += &if index < function.required {
+                    format!("{separator}{word}")
+                } else {
+                    format!("[{separator}{word}]")
+                };
+            }
+            let row = format!("| `{}({parameters})` | {} |", function.name, function.doc);
+            assert!(reference.contains(&row), "docs/suites.md lacks this row:\n{row}");
+        }
+    }
+
+    #[test]
     fn every_function_has_a_test() {
         let cases: Vec<&str> = include_str!("functions.rs")
             .lines()
