@@ -1,4 +1,4 @@
-//! Citations against the documents themselves: that the lines exist and still say what they said.
+//! Compares citations with the documents: whether the lines exist and their text is unchanged.
 
 use std::collections::BTreeMap;
 
@@ -12,23 +12,23 @@ use super::parse;
 use crate::digest::hex;
 
 /// The digest of lines of a document: first 12 hex digits of the SHA-256 of the lines joined by
-/// line feeds, carriage returns left out.
+/// line feeds, without carriage returns.
 ///
 /// # Errors
-/// Where the lines are written wrongly or lie outside the document.
+/// If the lines are malformed or outside the document.
 pub fn digest_of(document: &str, lines: &str) -> Result<String, String> {
     let all: Vec<&str> = document
         .split('\n')
         .map(|line| line.trim_end_matches('\r'))
         .collect();
-    // A last line feed ends the last line, it begins none.
+    // A final line feed ends the last line; it does not begin another.
     let count = all.len() - usize::from(document.ends_with('\n') || document.is_empty());
     let mut cited = Vec::new();
     for (from, to) in parse::lines(lines)? {
         let (from, end) = (from as usize - 1, to as usize);
         if end > count {
             return Err(format!(
-                "line {end} is cited, but the document has {count} lines"
+                "cites line {end}, but the document has {count} lines"
             ));
         }
         cited.extend_from_slice(&all[from..end]);
@@ -36,11 +36,11 @@ pub fn digest_of(document: &str, lines: &str) -> Result<String, String> {
     Ok(hex(&Sha256::digest(cited.join("\n")))[..12].to_owned())
 }
 
-/// A citation whose digest is not that of the document.
+/// A citation whose digest differs from the document's.
 struct Difference<'a> {
     citation: &'a Citation,
     place: Place,
-    /// What the document gives, or why it gives nothing.
+    /// The document's digest, or why there is none.
     found: Result<String, String>,
 }
 
@@ -65,7 +65,7 @@ fn differences<'a>(loaded: &'a Loaded, documents: &Utf8Path) -> Vec<Difference<'
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
                 .map_err(|error| {
                     format!(
-                        "there is no document `{}` in {documents}: {error}",
+                        "no document `{}` in {documents}: {error}",
                         citation.document
                     )
                 })
@@ -86,7 +86,7 @@ fn differences<'a>(loaded: &'a Loaded, documents: &Utf8Path) -> Vec<Difference<'
     differences
 }
 
-/// The line of the citation, from its claim or suite on.
+/// The line of the citation, searched from its claim or suite.
 fn place(loaded: &Loaded, owner: &Place, citation: &Citation) -> Place {
     let text = loaded.texts.get(&owner.file).map_or("", String::as_str);
     let after = usize::try_from(owner.line.saturating_sub(1)).unwrap_or(usize::MAX);
@@ -122,7 +122,7 @@ pub fn check(loaded: &Loaded, documents: &Utf8Path) -> Vec<Finding> {
             ),
         )
         .with_help(format!(
-            "read it again; if the claim still fits: digest: {digest}"
+            "read it again; if the claim still holds, set digest: {digest}"
         )),
     };
     let mut findings: Vec<Finding> = differences(loaded, documents)
@@ -133,8 +133,7 @@ pub fn check(loaded: &Loaded, documents: &Utf8Path) -> Vec<Finding> {
     findings
 }
 
-/// The suite files with the digests that the documents give, by path: those in which something
-/// changes. Only citations written as `{document: …, lines: …}` on one line are rewritten.
+/// The suite files that change when the documents' digests are written into them, by path. Only citations written as `{document: …, lines: …}` on one line are rewritten.
 #[must_use]
 pub fn with_digests(loaded: &Loaded, documents: &Utf8Path) -> BTreeMap<String, String> {
     let mut changed: BTreeMap<String, String> = BTreeMap::new();
@@ -208,7 +207,7 @@ mod tests {
         assert_eq!(digest, hex(&Sha256::digest("one\ntwo\nfive"))[..12]);
         assert_eq!(
             digest_of(DOCUMENT, "5-6").unwrap_err(),
-            "line 6 is cited, but the document has 5 lines"
+            "cites line 6, but the document has 5 lines"
         );
         assert!(digest_of("", "1").is_err());
     }
@@ -221,11 +220,7 @@ mod tests {
         let mut loaded = load(&[Source::Folder(root.clone())]);
         let missing = check(&loaded, documents);
         assert_eq!(missing.len(), 4);
-        assert!(
-            missing[0]
-                .message
-                .starts_with("there is no document `sample.txt`")
-        );
+        assert!(missing[0].message.starts_with("no document `sample.txt`"));
         std::fs::write(documents.join("sample.txt"), DOCUMENT).unwrap();
         let told: Vec<String> = check(&loaded, documents)
             .iter()
@@ -246,7 +241,7 @@ mod tests {
                 .collect::<Vec<_>>()
                 .join("\n")
         );
-        // A document that changes afterwards is noticed.
+        // A later change of the document is noticed.
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in &changed {
             let name = Utf8Path::new(path).file_name().unwrap();

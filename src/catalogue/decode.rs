@@ -1,5 +1,5 @@
-//! From YAML nodes to the types in [`super::raw`], noting every problem on the way: an unknown
-//! field or a wrong type is a finding and leaves its value missing, and reading goes on.
+//! Decodes YAML nodes into the types in [`super::raw`]. An unknown field or a wrong type is a finding and leaves
+//! its value missing; decoding continues.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -16,14 +16,14 @@ use super::finding::Finding;
 use super::model::Place;
 use super::node::{Kind, Node};
 
-/// A value with its place; none where it was wrong, which has been noted by then.
+/// A value with its place; absent if it was invalid, which has been reported.
 #[derive(Debug, Clone)]
 pub(super) struct At<T> {
     pub(super) place: Place,
     pub(super) value: Option<T>,
 }
 
-/// The entries of a map with the places of their keys, in the order written.
+/// The entries of a map in the order written, with the places of their keys.
 #[derive(Debug, Clone)]
 pub(super) struct Entries<T>(pub(super) Vec<(At<String>, At<T>)>);
 
@@ -33,7 +33,7 @@ impl<T> Default for Entries<T> {
     }
 }
 
-/// Reads a value of a node; what is wrong goes to `findings`.
+/// Decodes a node; problems go to `findings`.
 pub(super) fn decode<'de, T: Deserialize<'de>>(
     node: &'de Node,
     findings: &mut Vec<Finding>,
@@ -55,7 +55,7 @@ pub(super) fn decode<'de, T: Deserialize<'de>>(
     }
 }
 
-/// Why a value is not of the wanted type.
+/// Why a value does not have the expected type.
 #[derive(Debug)]
 pub(super) struct Wrong(String);
 
@@ -78,12 +78,12 @@ struct Decoder<'a, 'de> {
     node: &'de Node,
     place: &'de Place,
     sink: &'a RefCell<Vec<Finding>>,
-    /// Name of the field that this is the value of: there, `null` is still a value.
+    /// The field that this is the value of. There, `null` is a value.
     field: Option<&'static str>,
 }
 
 const AT: &str = "hookproof-at";
-/// A step may be a bare word: the same as a map with that key alone.
+/// A step may be a bare word: a map with only that key.
 const BARE_WORDS: &str = "RawStep";
 
 impl<'de> Decoder<'_, 'de> {
@@ -143,7 +143,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, 'de> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        visitor.visit_bool(self.number("true or false")?)
+        visitor.visit_bool(self.number("a boolean")?)
     }
 
     fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
@@ -308,7 +308,7 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
             }
             let finding = Finding::new(&key.place, format!("unknown field {}", key.describe()));
             let finding = if name.contains(|c: char| !c.is_alphanumeric() && c != '_' && c != '-') {
-                finding.with_help("if this belongs to the value before it, put that in quotes")
+                finding.with_help("if this is part of the previous value, put that value in quotes")
             } else {
                 finding.with_near(name, self.known.iter().copied())
             };
@@ -333,7 +333,7 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
     }
 }
 
-/// Gives an [`At`] its place, then its value.
+/// Deserializes an [`At`]: its place, then its value.
 struct Placed<'a, 'de> {
     decoder: Decoder<'a, 'de>,
     next: u8,
@@ -355,7 +355,7 @@ impl<'de> SeqAccess<'de> for Placed<'_, 'de> {
             2 => seed.deserialize(place.line.into_deserializer()).map(Some),
             3 => seed.deserialize(place.column.into_deserializer()).map(Some),
             _ => {
-                // An empty value is told by the type inside, with the field's name at hand.
+                // The inner type reports an empty value, since it knows the field's name.
                 let mut decoder = self.decoder;
                 if decoder.node.is_null() {
                     decoder.field = None;
@@ -390,7 +390,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
                     line: parts.next_element()?.unwrap_or_default(),
                     column: parts.next_element()?.unwrap_or_default(),
                 };
-                // The decoder has noted what is wrong.
+                // The decoder has reported the problem.
                 let value = parts.next_element::<T>().ok().flatten();
                 Ok(At { place, value })
             }

@@ -1,25 +1,21 @@
-//! What is wrong with suites, collected: nothing stops at the first problem.
+//! Findings about suites, collected: nothing stops at the first.
 
 use std::fmt;
 
 use super::model::Place;
 pub use crate::expr::nearest;
 
-/// One thing that is wrong in a suite, a manifest or a citation.
+/// A problem in a suite, a manifest, or a citation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Where.
     pub place: Place,
-    /// What is wrong.
     pub message: String,
-    /// What to do about it.
     pub help: Option<String>,
     /// It makes a suite hard to read, but does not keep it from running.
     pub style: bool,
 }
 
 impl Finding {
-    /// A finding without help.
     pub fn new(place: &Place, message: impl Into<String>) -> Self {
         Self {
             place: place.clone(),
@@ -29,21 +25,20 @@ impl Finding {
         }
     }
 
-    /// The same as a finding about style.
+    /// Marks the finding as one about style.
     #[must_use]
     pub fn style(mut self) -> Self {
         self.style = true;
         self
     }
 
-    /// The same with help.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The same with the likeliest of `known`, where `word` looks like one of them.
+    /// Adds the most similar of `known` as a suggestion.
     #[must_use]
     pub fn with_near<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
@@ -53,7 +48,7 @@ impl Finding {
         if known.is_empty() || known.len() > 24 {
             return self;
         }
-        self.with_help(format!("known here: {}", known.join(", ")))
+        self.with_help(format!("expected one of: {}", known.join(", ")))
     }
 }
 
@@ -67,7 +62,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Sorts by place and drops repetitions.
+/// Sorts by place and removes duplicates.
 pub(super) fn sort(findings: &mut Vec<Finding>) {
     findings.sort_by(|a, b| {
         (&a.place.file, a.place.line, a.place.column, &a.message).cmp(&(

@@ -1,5 +1,4 @@
-//! Finding and reading suites: those that the binary carries, and folders that add to them or
-//! replace some.
+//! Loads suites: the built-in ones, and folders that add to them or replace some.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,28 +14,27 @@ use super::{decode, digest, lint, manifest, node};
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
 
-/// Where suites come from.
+/// A source of suites.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Carried in the binary.
+    /// Embedded in the binary.
     BuiltIn,
     /// A folder with `suites` and `manifests`, or a folder of suite files that name their
     /// manifests relative to it.
     Folder(Utf8PathBuf),
 }
 
-/// What was read: the catalogue as far as it could be understood, and what is wrong.
+/// The catalogue as far as it could be read, and the findings.
 #[derive(Debug, Clone, Default)]
 pub struct Loaded {
-    /// Everything that was understood.
     pub catalogue: Catalogue,
-    /// Everything that is wrong, by place.
+    /// By place.
     pub findings: Vec<Finding>,
     /// Texts of the suite files, by the path in places.
     pub texts: BTreeMap<String, String>,
 }
 
-/// Suites that are wrong: all findings together.
+/// All findings together, as an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Findings(pub Vec<Finding>);
 
@@ -46,8 +44,8 @@ impl fmt::Display for Findings {
             writeln!(f, "{finding}")?;
         }
         match self.0.len() {
-            1 => f.write_str("1 problem in the suites; nothing was started"),
-            n => write!(f, "{n} problems in the suites; nothing was started"),
+            1 => f.write_str("1 finding in the suites; nothing was started"),
+            n => write!(f, "{n} findings in the suites; nothing was started"),
         }
     }
 }
@@ -55,7 +53,7 @@ impl fmt::Display for Findings {
 impl std::error::Error for Findings {}
 
 impl Loaded {
-    /// The catalogue, if nothing is wrong with it.
+    /// The catalogue, if there are no findings other than those about style.
     ///
     /// # Errors
     /// All findings.
@@ -122,7 +120,6 @@ pub fn load(sources: &[Source]) -> Loaded {
 }
 
 struct File {
-    /// For messages.
     path: String,
     text: String,
 }
@@ -214,7 +211,7 @@ fn first_line(path: &str) -> Place {
     }
 }
 
-/// The folder in which the suite files of a source lie.
+/// The folder that contains the suite files of a source.
 fn suites_of(folder: &Utf8Path) -> Utf8PathBuf {
     let suites = folder.join("suites");
     if suites.is_dir() {
@@ -235,9 +232,9 @@ fn folder_files(folder: &Utf8Path, findings: &mut Vec<Finding>) -> BTreeMap<Stri
                 findings.push(
                     Finding::new(
                         &first_line(dir.as_str()),
-                        format!("cannot be read: {error}"),
+                        format!("failed to read: {error}"),
                     )
-                    .with_help("name a folder that holds `suites` and `manifests`"),
+                    .with_help("name a folder that contains `suites` and `manifests`"),
                 );
                 continue;
             }
@@ -245,7 +242,7 @@ fn folder_files(folder: &Utf8Path, findings: &mut Vec<Finding>) -> BTreeMap<Stri
         for entry in entries.flatten() {
             let path = entry.path();
             if path.is_dir() {
-                // Beside suite files there may be the manifests they name.
+                // The folder may also contain the manifests that the suites name.
                 if path != root.join("manifests") {
                     dirs.push(path.to_owned());
                 }
@@ -268,7 +265,7 @@ fn folder_files(folder: &Utf8Path, findings: &mut Vec<Finding>) -> BTreeMap<Stri
                 Ok(Err(_)) => findings.push(not_text(path.as_str())),
                 Err(error) => findings.push(Finding::new(
                     &first_line(path.as_str()),
-                    format!("cannot be read: {error}"),
+                    format!("failed to read: {error}"),
                 )),
             }
         }
@@ -276,13 +273,13 @@ fn folder_files(folder: &Utf8Path, findings: &mut Vec<Finding>) -> BTreeMap<Stri
     if files.is_empty() {
         findings.push(Finding::new(
             &first_line(folder.as_str()),
-            "no suite files (*.yaml) in here",
+            "no suite files (*.yaml) in this folder",
         ));
     }
     files
 }
 
-/// A manifest's text: of the suite's own source first, then a built-in one.
+/// A manifest's text, from the suite's own source or else built-in.
 fn manifest_file(source: &Source, path: &str) -> Option<File> {
     let clean = path.strip_prefix("./").unwrap_or(path);
     if clean.starts_with('/') || clean.split('/').any(|part| part == "..") {
@@ -345,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_suite_is_read_whole() {
+    fn valid_suites_load_completely() {
         let loaded = fixture("sample");
         assert!(loaded.findings.is_empty(), "{}", shown(&loaded));
         let scenario = &loaded.catalogue.scenarios["poststart/slow-hook"];
@@ -355,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_told_together() {
+    fn all_findings_are_reported_together() {
         insta::assert_snapshot!(shown(&fixture("broken")));
     }
 }

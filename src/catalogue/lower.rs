@@ -1,5 +1,4 @@
-//! From the format as written to the catalogue: what must be there is there, what belongs
-//! together stands together, defaults are filled in.
+//! Lowers the raw format to the catalogue: checks required fields and references, fills in defaults.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,24 +18,24 @@ use super::raw::{RawCheck, RawCitation, RawClaim, RawExpect, RawNeeds, RawSuite}
 use super::{moments, steps};
 use crate::expr::conjuncts;
 
-/// How long a step may take where the suite says nothing.
+/// Default limit of a step.
 pub(super) const CAP: Duration = Duration::from_secs(60);
-/// How long a scenario takes where the suite says nothing.
+/// Default duration of a scenario.
 const TAKES: Duration = Duration::from_secs(10);
 
-/// What a suite file holds.
+/// The content of a suite file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Unit {
     pub(super) scenario: Option<Scenario>,
     pub(super) untestable: Vec<Claim>,
 }
 
-/// Notes findings while values are taken out of their fields.
+/// Collects findings while fields are lowered.
 pub(super) struct Lower<'a> {
     pub(super) findings: &'a mut Vec<Finding>,
-    /// Text of the suite file.
+    /// The suite file's text.
     pub(super) source: &'a str,
-    /// Every expression of the claims, for checking.
+    /// Every expression of the claims, to be checked.
     pub(super) written: Vec<Written>,
 }
 
@@ -45,7 +44,7 @@ impl Lower<'_> {
         self.findings.push(Finding::new(place, message));
     }
 
-    /// A value that must be there. What is wrong in itself has been noted.
+    /// A required value. An invalid one has been reported.
     pub(super) fn must<T>(
         &mut self,
         field: Option<At<T>>,
@@ -59,7 +58,7 @@ impl Lower<'_> {
         Some((at.value?, at.place))
     }
 
-    /// A value read by one of the small parsers.
+    /// A value read by one of the parsers in [`parse`].
     pub(super) fn parsed<T>(
         &mut self,
         field: Option<At<String>>,
@@ -84,7 +83,7 @@ impl Lower<'_> {
         digest: impl Fn(&Scenario) -> String,
     ) -> Unit {
         let tried = raw.steps.is_some() || raw.scenario.is_some() || raw.moments.is_some();
-        let claims = self.must(raw.claims, place, "a suite needs `claims`");
+        let claims = self.must(raw.claims, place, "missing `claims`");
         let (checkable, untestable): (Vec<Claim>, Vec<Claim>) = claims
             .map(|(claims, _)| claims)
             .unwrap_or_default()
@@ -96,8 +95,8 @@ impl Lower<'_> {
                 self.find(
                     &claim.place,
                     format!(
-                        "`{}` has nothing to try it on: give the suite `scenario`, `manifest` and \
-                         `steps`, or the claim `not_testable` with the reason",
+                        "nothing tests `{}`: add `scenario`, `manifest` and `steps` to the suite, or \
+                         `not_testable` with the reason to the claim",
                         claim.id
                     ),
                 );
@@ -110,7 +109,7 @@ impl Lower<'_> {
         let title = self.must(
             raw.scenario,
             place,
-            "a scenario needs its title in `scenario`",
+            "missing `scenario`: the experiment in one line",
         );
         let manifests = self.manifests(
             place,
@@ -119,7 +118,7 @@ impl Lower<'_> {
             raw.listings.is_some(),
             &mut manifest,
         );
-        let steps = self.must(raw.steps, place, "a scenario needs `steps`");
+        let steps = self.must(raw.steps, place, "missing `steps`");
         let steps = steps.map(|(steps, _)| steps).unwrap_or_default();
         let moments = raw.moments.and_then(|at| at.value).unwrap_or_default();
         let takes = self.parsed(raw.takes, parse::duration).unwrap_or(TAKES);
@@ -185,7 +184,7 @@ impl Lower<'_> {
         }
     }
 
-    /// The manifests by path; without text where the file is missing.
+    /// The manifests by path; without content if the file is missing.
     fn manifests(
         &mut self,
         place: &Place,
@@ -195,12 +194,9 @@ impl Lower<'_> {
         text: &mut impl FnMut(&str) -> Option<String>,
     ) -> Vec<(String, Option<Manifest>)> {
         if let (Some(one), Some(_)) = (&one, &several) {
-            self.find(
-                &one.place,
-                "`manifest` and `manifests`: keep the one that fits",
-            );
+            self.find(&one.place, "both `manifest` and `manifests`: keep one");
         } else if one.is_none() && several.is_none() && !listings {
-            self.find(place, "a scenario needs a `manifest`");
+            self.find(place, "missing `manifest`");
         }
         let listed = several.and_then(|at| at.value).unwrap_or_default();
         let mut found = Vec::new();
@@ -216,8 +212,8 @@ impl Lower<'_> {
             });
             if manifest.is_none() {
                 self.findings.push(
-                    Finding::new(&at.place, format!("there is no manifest `{path}`")).with_help(
-                        "the path is relative to the folder that holds `suites` and `manifests`",
+                    Finding::new(&at.place, format!("no manifest `{path}`")).with_help(
+                        "the path is relative to the folder that contains `suites` and `manifests`",
                     ),
                 );
             }
@@ -226,7 +222,7 @@ impl Lower<'_> {
         found
     }
 
-    /// What arguments of kubectl name by `{manifest:PATH}` and `{listing:NAME}` must be there.
+    /// Checks that `{manifest:PATH}` and `{listing:NAME}` in kubectl's arguments exist.
     fn files_in_arguments(
         &mut self,
         steps: &[Step],
@@ -269,7 +265,7 @@ impl Lower<'_> {
             if !moments::is_identifier(&text) {
                 self.find(
                     &name.place,
-                    format!("invalid name `{text}`: expected letters, digits and `_`"),
+                    format!("invalid name `{text}`: expected letters, digits, and `_`"),
                 );
             } else if let Some(message) = moments::taken(&text, pods) {
                 self.find(&name.place, message);
@@ -322,7 +318,7 @@ impl Lower<'_> {
         for at in field.and_then(|at| at.value).unwrap_or_default() {
             let Some(name) = at.value else { continue };
             if remedy(&name).is_none() {
-                let finding = Finding::new(&at.place, format!("`{name}` is no known capability"));
+                let finding = Finding::new(&at.place, format!("unknown capability `{name}`"));
                 let known = KNOWN.iter().map(|(name, _)| *name);
                 self.findings.push(finding.with_near(&name, known));
             }
@@ -332,11 +328,11 @@ impl Lower<'_> {
     }
 
     fn claim(&mut self, place: &Place, raw: RawClaim) -> Option<Claim> {
-        let id = self.must(raw.id, place, "a claim needs an `id`");
+        let id = self.must(raw.id, place, "missing `id`");
         let says = self.must(
             raw.says,
             place,
-            "a claim needs `says`: the statement in a sentence",
+            "missing `says`: the statement in one sentence",
         );
         if let Some((id, place)) = &id
             && !id
@@ -345,7 +341,7 @@ impl Lower<'_> {
         {
             self.find(
                 place,
-                format!("`{id}`: a claim id is made of letters, digits, `.` and `-`"),
+                format!("invalid claim id `{id}`: expected letters, digits, `.`, `-`, and `_`"),
             );
         }
         let cites = raw
@@ -370,17 +366,14 @@ impl Lower<'_> {
         let checks = match (not_testable.is_some(), raw.checks) {
             (true, None) if !has_own => Vec::new(),
             (true, _) => {
-                self.find(
-                    place,
-                    "`not_testable` and checks: keep the one that is true",
-                );
+                self.find(place, "both `not_testable` and checks: keep one");
                 Vec::new()
             }
             (false, Some(checks)) => {
                 if own.holds.is_some() || own.fails.is_some() {
                     self.find(
                         place,
-                        "`checks` next to `holds` or `fails`: move those into a check",
+                        "both `checks` and `holds` or `fails`: move those into a check",
                     );
                 }
                 let shared = own
@@ -430,7 +423,7 @@ impl Lower<'_> {
         shared: Option<&Expression>,
     ) -> Vec<Check> {
         if raw.is_empty() {
-            self.find(place, "`checks` is empty: a claim needs at least one");
+            self.find(place, "empty `checks`");
         }
         let mut checks: Vec<Check> = Vec::new();
         for at in raw {
@@ -452,11 +445,11 @@ impl Lower<'_> {
         raw: RawCheck,
         shared: Option<&Expression>,
     ) -> Option<Check> {
-        let name = self.must(raw.name, place, "a check needs a `name`");
+        let name = self.must(raw.name, place, "missing `name`");
         let control = match (shared, raw.control.is_some()) {
             (Some(shared), false) => Some(shared.clone()),
             (shared, _) => {
-                let missing = "no `control`: what must be true before the check counts";
+                let missing = "missing `control`: what must be true before the check counts";
                 let own = self.expression(raw.control, place, missing, Part::Control);
                 own.map(|own| match shared {
                     Some(shared) => Expression {
@@ -470,13 +463,13 @@ impl Lower<'_> {
         let holds = self.expression(
             raw.holds,
             place,
-            "no `holds`: what is true if the statement is",
+            "missing `holds`: what is seen if the statement is true",
             Part::Prediction,
         );
         let fails = self.expression(
             raw.fails,
             place,
-            "no `fails`: what is true if the statement is not",
+            "missing `fails`: what is seen if the statement is false",
             Part::Prediction,
         );
         let needs = raw.needs.and_then(|at| at.value).map(|raw| self.needs(raw));
@@ -506,8 +499,8 @@ impl Lower<'_> {
     }
 
     fn citation(&mut self, place: &Place, raw: RawCitation) -> Option<Citation> {
-        let document = self.must(raw.document, place, "a citation needs `document`");
-        let lines = self.must(raw.lines, place, "a citation needs `lines`");
+        let document = self.must(raw.document, place, "missing `document`");
+        let lines = self.must(raw.lines, place, "missing `lines`");
         if let Some((lines, place)) = &lines
             && let Err(message) = parse::lines(lines)
         {
@@ -522,7 +515,10 @@ impl Lower<'_> {
                     .bytes()
                     .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
         {
-            self.find(place, format!("`{digest}` is no digest: 12 hex digits"));
+            self.find(
+                place,
+                format!("invalid digest `{digest}`: expected 12 hex digits"),
+            );
         }
         Some(Citation {
             document: document?.0,
@@ -558,7 +554,7 @@ impl Lower<'_> {
                 capabilities: raw.capabilities,
             });
             let Some(verdict) = raw.verdict else {
-                self.find(&at.place, "an expectation needs a `verdict`");
+                self.find(&at.place, "missing `verdict`");
                 continue;
             };
             if let Some(verdict) = self.verdict(verdict) {
@@ -573,7 +569,7 @@ impl Lower<'_> {
         let verdict = parse::verdict(&text);
         if verdict.is_none() {
             self.findings.push(
-                Finding::new(&at.place, format!("`{text}` is no verdict"))
+                Finding::new(&at.place, format!("unknown verdict `{text}`"))
                     .with_near(&text, parse::VERDICTS.map(super::model::Verdict::as_str)),
             );
         }
@@ -581,7 +577,7 @@ impl Lower<'_> {
     }
 }
 
-/// Two conditions joined, so that their parts are still told apart.
+/// The conjunction of two conditions.
 fn both(a: &str, b: &str) -> String {
     let parts = conjuncts(a).into_iter().chain(conjuncts(b));
     let enclosed: Vec<String> = parts

@@ -1,4 +1,4 @@
-//! Manifests as the API server would read them.
+//! Manifests, read as kubectl reads them, and the defaults filled in on apply.
 
 use serde_json::{Map, Value, json};
 
@@ -17,11 +17,11 @@ const RESTART_POLICY: &str = "Never";
 /// API server's default allows 30 s.
 const GRACE_PERIOD_SECONDS: u32 = 5;
 
-/// The objects of a manifest, empty documents left out. YAML is read the way kubectl does:
+/// The objects of a manifest, without empty documents. YAML is read the way kubectl does:
 /// `0555` is an octal number, `yes` is true.
 ///
 /// # Errors
-/// Where it is not YAML: line, column and what is wrong.
+/// If the text is not YAML: line, column and message.
 pub fn documents(text: &str) -> Result<Vec<Value>, (u32, u32, String)> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false };
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
@@ -86,7 +86,7 @@ fn default_field(fields: &mut Map<String, Value>, name: &str, default: Option<Va
     }
 }
 
-/// Notes what would keep a manifest from being applied.
+/// Reports what would keep a manifest from being applied.
 pub(super) fn check(shown: &str, manifest: &Manifest, findings: &mut Vec<Finding>) {
     let place = |line, column| Place {
         file: shown.to_owned(),
@@ -111,7 +111,7 @@ pub(super) fn check(shown: &str, manifest: &Manifest, findings: &mut Vec<Finding
         for path in ["/apiVersion", "/kind", "/metadata/name"] {
             if !has(path) {
                 let name = path.trim_start_matches('/').replace('/', ".");
-                let message = format!("document {} has no `{name}`", n + 1);
+                let message = format!("document {}: missing `{name}`", n + 1);
                 findings.push(Finding::new(&place(1, 1), message));
             }
         }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_words_mean_what_kubectl_takes_them_for() {
+    fn octal_numbers_and_booleans_are_read_as_by_kubectl() {
         let read = documents("mode: 0555\non: yes\nname: '0555'\n---\n---\nx: 1\n").unwrap();
         assert_eq!(
             read,

@@ -1,5 +1,4 @@
-//! What there is to find out: documents, citations, claims, scenarios. All of it is data from
-//! `suites/` and `manifests/`; loading it checks it.
+//! The catalogue: scenarios, claims, and citations, loaded from `suites/` and `manifests/` and checked.
 
 pub mod capability;
 pub mod citations;

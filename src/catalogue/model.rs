@@ -1,5 +1,4 @@
-//! The catalogue as the rest of the program knows it: checked, with defaults filled in, and with
-//! the place in a file where each thing was said.
+//! The catalogue after loading: checked, with defaults filled in, and with the place of each item in its file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,23 +10,22 @@ use serde::{Deserialize, Serialize};
 use super::pods::{Pods, Referenced};
 use crate::expr::Selector;
 
-/// Everything there is to find out: all scenarios and their claims.
+/// All scenarios and their claims.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
-    /// By id.
     pub scenarios: BTreeMap<String, Scenario>,
-    /// Claims that no experiment can decide, with the reason.
+    /// Claims that no experiment can decide.
     pub untestable: Vec<Claim>,
 }
 
-/// A place in a file, for messages.
+/// A place in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Path of the file, as given or within the built-in suites.
+    /// Path as given, or in the built-in suites.
     pub file: String,
-    /// Line, from 1.
+    /// From 1.
     pub line: u32,
-    /// Column, from 1.
+    /// From 1.
     pub column: u32,
 }
 
@@ -37,36 +35,34 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is done on a cluster, and the claims its evidence decides.
+/// An experiment on a cluster, and the claims that its evidence decides.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     /// The suite file's path without `suites/` and `.yaml`, such as `poststart/slow-hook`.
     pub id: String,
-    /// One line in words.
+    /// The experiment in one line.
     pub title: String,
-    /// Where it stands.
     pub place: Place,
     /// Manifests by the path the suite gives, as YAML text. `apply` without a name takes the first.
     pub manifests: Vec<Manifest>,
-    /// Listings of documents by name, read when a run is given the documents.
+    /// Listings of documents by name.
     pub listings: BTreeMap<String, Citation>,
-    /// What the cluster must have; elsewhere the claims are not applicable.
+    /// Requirements; on other clusters the claims are not applicable.
     pub needs: Needs,
-    /// What is done, in order.
+    /// In order.
     pub steps: Vec<Step>,
     /// The pods that manifests and steps name.
     pub pods: Pods,
-    /// Named points of the timeline: those declared, and the standard ones that steps and expressions name.
+    /// Declared moments, and the standard ones that steps and expressions name.
     pub moments: BTreeMap<String, Moment>,
     /// Pods and parts of pods that expressions name.
     pub selectors: BTreeMap<String, Selector>,
     /// Named values in the order written; each may use those before it.
     pub values: Vec<(String, Expression)>,
-    /// About how long it takes; longest scenarios are started first.
+    /// Approximate duration; the longest scenarios start first.
     pub takes: Duration,
-    /// The claims that this evidence decides.
     pub claims: Vec<Claim>,
-    /// Digest of suite file and manifests.
+    /// Digest of the experiment: see `catalogue::digest`.
     pub digest: String,
 }
 
@@ -100,36 +96,32 @@ impl Scenario {
     }
 }
 
-/// A manifest file that a scenario applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// Path as the suite gives it, such as `manifests/poststart/slow-hook.yaml`.
     pub path: String,
-    /// Its text.
     pub text: String,
 }
 
-/// What a scenario or a check needs of a cluster.
+/// Requirements of a scenario or a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Version range, such as `>=1.30` or `>=1.29, <1.34`.
     pub kubernetes: Option<VersionRange>,
-    /// Gates that must be set so.
+    /// Required states of feature gates.
     pub gates: BTreeMap<String, bool>,
-    /// Capabilities of the cluster or the runner, such as `node-shell`.
+    /// Such as `node-shell`.
     pub capabilities: Vec<String>,
 }
 
-/// A range of Kubernetes minors: every condition must hold.
+/// A range of Kubernetes minor versions: every condition must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VersionRange {
-    /// As written.
     pub text: String,
     /// Conditions on (major, minor).
     pub conditions: Vec<(Comparison, (u32, u32))>,
 }
 
-/// How a version is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     /// `<`
@@ -144,72 +136,67 @@ pub enum Comparison {
     More,
 }
 
-/// A step and what goes for all of them.
+/// A step of a scenario.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Where it stands.
     pub place: Place,
-    /// What is done.
     pub action: Action,
-    /// The name under which its output is kept and appears in checks.
+    /// The name of its output in expressions.
     pub name: Option<String>,
-    /// The longest it may take. What runs into its cap is a problem of the run, unless the
-    /// action says otherwise.
+    /// Its limit. A step that reaches it is an error of the run, unless the action says otherwise.
     pub cap: Duration,
 }
 
-/// The closed set of things a step can do.
+/// The closed set of actions.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Create the objects of a manifest, with strict validation. With a name the answer is kept
-    /// (`accepted`, `code`, `message`) and a refusal is no problem.
+    /// Creates the objects of a manifest with strict validation. With a name the response is kept
+    /// (`accepted`, `code`, `message`) and a rejection is not an error.
     Apply {
         /// Index into [`Scenario::manifests`].
         manifest: usize,
-        /// Ask the API server only what it would do.
+        /// Server-side dry run.
         dry_run: bool,
     },
-    /// Delete an object through the API.
+    /// Deletes an object through the API.
     Delete {
         /// `pod/NAME`, `deployment/NAME`.
         object: String,
-        /// `gracePeriodSeconds`; the object's own where none.
+        /// `gracePeriodSeconds`; the object's own if absent.
         grace: Option<i64>,
     },
-    /// Wait until a moment has come.
+    /// Waits for a moment.
     Until {
         /// Name of the moment.
         moment: String,
-        /// Where it may not come: then the cap passes and the moment stays missing.
+        /// Continues after the cap if the moment has not occurred.
         optional: bool,
     },
-    /// The real kubectl in the scenario's namespace.
+    /// Runs kubectl in the scenario's namespace.
     Kubectl {
         /// Its arguments, split as a shell splits them, with placeholders (`observe::fill`).
         args: Vec<String>,
-        /// What it reads on standard input, with placeholders.
+        /// Standard input, with placeholders.
         stdin: Option<String>,
-        /// Goes on beside the next steps until `stop` or the scenario's end.
+        /// Runs in the background until `stop` or the end of the scenario.
         background: bool,
-        /// Run it as a user without privileges where the runner has some.
+        /// Runs as a user without privileges if the runner has some.
         ordinary_user: bool,
     },
-    /// A container of the agent's image beside the nodes, in no cluster (capability `outside`).
+    /// Starts a container of the agent's image on the nodes' network, outside the cluster (capability `outside`).
     Outside {
-        /// Its name, for placeholders, and in stamps that of the pod.
+        /// Its name in placeholders, and the pod's name in its stamps.
         container: String,
-        /// What it runs, split as a shell splits it, with placeholders.
+        /// Its command, split as a shell splits it, with placeholders.
         args: Vec<String>,
     },
-    /// A command on the node that a pod is on (capability `node-shell`).
+    /// Runs a command on a pod's node (capability `node-shell`).
     Node {
-        /// Whose node.
         pod: String,
-        /// The command, split as a shell splits it, with placeholders; without a name they mean
-        /// this pod.
+        /// The command, split as a shell splits it; placeholders without a name mean this pod.
         args: Vec<String>,
     },
-    /// Lets everything go that holds, or will hold, under this name.
+    /// Releases everything that holds, or will hold, under this name.
     Release {
         /// The hold's name.
         hold: String,
@@ -220,29 +207,22 @@ pub enum Action {
         /// Only in this start of the container.
         start: Option<u32>,
     },
-    /// Ends a background step and keeps what it printed.
-    Stop {
-        /// Its `as` name.
-        name: String,
-    },
+    /// Ends a background step and keeps its output.
+    Stop { name: String },
     /// Waits until a background step has ended by itself.
-    Ended {
-        /// Its `as` name.
-        name: String,
-    },
-    /// HTTP GET to a port that a background `kubectl port-forward` printed.
+    Ended { name: String },
+    /// HTTP GET through a background `kubectl port-forward`.
     Http {
-        /// `as` name of the port-forward step.
+        /// The port-forward step.
         through: String,
-        /// Path.
         path: String,
     },
-    /// Reads an object through the API and keeps it.
+    /// Reads an object through the API.
     Get {
         /// `pod/NAME`, `node/NAME` …
         object: String,
     },
-    /// Time that a claim is about. Not for waiting.
+    /// Lets time pass that a claim is about.
     Pause {
         /// How long.
         time: Duration,
@@ -254,76 +234,67 @@ pub enum Action {
 /// A point of the timeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moment {
-    /// Where it stands.
     pub place: Place,
-    /// Which entries qualify.
     pub matches: Matches,
-    /// Which of them, from 1; 0 for the last one.
+    /// Which of the matching entries, from 1; 0 is the last.
     pub nth: u32,
 }
 
-/// Which entries of the timeline a moment is about.
+/// The entries of the timeline that a moment matches.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Matches {
     /// Stamps of the agent.
     Agent {
-        /// Role.
         role: String,
-        /// Stamp's name.
+        /// The stamp's name; `*` matches any.
         stamp: String,
-        /// Pod; any where none. A trailing `*` matches the rest.
+        /// Pod; any if absent. A trailing `*` matches any rest.
         pod: Option<String>,
-        /// Container; any where none.
+        /// Container; any if absent.
         container: Option<String>,
-        /// Start of the container; any where none.
+        /// Start of the container; any if absent.
         start: Option<u32>,
-        /// CEL over `stamp` (the whole entry); true where none.
+        /// CEL over `stamp`.
         when: Option<String>,
     },
-    /// Pod states for which a CEL expression over `pod` (the object), `status` (its status) and
-    /// `deleted` (whether it's gone) is true.
+    /// Pod states for which a CEL expression over `pod` (the object), `status`, `deleted` (whether it is removed),
+    /// and `containers` (their states) is true.
     Pod {
-        /// Pod name; a trailing `*` matches the rest.
+        /// Pod name; a trailing `*` matches any rest.
         pod: String,
-        /// The expression.
         when: String,
     },
     /// Events.
     Event {
-        /// Reason.
         reason: String,
-        /// Pod name; any where none. A trailing `*` matches the rest.
+        /// Pod name; any if absent. A trailing `*` matches any rest.
         pod: Option<String>,
-        /// CEL over `event` (the whole entry); true where none.
+        /// CEL over `event`.
         when: Option<String>,
     },
-    /// Lines that a background step printed.
+    /// Lines printed by a background step.
     Line {
-        /// The step's `as` name.
+        /// The step.
         output: String,
-        /// Text that the line contains.
         contains: String,
     },
 }
 
-/// One statement and how it is decided.
+/// A statement and how it is decided.
 #[derive(Debug, Clone)]
 pub struct Claim {
     /// Such as `kubectl.logs-refused-during-hook`.
     pub id: String,
-    /// Where it stands.
     pub place: Place,
     /// The statement in our own words.
     pub says: String,
-    /// What is true instead, shown where it is refuted or qualified.
+    /// What is true instead, if the statement is refuted or qualified.
     pub instead: Option<String>,
-    /// Which documents say it and where.
     pub cites: Vec<Citation>,
-    /// The predictions. Empty only with `not_testable`.
+    /// Empty only with `not_testable`.
     pub checks: Vec<Check>,
-    /// Values worth showing, as CEL expressions by name.
+    /// Values to report in addition to the named values that the checks use.
     pub measures: BTreeMap<String, Expression>,
-    /// The verdicts that are known.
     pub expect: Vec<Expectation>,
     /// Why no experiment can decide it.
     pub not_testable: Option<String>,
@@ -334,26 +305,23 @@ pub struct Claim {
 pub struct Check {
     /// Name, unique within the claim; `check` where there is only one.
     pub name: String,
-    /// Where the check applies.
     pub needs: Needs,
-    /// Must be true before either of the others counts.
+    /// Must be true before the others count.
     pub control: Expression,
-    /// What is so if the statement is true.
+    /// What is seen if the statement is true.
     pub holds: Expression,
-    /// What is so if the statement is false.
+    /// What is seen if the statement is false.
     pub fails: Expression,
 }
 
-/// A CEL expression and where it stands.
+/// A CEL expression and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expression {
-    /// The text.
     pub text: String,
-    /// Where it begins.
     pub place: Place,
 }
 
-/// A document, lines of it, and their digest so that a changed text is noticed.
+/// Lines of a document, with a digest so that edits are detected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Citation {
     /// The document's file name.
@@ -364,16 +332,15 @@ pub struct Citation {
     pub digest: Option<String>,
 }
 
-/// A verdict that is known for a range of versions.
+/// The known verdict on some clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectation {
-    /// Where it applies; everywhere where empty.
+    /// The clusters; all if empty.
     pub needs: Needs,
-    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// What was found about a claim.
+/// The result for a claim.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -383,18 +350,18 @@ pub enum Verdict {
     Confirmed,
     /// Every check that applies fails.
     Refuted,
-    /// Some hold, some fail: the checks show the condition.
+    /// Some applicable checks hold, some fail: the checks show the condition.
     Qualified,
-    /// The evidence decides nothing: a control not met, a moment missing, both or neither true.
+    /// The evidence decides nothing: a control is not met, a moment is missing, or both or neither prediction is true.
     Inconclusive,
-    /// This version, gate or cluster has nothing to try it on.
+    /// This version, gate, or cluster cannot test it.
     NotApplicable,
     /// No experiment can decide it.
     NotTestable,
 }
 
 impl Verdict {
-    /// As written in suites and reports.
+    /// Its name in suites and reports.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

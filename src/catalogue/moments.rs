@@ -1,4 +1,4 @@
-//! Moments as suites write them: one kind of entry each, with what belongs to it.
+//! Lowers declared moments.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub(super) fn moments(
             continue;
         };
         if !text.split('.').all(is_identifier) {
-            lower.find(&place, format!("`{text}`: a moment's name is made of words joined by dots, each of letters, digits and `_`"));
+            lower.find(&place, format!("invalid moment name `{text}`: expected letters, digits, and `_`, in parts joined by dots"));
         }
         let parts: Vec<&str> = text.split('.').collect();
         // A pod's name may begin the names of its own moments.
@@ -54,7 +54,7 @@ pub(super) fn moments(
         if let Some(other) = moments.keys().find(|other| nested(other, &text)) {
             lower.find(
                 &place,
-                format!("`{text}` and `{other}`: one cannot be a part of the other"),
+                format!("`{text}` and `{other}`: one name cannot be a prefix of the other"),
             );
         }
         let Some(raw) = at.value else { continue };
@@ -73,7 +73,7 @@ pub(super) fn nested(a: &str, b: &str) -> bool {
     within(a, b) || within(b, a)
 }
 
-/// A word that CEL takes as a name.
+/// Whether CEL accepts a word as a name.
 pub(super) fn is_identifier(word: &str) -> bool {
     const TAKEN: [&str; 4] = ["in", "true", "false", "null"];
     let mut chars = word.chars();
@@ -93,12 +93,12 @@ fn moment(lower: &mut Lower<'_>, place: Place, raw: RawMoment) -> Option<Moment>
     if kinds.iter().filter(|given| **given).count() > 1 {
         lower.find(
             &place,
-            "a moment is one of `agent`, `event`, `line` or `pod`",
+            "expected one of `agent`, `event`, `line`, and `pod`",
         );
         return None;
     }
     let (needless, kind): (Vec<(&str, bool)>, _) = if let Some(agent) = raw.agent {
-        let stamp = lower.must(raw.stamp, &place, "a moment of the agent needs the `stamp`");
+        let stamp = lower.must(raw.stamp, &place, "missing `stamp`");
         let matches = agent
             .value
             .zip(stamp)
@@ -127,7 +127,7 @@ fn moment(lower: &mut Lower<'_>, place: Place, raw: RawMoment) -> Option<Moment>
             )
         } else if let Some(line) = raw.line {
             needless.extend([("pod", pod.is_some()), ("when", when.is_some())]);
-            let contains = lower.must(raw.contains, &place, "a moment of a line needs `contains`");
+            let contains = lower.must(raw.contains, &place, "missing `contains`");
             let matches = line
                 .value
                 .zip(contains)
@@ -136,12 +136,15 @@ fn moment(lower: &mut Lower<'_>, place: Place, raw: RawMoment) -> Option<Moment>
         } else {
             needless.push(("contains", raw.contains.is_some()));
             let Some(pod) = pod else {
-                lower.find(&place, "a moment needs `agent` with `stamp`, `pod` with `when`, `event`, or `line` with `contains`");
+                lower.find(&place, "expected `agent` with `stamp`, `pod` with `when`, `event`, or `line` with `contains`");
                 return None;
             };
             let matches = when.map(|when| Matches::Pod { pod, when });
             if matches.is_none() {
-                lower.find(&place, "a moment of a pod needs `when`: a condition over `pod`, `status` and `deleted`");
+                lower.find(
+                    &place,
+                    "missing `when`: a condition over `pod`, `status`, `deleted`, and `containers`",
+                );
             }
             (needless, matches)
         }
@@ -149,7 +152,7 @@ fn moment(lower: &mut Lower<'_>, place: Place, raw: RawMoment) -> Option<Moment>
     for (field, _) in needless.into_iter().filter(|(_, given)| *given) {
         lower.find(
             &place,
-            format!("`{field}` says nothing for this kind of moment"),
+            format!("`{field}` does not apply to this kind of moment"),
         );
     }
     let matches = kind?;

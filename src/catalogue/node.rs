@@ -1,5 +1,4 @@
-//! YAML as a tree in which every node knows its place. Scalars stay text: what `1.30` or `yes`
-//! means is decided by the field that it stands in.
+//! YAML as a tree of nodes with places. Scalars stay text: the field decides what `1.30` or `yes` means.
 
 use std::collections::HashMap;
 
@@ -8,7 +7,6 @@ use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span};
 use super::finding::Finding;
 use super::model::Place;
 
-/// A node of a YAML document.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) place: Place,
@@ -23,12 +21,11 @@ pub(super) enum Kind {
 }
 
 impl Node {
-    /// Nothing was written, or `null`.
+    /// Empty or `null`.
     pub(super) fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
     }
 
-    /// For messages.
     pub(super) fn describe(&self) -> String {
         match &self.kind {
             _ if self.is_null() => "nothing".to_owned(),
@@ -127,7 +124,7 @@ pub(super) fn parse(file: &str, text: &str, findings: &mut Vec<Finding>) -> Opti
                     if let Some(first) = repeated(entries, &key) {
                         findings.push(Finding::new(
                             &key.place,
-                            format!("{} is here twice, first on line {first}", key.describe()),
+                            format!("duplicate key {}, first on line {first}", key.describe()),
                         ));
                     } else {
                         entries.push((key, node));
@@ -156,7 +153,7 @@ fn start(file: &str, span: &Span) -> Place {
     place(file, span.start.line(), span.start.col())
 }
 
-/// From a line counted from 1 and a column counted from 0.
+/// From a line from 1 and a column from 0.
 fn place(file: &str, line: usize, column: usize) -> Place {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Place {

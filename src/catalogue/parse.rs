@@ -1,4 +1,4 @@
-//! The small languages within suites: durations, version ranges, line ranges, verdicts.
+//! Parsers of values in suites: durations, version ranges, line ranges, verdicts.
 
 use std::time::Duration;
 
@@ -7,9 +7,11 @@ use super::model::{Comparison, Verdict, VersionRange};
 /// `1500ms`, `2s`, `1m30s`, `1h`: whole numbers with units, largest first or in any order.
 ///
 /// # Errors
-/// Says what a duration looks like.
+/// The expected format.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration: write it like 1500ms, 2s or 1m30s");
+    let wrong = || {
+        format!("invalid duration `{text}`: expected a value such as `1500ms`, `2s`, or `1m30s`")
+    };
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err(wrong());
@@ -40,9 +42,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// `>=1.30`, `>=1.29, <1.34`, `1.33`: conditions on the minor version, all of which must hold.
 ///
 /// # Errors
-/// Says what a range looks like.
+/// The expected format.
 pub fn version_range(text: &str) -> Result<VersionRange, String> {
-    let wrong = || format!("`{text}` is no version range: write it like >=1.30 or >=1.29, <1.34");
+    let wrong = || {
+        format!(
+            "invalid version range `{text}`: expected a value such as `>=1.30` or `>=1.29, <1.34`"
+        )
+    };
     let conditions = text
         .split(',')
         .map(|part| {
@@ -95,18 +101,21 @@ fn number(text: &str) -> Option<u32> {
 /// `64`, `78-79`, `64, 78-79`: ranges of lines from 1, ends included.
 ///
 /// # Errors
-/// Says what is wrong with them.
+/// The expected format.
 pub fn lines(text: &str) -> Result<Vec<(u32, u32)>, String> {
     text.split(',')
         .map(|part| {
             let part = part.trim();
             let (from, to) = part.split_once('-').unwrap_or((part, part));
-            let wrong = || format!("`{part}` is no line range: write it like 64, 78-79");
+            let wrong =
+                || format!("invalid line range `{part}`: expected a value such as `64, 78-79`");
             let from = number(from.trim()).ok_or_else(wrong)?;
             let to = number(to.trim()).ok_or_else(wrong)?;
             match (from, to) {
-                (0, _) => Err("lines are counted from 1".to_owned()),
-                _ if to < from => Err(format!("the range {part} ends before it begins")),
+                (0, _) => Err("line numbers start at 1".to_owned()),
+                _ if to < from => Err(format!(
+                    "invalid line range `{part}`: the end is before the beginning"
+                )),
                 range => Ok(range),
             }
         })
@@ -132,7 +141,7 @@ pub const VERDICTS: [Verdict; 6] = [
 ];
 
 impl VersionRange {
-    /// Whether a version such as `v1.36.3` lies in the range; an unreadable one does not.
+    /// Whether a version such as `v1.36.3` is in the range; an invalid version is not.
     #[must_use]
     pub fn contains(&self, kubernetes: &str) -> bool {
         let Some(seen) = version(kubernetes) else {
@@ -177,7 +186,7 @@ mod tests {
     #[case("18446744073709551615h")]
     #[case("99999999999999999999s")]
     fn no_durations(#[case] text: &str) {
-        assert!(duration(text).unwrap_err().contains("is no duration"));
+        assert!(duration(text).unwrap_err().contains("invalid duration"));
     }
 
     #[rstest]

@@ -1,7 +1,6 @@
-//! Placeholders in manifests and arguments, `{word}` or `{word:name}`: what is known only once a
-//! scenario is under way.
+//! Placeholders in manifests and arguments, `{word}` or `{word:name}`, for what is known only while a scenario runs.
 
-/// The words that a placeholder can begin with, for messages and the reference.
+/// The words of placeholders.
 pub const WORDS: &[&str] = &[
     "namespace",
     "manifest",
@@ -18,13 +17,13 @@ pub const WORDS: &[&str] = &[
 /// A placeholder found in a text: `{word}` or `{word:name}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placeholder<'a> {
-    /// What it stands for: one of [`WORDS`].
+    /// One of [`WORDS`].
     pub word: &'a str,
-    /// Of which object.
+    /// The object's name.
     pub name: Option<&'a str>,
 }
 
-/// Splits a text into plain parts and placeholders. Braces with other words in them are plain.
+/// Splits a text into plain parts and placeholders. Braces around other words are plain text.
 #[must_use]
 pub fn split(text: &str) -> Vec<Result<Placeholder<'_>, &str>> {
     let (mut parts, mut plain_from, mut at) = (Vec::new(), 0, 0);
@@ -50,13 +49,13 @@ pub fn split(text: &str) -> Vec<Result<Placeholder<'_>, &str>> {
     parts
 }
 
-/// Whether a text has a placeholder that begins with this word.
+/// Whether a text has a placeholder with this word.
 #[must_use]
 pub fn mentions(text: &str, word: &str) -> bool {
     !names_of(text, word).is_empty()
 }
 
-/// The names in a text's placeholders that begin with this word.
+/// The names in a text's placeholders with this word.
 #[must_use]
 pub fn names_of<'a>(text: &'a str, word: &str) -> Vec<Option<&'a str>> {
     split(text)
@@ -85,7 +84,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_of_the_text_is_lost(text in ".*") {
+        fn splitting_loses_nothing(text in ".*") {
             let again: String = split(&text)
                 .into_iter()
                 .map(|part| match part {

@@ -505,7 +505,10 @@ spec: {template: {spec: {containers: [{name: main, command: [agent, entrypoint]}
         let container = CONTAINER_MOMENTS
             .map(|(name, _, words)| format!("| `POD.CONTAINER.{name}` | {words} |"));
         for row in pod.into_iter().chain(container) {
-            assert!(reference.contains(&row), "docs/suites.md lacks this row:\n{row}");
+            assert!(
+                reference.contains(&row),
+                "docs/suites.md lacks this row:\n{row}"
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-//! The suite format as it is written. Every field may be missing here: `super::lower` says what
-//! must be there. The comments become the descriptions in the JSON schema that editors read.
+//! The suite format as written. Every field is optional here; `super::lower` requires some. The comments become the
+//! descriptions in the JSON schema.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,19 +14,19 @@ type Text = Field<String>;
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Suite")]
 pub(super) struct RawSuite {
-    /// What is tried, in one line.
+    /// The experiment, in one line.
     pub(super) scenario: Text,
     /// The manifest that `apply` applies.
     pub(super) manifest: Text,
-    /// The manifests, where there are several; a bare `apply` takes the first.
+    /// Several manifests; `apply` without a path applies the first.
     pub(super) manifests: Field<Vec<At<String>>>,
-    /// Listings of documents by name: `{listing:NAME}` in arguments of kubectl is a file with them.
+    /// Listings of documents by name: `{listing:NAME}` in kubectl's arguments is a file with them.
     pub(super) listings: Field<Entries<RawCitation>>,
-    /// What the cluster must have; elsewhere the claims are not applicable.
+    /// Requirements; on other clusters the claims are not applicable.
     pub(super) needs: Field<RawNeeds>,
-    /// About how long it takes, such as `8s`; the longest scenarios are started first.
+    /// Approximate duration, such as `8s`; the longest scenarios start first.
     pub(super) takes: Text,
-    /// What is done, in order.
+    /// In order.
     pub(super) steps: Field<Vec<At<RawStep>>>,
     /// Points of the timeline beyond the standard moments of pods.
     pub(super) moments: Field<Entries<RawMoment>>,
@@ -34,140 +34,139 @@ pub(super) struct RawSuite {
     pub(super) pods: Field<Vec<At<String>>>,
     /// Expressions by name, for the checks and for each other. Reports show those that a claim uses.
     pub(super) values: Field<Entries<String>>,
-    /// The statements that this decides.
+    /// The statements that the evidence decides.
     #[schemars(required)]
     pub(super) claims: Field<Vec<At<RawClaim>>>,
 }
 
-/// What a cluster must have.
+/// Requirements.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Needs")]
 pub(super) struct RawNeeds {
     /// Range of Kubernetes versions, such as `">=1.30, <1.34"`.
     pub(super) kubernetes: Text,
-    /// Feature gates that must be set so.
+    /// Required states of feature gates.
     pub(super) gates: Field<Entries<bool>>,
-    /// What the cluster must allow, such as `node-shell`.
+    /// Required capabilities, such as `node-shell`.
     pub(super) capabilities: Field<Vec<At<String>>>,
 }
 
-/// A step: exactly one of the actions, and what goes with it. A word alone, such as `apply`, is
-/// the action without anything.
+/// A step: exactly one action and its options. A bare word, such as `apply`, is the action without options.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "StepMap", transform = super::schema::or_word)]
 pub(super) struct RawStep {
-    /// Action: apply a manifest; the first where none is named.
+    /// Action: apply a manifest; the first if none is named.
     pub(super) apply: Field<Option<String>>,
     /// Action: delete `pod/NAME`, `deployment/NAME` …, or several of them one after the other.
     pub(super) delete: Field<RawSeveral>,
     /// Action: wait for a moment, or for several.
     pub(super) until: Field<RawSeveral>,
-    /// Action: the real kubectl with these arguments, in the scenario's namespace.
+    /// Action: run kubectl with these arguments in the scenario's namespace.
     pub(super) kubectl: Text,
-    /// Action: a command on the node of `pod`.
+    /// Action: run a command on the node of `pod`.
     pub(super) node: Text,
-    /// Action: a container of the agent's image beside the nodes, in no cluster, with this name.
+    /// Action: start a container of the agent's image outside the cluster, with this name.
     pub(super) outside: Text,
-    /// `outside`: the command it runs.
+    /// `outside`: the container's command.
     pub(super) command: Text,
-    /// Action: let go what holds, or will hold, under this name.
+    /// Action: release what holds, or will hold, under this name.
     pub(super) release: Text,
-    /// Action: end the background step of this name.
+    /// Action: end this background step.
     pub(super) stop: Text,
-    /// Action: wait until the background step of this name has ended by itself.
+    /// Action: wait until this background step has ended by itself.
     pub(super) ended: Text,
-    /// Action: GET of this path through the port-forward step named in `through`.
+    /// Action: GET this path through the port-forward step named in `through`.
     pub(super) http: Text,
-    /// Action: read an object such as `pod/NAME` and keep it.
+    /// Action: read an object such as `pod/NAME`.
     pub(super) get: Text,
     /// Action: let time pass that a claim is about; `because` says why.
     pub(super) pause: Text,
-    /// Name under which the output is kept and appears in expressions.
+    /// Name of the output in expressions.
     #[serde(rename = "as")]
     pub(super) as_: Text,
-    /// The longest it may take; 60s where nothing is said.
+    /// Limit of the step (60s).
     pub(super) cap: Text,
     /// `until`: continue after this time if the moment has not occurred, such as `8s`.
     pub(super) within: Text,
-    /// `kubectl`: goes on beside the next steps.
+    /// `kubectl`: run in the background.
     pub(super) background: Field<bool>,
-    /// `kubectl`: what it reads on standard input.
+    /// `kubectl`: standard input.
     pub(super) stdin: Text,
     /// `kubectl`: `ordinary` runs it as a user without privileges.
     pub(super) user: Text,
-    /// `apply`: ask the API server only what it would do.
+    /// `apply`: server-side dry run.
     pub(super) dry_run: Field<bool>,
     /// `delete`: grace period in seconds.
     pub(super) grace: Field<i64>,
     /// `http`: name of the port-forward step.
     pub(super) through: Text,
-    /// `release`: only holders in this pod; `node`: whose node.
+    /// `release`: only in this pod; `node`: the pod whose node runs the command.
     pub(super) pod: Text,
-    /// `release`: only holders in this container.
+    /// `release`: only in this container.
     pub(super) container: Text,
-    /// `release`: only holders in this start of the container, from 1.
+    /// `release`: only in this start of the container, from 1.
     pub(super) start: Field<u32>,
-    /// `pause`: why time itself is needed.
+    /// `pause`: why time must pass.
     pub(super) because: Text,
 }
 
-/// A point of the timeline: a stamp of the agent, a pod's state, an event or a printed line.
+/// A point of the timeline: an agent stamp, a pod state, an Event, or a printed line.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Moment")]
 pub(super) struct RawMoment {
-    /// Role of the agent's process that stamps, such as `hook`.
+    /// Role of the agent process, such as `hook`.
     pub(super) agent: Text,
     /// With `agent`: the stamp's name, such as `begun`.
     pub(super) stamp: Text,
-    /// Pod name; a trailing `*` matches the rest. On its own: the pod whose state is meant.
+    /// Pod name; a trailing `*` matches any rest.
     pub(super) pod: Text,
     /// With `agent`: the container.
     pub(super) container: Text,
-    /// With `agent`: which start of the container, from 1.
+    /// With `agent`: start of the container, from 1.
     pub(super) start: Field<u32>,
     /// Reason of an event.
     pub(super) event: Text,
-    /// Name of a background step that prints lines.
+    /// Name of a background step.
     pub(super) line: Text,
     /// With `line`: text that the line contains.
     pub(super) contains: Text,
-    /// CEL condition over `stamp`, over `pod`, `status` and `deleted`, or over `event`.
+    /// CEL condition over `stamp`; over `pod`, `status`, `deleted`, and `containers`; or over `event`.
     pub(super) when: Text,
-    /// Which of the matching entries, from 1; 0 for the last.
+    /// Which of the matching entries, from 1; 0 is the last.
     pub(super) nth: Field<u32>,
 }
 
-/// One statement and how it is decided.
+/// A statement and how it is decided.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Claim")]
 pub(super) struct RawClaim {
-    /// Id, such as `poststart.runs-beside-entrypoint`.
+    /// Id, such as `poststart.concurrent-with-entrypoint`.
     #[schemars(required)]
     pub(super) id: Text,
-    /// The statement in one sentence of one's own.
+    /// The statement in one sentence in your own words.
     #[schemars(required)]
     pub(super) says: Text,
-    /// What is true instead, for where the statement is refuted or qualified.
+    /// What is true instead, if the statement is refuted or qualified.
     pub(super) instead: Text,
-    /// Who says it; nobody where the claim goes beyond the documents.
+    /// The documents that make the statement; absent if none does.
     pub(super) cites: Field<Vec<At<RawCitation>>>,
-    /// Must be true before either of the others counts.
+    /// Must be true before the others count.
     pub(super) control: Text,
-    /// True if the statement is true.
+    /// What is seen if the statement is true.
     pub(super) holds: Text,
-    /// True if the statement is false.
+    /// What is seen if the statement is false; not just `!holds`.
     pub(super) fails: Text,
-    /// Several predictions, each with its own control, holds and fails.
+    /// Several predictions; a `control` of the claim applies to all of them.
     pub(super) checks: Field<Vec<At<RawCheck>>>,
-    /// Values worth showing, as expressions by name.
+    /// Expressions by name that reports show in addition to the values used.
     pub(super) measures: Field<Entries<String>>,
-    /// The verdict that is known, or a table of them, the first that applies.
+    /// The known verdict, or a list of which the first that applies counts.
     pub(super) expect: Field<RawExpect>,
-    /// Why no experiment can decide it; then there are no checks.
+    /// Why no experiment can decide it.
     pub(super) not_testable: Text,
 }
 
@@ -179,15 +178,15 @@ pub(super) struct RawCheck {
     /// Name, unique within the claim.
     #[schemars(required)]
     pub(super) name: Text,
-    /// Where it applies.
+    /// Requirements; elsewhere the check is not applicable.
     pub(super) needs: Field<RawNeeds>,
-    /// Must be true before either of the others counts.
+    /// Must be true before the others count.
     #[schemars(required)]
     pub(super) control: Text,
-    /// True if the prediction comes true.
+    /// What is seen if the statement is true.
     #[schemars(required)]
     pub(super) holds: Text,
-    /// True if its opposite comes true.
+    /// What is seen if the statement is false; not just `!holds`.
     #[schemars(required)]
     pub(super) fails: Text,
 }
@@ -203,11 +202,11 @@ pub(super) struct RawCitation {
     /// Lines: `64`, `78-79` or `"64, 78-79"`.
     #[schemars(required, with = "Option<LinesSchema>")]
     pub(super) lines: Text,
-    /// First 12 hex digits of the SHA-256 of those lines, so that a changed text is noticed.
+    /// First 12 hex digits of the SHA-256 of those lines; detects edits.
     pub(super) digest: Text,
 }
 
-/// For the schema: a number needs no quotes.
+/// For the schema: a single line needs no quotes.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[allow(dead_code, reason = "only its schema is used")]
@@ -227,27 +226,27 @@ pub(super) enum RawSeveral {
     Many(Vec<At<String>>),
 }
 
-/// A verdict, or a table of them.
+/// A verdict, or a list of verdicts.
 #[derive(Debug, JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "Expect")]
 pub(super) enum RawExpect {
-    /// Everywhere the same.
+    /// On every cluster.
     One(String),
-    /// The first that applies.
+    /// The first that applies counts.
     Table(Vec<At<RawExpectation>>),
 }
 
-/// A verdict and where it is known.
+/// A verdict and the clusters that it applies to.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Expectation")]
 pub(super) struct RawExpectation {
     /// Range of Kubernetes versions.
     pub(super) kubernetes: Text,
-    /// Feature gates that are set so.
+    /// States of feature gates.
     pub(super) gates: Field<Entries<bool>>,
-    /// What the cluster allows.
+    /// Capabilities.
     pub(super) capabilities: Field<Vec<At<String>>>,
     /// The verdict.
     #[schemars(required)]

@@ -1,11 +1,10 @@
-//! The suite format for editors that complete and check YAML.
+//! JSON schema of the suite format, for editors.
 
 use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
 
 use super::raw::RawSuite;
 
-/// JSON schema of suite files.
 #[must_use]
 pub fn suite_schema() -> Value {
     let mut schema = schema_for!(RawSuite).to_value();
@@ -24,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_a_step_may_be() {
+    fn the_schema_describes_steps() {
         let schema = suite_schema();
         let step = &schema["$defs"]["StepMap"]["anyOf"];
         assert_eq!(step[0]["enum"][0], "apply");

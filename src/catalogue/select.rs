@@ -1,28 +1,28 @@
-//! Choosing claims by words: ids, parts of them, scenarios, suites, documents.
+//! Selects claims by id, prefix, scenario, suite folder, or document.
 
 use std::collections::BTreeSet;
 
 use super::finding::nearest;
 use super::model::{Catalogue, Claim};
 
-/// A word that chooses nothing.
+/// A word that selects nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{word}` is no claim, scenario, suite or document{}; `hookproof list` shows them",
-    near.as_ref().map(|near| format!(" (is `{near}` meant?)")).unwrap_or_default()
+    "no claim, scenario, suite or document named `{word}`{}; `hookproof list` shows them",
+    near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 )]
 pub struct NothingChosen {
     word: String,
     near: Option<String>,
 }
 
-/// The ids of the claims that at least one of the words chooses; of all claims without words.
+/// The ids of the claims that the words select; all claims without words.
 ///
 /// A word is a claim's id, its beginning up to a dot or `*`, a scenario's id, a suite's folder, or
 /// the file name of a document that is cited.
 ///
 /// # Errors
-/// When a word chooses nothing.
+/// A word that selects nothing.
 pub fn claims(catalogue: &Catalogue, words: &[String]) -> Result<BTreeSet<String>, NothingChosen> {
     let all = all(catalogue);
     if words.is_empty() {
@@ -132,6 +132,9 @@ mod tests {
             ..Catalogue::default()
         };
         let error = claims(&catalogue, &["a.ome".to_owned()]).unwrap_err();
-        assert!(error.to_string().contains("is `a.one` meant?"), "{error}");
+        assert!(
+            error.to_string().contains("did you mean `a.one`?"),
+            "{error}"
+        );
     }
 }

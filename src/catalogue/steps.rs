@@ -1,4 +1,4 @@
-//! Steps as suites write them: one action each, with what belongs to it.
+//! Lowers steps.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::parse;
 use super::pods::{Pods, Referenced};
 use super::raw::{RawSeveral, RawStep};
 
-/// The actions, and what may be said with each of them.
+/// The actions and the options of each.
 const ACTIONS: [(&str, &[&str]); 12] = [
     ("apply", &["as", "cap", "dry_run"]),
     ("delete", &["as", "cap", "grace"]),
@@ -49,19 +49,13 @@ pub(super) fn steps(
             if let Some(first) = names.get(&text) {
                 lower.find(
                     &place,
-                    format!(
-                        "two steps are named `{text}`, the first on line {}",
-                        first.line
-                    ),
+                    format!("duplicate name `{text}`, first on line {}", first.line),
                 );
             } else if moments
                 .keys()
                 .any(|moment| *moment == text || nested(moment, &text))
             {
-                lower.find(
-                    &place,
-                    format!("`{text}` is a moment already: choose another name"),
-                );
+                lower.find(&place, format!("`{text}` is a moment: choose another name"));
             }
             names.insert(text, place);
         }
@@ -79,7 +73,7 @@ pub(super) fn steps(
             lower.findings.push(
                 Finding::new(
                     &moment.place,
-                    format!("`{name}` waits for lines of `{output}`, but no step has that name"),
+                    format!("`{name}`: no step is named `{output}`"),
                 )
                 .with_near(output, names.keys().map(String::as_str)),
             );
@@ -157,7 +151,7 @@ fn name(lower: &mut Lower<'_>, field: Option<&At<String>>, pods: &Pods) -> Optio
     if !is_identifier(&text) {
         lower.find(
             &at.place,
-            format!("`{text}`: a name is made of letters, digits and `_`"),
+            format!("invalid name `{text}`: expected letters, digits, and `_`"),
         );
     } else if let Some(message) = taken(&text, pods) {
         lower.find(&at.place, message);
@@ -168,7 +162,7 @@ fn name(lower: &mut Lower<'_>, field: Option<&At<String>>, pods: &Pods) -> Optio
     })
 }
 
-/// The one action of a step; `None` where there is none or more than one.
+/// The action of a step; `None` if there is none or more than one.
 fn action_of(lower: &mut Lower<'_>, place: &Place, raw: &RawStep) -> Option<&'static str> {
     let given = [
         ("apply", raw.apply.is_some()),
@@ -195,7 +189,7 @@ fn action_of(lower: &mut Lower<'_>, place: &Place, raw: &RawStep) -> Option<&'st
             let known: Vec<&str> = ACTIONS.iter().map(|(name, _)| *name).collect();
             lower.find(
                 place,
-                format!("a step needs an action: one of {}", known.join(", ")),
+                format!("missing action: expected one of {}", known.join(", ")),
             );
             return None;
         }
@@ -203,7 +197,7 @@ fn action_of(lower: &mut Lower<'_>, place: &Place, raw: &RawStep) -> Option<&'st
             lower.find(
                 place,
                 format!(
-                    "a step has one action, here are {}: make them steps of their own",
+                    "several actions, {}: make each a step",
                     several.join(" and ")
                 ),
             );
@@ -261,7 +255,11 @@ fn step(
         "http" => http(lower, &place, raw, before)?,
         "pause" => pause(lower, &place, raw)?,
         "node" => {
-            let pod = lower.must(raw.pod, &place, "`node` needs `pod`: whose node is meant");
+            let pod = lower.must(
+                raw.pod,
+                &place,
+                "missing `pod`: the pod whose node runs the command",
+            );
             Action::Node {
                 args: words(lower, raw.node?)?,
                 pod: pod?.0,
@@ -271,7 +269,7 @@ fn step(
             let command = lower.must(
                 raw.command.clone(),
                 &place,
-                "`outside` needs `command`: what the container runs",
+                "missing `command`: what the container runs",
             );
             command?;
             Action::Outside {
@@ -303,7 +301,7 @@ fn step(
         Action::Pause { time, .. } => time.saturating_add(CAP),
         _ => cap,
     };
-    // A pause takes its own time; the cap is for what may not come.
+    // A pause is not limited by the cap.
     let cap = match &action {
         Action::Pause { time, .. } => cap + *time,
         _ => cap,
@@ -331,7 +329,7 @@ fn apply(
         Some(path) => {
             let index = manifests.iter().position(|(known, _)| *known == path);
             if index.is_none() {
-                let message = format!("`{path}` is not among the scenario's `manifests`");
+                let message = format!("`{path}` is not one of the scenario's `manifests`");
                 let known = manifests.iter().map(|(path, _)| path.as_str());
                 lower
                     .findings
@@ -388,7 +386,7 @@ fn kubectl(
 ) -> Option<Action> {
     let background = yes(raw.background);
     if background && name.is_none() {
-        lower.find(place, "a background step needs a name: add `as`");
+        lower.find(place, "missing `as`: a background step needs a name");
     }
     let mut ordinary_user = false;
     if let Some(At {
@@ -400,7 +398,7 @@ fn kubectl(
         if !ordinary_user {
             lower.find(
                 &place,
-                format!("`{user}` is no known user: `ordinary` is the only one"),
+                format!("unknown user `{user}`: expected `ordinary`"),
             );
         }
     }
@@ -419,12 +417,12 @@ fn http(lower: &mut Lower<'_>, place: &Place, raw: RawStep, before: &[Step]) -> 
         .as_ref()
         .is_some_and(|path| !path.starts_with('/'))
     {
-        lower.find(&path.place, "an HTTP path begins with `/`");
+        lower.find(&path.place, "expected a path that begins with `/`");
     }
     if raw.through.is_none() {
         lower.find(
             place,
-            "`http` needs `through`: the name of a background port-forward",
+            "missing `through`: the name of a background port-forward",
         );
     }
     Some(Action::Http {
@@ -434,7 +432,7 @@ fn http(lower: &mut Lower<'_>, place: &Place, raw: RawStep, before: &[Step]) -> 
 }
 
 fn pause(lower: &mut Lower<'_>, place: &Place, raw: RawStep) -> Option<Action> {
-    let missing = "`pause` needs `because`: why time itself is needed";
+    let missing = "missing `because`: why time must pass";
     let because = lower.must(raw.because, place, missing);
     let time = lower.parsed(raw.pause, parse::duration);
     Some(Action::Pause {
@@ -449,7 +447,7 @@ fn object(lower: &mut Lower<'_>, at: At<String>) -> Option<String> {
     if object.split('/').filter(|part| !part.is_empty()).count() != 2 {
         lower.find(
             &at.place,
-            format!("`{object}`: an object is named like `pod/NAME`"),
+            format!("invalid object `{object}`: expected `KIND/NAME`, for example `pod/web`"),
         );
         return None;
     }
@@ -459,7 +457,7 @@ fn object(lower: &mut Lower<'_>, at: At<String>) -> Option<String> {
 /// Arguments, split as a shell splits them.
 fn words(lower: &mut Lower<'_>, at: At<String>) -> Option<Vec<String>> {
     let Some(words) = shlex::split(&at.value?) else {
-        lower.find(&at.place, "a quote is not closed");
+        lower.find(&at.place, "unclosed quote");
         return None;
     };
     if words.is_empty() {
@@ -469,7 +467,7 @@ fn words(lower: &mut Lower<'_>, at: At<String>) -> Option<Vec<String>> {
     Some(words)
 }
 
-/// The name of a background step that stands before this one.
+/// The name of an earlier background step.
 fn background(lower: &mut Lower<'_>, at: At<String>, before: &[Step]) -> Option<String> {
     let name = at.value?;
     let known: Vec<&str> = before
@@ -488,7 +486,7 @@ fn background(lower: &mut Lower<'_>, at: At<String>, before: &[Step]) -> Option<
     if !known.contains(&name.as_str()) {
         let finding = Finding::new(
             &at.place,
-            format!("no background step before this one is named `{name}`"),
+            format!("no earlier background step is named `{name}`"),
         );
         lower.findings.push(finding.with_near(&name, known));
         return None;

@@ -17,7 +17,6 @@ use crate::observe::evidence::{Entry, PodSeen, Seen, Stamp};
 /// A function of suites.
 #[derive(Debug)]
 pub struct Function {
-    /// Its name.
     pub name: &'static str,
     /// What it takes.
     pub parameters: &'static [Parameter],
@@ -703,7 +702,10 @@ mod tests {
                 };
             }
             let row = format!("| `{}({parameters})` | {} |", function.name, function.doc);
-            assert!(reference.contains(&row), "docs/suites.md lacks this row:\n{row}");
+            assert!(
+                reference.contains(&row),
+                "docs/suites.md lacks this row:\n{row}"
+            );
         }
     }
 

@@ -1,4 +1,4 @@
-//! Evidence as CEL values, and CEL values for people.
+//! Evidence as CEL values, and CEL values as text.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,8 +14,7 @@ use super::selector::Selector;
 use crate::catalogue::parse;
 use crate::observe::evidence::{ClusterFacts, Entry, Output, PodChange, Seen};
 
-/// JSON as a CEL value. Whole numbers become `int` wherever they fit: `exit_code == 0` is a
-/// comparison of ints.
+/// JSON as a CEL value. Whole numbers become `int` if they fit, so that `exit_code == 0` compares ints.
 #[must_use]
 pub fn from_json(json: &Json) -> Value {
     match json {
@@ -42,18 +41,15 @@ fn serialized(value: &impl Serialize) -> HashMap<Key, Value> {
     }
 }
 
-/// A CEL string.
 #[must_use]
 pub fn string(text: &str) -> Value {
     Value::String(Arc::new(text.to_owned()))
 }
 
-/// A CEL list.
 pub fn list(items: impl IntoIterator<Item = Value>) -> Value {
     Value::List(Arc::new(items.into_iter().collect()))
 }
 
-/// A CEL map.
 pub fn map<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     build(
         fields
@@ -73,11 +69,10 @@ fn key(name: &str) -> Key {
     Key::String(Arc::new(name.to_owned()))
 }
 
-/// A CEL timestamp.
 #[must_use]
 pub fn timestamp(at: Timestamp) -> Value {
     let nanos = u32::try_from(at.subsec_nanosecond().rem_euclid(1_000_000_000)).unwrap_or(0);
-    // Before 1970 jiff's second and its fraction are both negative.
+    // Before 1970 both jiff's second and its fraction are negative.
     let second = at.as_second() - i64::from(at.subsec_nanosecond() < 0);
     DateTime::from_timestamp(second, nanos)
         .map_or(Value::Null, |at| Value::Timestamp(at.fixed_offset()))
@@ -88,7 +83,7 @@ fn with_time(mut fields: HashMap<Key, Value>, at: Timestamp) -> Value {
     build(fields)
 }
 
-/// An entry as expressions see it: `stamp`, `event`, an item of `pods`, `outputs` or `notes`.
+/// An entry as an item of `stamps`, `events`, `pods`, `outputs`, or `notes`.
 #[must_use]
 pub fn entry(entry: &Entry) -> Value {
     match &entry.seen {
@@ -123,8 +118,7 @@ pub fn entry(entry: &Entry) -> Value {
     }
 }
 
-/// An output under its step's name. What is null, such as the exit code of a killed command, is left
-/// out: `exit_code != 0` must not be true of it.
+/// An output. Null fields, such as the exit code of a killed command, are absent: `exit_code != 0` must not be true.
 #[must_use]
 pub fn output(output: &Output) -> Value {
     let there = output.data.iter().filter(|(_, value)| !value.is_null());
@@ -152,11 +146,11 @@ fn line(line: &Json) -> Value {
     }
 }
 
-/// The facts of a cluster, and its minor version as a number.
+/// The facts of a cluster, with its minor version as a number.
 #[must_use]
 pub fn cluster(facts: &ClusterFacts) -> Value {
     let mut fields = serialized(facts);
-    // Left out when empty, but `cluster.gates_seen` should not be an error.
+    // Not serialized when empty, but `cluster.gates_seen` must not be an error.
     fields.entry(key("gates_seen")).or_insert_with(|| map([]));
     if let Some((_, minor)) = parse::version(&facts.kubernetes) {
         fields.insert(key("minor"), Value::Int(i64::from(minor)));
@@ -164,8 +158,8 @@ pub fn cluster(facts: &ClusterFacts) -> Value {
     build(fields)
 }
 
-/// Moments and selectors by their full names, nested at the dots: `hook.begun` is `begun` of the map `hook`.
-/// A name of which nothing occurred is an empty map, so that `has(hook.begun)` can be asked.
+/// Moments and selectors nested at the dots of their names: `hook.begun` is `begun` of the map `hook`. A group in which
+/// nothing occurred is an empty map, so that `has(hook.begun)` works.
 #[must_use]
 pub fn nested(
     moments: &BTreeMap<String, Option<Timestamp>>,
@@ -212,7 +206,7 @@ pub fn nested(
         .collect()
 }
 
-/// A value in a few characters; times as seconds since `zero`.
+/// A value in a few characters, with times as seconds since `zero`.
 #[must_use]
 pub fn short(value: &Value, zero: Timestamp) -> String {
     match value {
@@ -248,7 +242,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", cut(&one_line, 80))
 }
 
-/// At most so many characters of a text.
+/// A text of at most `limit` characters.
 pub fn cut(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
@@ -256,7 +250,7 @@ pub fn cut(text: &str, limit: usize) -> String {
     text.chars().take(limit - 1).chain(['…']).collect()
 }
 
-/// The place in a text where something stands, with a little of what is around it.
+/// The first occurrence of `needle` in a text, with some context.
 pub fn around(text: &str, needle: &str) -> Option<String> {
     const BESIDE: usize = 30;
     let at = text.find(needle)?;
@@ -281,7 +275,7 @@ fn offset(at: &DateTime<FixedOffset>, zero: Timestamp) -> String {
         return at.to_rfc3339();
     };
     let offset = at.signed_duration_since(zero);
-    // Times of another day are no offsets within a scenario.
+    // A time on another day is not part of the scenario.
     if offset.num_hours().abs() >= 24 {
         return at.to_rfc3339();
     }
@@ -293,7 +287,7 @@ fn offset(at: &DateTime<FixedOffset>, zero: Timestamp) -> String {
     }
 }
 
-/// A duration as seconds with milliseconds.
+/// A duration in seconds with milliseconds.
 #[must_use]
 pub fn span(duration: chrono::Duration) -> String {
     let Some(nanos) = duration.num_nanoseconds() else {
@@ -312,7 +306,7 @@ fn duration_micros(nanos: i64) -> f64 {
     nanos.unsigned_abs() as f64 / 1e9
 }
 
-/// A measured value for reports: durations as seconds with their unit, times as offsets.
+/// A value for reports: durations in seconds, times as offsets.
 #[must_use]
 pub fn measured(value: &Value, zero: Timestamp) -> Json {
     match value {

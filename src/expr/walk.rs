@@ -1,24 +1,24 @@
-//! Walking through expressions: what they read, call and join.
+//! Walks expressions: what they read and join.
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
 use super::compile;
 use super::syntax::THERE;
 
-/// A value that an expression reads: a variable and what is selected of it.
+/// A variable, and the fields selected of it, that an expression reads.
 #[derive(Debug, Clone)]
 pub struct Read<'a> {
-    /// The variable and the fields selected of it; fields end at the first index.
+    /// The variable and its fields, up to the first index.
     pub names: Vec<&'a str>,
-    /// As a person would write it.
+    /// In source form.
     pub text: String,
-    /// The expression itself, for evaluating it.
+    /// The expression, to be evaluated.
     pub expr: &'a IdedExpr,
-    /// It is only asked whether it is there.
+    /// Only its presence is tested.
     pub tested: bool,
 }
 
-/// Everything that an expression reads of its surroundings. Variables of comprehensions are left out.
+/// Everything that an expression reads, without the variables of comprehensions.
 #[must_use]
 pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
     let mut found = Vec::new();
@@ -39,7 +39,7 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
             read.expr = part;
             found.push(read);
         }
-        // An index may read something of its own.
+        // An index may read variables, too.
         let mut inner = part;
         loop {
             match &inner.expr {
@@ -60,23 +60,8 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
     found
 }
 
-/// Calls of functions by name, outside operators.
-#[must_use]
-pub fn calls(expr: &IdedExpr) -> Vec<(&str, &IdedExpr)> {
-    let mut found = Vec::new();
-    walk(expr, &mut Vec::new(), &mut |part, _| {
-        if let Expr::Call(call) = &part.expr
-            && call.func_name.chars().all(|c| c.is_ascii_alphanumeric())
-        {
-            found.push((call.func_name.as_str(), part));
-        }
-        true
-    });
-    found
-}
-
-/// Visits all parts from the outside in, with the variables that comprehensions have bound there;
-/// `visit` says whether to go on inside.
+/// Visits all parts from the outside in, with the variables bound by comprehensions. `visit` returns whether to
+/// continue inside.
 pub fn walk<'a>(
     expr: &'a IdedExpr,
     bound: &mut Vec<&'a str>,
@@ -123,7 +108,7 @@ pub fn walk<'a>(
     }
 }
 
-/// A variable with what is selected of it, where `expr` is nothing else.
+/// A variable with the fields selected of it, if `expr` is nothing else.
 fn chain(expr: &IdedExpr) -> Option<Read<'_>> {
     match &expr.expr {
         Expr::Ident(name) => Some(Read {
@@ -156,7 +141,7 @@ fn chain(expr: &IdedExpr) -> Option<Read<'_>> {
     }
 }
 
-/// A literal as it is written.
+/// A literal in source form.
 #[must_use]
 pub fn literal(expr: &IdedExpr) -> Option<String> {
     let Expr::Literal(literal) = &expr.expr else {
@@ -172,7 +157,6 @@ pub fn literal(expr: &IdedExpr) -> Option<String> {
     })
 }
 
-/// The text of a string literal.
 #[must_use]
 pub fn string_literal(expr: &IdedExpr) -> Option<&str> {
     match &expr.expr {
@@ -181,7 +165,7 @@ pub fn string_literal(expr: &IdedExpr) -> Option<&str> {
     }
 }
 
-/// The parts of an expression that `&&` joins at the top; the whole where `||` or `?` stands there.
+/// The parts joined by `&&` at the top level; the whole expression if `||` or `?` is at the top level.
 #[must_use]
 pub fn conjuncts(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
@@ -207,7 +191,7 @@ pub fn conjuncts(text: &str) -> Vec<&str> {
         }
     }
     parts.push(text[from..].trim());
-    // Raw or triple-quoted strings may have led astray: then the whole is one part.
+    // Raw or triple-quoted strings may have been split: then the whole is one part.
     if parts.iter().any(|part| compile(part).is_err()) {
         vec![text.trim()]
     } else {

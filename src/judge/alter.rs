@@ -1,7 +1,4 @@
-//! Evidence changed on purpose: the proof that a verdict depends on what it should depend on.
-//!
-//! For every claim a file of alterations says how the recorded evidence would look if the opposite
-//! were true, and what is missing if the decisive part was not seen. The tests judge both.
+//! Alterations of recorded evidence, which prove that a verdict depends on the right things.
 
 use std::collections::BTreeMap;
 
@@ -22,32 +19,29 @@ use crate::observe::timeline;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alterations {
-    /// By claim id.
     pub claims: BTreeMap<String, OfClaim>,
 }
 
-/// How the evidence of a claim is altered.
+/// The alterations for one claim.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OfClaim {
-    /// What would be seen if the opposite were true.
+    /// The claim is false: the verdict must become the opposite.
     pub opposite: Vec<Alteration>,
-    /// The decisive part is not there: the verdict must become inconclusive.
+    /// The decisive part is missing: the verdict must become inconclusive.
     pub missing: Vec<Alteration>,
-    /// Further ways in which the claim would be false, by name: the verdict must change to the opposite.
+    /// Further ways in which the claim is false, by name: the verdict must become the opposite.
     #[serde(default)]
     pub breaks: BTreeMap<String, Vec<Alteration>>,
-    /// Ways in which a cluster may differ without making the claim false, by name: the verdict must not become the
-    /// opposite.
+    /// Ways in which a cluster differs without making the claim false, by name: the verdict must not become the opposite.
     #[serde(default)]
     pub spares: BTreeMap<String, Vec<Alteration>>,
 }
 
-/// One change of the evidence. It must change something: one that finds nothing is an error.
+/// A change of the evidence. One that matches nothing is an error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alteration {
-    /// What is altered.
     #[serde(rename = "in")]
     pub channel: Channel,
     /// Only the output of this step.
@@ -55,59 +49,51 @@ pub struct Alteration {
     /// Only entries for which this CEL condition over `it` is true.
     #[serde(rename = "where")]
     pub condition: Option<String>,
-    /// Take them out.
+    /// Removes them.
     #[serde(default)]
     pub drop: bool,
-    /// Leave them and alter copies.
+    /// Keeps them and changes copies.
     #[serde(default)]
     pub copy: bool,
-    /// Values by dotted path (`data.code`, `object.status.phase`, a number for an item of a
-    /// list); text that begins with `=` is CEL over `it`, the moments and the outputs.
+    /// Values by dotted path (`data.code`, `object.status.phase`, a number for an item of a list); text that begins
+    /// with `=` is CEL over `it`, moments, and outputs.
     #[serde(default)]
     pub set: BTreeMap<String, Value>,
-    /// Paths that are taken out.
+    /// Paths to remove.
     #[serde(default)]
     pub unset: Vec<String>,
-    /// Move them in time, such as `2s` or `-300ms`.
+    /// Moves them in time: `2s`, `-300ms`.
     pub shift: Option<String>,
-    /// A new entry, whole; like `set` in its values. `at` is when.
+    /// A new entry; values as in `set`. `at` is its time.
     pub add: Option<BTreeMap<String, Value>>,
 }
 
-/// What an alteration is about.
+/// What an alteration changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
-    /// Stamps of the agent.
+    /// Agent stamps.
     Stamps,
-    /// Events.
     Events,
-    /// States of pods.
     Pods,
-    /// Outputs of steps.
     Outputs,
-    /// Notes of the runner.
     Notes,
     /// The facts of the cluster.
     Cluster,
 }
 
-/// An alteration that cannot be done.
+/// An alteration that cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AlterError {
-    /// The file is not one of alterations.
-    #[error("not a file of alterations: {0}")]
+    #[error("invalid alterations: {0}")]
     Format(String),
-    /// Nothing in the evidence is meant by it.
-    #[error("alteration {0} alters nothing: no entry matches")]
+    #[error("change {0} matches no entry")]
     Nothing(usize),
-    /// It makes no sense.
-    #[error("alteration {0}: {1}")]
+    #[error("change {0}: {1}")]
     Wrong(usize, String),
 }
 
 impl Alteration {
-    /// The expressions in it.
     fn expressions(&self) -> impl Iterator<Item = &str> {
         let values = self
             .set
@@ -119,19 +105,19 @@ impl Alteration {
 }
 
 impl Alterations {
-    /// Reads a file of alterations.
+    /// Parses a file of alterations.
     ///
     /// # Errors
-    /// What is wrong with it, with its line.
+    /// The message with its line.
     pub fn parse(text: &str) -> Result<Self, AlterError> {
         serde_saphyr::from_str(text).map_err(|error| AlterError::Format(error.to_string()))
     }
 }
 
-/// The evidence with all alterations made, one after the other.
+/// The evidence with all changes applied in order.
 ///
 /// # Errors
-/// Where an alteration finds nothing to alter, or makes an entry that is none.
+/// A change that matches nothing or produces an invalid entry.
 pub fn alter(
     scenario: &Scenario,
     evidence: &Evidence,
@@ -189,8 +175,7 @@ fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Resul
     Ok(())
 }
 
-/// A stamp that is taken out was never made: it leaves no gap in its process's numbers, which
-/// would say that a stamp was lost.
+/// Renumbers the stamps after removed ones: a gap would mean that a stamp was lost.
 fn close_gaps(entries: &mut [Entry], dropped: &[Entry]) {
     let mut gone: Vec<&Stamp> = dropped
         .iter()
@@ -231,7 +216,7 @@ fn means(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<bool, 
     let Some(condition) = &alteration.condition else {
         return Ok(true);
     };
-    // A condition about a field that this entry lacks does not mean it.
+    // A condition about a field that an entry lacks does not match it.
     Ok(matches!(
         evaluate(condition, Some(&values::entry(entry)), scene)?,
         Ok(Cel::Bool(true))
@@ -246,7 +231,7 @@ fn changed(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<Entr
     let it = values::entry(&entry);
     let mut json = serde_json::to_value(&entry).map_err(|error| error.to_string())?;
     change(alteration, &it, scene, &mut json)?;
-    serde_json::from_value(json).map_err(|error| format!("gives no entry: {error}"))
+    serde_json::from_value(json).map_err(|error| format!("produces an invalid entry: {error}"))
 }
 
 fn change(
@@ -298,7 +283,7 @@ fn added(
         ),
         Channel::Outputs => ("output", "runner", serde_json::json!({"step": "kubectl"})),
         Channel::Notes => ("runner", "runner", serde_json::json!({"text": ""})),
-        Channel::Cluster => return Err("nothing can be added to `cluster`: use `set`".to_owned()),
+        Channel::Cluster => return Err("`add` does not apply to `cluster`: use `set`".to_owned()),
     };
     let mut json = serde_json::json!({"n": 0, "at": scene.zero.to_string(), "clock": clock,
         "source": source});
@@ -308,16 +293,17 @@ fn added(
     for (path, value) in fields {
         *at_path(&mut json, path)? = written(value, None, scene)?;
     }
-    serde_json::from_value(json).map_err(|error| format!("`add` gives no entry: {error}"))
+    serde_json::from_value(json)
+        .map_err(|error| format!("`add` produces an invalid entry: {error}"))
 }
 
-/// The place of a dotted path; maps on the way are made, lists must be there.
+/// The value at a dotted path; missing maps are created, lists must exist.
 fn at_path<'a>(json: &'a mut Value, path: &str) -> Result<&'a mut Value, String> {
     path.split('.').try_fold(json, |json, part| {
         if let Value::Array(items) = json {
             let index: usize = part
                 .parse()
-                .map_err(|_| format!("`{path}`: `{part}` is no number of an item"))?;
+                .map_err(|_| format!("`{path}`: expected the number of an item, found `{part}`"))?;
             return items
                 .get_mut(index)
                 .ok_or_else(|| format!("`{path}`: no item {index}"));
@@ -327,12 +313,12 @@ fn at_path<'a>(json: &'a mut Value, path: &str) -> Result<&'a mut Value, String>
         }
         let fields = json
             .as_object_mut()
-            .ok_or_else(|| format!("`{path}` leads nowhere"))?;
+            .ok_or_else(|| format!("`{path}` does not exist"))?;
         Ok(fields.entry(part).or_insert(Value::Null))
     })
 }
 
-/// A value as written, or computed where it begins with `=`.
+/// A value as written, or computed if it begins with `=`.
 fn written(value: &Value, it: Option<&Cel>, scene: &Scene) -> Result<Value, String> {
     let Some(text) = value.as_str().and_then(|text| text.strip_prefix('=')) else {
         return Ok(value.clone());
@@ -347,7 +333,7 @@ fn written(value: &Value, it: Option<&Cel>, scene: &Scene) -> Result<Value, Stri
     value.json().map_err(|error| error.to_string())
 }
 
-/// The outer error is that of an expression that never works.
+/// The outer error is a syntax error, the inner one an evaluation error.
 fn evaluate(text: &str, it: Option<&Cel>, scene: &Scene) -> Result<Result<Cel, String>, String> {
     let program = expr::compile(text).map_err(|errors| {
         let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();

@@ -1,4 +1,4 @@
-//! What the judge says: a verdict and the values that decided it.
+//! Judgements: verdicts and the values that decided them.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +8,25 @@ use serde_json::Value;
 
 use crate::catalogue::model::Verdict;
 
-/// The judge's answer for one claim on one cluster.
+/// The judgement on one claim on one cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judgement {
-    /// Claim id.
     pub claim: String,
-    /// Scenario id; none for claims that no experiment can decide.
+    /// Absent for claims that no experiment can decide.
     pub scenario: Option<String>,
-    /// What was found.
     pub verdict: Verdict,
-    /// What was known to be found here; none where nothing is known yet.
+    /// The known verdict for this cluster, if any.
     pub expected: Option<Verdict>,
     /// One or two sentences with the deciding values.
     pub reason: String,
-    /// Each check's outcome.
     pub checks: Vec<CheckJudgement>,
-    /// Measured values by name.
+    /// Named values and measures.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measured: BTreeMap<String, Value>,
 }
 
 impl Judgement {
-    /// Nothing decided, or something else than what is known.
+    /// Whether the verdict is inconclusive or differs from the known one.
     #[must_use]
     pub fn is_unexpected(&self) -> bool {
         match self.expected {
@@ -39,48 +36,41 @@ impl Judgement {
     }
 }
 
-/// How a check came out.
+/// The judgement on a check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckJudgement {
-    /// Its name.
     pub name: String,
-    /// Outcome.
     pub outcome: Outcome,
-    /// Why, in a sentence.
+    /// The deciding values in one sentence.
     pub reason: String,
-    /// The control as evaluated.
     pub control: Evaluation,
-    /// `holds` as evaluated.
     pub holds: Evaluation,
-    /// `fails` as evaluated.
     pub fails: Evaluation,
 }
 
-/// A check's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// `holds` is true, `fails` is false, the control is met.
+    /// The control and `holds` are true, `fails` is false.
     Holds,
-    /// The other way round.
+    /// The control and `fails` are true, `holds` is false.
     Fails,
     /// Anything else.
     Inconclusive,
-    /// Not here.
+    /// The cluster does not meet the check's requirements.
     NotApplicable,
 }
 
-/// An expression and what came of it.
+/// An evaluated expression.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evaluation {
-    /// The expression.
     pub expression: String,
-    /// Its value; none where it could not be evaluated.
+    /// Absent if it could not be evaluated.
     pub value: Option<bool>,
-    /// Why it could not be evaluated, such as a moment that never came.
+    /// Why it could not be evaluated, such as a moment that never occurred.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Its conjuncts with the values in them, for people: the parts joined by `&&` at the top.
+    /// The parts joined by `&&` at the top level, with the values they read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
 }
@@ -88,10 +78,9 @@ pub struct Evaluation {
 /// A part of an expression with the values that it read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
-    /// Text of the part.
     pub text: String,
-    /// Its value; none where it could not be evaluated.
+    /// Absent if it could not be evaluated.
     pub value: Option<bool>,
-    /// What it read: path and short value; for two times compared, the difference as well.
+    /// Path and short value; for a comparison of two times also the difference.
     pub read: Vec<(String, String)>,
 }

@@ -1,4 +1,4 @@
-//! When moments came. The runner waits for them with the same code that judges by them.
+//! Times of moments. The runner waits with the same code that judges.
 
 use cel::Value;
 use jiff::Timestamp;
@@ -7,7 +7,7 @@ use crate::catalogue::model::{Matches, Moment};
 use crate::expr::{self, name_matches, values};
 use crate::observe::evidence::{Entry, Output, PodChange, Seen};
 
-/// A moment made ready for looking at entries.
+/// A moment with its compiled condition.
 #[derive(Debug)]
 pub struct MomentMatcher {
     matches: Matches,
@@ -19,7 +19,7 @@ impl MomentMatcher {
     /// Compiles the moment's condition.
     ///
     /// # Errors
-    /// What is wrong with the condition; linting the suite tells where.
+    /// Syntax errors of the condition.
     pub fn new(moment: &Moment) -> Result<Self, String> {
         let when = match &moment.matches {
             Matches::Agent { when, .. } | Matches::Event { when, .. } => when.as_deref(),
@@ -37,8 +37,8 @@ impl MomentMatcher {
         })
     }
 
-    /// Whether an entry is one that the moment is about. A condition that cannot be evaluated for
-    /// it, such as one about a status that is not there yet, is not met.
+    /// Whether the moment matches an entry. A condition that cannot be evaluated, such as one about a status that is
+    /// not there yet, is not met.
     #[must_use]
     pub fn matches(&self, entry: &Entry) -> bool {
         match (&self.matches, &entry.seen) {
@@ -89,20 +89,20 @@ impl MomentMatcher {
         }
     }
 
-    /// Whether a line that a background step has just printed is one that the moment is about.
+    /// Whether the moment matches a line that a background step has printed.
     #[must_use]
     pub fn matches_line(&self, name: &str, text: &str) -> bool {
         matches!(&self.matches, Matches::Line { output, contains }
             if output == name && text.contains(contains.as_str()))
     }
 
-    /// Whether the moment has come when so many entries have matched: what `until` waits for.
+    /// Whether the moment has occurred after that many matching entries.
     #[must_use]
     pub fn came(&self, matched: u32) -> bool {
         matched >= self.nth.max(1)
     }
 
-    /// When the moment came, by a whole timeline.
+    /// The moment's time in a complete timeline.
     #[must_use]
     pub fn first_time(&self, timeline: &[Entry]) -> Option<Timestamp> {
         let mut times = timeline.iter().flat_map(|entry| match &entry.seen {

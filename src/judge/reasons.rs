@@ -1,4 +1,4 @@
-//! Evaluating expressions so that people see why: part by part, with the values that were read.
+//! Explains evaluated expressions part by part, with the values that they read.
 
 use cel::common::ast::{Expr, IdedExpr, operators};
 use cel::{IdedExpr as Expression, Value};
@@ -8,10 +8,10 @@ use super::scene::Scene;
 use super::search::search;
 use crate::expr::{self, Read, values};
 
-/// An evaluated expression with its parts in words.
+/// An evaluated expression and its explanation.
 pub(super) struct Explained {
     pub(super) evaluation: Evaluation,
-    /// Phrases of the parts with their values.
+    /// The parts' values and phrases.
     phrases: Vec<(Option<bool>, String)>,
 }
 
@@ -20,15 +20,14 @@ impl Explained {
         self.evaluation.value
     }
 
-    /// Why there is no value.
     pub(super) fn error(&self) -> &str {
         self.evaluation
             .error
             .as_deref()
-            .unwrap_or("it could not be evaluated")
+            .unwrap_or("it cannot be evaluated")
     }
 
-    /// The parts that make it true, or the ones that make it false.
+    /// The parts that decide the value.
     pub(super) fn because(&self) -> String {
         let mut deciding: Vec<&str> = Vec::new();
         for (value, phrase) in &self.phrases {
@@ -44,7 +43,7 @@ impl Explained {
     }
 }
 
-/// Evaluates `text` to true or false.
+/// Evaluates `text` to a boolean and explains it.
 pub(super) fn explain(text: &str, scene: &Scene) -> Explained {
     let (value, error) = match boolean(text, scene) {
         Ok(value) => (Some(value), None),
@@ -78,11 +77,11 @@ pub(super) fn explain(text: &str, scene: &Scene) -> Explained {
     }
 }
 
-/// Evaluates to any value, for measures.
+/// Evaluates `text` to any value.
 pub(super) fn evaluate(text: &str, scene: &Scene) -> Result<Value, String> {
     let program = expr::compile(text).map_err(|errors| {
         let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-        format!("it does not compile: {}", messages.join("; "))
+        format!("does not compile: {}", messages.join("; "))
     })?;
     program.execute(&scene.context).map_err(|error| {
         scene
@@ -95,7 +94,7 @@ fn boolean(text: &str, scene: &Scene) -> Result<bool, String> {
     match evaluate(text, scene)? {
         Value::Bool(value) => Ok(value),
         other => Err(format!(
-            "it gives {} {}, not true or false",
+            "expected a boolean, found {} {}",
             other.type_of(),
             scene.short(&other)
         )),
@@ -105,11 +104,11 @@ fn boolean(text: &str, scene: &Scene) -> Result<bool, String> {
 fn in_words(error: &cel::ExecutionError) -> String {
     use cel::ExecutionError as E;
     match error {
-        E::NoSuchKey(name) | E::UndeclaredReference(name) => format!("there is no `{name}`"),
+        E::NoSuchKey(name) | E::UndeclaredReference(name) => format!("no `{name}`"),
         E::FunctionError { function, message } => format!("{function}: {message}"),
         E::IndexOutOfBounds(index) => match index {
-            Value::Int(index) => format!("there is no item {index}"),
-            _ => "there is no such item".to_owned(),
+            Value::Int(index) => format!("no item {index}"),
+            _ => "no such item".to_owned(),
         },
         other => {
             let text: String = other.to_string().chars().take(160).collect();
@@ -118,7 +117,7 @@ fn in_words(error: &cel::ExecutionError) -> String {
     }
 }
 
-/// Something that an expression read.
+/// A value that an expression read.
 struct Reading {
     name: String,
     value: String,
@@ -127,15 +126,15 @@ struct Reading {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// It is its value that counts.
+    /// A plain value.
     Value,
-    /// What a list was searched for, and what was found.
+    /// The result of searching a list.
     Found,
-    /// Whether it is there at all.
+    /// Whether the value exists.
     There,
-    /// A moment that it only asked for, and that did not come.
+    /// A moment that was asked for and never occurred.
     Never,
-    /// A list or an object as a whole: says nothing beside what was found in it.
+    /// A whole list or object, of no interest next to what was found in it.
     Whole,
 }
 
@@ -191,10 +190,10 @@ fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
             // The moment asked for is listed by name.
             Ok(Value::Map(_)) if names == ["moments"] => {}
             Ok(value) if expr::is_selector(&value) => {}
-            Ok(Value::Bool(true)) if tested => add(there(text, "there")),
-            Ok(Value::Bool(false)) if tested => add(there(text, "not there")),
+            Ok(Value::Bool(true)) if tested => add(there(text, "present")),
+            Ok(Value::Bool(false)) if tested => add(there(text, "absent")),
             Ok(value) => add(Reading::new(text, &value, scene)),
-            Err(_) => add(there(text, "not there")),
+            Err(_) => add(there(text, "absent")),
         }
     }
     for (left, right) in comparisons(expression) {
@@ -218,7 +217,7 @@ fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
     read
 }
 
-/// What was looked for in lists, among the moments and in texts.
+/// Searches of lists, moments, and texts.
 fn looked_for(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
     let mut found = Vec::new();
     expr::walk(expression, &mut Vec::new(), &mut |part, bound| {
@@ -273,13 +272,13 @@ fn moment(name: &str, scene: &Scene) -> Reading {
         Some(at) => Reading::new(name.to_owned(), &at, scene),
         None => Reading {
             name: name.to_owned(),
-            value: "never came".to_owned(),
+            value: "never occurred".to_owned(),
             kind: Kind::Never,
         },
     }
 }
 
-/// Both sides of all comparisons outside comprehensions.
+/// The operands of all comparisons outside comprehensions.
 fn comparisons(expression: &IdedExpr) -> Vec<(&Expression, &Expression)> {
     const OPERATORS: [&str; 6] = [
         operators::EQUALS,
@@ -303,10 +302,10 @@ fn comparisons(expression: &IdedExpr) -> Vec<(&Expression, &Expression)> {
     found
 }
 
-/// A name for what is neither read nor written down but computed.
+/// A name for a computed value.
 fn computed(expression: &IdedExpr) -> Option<String> {
     match &expression.expr {
-        // How many were found stands with what was found.
+        // The result of a search includes the count.
         Expr::Call(call) if call.func_name == "size" => {
             let of = call.target.as_deref().or(call.args.first())?;
             search(of).is_none().then(|| name_of(expression))
@@ -317,12 +316,12 @@ fn computed(expression: &IdedExpr) -> Option<String> {
     }
 }
 
-/// The expression as a person would write it, conditions on items of lists left out.
+/// The expression in source form, without the conditions of searches.
 fn name_of(expression: &IdedExpr) -> String {
     written(expression, None)
 }
 
-/// The same; fields of `item` are written without its name.
+/// The same, with fields of `item` written without its name.
 fn written(expression: &IdedExpr, item: Option<&str>) -> String {
     let inner = |expression: &IdedExpr| written(expression, item);
     match &expression.expr {
@@ -397,15 +396,15 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
     }
 }
 
-/// Where an operand stands.
+/// The side of an operand.
 #[derive(Clone, Copy, PartialEq)]
 enum Side {
     Left,
     Right,
 }
 
-/// Whether an operand would be read otherwise without brackets, which the tree does not have: it binds
-/// less closely than its operator, or as closely and to the right, as in `a - (b - c)`.
+/// Whether an operand needs parentheses: it binds less tightly than the operator, or as tightly on the right-hand
+/// side, as in `a - (b - c)`.
 fn needs_brackets(operand: &IdedExpr, side: Side, operator: &str) -> bool {
     let Expr::Call(call) = &operand.expr else {
         return false;
@@ -415,7 +414,7 @@ fn needs_brackets(operand: &IdedExpr, side: Side, operator: &str) -> bool {
     inside < outside || inside == outside && side == Side::Right && order_matters
 }
 
-/// How closely an operator binds its operands; a call binds closest.
+/// The precedence of an operator; calls bind tightest.
 fn binding(operator: &str) -> u8 {
     match operator {
         operators::CONDITIONAL => 0,
@@ -434,7 +433,7 @@ fn binding(operator: &str) -> u8 {
     }
 }
 
-/// Two durations compared: `a.ended - a.begun = 2.276s, more than 1.000s`.
+/// A comparison of durations: `a.ended - a.begun = 2.276s, more than 1.000s`.
 fn spans(expression: &IdedExpr, scene: &Scene) -> Option<String> {
     let (left, right) = comparisons(expression).into_iter().next()?;
     if !matches!(&expression.expr, Expr::Call(call) if call.args.first() == Some(left)) {
@@ -448,7 +447,7 @@ fn spans(expression: &IdedExpr, scene: &Scene) -> Option<String> {
     };
     let order = match a.cmp(&b) {
         std::cmp::Ordering::Less => "less than",
-        std::cmp::Ordering::Equal => "as much as",
+        std::cmp::Ordering::Equal => "equal to",
         std::cmp::Ordering::Greater => "more than",
     };
     let named = |expression: &Expression, value| match &expression.expr {
@@ -458,7 +457,7 @@ fn spans(expression: &IdedExpr, scene: &Scene) -> Option<String> {
     Some(format!("{}, {order} {}", named(left, a), named(right, b)))
 }
 
-/// A part with its values: two times compared say which came first and by how much.
+/// A part with its values; a comparison of times says which was first and by how much.
 fn phrase(
     text: &str,
     expression: &IdedExpr,

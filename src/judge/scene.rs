@@ -1,4 +1,4 @@
-//! What the expressions of a scenario's claims see of one evidence file.
+//! The variables of a scenario's expressions, from one evidence file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use crate::catalogue::model::Scenario;
 use crate::expr::{self, values};
 use crate::observe::evidence::{Entry, Evidence, Seen};
 
-/// The variables, ready for many expressions.
+/// The variables for a scenario's expressions.
 pub(super) struct Scene {
     pub(super) context: Context<'static, 'static>,
-    /// All moments of the scenario, those that never came as `None`.
+    /// All moments of the scenario; `None` if one never occurred.
     pub(super) moments: BTreeMap<String, Option<Timestamp>>,
-    /// Steps whose output is there.
+    /// Steps with an output.
     pub(super) outputs: BTreeSet<String>,
-    /// Steps that keep their output, by the suite.
+    /// Steps that should have an output.
     pub(super) steps: BTreeSet<String>,
-    /// Named values, or why they have none.
+    /// Named values, or why they cannot be computed.
     pub(super) values: BTreeMap<String, Result<Value, String>>,
-    /// From where times are counted.
+    /// The zero point of displayed times.
     pub(super) zero: Timestamp,
 }
 
 impl Scene {
-    /// Sets the scene. The timeline is taken in order of time, however it is stored.
+    /// Prepares the variables. The timeline is sorted by time first.
     pub(super) fn new(scenario: &Scenario, evidence: &Evidence) -> Self {
         let mut timeline = evidence.timeline.clone();
         timeline.sort_by_key(|entry| entry.at);
@@ -95,8 +95,7 @@ impl Scene {
         scene
     }
 
-    /// Why an expression could not be evaluated, by what it reads: a moment that never came, a
-    /// step without output.
+    /// Why an expression could not be evaluated: a missing moment, output, or value.
     pub(super) fn missing(&self, expression: &cel::IdedExpr) -> Option<String> {
         let mut missing: Vec<String> = Vec::new();
         for read in expr::reads(expression) {
@@ -110,12 +109,12 @@ impl Scene {
                     || {
                         let name = read.names[0];
                         if let Some(Err(why)) = self.values.get(name) {
-                            return Some(format!("`{name}` has no value: {why}"));
+                            return Some(format!("the value `{name}` is missing: {why}"));
                         }
                         (self.steps.contains(name) && !self.outputs.contains(name))
-                            .then(|| format!("there is no output of `{name}`"))
+                            .then(|| format!("`{name}` has no output"))
                     },
-                    |(name, _)| Some(format!("the moment `{name}` never came")),
+                    |(name, _)| Some(format!("the moment `{name}` never occurred")),
                 );
             if let Some(what) = what
                 && !missing.contains(&what)
@@ -126,7 +125,7 @@ impl Scene {
         (!missing.is_empty()).then(|| missing.join(" and "))
     }
 
-    /// The moment that a chain of names begins with.
+    /// The moment at the beginning of a chain of names.
     fn moment_of(&self, names: &[&str]) -> Option<(&str, Option<Timestamp>)> {
         (1..=names.len())
             .find_map(|n| self.moments.get_key_value(&names[..n].join(".")))

@@ -1,5 +1,4 @@
-//! What an expression looked for in a list, and what it found there: `stamps.exists(…)` says no more
-//! than true or false, people want to see the stamp.
+//! Shows what an expression searched for in a list and found there.
 
 use cel::common::ast::{ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
 use cel::objects::{Key, Map};
@@ -9,24 +8,22 @@ use super::scene::Scene;
 use crate::expr;
 use crate::expr::values::cut;
 
-/// Items shown of those found.
+/// How many of the found items are shown.
 const SHOWN: usize = 2;
-/// Characters of a text inside of an item.
+/// Length limit of a text in an item.
 const TEXT: usize = 60;
 
-/// A macro that asks the same of every item of a list.
+/// A macro that tests every item of a list.
 pub(super) struct Search<'a> {
-    /// What is searched.
     pub(super) list: &'a Expression,
-    /// The name of an item in the condition.
+    /// The item's name in the condition.
     pub(super) item: &'a str,
-    /// What is asked.
     pub(super) condition: &'a Expression,
     /// `exists`, `all` or `filter`.
     pub(super) name: &'static str,
 }
 
-/// The search that a comprehension is; none where it makes something else of the items.
+/// The search that a comprehension performs; `None` if it transforms the items.
 pub(super) fn search(expression: &IdedExpr) -> Option<Search<'_>> {
     let Expr::Comprehension(comprehension) = &expression.expr else {
         return None;
@@ -41,7 +38,7 @@ pub(super) fn search(expression: &IdedExpr) -> Option<Search<'_>> {
     let Expr::Call(step) = &loop_step.expr else {
         return None;
     };
-    // As the macros are written out: `@result || condition`, `@result && condition`, and
+    // The expansions of the macros: `@result || condition`, `@result && condition`, and
     // `condition ? @result + [item] : @result`.
     let (name, condition) = match (&accu_init.expr, step.func_name.as_str(), &*step.args) {
         (Expr::Literal(LiteralValue::Boolean(_)), operators::LOGICAL_OR, [_, condition]) => {
@@ -62,14 +59,13 @@ pub(super) fn search(expression: &IdedExpr) -> Option<Search<'_>> {
 }
 
 impl Search<'_> {
-    /// How many items there are of what was looked for, and the first of them. `all` is a search for
-    /// an exception. None where the list or an answer is not to be had.
+    /// The number of matches and the first of them; for `all`, of exceptions. `None` if the list cannot be evaluated.
     pub(super) fn found(&self, scene: &Scene, condition: &str) -> Option<String> {
         let Ok(Value::List(items)) = Value::resolve(self.list, &scene.context) else {
             return None;
         };
         let wanted = self.name != "all";
-        // Of what a stamp carries, what was asked for is worth showing.
+        // Of a stamp's data, only what the condition reads is shown.
         let reads = expr::reads(self.condition);
         let asked: Vec<&str> = reads
             .iter()
@@ -82,7 +78,7 @@ impl Search<'_> {
             inner.add_variable_from_value(self.item, item.clone());
             match Value::resolve(self.condition, &inner) {
                 Ok(Value::Bool(answer)) if answer == wanted => found.push(item),
-                // An item without the field that is asked for is not one of those.
+                // An item without the field does not match.
                 _ => {}
             }
         }
@@ -107,7 +103,7 @@ impl Search<'_> {
     }
 }
 
-/// An item of a timeline in a few words, with the data that was `asked` for.
+/// An item of a timeline in a few words, with the `asked` data.
 fn brief(item: &Value, asked: &[&str], scene: &Scene) -> String {
     let Value::Map(map) = item else {
         return scene.short(item);
@@ -143,7 +139,7 @@ fn brief(item: &Value, asked: &[&str], scene: &Scene) -> String {
     format!("{}{at}", words.join(" "))
 }
 
-/// `code=0`: the fields that are wanted, in the order of their names; the plain ones, where none is.
+/// `code=0`: the wanted fields in alphabetical order, or all plain fields if none is wanted.
 fn fields(map: &Map, wanted: &[&str], scene: &Scene) -> String {
     let mut names: Vec<String> = map.map.keys().map(ToString::to_string).collect();
     names.sort();
@@ -164,7 +160,7 @@ fn fields(map: &Map, wanted: &[&str], scene: &Scene) -> String {
     cut(&words.join(" "), TEXT)
 }
 
-/// `main waiting CrashLoopBackOff`, for every container of a pod.
+/// `main waiting CrashLoopBackOff` for every container of a pod.
 fn containers(pod: &Value) -> String {
     let Value::Map(pod) = pod else {
         return String::new();
@@ -222,7 +218,7 @@ mod tests {
     #[case("l.filter(s, s.a == 1)", Some("filter"))]
     #[case("l.map(s, s.a)", None)]
     #[case("size(l)", None)]
-    fn searches_are_told_from_the_rest(#[case] text: &str, #[case] name: Option<&str>) {
+    fn searches_are_recognised(#[case] text: &str, #[case] name: Option<&str>) {
         let program = expr::compile(text).unwrap();
         let found = search(program.expression());
         assert_eq!(found.as_ref().map(|search| search.name), name);

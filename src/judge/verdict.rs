@@ -1,5 +1,5 @@
-//! The judge's rules. A check holds only if its control and `holds` are true and `fails` is false; it
-//! fails only the other way round. Anything else decides nothing and says what was missing.
+//! The judge's rules. A check holds if its control and `holds` are true and `fails` is false, and fails if its control
+//! and `fails` are true and `holds` is false. Everything else is inconclusive and says why.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,40 +13,29 @@ use crate::catalogue::model::{Catalogue, Check, Claim, Needs, Scenario, Verdict}
 use crate::expr::{self, values};
 use crate::observe::evidence::{ClusterFacts, Evidence, Seen};
 
-/// What came of one evidence file.
+/// The judgements on one evidence file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
-    /// One for each claim of the scenario, in its order.
+    /// One for each claim of the scenario, in order.
     pub judgements: Vec<Judgement>,
-    /// What people should know beside the verdicts.
     pub warnings: Vec<String>,
 }
 
-/// Evidence of which no verdict may come.
+/// Evidence that gives no verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unusable {
     /// Something could not be set up or observed.
-    #[error("{scenario} could not be observed: {problems}")]
-    Problems {
-        /// The scenario.
-        scenario: String,
-        /// What went wrong.
-        problems: String,
-    },
+    #[error("failed to observe {scenario}: {problems}")]
+    Problems { scenario: String, problems: String },
     /// The evidence is of another scenario.
-    #[error("this is evidence of {found}, not of {wanted}")]
-    OtherScenario {
-        /// In the evidence.
-        found: String,
-        /// In the catalogue.
-        wanted: String,
-    },
+    #[error("expected evidence of {wanted}, found evidence of {found}")]
+    OtherScenario { found: String, wanted: String },
 }
 
-/// Judges all claims of a scenario by the evidence of one run of it.
+/// Judges all claims of a scenario.
 ///
 /// # Errors
-/// Where the evidence notes problems, or is of another scenario: that is no verdict about the claims.
+/// If the evidence records problems or belongs to another scenario.
 pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusable> {
     if evidence.scenario != scenario.id {
         return Err(Unusable::OtherScenario {
@@ -68,7 +57,7 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusabl
     let mut warnings = Vec::new();
     if evidence.scenario_digest != scenario.digest {
         warnings.push(format!(
-            "{}: the suite or its manifests changed since this evidence was recorded; run it again to be sure",
+            "{}: the experiment has changed since this evidence was recorded; run it again",
             scenario.id
         ));
     }
@@ -91,7 +80,7 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusabl
     })
 }
 
-/// The judgements of a scenario that this cluster has nothing to try on; none where it has.
+/// The judgements if the cluster does not meet the scenario's requirements; `None` if it does.
 #[must_use]
 pub fn not_applicable(scenario: &Scenario, cluster: &ClusterFacts) -> Option<Vec<Judgement>> {
     let reason = scenario.needs.unmet(cluster)?;
@@ -107,7 +96,7 @@ pub fn not_applicable(scenario: &Scenario, cluster: &ClusterFacts) -> Option<Vec
     Some(scenario.claims.iter().map(judgement).collect())
 }
 
-/// The judgements of claims that no experiment can decide.
+/// The judgements on claims that no experiment can decide.
 #[must_use]
 pub fn untestable(catalogue: &Catalogue) -> Vec<Judgement> {
     let judgement = |claim: &Claim| Judgement {
@@ -122,7 +111,7 @@ pub fn untestable(catalogue: &Catalogue) -> Vec<Judgement> {
     catalogue.untestable.iter().map(judgement).collect()
 }
 
-/// The verdict that is known for a claim on this cluster.
+/// The known verdict of a claim on this cluster.
 #[must_use]
 pub fn expected(claim: &Claim, cluster: &ClusterFacts) -> Option<Verdict> {
     let known = claim
@@ -133,14 +122,14 @@ pub fn expected(claim: &Claim, cluster: &ClusterFacts) -> Option<Verdict> {
 }
 
 impl Needs {
-    /// What a cluster lacks; none where it has all that is needed.
+    /// The first unmet requirement.
     #[must_use]
     pub fn unmet(&self, cluster: &ClusterFacts) -> Option<String> {
         if let Some(range) = &self.kubernetes
             && !range.contains(&cluster.kubernetes)
         {
             return Some(format!(
-                "needs Kubernetes {}, this is {}",
+                "needs Kubernetes {}, found {}",
                 range.text, cluster.kubernetes
             ));
         }
@@ -152,10 +141,10 @@ impl Needs {
                 .or_else(|| cluster.gates.get(gate))
             {
                 Some(seen) if seen == wanted => {}
-                Some(_) => return Some(format!("needs the gate {gate} {word}")),
+                Some(_) => return Some(format!("needs the feature gate {gate} {word}")),
                 None => {
                     return Some(format!(
-                        "needs the gate {gate} {word}; this cluster does not tell of it"
+                        "needs the feature gate {gate} {word}; this cluster does not report it"
                     ));
                 }
             }
@@ -166,12 +155,12 @@ impl Needs {
             .find(|wanted| !cluster.capabilities.contains(wanted));
         lacks.map(|capability| match remedy(capability) {
             Some(remedy) => format!("needs {capability}, {remedy}"),
-            None => format!("needs {capability}, which this cluster does not allow"),
+            None => format!("needs {capability}, which this cluster does not offer"),
         })
     }
 }
 
-/// What was lost of the timeline, so that nothing can be said by it.
+/// What the timeline lost; nothing can be decided then.
 fn lost(evidence: &Evidence) -> Option<String> {
     let mut seen: BTreeMap<(&str, &str, &str), BTreeSet<u32>> = BTreeMap::new();
     for entry in &evidence.timeline {
@@ -210,7 +199,7 @@ fn claim_judgement(
         .collect();
     let verdict = combine(&checks);
     let expected = match verdict {
-        // That follows from the catalogue itself, and so is what was expected.
+        // This follows from the catalogue, so that it is expected.
         Verdict::NotApplicable => Some(verdict),
         _ => expected(claim, &evidence.cluster),
     };
@@ -275,7 +264,7 @@ fn reason(checks: &[CheckJudgement]) -> String {
     all.join(". ")
 }
 
-/// The verdict that a claim's checks make together.
+/// The verdict that follows from a claim's checks.
 #[must_use]
 pub fn combine(checks: &[CheckJudgement]) -> Verdict {
     let has = |outcome| checks.iter().any(|check| check.outcome == outcome);

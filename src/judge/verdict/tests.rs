@@ -147,7 +147,7 @@ fn both_true_is_inconclusive() {
 }
 
 #[test]
-fn what_cannot_be_evaluated_keeps_the_other_from_counting() {
+fn an_expression_without_a_value_makes_a_check_inconclusive() {
     let mut scenario = scenario();
     scenario.claims[ORDER].checks[0].holds.text = "hook.begun < nothing.there".to_owned();
     let judgement = judge(&scenario, &evidence())
@@ -173,12 +173,12 @@ fn problems_give_no_verdict() {
     let error = judge(&scenario(), &evidence).unwrap_err().to_string();
     assert_eq!(
         error,
-        "poststart/slow-hook could not be observed: until running: it did not come within 60s"
+        "failed to observe poststart/slow-hook: until running: it did not come within 60s"
     );
 }
 
 #[test]
-fn evidence_of_another_suite_is_judged_with_a_warning() {
+fn evidence_of_a_changed_experiment_is_judged_with_a_warning() {
     let evidence = Evidence {
         scenario_digest: "old".to_owned(),
         ..evidence()
@@ -197,7 +197,7 @@ fn evidence_of_another_suite_is_judged_with_a_warning() {
 }
 
 #[test]
-fn needs_are_looked_up_in_what_the_cluster_is() {
+fn requirements_are_compared_with_cluster_facts() {
     let mut scenario = scenario();
     scenario.needs.capabilities.push("node-shell".to_owned());
     let judgements = judge(&scenario, &evidence()).unwrap().judgements;
@@ -208,7 +208,7 @@ fn needs_are_looked_up_in_what_the_cluster_is() {
     );
     assert_eq!(
         judgements[0].reason,
-        "not applicable: needs node-shell, nodes that are containers of kind's on this machine"
+        "not applicable: needs node-shell, nodes that are kind containers on this machine"
     );
     // The gate makes the check apply, and its claim is then expected as before.
     let with_gate = altered("[{in: cluster, set: {gates_seen.Imagined: true}}]");
@@ -222,7 +222,7 @@ fn needs_are_looked_up_in_what_the_cluster_is() {
 }
 
 #[test]
-fn what_no_experiment_decides_is_said_with_its_reason() {
+fn untestable_claims_have_their_reason() {
     let judgements = untestable(&catalogue());
     assert_eq!(judgements.len(), 1);
     assert_eq!(judgements[0].verdict, Verdict::NotTestable);
@@ -285,13 +285,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_evidence_makes_the_judge_panic(timeline in prop::collection::vec(entry(), 0..12)) {
+    fn the_judge_never_panics(timeline in prop::collection::vec(entry(), 0..12)) {
         let evidence = Evidence { timeline, ..evidence() };
         prop_assert_eq!(judged(&evidence).len(), 3);
     }
 
     #[test]
-    fn the_order_in_which_entries_are_stored_changes_nothing(
+    fn the_stored_order_of_entries_does_not_matter(
         timeline in Just(evidence().timeline).prop_shuffle(),
     ) {
         let shuffled = Evidence { timeline, ..evidence() };
@@ -299,7 +299,7 @@ proptest! {
     }
 
     #[test]
-    fn without_any_one_entry_no_verdict_turns(n in 0usize..8) {
+    fn removing_an_entry_never_reverses_a_verdict(n in 0usize..8) {
         let mut evidence = evidence();
         evidence.timeline.remove(n);
         for (with, without) in judged(&self::evidence()).iter().zip(judged(&evidence)) {
