@@ -155,7 +155,7 @@ fn unused(scenario: &Scenario, written: &[Written], findings: &mut Vec<Finding>)
     }
 }
 
-/// A `fails` that only negates `holds` predicts nothing: it is also true where nothing worked.
+/// A `fails` that only negates `holds` predicts nothing: it is also true if nothing worked.
 fn predictions(claim: &Claim, findings: &mut Vec<Finding>) {
     for check in &claim.checks {
         if expr::negates(&check.holds.text, &check.fails.text) {

@@ -252,18 +252,18 @@ pub fn cut(text: &str, limit: usize) -> String {
 
 /// The first occurrence of `needle` in a text, with some context.
 pub fn around(text: &str, needle: &str) -> Option<String> {
-    const BESIDE: usize = 30;
+    const CONTEXT: usize = 30;
     let at = text.find(needle)?;
-    let before: Vec<char> = text[..at].chars().rev().take(BESIDE + 1).collect();
-    let after: Vec<char> = text[at + needle.len()..].chars().take(BESIDE + 1).collect();
+    let before: Vec<char> = text[..at].chars().rev().take(CONTEXT + 1).collect();
+    let after: Vec<char> = text[at + needle.len()..].chars().take(CONTEXT + 1).collect();
     let mut shown = String::new();
-    if before.len() > BESIDE {
+    if before.len() > CONTEXT {
         shown.push('…');
     }
-    shown.extend(before.iter().take(BESIDE).rev());
+    shown.extend(before.iter().take(CONTEXT).rev());
     shown.push_str(needle);
-    shown.extend(after.iter().take(BESIDE));
-    if after.len() > BESIDE {
+    shown.extend(after.iter().take(CONTEXT));
+    if after.len() > CONTEXT {
         shown.push('…');
     }
     let shown = shown.trim().replace('\n', "⏎");

@@ -310,6 +310,8 @@ fn computed(expression: &IdedExpr) -> Option<String> {
             let of = call.target.as_deref().or(call.args.first())?;
             search(of).is_none().then(|| name_of(expression))
         }
+        // A duration literal is not computed.
+        Expr::Call(call) if call.func_name == "duration" => None,
         Expr::Call(call) if call.func_name != operators::INDEX => Some(name_of(expression)),
         Expr::Select(select) => computed(&select.operand).map(|_| name_of(expression)),
         _ => None,

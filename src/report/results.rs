@@ -190,7 +190,7 @@ fn problems(evidence: &Evidence) -> Vec<String> {
 /// A claim's verdict on one cluster compared with the expected verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Standing {
-    /// The expected verdict, or a decided verdict where none was expected.
+    /// The expected verdict, or a decided verdict if none was expected.
     AsExpected,
     /// The verdict differs from the expected one.
     Changed,

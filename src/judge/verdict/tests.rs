@@ -113,7 +113,7 @@ fn case() -> String {
 #[case::killed(REFUSED, "[{in: outputs, name: logs_during, set: {exit_code: null}}]")]
 #[case::gap(
     ORDER,
-    "[{in: notes, add: {note: gap, text: the pod watch had to list anew}}]"
+    "[{in: notes, add: {note: gap, text: the pod watch was restarted}}]"
 )]
 #[case::lost(ORDER, "[{in: stamps, where: it.stamp == 'ended', set: {seq: 4}}]")]
 #[case::neither_before(
@@ -165,7 +165,7 @@ fn an_expression_without_a_value_makes_a_check_inconclusive() {
 #[test]
 fn problems_give_no_verdict() {
     let mut evidence = evidence();
-    let what = "it did not come within 60s".to_owned();
+    let what = "timed out after 60 s".to_owned();
     evidence.problems.push(Problem {
         doing: "until running".to_owned(),
         what,
@@ -173,7 +173,7 @@ fn problems_give_no_verdict() {
     let error = judge(&scenario(), &evidence).unwrap_err().to_string();
     assert_eq!(
         error,
-        "failed to observe poststart/slow-hook: until running: it did not come within 60s"
+        "failed to observe poststart/slow-hook: until running: timed out after 60 s"
     );
 }
 
