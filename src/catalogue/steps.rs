@@ -1,6 +1,7 @@
 //! Lowers steps.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::decode::At;
 use super::finding::Finding;
@@ -26,6 +27,9 @@ const ACTIONS: [(&str, &[&str]); 12] = [
     ("get", &["as", "cap"]),
     ("pause", &["because"]),
 ];
+
+/// The longest pause.
+const PAUSE: Duration = Duration::from_secs(600);
 
 /// What steps may name.
 pub(super) struct Known<'a> {
@@ -297,13 +301,9 @@ fn step(
             object: object(lower, raw.get?)?,
         },
     };
-    let cap = match &action {
-        Action::Pause { time, .. } => time.saturating_add(CAP),
-        _ => cap,
-    };
     // A pause is not limited by the cap.
     let cap = match &action {
-        Action::Pause { time, .. } => cap + *time,
+        Action::Pause { time, .. } => time.saturating_add(CAP),
         _ => cap,
     };
     Some(Step {
@@ -434,9 +434,16 @@ fn http(lower: &mut Lower<'_>, place: &Place, raw: RawStep, before: &[Step]) -> 
 fn pause(lower: &mut Lower<'_>, place: &Place, raw: RawStep) -> Option<Action> {
     let missing = "missing `because`: why time must pass";
     let because = lower.must(raw.because, place, missing);
-    let time = lower.parsed(raw.pause, parse::duration);
+    let place = raw.pause.as_ref().map(|at| at.place.clone());
+    let time = lower.parsed(raw.pause, parse::duration)?;
+    if let Some(place) = place
+        && time > PAUSE
+    {
+        let message = format!("a pause of more than {} s", PAUSE.as_secs());
+        lower.find(&place, message);
+    }
     Some(Action::Pause {
-        time: time?,
+        time,
         because: because?.0,
     })
 }

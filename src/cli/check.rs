@@ -30,7 +30,14 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let folder = args.suites.recorded(args.recorded.as_deref())?;
     let loaded = args.suites.read();
     let catalogue = &loaded.catalogue;
-    let chosen = SuiteArgs::select(catalogue, &args.words)?;
+    let chosen = match SuiteArgs::select(catalogue, &args.words) {
+        Ok(chosen) => chosen,
+        // A suite that cannot be read has no claims to select.
+        Err(unknown) => {
+            args.suites.refuse(loaded.findings)?;
+            return Err(unknown);
+        }
+    };
     let scenarios = catalogue.scenarios.values().filter(|scenario| {
         let has_claim = scenario
             .claims

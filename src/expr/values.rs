@@ -255,7 +255,10 @@ pub fn around(text: &str, needle: &str) -> Option<String> {
     const CONTEXT: usize = 30;
     let at = text.find(needle)?;
     let before: Vec<char> = text[..at].chars().rev().take(CONTEXT + 1).collect();
-    let after: Vec<char> = text[at + needle.len()..].chars().take(CONTEXT + 1).collect();
+    let after: Vec<char> = text[at + needle.len()..]
+        .chars()
+        .take(CONTEXT + 1)
+        .collect();
     let mut shown = String::new();
     if before.len() > CONTEXT {
         shown.push('…');

@@ -242,7 +242,7 @@ fn completeness_case(ended: bool, undecided: usize, claims: usize) -> TestCase {
         status
             .set_type(INFRASTRUCTURE)
             .set_message(&message)
-            .set_description(format!("{message}; run it again with --resume to continue"));
+            .set_description(format!("{message}; run it again"));
     }
     let mut case = TestCase::new("run complete", status);
     case.set_classname(CLUSTER)
