@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::Finding;
-use super::model::{Claim, Expression, Matches, Place, Scenario};
+use super::model::{Check, Claim, Expression, Matches, Place, Scenario};
 use super::names::Names;
 use crate::expr::types::Type;
 use crate::expr::{self, Checker, Scope};
@@ -162,6 +162,28 @@ fn predictions(claim: &Claim, findings: &mut Vec<Finding>) {
             findings.push(
                 Finding::new(&check.fails.place, "`fails` only negates `holds`")
                     .with_help("write what is seen if the statement is false"),
+            );
+        }
+        unguarded(check, findings);
+    }
+}
+
+/// A name that `fails` expects to be missing and `holds` reads: `holds` then has no value, and `fails` never counts.
+fn unguarded(check: &Check, findings: &mut Vec<Finding>) {
+    let (Ok(holds), Ok(fails)) = (
+        expr::compile(&check.holds.text),
+        expr::compile(&check.fails.text),
+    ) else {
+        return;
+    };
+    let reads = expr::reads(holds.expression());
+    for name in expr::absences(fails.expression()) {
+        let guarded = reads.iter().any(|read| read.tested && read.text == name);
+        if !guarded && reads.iter().any(|read| read.text == name) {
+            let message = format!("`holds` reads `{name}`, which is missing where `fails` is true");
+            findings.push(
+                Finding::new(&check.holds.place, message)
+                    .with_help(format!("begin it with `has({name}) &&`")),
             );
         }
     }

@@ -60,6 +60,27 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
     found
 }
 
+/// The names whose absence an expression tests: `!has(name)`.
+#[must_use]
+pub fn absences(expr: &IdedExpr) -> Vec<String> {
+    let mut found = Vec::new();
+    walk(expr, &mut Vec::new(), &mut |part, _| {
+        if let Expr::Call(call) = &part.expr
+            && call.func_name == operators::LOGICAL_NOT
+            && let Some(read) = call.args.first().and_then(chain)
+            && read.tested
+        {
+            let name = read
+                .text
+                .strip_prefix(THERE)
+                .and_then(|name| name.strip_prefix('.'));
+            found.push(name.unwrap_or(&read.text).to_owned());
+        }
+        true
+    });
+    found
+}
+
 /// Visits all parts from the outside in, with the variables bound by comprehensions. `visit` returns whether to
 /// continue inside.
 pub fn walk<'a>(

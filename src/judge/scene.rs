@@ -56,11 +56,20 @@ impl Scene {
         for (name, value) in values::nested(&moments, &scenario.selectors) {
             context.add_variable_from_value(name, value);
         }
+        let steps: BTreeSet<String> = scenario
+            .steps
+            .iter()
+            .filter_map(|step| step.name.clone())
+            .collect();
         let mut outputs = BTreeSet::new();
         for Entry { seen, .. } in timeline.iter() {
-            let Seen::Output(output) = seen else { continue };
-            outputs.insert(output.name.clone());
-            context.add_variable_from_value(output.name.as_str(), values::output(output));
+            // An output that no step names could hide a pod.
+            if let Seen::Output(output) = seen
+                && steps.contains(&output.name)
+            {
+                outputs.insert(output.name.clone());
+                context.add_variable_from_value(output.name.as_str(), values::output(output));
+            }
         }
         let plain = moments
             .iter()
@@ -70,11 +79,6 @@ impl Scene {
             .chain(outputs.iter().map(String::as_str));
         let there = values::map(there.map(|name| (name, Value::Bool(true))));
         context.add_variable_from_value(expr::THERE, there);
-        let steps = scenario
-            .steps
-            .iter()
-            .filter_map(|step| step.name.clone())
-            .collect();
         let mut scene = Self {
             context,
             moments,
