@@ -88,13 +88,14 @@ fn differences<'a>(loaded: &'a Loaded, documents: &Utf8Path) -> Vec<Difference<'
 
 /// The line of the citation, searched from its claim or suite.
 fn place(loaded: &Loaded, owner: &Place, citation: &Citation) -> Place {
+    let lines = written(citation);
     let text = loaded.texts.get(&owner.file).map_or("", String::as_str);
     let after = usize::try_from(owner.line.saturating_sub(1)).unwrap_or(usize::MAX);
     let found = (owner.line..)
         .zip(text.lines().skip(after))
         .find_map(|(number, line)| {
             let column = line.find(&citation.document)?;
-            line.contains(&citation.lines).then(|| Place {
+            line.contains(&lines).then(|| Place {
                 file: owner.file.clone(),
                 line: number,
                 column: u32::try_from(line[..column].chars().count() + 1).unwrap_or(1),
@@ -112,8 +113,9 @@ pub fn check(loaded: &Loaded, documents: &Utf8Path) -> Vec<Finding> {
                        found,
                    }| match (&citation.digest, found) {
         (_, Err(message)) => Finding::new(&place, message),
-        (None, Ok(digest)) => Finding::new(&place, "the citation has no digest")
-            .with_help(format!("digest: {digest}")),
+        (None, Ok(digest)) => {
+            Finding::new(&place, "the citation has no digest").with_help(format!("append {digest}"))
+        }
         (Some(_), Ok(digest)) => Finding::new(
             &place,
             format!(
@@ -122,7 +124,7 @@ pub fn check(loaded: &Loaded, documents: &Utf8Path) -> Vec<Finding> {
             ),
         )
         .with_help(format!(
-            "read it again; if the claim still holds, set digest: {digest}"
+            "read it again; if the claim still holds, replace the digest by {digest}"
         )),
     };
     let mut findings: Vec<Finding> = differences(loaded, documents)
@@ -133,7 +135,7 @@ pub fn check(loaded: &Loaded, documents: &Utf8Path) -> Vec<Finding> {
     findings
 }
 
-/// The suite files that change when the documents' digests are written into them, by path. Only citations written as `{document: …, lines: …}` on one line are rewritten.
+/// The suite files that change when the documents' digests are written into them, by path.
 #[must_use]
 pub fn with_digests(loaded: &Loaded, documents: &Utf8Path) -> BTreeMap<String, String> {
     let mut changed: BTreeMap<String, String> = BTreeMap::new();
@@ -154,40 +156,33 @@ pub fn with_digests(loaded: &Loaded, documents: &Utf8Path) -> BTreeMap<String, S
     changed
 }
 
+/// The text with the digest behind every occurrence of a citation.
 fn with_digest(text: &str, citation: &Citation, digest: &str) -> Option<String> {
-    let lines = [
-        format!("lines: {}", citation.lines),
-        format!("lines: \"{}\"", citation.lines),
-        format!("lines: '{}'", citation.lines),
-    ];
-    let mut changed = text.to_owned();
-    let mut from = 0;
-    let mut any = false;
-    while let Some(found) = changed[from..].find(&format!("document: {}", citation.document)) {
-        let begin = from + found;
-        let end = begin
-            + changed[begin..]
-                .find(['}', '\n'])
-                .unwrap_or(changed.len() - begin);
-        from = end;
-        let map = &changed[begin..end];
-        let ends = |wanted: &String| {
-            map.find(wanted.as_str()).is_some_and(|at| {
-                !map[at + wanted.len()..].starts_with(|c: char| c.is_ascii_digit() || c == '-')
-            })
-        };
-        if !changed[end..].starts_with('}') || !lines.iter().any(ends) {
-            continue;
+    let cited = format!("{}:{}", citation.document, written(citation));
+    let mut changed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(&cited) {
+        let (before, after) = rest.split_at(at + cited.len());
+        changed.push_str(before);
+        rest = after;
+        // The end of the citation, perhaps with an old digest: not the beginning of other lines.
+        let old = rest.strip_prefix(' ').map_or(0, |rest| {
+            let word = rest.find(|c: char| !c.is_ascii_hexdigit());
+            word.unwrap_or(rest.len())
+        });
+        if old == 12 || rest.is_empty() || rest.starts_with(['\n', '\r', '"', '\'', ']', '}']) {
+            changed.push(' ');
+            changed.push_str(digest);
+            rest = &rest[if old == 12 { 13 } else { 0 }..];
         }
-        let new = match map.split_once("digest:") {
-            Some((before, _)) => format!("{before}digest: {digest}"),
-            None => format!("{}, digest: {digest}", map.trim_end()),
-        };
-        from = begin + new.len();
-        changed.replace_range(begin..end, &new);
-        any = true;
     }
-    any.then_some(changed)
+    changed.push_str(rest);
+    (changed != text).then_some(changed)
+}
+
+/// The line ranges as suites write them.
+fn written(citation: &Citation) -> String {
+    citation.lines.replace(", ", ",")
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::model::{
 use super::parse;
 use super::placeholder::names_of;
 use super::pods::{Pods, Referenced};
-use super::raw::{RawCheck, RawCitation, RawClaim, RawExpect, RawNeeds, RawSuite};
+use super::raw::{RawCheck, RawClaim, RawExpect, RawNeeds, RawSeveral, RawSuite};
 use super::{moments, steps};
 use crate::expr::conjuncts;
 
@@ -112,6 +112,7 @@ impl Lower<'_> {
             "missing `scenario`: the experiment in one line",
         );
         let manifests = self.manifests(
+            id,
             place,
             raw.manifest,
             raw.manifests,
@@ -187,6 +188,7 @@ impl Lower<'_> {
     /// The manifests by path; without content if the file is missing.
     fn manifests(
         &mut self,
+        id: &str,
         place: &Place,
         one: Option<At<String>>,
         several: Option<At<Vec<At<String>>>>,
@@ -195,9 +197,15 @@ impl Lower<'_> {
     ) -> Vec<(String, Option<Manifest>)> {
         if let (Some(one), Some(_)) = (&one, &several) {
             self.find(&one.place, "both `manifest` and `manifests`: keep one");
-        } else if one.is_none() && several.is_none() && !listings {
-            self.find(place, "missing `manifest`");
         }
+        let one = if one.is_none() && several.is_none() && !listings {
+            Some(At {
+                place: place.clone(),
+                value: Some(format!("manifests/{id}.yaml")),
+            })
+        } else {
+            one
+        };
         let listed = several.and_then(|at| at.value).unwrap_or_default();
         let mut found = Vec::new();
         for at in one.into_iter().chain(listed) {
@@ -288,17 +296,38 @@ impl Lower<'_> {
         values
     }
 
-    fn listings(&mut self, raw: Entries<RawCitation>) -> BTreeMap<String, Citation> {
+    fn listings(&mut self, raw: Entries<String>) -> BTreeMap<String, Citation> {
         let mut listings = BTreeMap::new();
         for (name, at) in raw.0 {
-            let (Some(name), Some(raw)) = (name.value, at.value) else {
-                continue;
-            };
-            if let Some(citation) = self.citation(&at.place, raw) {
+            if let (Some(name), Some(citation)) =
+                (name.value, self.parsed(Some(at), parse::citation))
+            {
                 listings.insert(name, citation);
             }
         }
         listings
+    }
+
+    /// The citations of a claim.
+    fn cites(&mut self, field: Option<At<RawSeveral>>) -> Vec<Citation> {
+        let texts = match field {
+            Some(At {
+                value: Some(RawSeveral::One(text)),
+                place,
+            }) => vec![At {
+                value: Some(text),
+                place,
+            }],
+            Some(At {
+                value: Some(RawSeveral::Many(texts)),
+                ..
+            }) => texts,
+            _ => Vec::new(),
+        };
+        texts
+            .into_iter()
+            .filter_map(|at| self.parsed(Some(at), parse::citation))
+            .collect()
     }
 
     pub(super) fn needs(&mut self, raw: RawNeeds) -> Needs {
@@ -344,13 +373,7 @@ impl Lower<'_> {
                 format!("invalid claim id `{id}`: expected letters, digits, `.`, `-`, and `_`"),
             );
         }
-        let cites = raw
-            .cites
-            .and_then(|at| at.value)
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|at| self.citation(&at.place, at.value?))
-            .collect();
+        let cites = self.cites(raw.cites);
         let not_testable = raw.not_testable.and_then(|at| at.value);
         let own = RawCheck {
             name: Some(At {
@@ -496,35 +519,6 @@ impl Lower<'_> {
             part,
         });
         Some(expression)
-    }
-
-    fn citation(&mut self, place: &Place, raw: RawCitation) -> Option<Citation> {
-        let document = self.must(raw.document, place, "missing `document`");
-        let lines = self.must(raw.lines, place, "missing `lines`");
-        if let Some((lines, place)) = &lines
-            && let Err(message) = parse::lines(lines)
-        {
-            self.find(place, message);
-        }
-        if let Some(At {
-            value: Some(digest),
-            place,
-        }) = &raw.digest
-            && (digest.len() != 12
-                || !digest
-                    .bytes()
-                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
-        {
-            self.find(
-                place,
-                format!("invalid digest `{digest}`: expected 12 hex digits"),
-            );
-        }
-        Some(Citation {
-            document: document?.0,
-            lines: lines?.0,
-            digest: raw.digest.and_then(|at| at.value),
-        })
     }
 
     fn expect(&mut self, place: &Place, raw: RawExpect) -> Vec<Expectation> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::model::{Comparison, Verdict, VersionRange};
+use super::model::{Citation, Comparison, Verdict, VersionRange};
 
 /// `1500ms`, `2s`, `1m30s`, `1h`: whole numbers with units, largest first or in any order.
 ///
@@ -122,6 +122,38 @@ pub fn lines(text: &str) -> Result<Vec<(u32, u32)>, String> {
         .collect()
 }
 
+/// `NAME.txt:64,78-79 0123456789ab`: a document, line ranges, and perhaps a digest of these lines.
+///
+/// # Errors
+/// The expected format.
+pub fn citation(text: &str) -> Result<Citation, String> {
+    let wrong = || format!("invalid citation `{text}`: expected `DOCUMENT:LINES DIGEST`");
+    let text = text.trim();
+    let (place, digest) = match text.rsplit_once(char::is_whitespace) {
+        Some((place, digest)) if !place.ends_with(',') => (place.trim_end(), Some(digest)),
+        _ => (text, None),
+    };
+    if let Some(digest) = digest
+        && !(digest.len() == 12
+            && digest
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+    {
+        return Err(format!("invalid digest `{digest}`: expected 12 hex digits"));
+    }
+    let (document, ranges) = place.rsplit_once(':').ok_or_else(wrong)?;
+    if document.is_empty() {
+        return Err(wrong());
+    }
+    lines(ranges)?;
+    let ranges: Vec<&str> = ranges.split(',').map(str::trim).collect();
+    Ok(Citation {
+        document: document.to_owned(),
+        lines: ranges.join(", "),
+        digest: digest.map(str::to_owned),
+    })
+}
+
 /// A verdict as suites write it.
 #[must_use]
 pub fn verdict(text: &str) -> Option<Verdict> {
@@ -232,10 +264,42 @@ mod tests {
         assert!(lines(text).is_err());
     }
 
+    #[rstest]
+    #[case("a.txt:64", "a.txt", "64", None)]
+    #[case(
+        "a b.txt:64,78-79 0123456789ab",
+        "a b.txt",
+        "64, 78-79",
+        Some("0123456789ab")
+    )]
+    #[case("a.txt:64, 79", "a.txt", "64, 79", None)]
+    fn citations(
+        #[case] text: &str,
+        #[case] document: &str,
+        #[case] lines: &str,
+        #[case] digest: Option<&str>,
+    ) {
+        let wanted = Citation {
+            document: document.into(),
+            lines: lines.into(),
+            digest: digest.map(Into::into),
+        };
+        assert_eq!(citation(text), Ok(wanted));
+    }
+
+    #[rstest]
+    #[case("a.txt")]
+    #[case(":64")]
+    #[case("a.txt:9-3")]
+    #[case("a.txt:1 zz")]
+    fn invalid_citations(#[case] text: &str) {
+        assert!(citation(text).is_err());
+    }
+
     proptest! {
         #[test]
         fn parsers_take_anything(text in "\\PC{0,24}") {
-            let _ = (duration(&text), version_range(&text), version(&text), lines(&text));
+            let _ = (duration(&text), version_range(&text), version(&text), lines(&text), citation(&text));
         }
 
         #[test]

@@ -16,12 +16,12 @@ type Text = Field<String>;
 pub(super) struct RawSuite {
     /// The experiment, in one line.
     pub(super) scenario: Text,
-    /// The manifest that `apply` applies.
+    /// The manifest that `apply` applies; `manifests/` with the scenario's id if there is no `manifests`.
     pub(super) manifest: Text,
     /// Several manifests; `apply` without a path applies the first.
     pub(super) manifests: Field<Vec<At<String>>>,
-    /// Listings of documents by name: `{listing:NAME}` in kubectl's arguments is a file with them.
-    pub(super) listings: Field<Entries<RawCitation>>,
+    /// Listings by name, such as `NAME.txt:16-32 0123456789ab`: `{listing:NAME}` in kubectl's arguments is a file with them.
+    pub(super) listings: Field<Entries<String>>,
     /// Requirements; on other clusters the claims are not applicable.
     pub(super) needs: Field<RawNeeds>,
     /// Approximate duration, such as `8s`; the longest scenarios start first.
@@ -152,8 +152,8 @@ pub(super) struct RawClaim {
     pub(super) says: Text,
     /// What is true instead, if the statement is refuted or qualified.
     pub(super) instead: Text,
-    /// The documents that make the statement; absent if none does.
-    pub(super) cites: Field<Vec<At<RawCitation>>>,
+    /// The lines of documents that make the statement, such as `NAME.txt:64,78-79 0123456789ab`; absent if none does.
+    pub(super) cites: Field<RawSeveral>,
     /// Must be true before the others count.
     pub(super) control: Text,
     /// What is seen if the statement is true.
@@ -189,30 +189,6 @@ pub(super) struct RawCheck {
     /// What is seen if the statement is false; not just `!holds`.
     #[schemars(required)]
     pub(super) fails: Text,
-}
-
-/// Lines of a document.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "CitedLines")]
-pub(super) struct RawCitation {
-    /// The document's file name.
-    #[schemars(required)]
-    pub(super) document: Text,
-    /// Lines: `64`, `78-79` or `"64, 78-79"`.
-    #[schemars(required, with = "Option<LinesSchema>")]
-    pub(super) lines: Text,
-    /// First 12 hex digits of the SHA-256 of those lines; detects edits.
-    pub(super) digest: Text,
-}
-
-/// For the schema: a single line needs no quotes.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code, reason = "only its schema is used")]
-enum LinesSchema {
-    One(u32),
-    Ranges(String),
 }
 
 /// One name, or a list of names.
