@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::catalogue::finding::Finding;
 use crate::catalogue::load::{self, Findings, Loaded, Source};
-use crate::catalogue::model::Catalogue;
+use crate::catalogue::model::{Catalogue, Scenario};
 use crate::catalogue::{citations, select};
 
 use super::exit::Failure;
@@ -46,6 +46,24 @@ impl SuiteArgs {
         } else {
             Err(Failure::usage(Findings(findings)))
         }
+    }
+
+    /// Fails if there are findings in the files of these scenarios, other than those about style.
+    ///
+    /// # Errors
+    /// The findings, together.
+    pub(super) fn refuse_of(
+        &self,
+        loaded: &Loaded,
+        scenarios: &[&Scenario],
+    ) -> Result<(), Failure> {
+        let of = |file: &str| scenarios.iter().any(|scenario| scenario.place.file == file);
+        let findings = self.findings(loaded);
+        self.refuse(
+            findings
+                .into_iter()
+                .filter(|finding| of(&finding.place.file)),
+        )
     }
 
     /// The folder that new files and recorded evidence belong to.
