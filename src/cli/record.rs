@@ -292,10 +292,7 @@ mod tests {
                 .scenario_digest
                 .clone_from(&scenario.digest);
             change(&mut recording.evidence);
-            usable(scenario, recording).map(|_| ()).map_err(|why| {
-                assert!(!why.is_empty());
-                why
-            })
+            usable(scenario, recording).map(|_| ())
         };
         assert_eq!(error(|_| {}), Ok(()));
         let changed = error(|evidence| evidence.scenario_digest = "0123".to_owned());

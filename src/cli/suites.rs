@@ -25,7 +25,7 @@ impl SuiteArgs {
     /// Loads the catalogue; an error contains all findings.
     pub(super) fn load(&self) -> Result<Catalogue, Failure> {
         let loaded = self.read();
-        self.refuse(self.findings(&loaded))?;
+        Self::refuse(self.findings(&loaded))?;
         Ok(loaded.catalogue)
     }
 
@@ -33,10 +33,7 @@ impl SuiteArgs {
     ///
     /// # Errors
     /// The findings, together.
-    pub(super) fn refuse(
-        &self,
-        findings: impl IntoIterator<Item = Finding>,
-    ) -> Result<(), Failure> {
+    fn refuse(findings: impl IntoIterator<Item = Finding>) -> Result<(), Failure> {
         let findings: Vec<Finding> = findings
             .into_iter()
             .filter(|finding| !finding.style)
@@ -59,7 +56,7 @@ impl SuiteArgs {
     ) -> Result<(), Failure> {
         let of = |file: &str| scenarios.iter().any(|scenario| scenario.place.file == file);
         let findings = self.findings(loaded);
-        self.refuse(
+        Self::refuse(
             findings
                 .into_iter()
                 .filter(|finding| of(&finding.place.file)),

@@ -38,12 +38,19 @@ impl Sheet {
     pub(super) fn heading(&mut self, text: &str, remark: &str) {
         self.margin = MARGIN;
         self.out.push('\n');
+        let heading = self.layout.paint("1", text);
         let remark = match remark {
-            "" => String::new(),
-            remark => format!("  {}", self.layout.paint("2", &format!("({remark})"))),
+            "" => return self.line(0, &heading),
+            remark => format!("({remark})"),
         };
-        let text = format!("{}{remark}", self.layout.paint("1", text));
-        self.line(0, &text);
+        let width = text.chars().count() + 2 + remark.chars().count();
+        if width <= self.layout.width {
+            let remark = self.layout.paint("2", &remark);
+            self.line(0, &format!("{heading}  {remark}"));
+        } else {
+            self.line(0, &heading);
+            self.hanging(&remark);
+        }
     }
 
     /// The name of a part of a section; what follows is indented.
