@@ -41,3 +41,86 @@ fn sorted(value: &serde_json::Value) -> String {
     value.sort_all_objects();
     value.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use camino::Utf8Path;
+    use rstest::rstest;
+
+    use crate::catalogue::load::{Source, load};
+
+    const MANIFEST: &str = "\
+apiVersion: v1
+kind: Pod
+metadata: {name: slow}
+spec:
+  containers: [{name: main, image: hookproof/agent, command: [agent, entrypoint, wait]}]
+";
+    const SUITE: &str = "\
+scenario: a pod
+manifest: manifests/a/b.yaml
+steps:
+  - apply
+  - until: slow.running
+claims:
+  - id: a.b
+    says: The pod starts.
+    control: runs(slow.entrypoint) == 1
+    holds: has(slow.ready)
+    fails: has(slow.failed)
+";
+
+    fn digest(suite: &str, manifest: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in [("suites/a/b.yaml", suite), ("manifests/a/b.yaml", manifest)] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        let loaded = load(&[Source::Folder(folder.to_owned())]);
+        assert!(loaded.findings.is_empty(), "{:?}", loaded.findings);
+        loaded.catalogue.scenarios["a/b"].digest.clone()
+    }
+
+    #[rstest]
+    #[case::expect("has(slow.failed)\n", "has(slow.failed)\n    expect: confirmed\n")]
+    #[case::wording("says: The pod starts.", "says: Pods start.")]
+    #[case::checks("holds: has(slow.ready)", "holds: has(slow.ready) && !has(slow.gone)")]
+    #[case::title("scenario: a pod", "scenario: a pod that starts")]
+    #[case::comments("steps:", "# A comment.\nsteps:")]
+    #[case::layout("- until: slow.running", "- {until: [slow.running]}")]
+    fn evidence_stays_valid(#[case] from: &str, #[case] to: &str) {
+        assert_ne!(SUITE, SUITE.replace(from, to));
+        assert_eq!(
+            digest(SUITE, MANIFEST),
+            digest(&SUITE.replace(from, to), MANIFEST)
+        );
+    }
+
+    #[rstest]
+    #[case::more_steps("- until: slow.running", "- until: [slow.running, slow.ready]")]
+    #[case::other_moments("- until: slow.running", "- until: slow.ready")]
+    #[case::other_limits("- until: slow.running", "- {until: slow.running, within: 3s}")]
+    fn evidence_of_other_steps_does_not(#[case] from: &str, #[case] to: &str) {
+        assert_ne!(
+            digest(SUITE, MANIFEST),
+            digest(&SUITE.replace(from, to), MANIFEST)
+        );
+    }
+
+    #[test]
+    fn only_objects_count_in_manifests() {
+        let spelled = MANIFEST.replace(
+            "metadata: {name: slow}",
+            "metadata:\n  name: slow # the pod",
+        );
+        let default = MANIFEST.replace("spec:\n", "spec:\n  restartPolicy: Never\n");
+        let other = MANIFEST.replace("spec:\n", "spec:\n  restartPolicy: Always\n");
+        let digest = |manifest: &str| digest(SUITE, manifest);
+        assert_eq!(digest(MANIFEST), digest(&spelled));
+        assert_eq!(digest(MANIFEST), digest(&default));
+        assert_ne!(digest(MANIFEST), digest(&other));
+    }
+}

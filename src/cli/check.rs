@@ -1,10 +1,9 @@
 //! `hookproof check`: recorded evidence and its alterations.
 
-use std::collections::BTreeSet;
-
 use camino::Utf8PathBuf;
 
 use crate::judge::recorded;
+use crate::report::text::count;
 
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
@@ -48,16 +47,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
             && (!args.words.is_empty() || SuiteArgs::within(&scenario.place.file, &args.suites))
     });
     let scenarios: Vec<_> = scenarios.collect();
-    let files: BTreeSet<&str> = scenarios
-        .iter()
-        .map(|scenario| scenario.place.file.as_str())
-        .collect();
-    let findings = args.suites.findings(&loaded);
-    args.suites.refuse(
-        findings
-            .into_iter()
-            .filter(|finding| files.contains(finding.place.file.as_str())),
-    )?;
+    args.suites.refuse_of(&loaded, &scenarios)?;
     let (mut evidence, mut alterations, mut failures) = (0, 0, 0);
     for scenario in &scenarios {
         let checked = recorded::check(scenario, &folder);
@@ -69,8 +59,11 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         }
     }
     super::out(&format!(
-        "{} scenarios, {evidence} evidence files, {alterations} alterations as predicted, {failures} failures\n",
-        scenarios.len()
+        "{}, {}, {} as predicted, {}\n",
+        count(scenarios.len(), "scenario"),
+        count(evidence, "evidence file"),
+        count(alterations, "alteration"),
+        count(failures, "failure"),
     ));
     Ok(if failures == 0 {
         Exit::AsExpected

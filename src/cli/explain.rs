@@ -1,41 +1,74 @@
 //! `hookproof explain CLAIM`.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use std::collections::BTreeSet;
+
+use camino::Utf8PathBuf;
 
 use crate::catalogue::model::{Catalogue, Claim, Scenario};
-use crate::judge::judgement::Judgement;
-use crate::observe::scenario::describe;
-use crate::report::json;
+use crate::report::explain::{Recorded, applied, page};
+use crate::report::json::{RESULTS_FILE, read_results};
+use crate::report::terminal::Layout;
 
 use super::exit::{Exit, Failure};
-use super::list::expectation;
 use super::suites::SuiteArgs;
 
-/// Explain a claim: statement, experiment, expectation, latest evidence
+/// Explain claims: statement, sources, experiment, checks, and recorded verdicts
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArgs {
     /// Claims, scenarios, suites or documents to select
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "CLAIM")]
     claims: Vec<String>,
     #[command(flatten)]
     suites: SuiteArgs,
-    /// Results folder with the latest evidence
+    /// Results folder with the recorded verdicts
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: Utf8PathBuf,
+    /// Print the manifests as YAML, with the defaults that hookproof adds
+    #[arg(long)]
+    manifest: bool,
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     let catalogue = args.suites.load()?;
     let chosen = SuiteArgs::select(&catalogue, &args.claims)?;
-    for id in &chosen {
-        let Some((claim, scenario)) = find(&catalogue, id) else {
-            continue;
-        };
-        super::out(&text(claim, scenario));
-        for line in last(&args.results, id) {
-            super::out(&format!("{line}\n"));
+    let found: Vec<_> = chosen
+        .iter()
+        .filter_map(|id| find(&catalogue, id))
+        .collect();
+    if args.manifest {
+        return manifests(found.into_iter().filter_map(|(_, scenario)| scenario));
+    }
+    let results = if args.results.join(RESULTS_FILE).exists() {
+        Some(read_results(&args.results).map_err(Failure::usage)?)
+    } else {
+        None
+    };
+    let recorded = Recorded {
+        folder: &args.results,
+        results: results.as_ref(),
+    };
+    let layout = Layout::for_page();
+    for (n, (claim, scenario)) in found.into_iter().enumerate() {
+        if n > 0 {
+            super::out(&format!("\n{}\n\n", "─".repeat(layout.width)));
         }
-        super::out("\n");
+        super::out(&page(claim, scenario, recorded, layout));
+    }
+    Ok(Exit::AsExpected)
+}
+
+/// Prints each manifest once.
+fn manifests<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Result<Exit, Failure> {
+    let mut printed = BTreeSet::new();
+    for manifest in scenarios.flat_map(|scenario| &scenario.manifests) {
+        if printed.insert(&manifest.path) {
+            let separator = if printed.len() > 1 { "---\n" } else { "" };
+            let text = applied(manifest).map_err(Failure::usage)?;
+            super::out(&format!("{separator}{text}"));
+        }
+    }
+    if printed.is_empty() {
+        return Err(Failure::usage("these claims have no manifests"));
     }
     Ok(Exit::AsExpected)
 }
@@ -51,71 +84,4 @@ fn find<'a>(catalogue: &'a Catalogue, id: &str) -> Option<(&'a Claim, Option<&'a
     of_scenarios
         .chain(untestable)
         .find(|(claim, _)| claim.id == id)
-}
-
-fn text(claim: &Claim, scenario: Option<&Scenario>) -> String {
-    let mut lines = vec![claim.id.clone(), format!("  says      {}", claim.says)];
-    for cite in &claim.cites {
-        lines.push(format!("  cited     {} line {}", cite.document, cite.lines));
-    }
-    if let Some(reason) = &claim.not_testable {
-        lines.push(format!("  untested  {reason}"));
-    }
-    lines.push(format!("  expected  {}", expectation(claim)));
-    if let Some(instead) = &claim.instead {
-        lines.push(format!("  instead   {instead}"));
-    }
-    if let Some(scenario) = scenario {
-        lines.push(format!(
-            "  scenario  {}: {} ({})",
-            scenario.id, scenario.title, scenario.place
-        ));
-        for manifest in &scenario.manifests {
-            lines.push(format!("  manifest  {}", manifest.path));
-        }
-        for (number, step) in scenario.steps.iter().enumerate() {
-            let name = step
-                .name
-                .as_ref()
-                .map(|n| format!("   as {n}"))
-                .unwrap_or_default();
-            lines.push(format!("  {:>2}. {}{name}", number + 1, describe(step)));
-        }
-    }
-    for check in &claim.checks {
-        lines.push(format!("  check     {}", check.name));
-        lines.push(format!("    control {}", check.control.text.trim()));
-        lines.push(format!("    holds   {}", check.holds.text.trim()));
-        lines.push(format!("    fails   {}", check.fails.text.trim()));
-    }
-    lines.join("\n") + "\n"
-}
-
-/// The latest verdicts on the claim; empty if there are no results.
-fn last(folder: &Utf8Path, id: &str) -> Vec<String> {
-    let Ok(results) = json::read_results(folder) else {
-        return Vec::new();
-    };
-    let mut lines = Vec::new();
-    for cluster in &results.clusters {
-        for judgement in cluster.judgements.iter().filter(|j| j.claim == id) {
-            let Judgement {
-                verdict,
-                reason,
-                scenario,
-                ..
-            } = judgement;
-            let version = &cluster.facts.kubernetes;
-            lines.push(format!("  last      {verdict} on {version}: {reason}"));
-            let evidence = cluster
-                .scenarios
-                .iter()
-                .find(|s| Some(&s.scenario) == scenario.as_ref())
-                .and_then(|s| s.evidence.as_ref());
-            if let Some(evidence) = evidence {
-                lines.push(format!("  evidence  {}", folder.join(evidence)));
-            }
-        }
-    }
-    lines
 }

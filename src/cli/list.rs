@@ -1,6 +1,8 @@
 //! `hookproof list`.
 
-use crate::catalogue::model::{Catalogue, Claim};
+use serde_json::{Value, json};
+
+use crate::catalogue::model::{Catalogue, Claim, Expectation};
 
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
@@ -27,11 +29,7 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
         }
         if args.json {
             for claim in claims {
-                let line = serde_json::json!({
-                    "id": claim.id, "scenario": scenario, "says": claim.says,
-                    "cites": claim.cites, "not_testable": claim.not_testable,
-                });
-                super::out(&format!("{line}\n"));
+                super::out(&format!("{}\n", as_json(claim, scenario)));
             }
             continue;
         }
@@ -44,6 +42,21 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
         super::out(&format!("{} claims\n", chosen.len()));
     }
     Ok(Exit::AsExpected)
+}
+
+fn as_json(claim: &Claim, scenario: &str) -> Value {
+    let expect = |Expectation { needs, verdict }: &Expectation| {
+        json!({
+            "kubernetes": needs.kubernetes.as_ref().map(|range| &range.text),
+            "gates": needs.gates, "capabilities": needs.capabilities, "verdict": verdict,
+        })
+    };
+    json!({
+        "id": claim.id, "scenario": scenario, "says": claim.says, "instead": claim.instead,
+        "cites": claim.cites, "not_testable": claim.not_testable,
+        "checks": claim.checks.iter().map(|check| &check.name).collect::<Vec<_>>(),
+        "expect": claim.expect.iter().map(expect).collect::<Vec<_>>(),
+    })
 }
 
 fn groups(catalogue: &Catalogue) -> Vec<(&str, &str, &[Claim])> {
@@ -79,5 +92,37 @@ pub(super) fn expectation(claim: &Claim) -> String {
         "-".to_owned()
     } else {
         texts.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use camino::Utf8Path;
+
+    use super::*;
+    use crate::catalogue::load::{Source, load};
+
+    #[test]
+    fn json_has_expectations_and_checks() {
+        let sample = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sample");
+        let catalogue = load(&[Source::Folder(sample)]).catalogue;
+        let scenario = &catalogue.scenarios["poststart/slow-hook"];
+        let claim = scenario
+            .claims
+            .iter()
+            .find(|claim| claim.id == "poststart.reported");
+        let line = as_json(claim.unwrap(), &scenario.id);
+        assert_eq!(
+            line["expect"],
+            json!([
+                {"kubernetes": "<1.30", "gates": {}, "capabilities": [], "verdict": "not-applicable"},
+                {"kubernetes": null, "gates": {}, "capabilities": [], "verdict": "refuted"},
+            ])
+        );
+        assert_eq!(
+            line["checks"],
+            json!(["as Running", "with a gate", "as begun"])
+        );
     }
 }

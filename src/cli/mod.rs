@@ -11,7 +11,9 @@ mod explain;
 mod judge;
 mod lint;
 mod list;
+mod new;
 mod node_image;
+mod record;
 mod report;
 mod run;
 mod show;
@@ -44,8 +46,10 @@ enum Command {
     Run(Box<run::RunArgs>),
     List(list::ListArgs),
     Explain(explain::ExplainArgs),
+    New(new::NewArgs),
     Lint(lint::LintArgs),
     Judge(judge::JudgeArgs),
+    Record(record::RecordArgs),
     Check(check::CheckArgs),
     Annotate(annotate::AnnotateArgs),
     Report(report::ReportArgs),
@@ -82,8 +86,10 @@ pub fn main() -> ExitCode {
             Command::Run(args) => Box::pin(run::run(*args)).await,
             Command::List(args) => list::list(&args),
             Command::Explain(args) => explain::explain(&args),
+            Command::New(args) => new::new(&args),
             Command::Lint(args) => lint::lint(&args),
             Command::Annotate(args) => annotate::annotate(&args),
+            Command::Record(args) => record::record(&args),
             Command::Check(args) => check::check(&args),
             Command::Judge(args) => judge::judge(&args),
             Command::Report(args) => report::report(&args),

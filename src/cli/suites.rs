@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::catalogue::finding::Finding;
 use crate::catalogue::load::{self, Findings, Loaded, Source};
-use crate::catalogue::model::Catalogue;
+use crate::catalogue::model::{Catalogue, Scenario};
 use crate::catalogue::{citations, select};
 
 use super::exit::Failure;
@@ -25,7 +25,7 @@ impl SuiteArgs {
     /// Loads the catalogue; an error contains all findings.
     pub(super) fn load(&self) -> Result<Catalogue, Failure> {
         let loaded = self.read();
-        self.refuse(self.findings(&loaded))?;
+        Self::refuse(self.findings(&loaded))?;
         Ok(loaded.catalogue)
     }
 
@@ -33,10 +33,7 @@ impl SuiteArgs {
     ///
     /// # Errors
     /// The findings, together.
-    pub(super) fn refuse(
-        &self,
-        findings: impl IntoIterator<Item = Finding>,
-    ) -> Result<(), Failure> {
+    fn refuse(findings: impl IntoIterator<Item = Finding>) -> Result<(), Failure> {
         let findings: Vec<Finding> = findings
             .into_iter()
             .filter(|finding| !finding.style)
@@ -46,6 +43,24 @@ impl SuiteArgs {
         } else {
             Err(Failure::usage(Findings(findings)))
         }
+    }
+
+    /// Fails if there are findings in the files of these scenarios, other than those about style.
+    ///
+    /// # Errors
+    /// The findings, together.
+    pub(super) fn refuse_of(
+        &self,
+        loaded: &Loaded,
+        scenarios: &[&Scenario],
+    ) -> Result<(), Failure> {
+        let of = |file: &str| scenarios.iter().any(|scenario| scenario.place.file == file);
+        let findings = self.findings(loaded);
+        Self::refuse(
+            findings
+                .into_iter()
+                .filter(|finding| of(&finding.place.file)),
+        )
     }
 
     /// The folder that new files and recorded evidence belong to.

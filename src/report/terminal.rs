@@ -30,7 +30,17 @@ impl Layout {
         Self { width: 80, colour }
     }
 
-    fn paint(self, code: &str, text: &str) -> String {
+    /// Layout for text to read: as wide as the terminal, at most 100 columns.
+    #[must_use]
+    pub fn for_page() -> Self {
+        let width = Table::new().width().map_or(80, usize::from);
+        Self {
+            width: width.clamp(40, 100),
+            ..Self::for_stdout()
+        }
+    }
+
+    pub(super) fn paint(self, code: &str, text: &str) -> String {
         if self.colour {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
         } else {

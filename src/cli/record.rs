@@ -1,0 +1,315 @@
+//! `hookproof record SCENARIO...`: evidence of a run becomes recorded evidence.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::catalogue::model::Scenario;
+use crate::judge::verdict::judge;
+use crate::observe::evidence::Evidence;
+use crate::observe::store;
+use crate::report::file::stays_inside;
+use crate::report::json::read_results;
+use crate::report::results::{ClusterResults, Results};
+use crate::report::view::{State, label};
+
+use super::exit::{Exit, Failure};
+use super::suites::SuiteArgs;
+
+/// Copy evidence from a results folder to the recorded evidence of the suites
+#[derive(Debug, clap::Args)]
+pub(super) struct RecordArgs {
+    /// Scenarios (or claims, suites, documents) to record
+    #[arg(required = true, value_name = "SCENARIO")]
+    words: Vec<String>,
+    #[command(flatten)]
+    suites: SuiteArgs,
+    /// Results folder of the run
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: Utf8PathBuf,
+    /// Record the evidence of this cluster, by its label in reports, such as 1.34 [default: the newest version]
+    #[arg(long, value_name = "LABEL")]
+    cluster: Option<String>,
+    /// Record as SCENARIO@NAME, next to the evidence of another cluster
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    name: Option<String>,
+    /// Folder of the recorded evidence [default: `tests` in the folder given by --suites]
+    #[arg(long, value_name = "DIR")]
+    recorded: Option<Utf8PathBuf>,
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let valid = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !text.is_empty() && text.chars().all(valid) {
+        return Ok(text.to_owned());
+    }
+    Err("expected letters, digits, `-`, `_` and `.`, for example `1.34`".to_owned())
+}
+
+/// Writes nothing unless the evidence of every scenario can be recorded.
+pub(super) fn record(args: &RecordArgs) -> Result<Exit, Failure> {
+    let folder = args.suites.recorded(args.recorded.as_deref())?;
+    let loaded = args.suites.read();
+    let chosen = SuiteArgs::select(&loaded.catalogue, &args.words)?;
+    let scenarios: Vec<&Scenario> = loaded
+        .catalogue
+        .scenarios
+        .values()
+        .filter(|scenario| scenario.claims.iter().any(|c| chosen.contains(&c.id)))
+        .collect();
+    if scenarios.is_empty() {
+        return Err(Failure::usage("these claims have no experiment to record"));
+    }
+    args.suites.refuse_of(&loaded, &scenarios)?;
+    let results = read_results(&args.results).map_err(Failure::usage)?;
+    let mut found = Vec::new();
+    for scenario in scenarios {
+        let recordings = recordings(&results, &args.results, scenario)?;
+        let recording = choose(recordings, args.cluster.as_deref())
+            .and_then(|recording| usable(scenario, recording))
+            .map_err(|why| Failure::usage(format!("cannot record {}: {why}", scenario.id)))?;
+        found.push((scenario, recording));
+    }
+    let suffix = args.name.as_ref().map(|name| format!("@{name}"));
+    let suffix = suffix.unwrap_or_default();
+    let mut words = String::new();
+    for (scenario, recording) in found {
+        let path = folder.join(format!("evidence/{}{suffix}.json", scenario.id));
+        store::write(&path, &recording.evidence).map_err(Failure::usage)?;
+        super::out(&format!(
+            "{}: evidence of Kubernetes {}, attempt {}, {}\n",
+            path.strip_prefix(".").unwrap_or(&path),
+            recording.evidence.cluster.kubernetes,
+            recording.evidence.attempt,
+            recording.evidence.began.strftime("%Y-%m-%d %H:%M UTC"),
+        ));
+        super::out(&verdicts(scenario, &recording.evidence));
+        words.push(' ');
+        words.push_str(&scenario.id);
+    }
+    let suites = args.suites.folder().ok();
+    let suites = suites.map_or_else(String::new, |folder| format!(" --suites {folder}"));
+    let recorded = args.recorded.as_ref();
+    let recorded = recorded.map_or_else(String::new, |folder| format!(" --recorded {folder}"));
+    super::out(&format!("next: hookproof check{suites}{recorded}{words}\n"));
+    Ok(Exit::AsExpected)
+}
+
+/// A line for each claim of the scenario.
+fn verdicts(scenario: &Scenario, evidence: &Evidence) -> String {
+    let judged = judge(scenario, evidence).map(|judged| judged.judgements);
+    let lines = judged.unwrap_or_default().into_iter().map(|judgement| {
+        let word = State::Verdict(judgement.verdict).word();
+        let claim = judgement.claim;
+        match judgement.expected {
+            Some(expected) if expected == judgement.verdict => {
+                format!("  {claim}: {word}, as expected\n")
+            }
+            Some(expected) => {
+                let expected = State::Verdict(expected).word();
+                format!("  {claim}: {word}, expected {expected}\n")
+            }
+            None => format!("  {claim}: {word}; the suite has no `expect` for it yet\n"),
+        }
+    });
+    lines.collect()
+}
+
+/// An attempt at a scenario whose evidence could be recorded.
+#[derive(Debug)]
+struct Recording {
+    /// The cluster's label in reports, without the number of the round.
+    label: String,
+    /// The profile has no gates and is not someone's own cluster.
+    default: bool,
+    path: Utf8PathBuf,
+    evidence: Evidence,
+}
+
+/// All attempts at a scenario, on all clusters and in all rounds.
+fn recordings(
+    results: &Results,
+    folder: &Utf8Path,
+    scenario: &Scenario,
+) -> Result<Vec<Recording>, Failure> {
+    let mut recordings = Vec::new();
+    for ClusterResults {
+        facts, scenarios, ..
+    } in &results.clusters
+    {
+        let mut facts = facts.clone();
+        // `--repeat` numbers the profiles: `default`, `default #2`.
+        facts.profile = match facts.profile.split_once(" #") {
+            Some((profile, _)) => profile.to_owned(),
+            None => facts.profile,
+        };
+        let ran = scenarios.iter().filter(|ran| ran.scenario == scenario.id);
+        let files = ran.flat_map(|ran| {
+            let earlier = ran.earlier.iter().map(|attempt| &attempt.evidence);
+            earlier.chain([&ran.evidence]).flatten()
+        });
+        for file in files {
+            if !stays_inside(Utf8Path::new(file)) {
+                let message = format!("{folder} refers to evidence outside of it: {file}");
+                return Err(Failure::usage(message));
+            }
+            let path = folder.join(file);
+            recordings.push(Recording {
+                label: label(&facts),
+                default: facts.profile == "default",
+                evidence: store::read(&path).map_err(Failure::usage)?,
+                path,
+            });
+        }
+    }
+    Ok(recordings)
+}
+
+/// The newest attempt without problems; of all clusters, the one with the newest version in the default profile.
+fn choose(mut all: Vec<Recording>, cluster: Option<&str>) -> Result<Recording, String> {
+    let labels: BTreeSet<String> = all.iter().map(|found| found.label.clone()).collect();
+    let labels = labels.into_iter().collect::<Vec<_>>().join(", ");
+    if all.is_empty() {
+        return Err("the results have no evidence of it; run it first".to_owned());
+    }
+    if let Some(cluster) = cluster {
+        all.retain(|found| found.label == cluster);
+        if all.is_empty() {
+            return Err(format!(
+                "the results have no evidence of it from a cluster `{cluster}`; choose one of: {labels}"
+            ));
+        }
+    } else if all.iter().any(|found| found.default) {
+        all.retain(|found| found.default);
+        let newest = all.iter().map(|found| version(&found.evidence)).max();
+        all.retain(|found| Some(version(&found.evidence)) == newest);
+    } else if labels.contains(", ") {
+        return Err(format!(
+            "several clusters have evidence of it; choose one with --cluster: {labels}"
+        ));
+    }
+    all.sort_by_key(|found| (found.evidence.problems.is_empty(), found.evidence.began));
+    all.pop().ok_or_else(String::new)
+}
+
+fn version(evidence: &Evidence) -> Vec<u32> {
+    let version = evidence.cluster.kubernetes.trim_start_matches('v');
+    let numbers = version.split('.').map_while(|part| part.parse().ok());
+    numbers.collect()
+}
+
+/// Refuses evidence that yields no verdict on the scenario as it is now.
+fn usable(scenario: &Scenario, recording: Recording) -> Result<Recording, String> {
+    let Recording { path, evidence, .. } = &recording;
+    if evidence.scenario != scenario.id {
+        return Err(format!("{path} is evidence of {}", evidence.scenario));
+    }
+    if let Some(problem) = evidence.problems.first() {
+        return Err(format!(
+            "{path} has problems ({}: {}); run it again",
+            problem.doing, problem.what
+        ));
+    }
+    if evidence.scenario_digest != scenario.digest {
+        return Err(format!(
+            "its steps, moments or manifests changed since {path} was recorded (digest {}, now {}); run it again",
+            evidence.scenario_digest, scenario.digest
+        ));
+    }
+    Ok(recording)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rstest::rstest;
+
+    use super::*;
+    use crate::catalogue::load::{Source, load};
+    use crate::observe::evidence::Problem;
+
+    fn sample() -> Utf8PathBuf {
+        Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sample")
+    }
+
+    /// `1.36.1 default 3` is an attempt in minute 3; `!` marks problems.
+    fn recording(text: &str) -> Recording {
+        let mut words = text.split(' ');
+        let mut evidence =
+            store::read(&sample().join("evidence/poststart/slow-hook.json")).unwrap();
+        evidence.cluster.kubernetes = format!("v{}", words.next().unwrap());
+        evidence.cluster.profile = words.next().unwrap().to_owned();
+        let minute = words.next().unwrap();
+        evidence.began = format!("2026-01-02T03:0{minute}:00Z").parse().unwrap();
+        if words.next().is_some() {
+            evidence.problems.push(Problem {
+                doing: "until running".to_owned(),
+                what: "timed out".to_owned(),
+            });
+        }
+        Recording {
+            label: label(&evidence.cluster),
+            default: evidence.cluster.profile == "default",
+            path: text.into(),
+            evidence,
+        }
+    }
+
+    #[rstest]
+    #[case::newest_version(&["1.36.1 default 1", "1.9.9 default 2"], None, "1.36.1 default 1")]
+    #[case::newest_round(&["1.36.1 default 1", "1.36.1 default 2"], None, "1.36.1 default 2")]
+    #[case::without_problems(&["1.36.1 default 1", "1.36.1 default 2 !"], None, "1.36.1 default 1")]
+    #[case::default_profile(&["1.36.1 X-off 2", "1.35.1 default 1"], None, "1.35.1 default 1")]
+    #[case::by_label(&["1.36.1 default 2", "1.35.1 default 1"], Some("1.35"), "1.35.1 default 1")]
+    #[case::only_one(&["1.36.1 existing 2"], None, "1.36.1 existing 2")]
+    fn chooses(#[case] all: &[&str], #[case] cluster: Option<&str>, #[case] expected: &str) {
+        let all = all.iter().map(|text| recording(text)).collect();
+        assert_eq!(choose(all, cluster).unwrap().path, expected);
+    }
+
+    #[rstest]
+    #[case::none(&[], None, "run it first")]
+    #[case::unknown(&["1.36.1 default 1"], Some("1.35"), "choose one of: 1.36")]
+    #[case::several(&["1.36.1 A-on 1", "1.36.1 B-on 1"], None, "--cluster: 1.36 A-on, 1.36 B-on")]
+    fn refuses_to_choose(
+        #[case] all: &[&str],
+        #[case] cluster: Option<&str>,
+        #[case] expected: &str,
+    ) {
+        let all = all.iter().map(|text| recording(text)).collect();
+        let error = choose(all, cluster).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn refuses_unusable_evidence() {
+        let catalogue = load(&[Source::Folder(sample())]).catalogue;
+        let scenario = &catalogue.scenarios["poststart/slow-hook"];
+        let error = |change: fn(&mut Evidence)| {
+            let mut recording = recording("1.36.1 default 1");
+            recording
+                .evidence
+                .scenario_digest
+                .clone_from(&scenario.digest);
+            change(&mut recording.evidence);
+            usable(scenario, recording).map(|_| ())
+        };
+        assert_eq!(error(|_| {}), Ok(()));
+        let changed = error(|evidence| evidence.scenario_digest = "0123".to_owned());
+        assert!(changed.unwrap_err().contains("changed since"));
+        let other = error(|evidence| evidence.scenario = "a/b".to_owned());
+        assert!(other.unwrap_err().contains("evidence of a/b"));
+        let problem =
+            error(|evidence| evidence.problems = recording("1.36.1 default 1 !").evidence.problems);
+        assert!(problem.unwrap_err().contains("timed out"));
+    }
+
+    #[rstest]
+    #[case("1.34", true)]
+    #[case("cgroup-v1", true)]
+    #[case("", false)]
+    #[case("../x", false)]
+    fn names(#[case] text: &str, #[case] valid: bool) {
+        assert_eq!(name(text).is_ok(), valid);
+    }
+}

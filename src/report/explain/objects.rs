@@ -1,0 +1,170 @@
+//! The objects of an experiment's manifests: a line each, and as YAML.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::steps::{command, duration};
+use crate::catalogue::manifest::{documents, with_defaults};
+use crate::catalogue::model::{Manifest, Scenario};
+
+/// The agent's image, which needs no mention.
+const AGENT: &str = "hookproof/agent";
+
+/// A manifest as it is applied, as YAML: with the defaults that hookproof fills in.
+///
+/// # Errors
+/// The manifest is not YAML, or cannot be written as YAML.
+pub fn applied(manifest: &Manifest) -> Result<String, String> {
+    let path = &manifest.path;
+    let invalid = |message: &dyn std::fmt::Display| format!("invalid manifest {path}: {message}");
+    let mut text = format!("# {path}, as applied\n");
+    let objects = documents(&manifest.text).map_err(|(_, _, message)| invalid(&message))?;
+    for (n, mut object) in objects.into_iter().enumerate() {
+        with_defaults(&mut object);
+        let yaml = serde_saphyr::to_string(&object).map_err(|error| invalid(&error))?;
+        if n > 0 {
+            text.push_str("---\n");
+        }
+        text.push_str(yaml.trim_start_matches("---\n").trim_end());
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// A line for each object that a scenario's manifests describe.
+pub(super) fn in_words(scenario: &Scenario) -> Vec<String> {
+    let manifests = scenario.manifests.iter();
+    let objects = manifests.flat_map(|manifest| documents(&manifest.text).unwrap_or_default());
+    objects
+        .map(|mut object| object_in_words(&mut object))
+        .collect()
+}
+
+fn object_in_words(object: &mut Value) -> String {
+    with_defaults(object);
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    match object["kind"].as_str().unwrap_or_default() {
+        "Pod" => pod_in_words(name, &object["spec"], "Always"),
+        kind @ ("Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet") => {
+            let replicas = object["spec"]["replicas"].as_i64();
+            let replicas = replicas.map_or_else(String::new, |n| format!(", replicas {n}"));
+            let policy = if kind == "Job" { "OnFailure" } else { "Always" };
+            let pod = pod_in_words("", &object["spec"]["template"]["spec"], policy);
+            format!("{kind} {name}{replicas} {pod}")
+        }
+        kind => format!("{kind} {name}"),
+    }
+}
+
+/// `NAME (restart policy, grace period): container: command; hook: …`
+fn pod_in_words(name: &str, spec: &Value, policy: &str) -> String {
+    let policy = spec["restartPolicy"].as_str().unwrap_or(policy);
+    let grace = spec["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
+    let mut containers = Vec::new();
+    for (list, kind) in [("initContainers", "init container "), ("containers", "")] {
+        for container in spec[list].as_array().into_iter().flatten() {
+            let sidecar = list == "initContainers" && container["restartPolicy"] == "Always";
+            let kind = if sidecar { "sidecar container " } else { kind };
+            containers.push(format!("{kind}{}", container_in_words(container)));
+        }
+    }
+    let text = format!(
+        "{name} (restart policy {policy}, grace period {}): {}",
+        duration(Duration::from_secs(grace)),
+        containers.join("; ")
+    );
+    text.trim_start().to_owned()
+}
+
+fn container_in_words(container: &Value) -> String {
+    let name = container["name"].as_str().unwrap_or_default();
+    let mut words = strings(&container["command"]);
+    words.extend(strings(&container["args"]));
+    let mut parts = vec![if words.is_empty() {
+        format!("{name} runs its image's command")
+    } else {
+        format!("{name} runs `{}`", command(&words))
+    }];
+    let image = container["image"].as_str().unwrap_or_default();
+    if image != AGENT {
+        parts.push(format!("image {image}"));
+    }
+    for (field, called) in [
+        ("/lifecycle/postStart", "postStart"),
+        ("/lifecycle/preStop", "preStop"),
+        ("/startupProbe", "startup probe"),
+        ("/readinessProbe", "readiness probe"),
+        ("/livenessProbe", "liveness probe"),
+    ] {
+        if let Some(handler) = container.pointer(field) {
+            parts.push(format!("{called} {}", handler_in_words(handler)));
+        }
+    }
+    if let Some(signal) = container.pointer("/lifecycle/stopSignal") {
+        parts.push(format!(
+            "stop signal {}",
+            signal.as_str().unwrap_or_default()
+        ));
+    }
+    parts.join(", ")
+}
+
+fn handler_in_words(handler: &Value) -> String {
+    let port = |action: &Value| action["port"].to_string().replace('"', "");
+    let host = |action: &Value| action["host"].as_str().unwrap_or("POD").to_owned();
+    if let Some(action) = handler.get("exec") {
+        return format!("`{}`", command(&strings(&action["command"])));
+    }
+    if let Some(action) = handler.get("httpGet") {
+        let scheme = action["scheme"].as_str().unwrap_or("http").to_lowercase();
+        let path = action["path"].as_str().unwrap_or("/");
+        return format!("GET {scheme}://{}:{}{path}", host(action), port(action));
+    }
+    if let Some(action) = handler.get("tcpSocket") {
+        return format!("TCP connection to {}:{}", host(action), port(action));
+    }
+    if let Some(action) = handler.get("sleep") {
+        return format!("sleep {} s", action["seconds"]);
+    }
+    handler.to_string()
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    let items = value.as_array().into_iter().flatten();
+    items.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+    use crate::catalogue::load::{Source, load};
+
+    #[rstest]
+    #[case(json!({"exec": {"command": ["agent", "hook", "print=a b"]}}), "`agent hook 'print=a b'`")]
+    #[case(json!({"httpGet": {"port": 80, "path": "/x"}}), "GET http://POD:80/x")]
+    #[case(json!({"httpGet": {"port": "web", "host": "h", "scheme": "HTTPS"}}), "GET https://h:web/")]
+    #[case(json!({"tcpSocket": {"port": 80}}), "TCP connection to POD:80")]
+    #[case(json!({"sleep": {"seconds": 4}}), "sleep 4 s")]
+    fn handlers(#[case] handler: Value, #[case] expected: &str) {
+        assert_eq!(handler_in_words(&handler), expected);
+    }
+
+    #[test]
+    fn manifests_read_back_as_they_are_applied() {
+        let catalogue = load(&[Source::BuiltIn]).catalogue;
+        for scenario in catalogue.scenarios.values() {
+            for manifest in &scenario.manifests {
+                let yaml = applied(manifest).unwrap();
+                let mut wanted = documents(&manifest.text).unwrap();
+                wanted.iter_mut().for_each(with_defaults);
+                assert_eq!(documents(&yaml).unwrap(), wanted, "{}", manifest.path);
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Lines of text, wrapped to the width of the terminal with hanging indents.
+
+use crate::report::terminal::Layout;
+use crate::report::text::{one_line, wrap};
+
+/// Columns left of everything but titles and headings.
+const MARGIN: usize = 2;
+/// The widest first column.
+const COLUMN: usize = 30;
+
+pub(super) struct Sheet {
+    out: String,
+    layout: Layout,
+    /// Columns left of what belongs to a subheading.
+    margin: usize,
+}
+
+impl Sheet {
+    pub(super) fn new(layout: Layout) -> Self {
+        Self {
+            out: String::new(),
+            layout,
+            margin: MARGIN,
+        }
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.out
+    }
+
+    pub(super) fn title(&mut self, text: &str) {
+        self.margin = MARGIN;
+        let text = self.layout.paint("1", &one_line(text));
+        self.line(0, &text);
+    }
+
+    /// A blank line and the name of a section, with a remark about it.
+    pub(super) fn heading(&mut self, text: &str, remark: &str) {
+        self.margin = MARGIN;
+        self.out.push('\n');
+        let heading = self.layout.paint("1", text);
+        let remark = match remark {
+            "" => return self.line(0, &heading),
+            remark => format!("({remark})"),
+        };
+        let width = text.chars().count() + 2 + remark.chars().count();
+        if width <= self.layout.width {
+            let remark = self.layout.paint("2", &remark);
+            self.line(0, &format!("{heading}  {remark}"));
+        } else {
+            self.line(0, &heading);
+            self.hanging(&remark);
+        }
+    }
+
+    /// The name of a part of a section; what follows is indented.
+    pub(super) fn subheading(&mut self, text: &str) {
+        self.margin = MARGIN;
+        self.hanging(text);
+        self.margin = 2 * MARGIN;
+    }
+
+    /// A paragraph.
+    pub(super) fn hanging(&mut self, text: &str) {
+        let hang = self.margin + MARGIN;
+        for (n, line) in wrap(text, self.room(hang), "").iter().enumerate() {
+            let indent = if n == 0 { self.margin } else { hang };
+            self.line(indent, line);
+        }
+    }
+
+    /// A paragraph that belongs to a subheading.
+    pub(super) fn nested(&mut self, text: &str) {
+        self.margin = 2 * MARGIN;
+        self.hanging(text);
+    }
+
+    /// A label and its text in two columns.
+    pub(super) fn entry(&mut self, label: &str, width: usize, text: &str) {
+        let lines = wrap(text, self.room(self.text_column(width)), "");
+        self.columns(label, width, &lines);
+    }
+
+    /// A label and several texts, each on lines of its own.
+    pub(super) fn entries(&mut self, label: &str, width: usize, texts: &[String]) {
+        let room = self.room(self.text_column(width));
+        let lines: Vec<String> = texts.iter().flat_map(|text| wrap(text, room, "")).collect();
+        self.columns(label, width, &lines);
+    }
+
+    /// A label and an expression. Without a width, the expression follows the label directly.
+    pub(super) fn expression(&mut self, label: &str, width: usize, text: &str) {
+        if width == 0 {
+            let whole = format!("{label} {}", one_line(text));
+            let hang = self.margin + MARGIN;
+            for (n, line) in wrap_expression(&whole, self.room(hang)).iter().enumerate() {
+                let indent = if n == 0 { self.margin } else { hang };
+                self.line(indent, line);
+            }
+            return;
+        }
+        let lines = wrap_expression(text, self.room(self.text_column(width)));
+        self.columns(label, width, &lines);
+    }
+
+    /// The width of a first column with these labels.
+    pub(super) fn column<'a>(&self, labels: impl Iterator<Item = &'a str>) -> usize {
+        let widest = labels.map(|label| label.chars().count()).max();
+        widest.unwrap_or(0).min(COLUMN).min(self.layout.width / 2)
+    }
+
+    fn columns(&mut self, label: &str, width: usize, lines: &[String]) {
+        let mut lines = lines.iter();
+        if label.chars().count() > width {
+            self.line(self.margin, label);
+        } else if let Some(first) = lines.next() {
+            self.line(self.margin, &format!("{label:<width$}  {first}"));
+        }
+        for line in lines {
+            self.line(self.text_column(width), line);
+        }
+    }
+
+    fn text_column(&self, width: usize) -> usize {
+        self.margin + width + 2
+    }
+
+    fn room(&self, indent: usize) -> usize {
+        self.layout.width.saturating_sub(indent).max(16)
+    }
+
+    fn line(&mut self, indent: usize, text: &str) {
+        let line = format!("{:indent$}{text}", "");
+        self.out.push_str(line.trim_end());
+        self.out.push('\n');
+    }
+}
+
+/// Wraps an expression, preferably before `&&`, `||`, `?` or `:`.
+fn wrap_expression(text: &str, width: usize) -> Vec<String> {
+    let text = one_line(text);
+    let mut lines: Vec<String> = Vec::new();
+    let mut line: Vec<&str> = Vec::new();
+    let length = |words: &[&str]| -> usize {
+        words
+            .iter()
+            .map(|word| word.chars().count() + 1)
+            .sum::<usize>()
+    };
+    for word in text.split(' ') {
+        if !line.is_empty() && length(&line) + word.chars().count() > width {
+            let operator = |word: &&str| matches!(*word, "&&" | "||" | "?" | ":");
+            let at = line.iter().rposition(operator).unwrap_or(0);
+            // Not if that leaves a short line.
+            let at = if length(&line[..at]) * 5 > width {
+                at
+            } else {
+                line.len()
+            };
+            let rest = line.split_off(at);
+            lines.extend(wrap(&line.join(" "), width, ""));
+            line = rest;
+        }
+        line.push(word);
+    }
+    lines.extend(wrap(&line.join(" "), width, ""));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_break_before_operators() {
+        assert_eq!(
+            wrap_expression("runs(slow) == 2 && took(slow.hook) > 2s || x", 32),
+            ["runs(slow) == 2", "&& took(slow.hook) > 2s || x"]
+        );
+        assert_eq!(wrap_expression("a == b", 32), ["a == b"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_is_too_wide(text in "[a-z&| ]{0,120}", width in 16_usize..60) {
+            let lines = wrap_expression(&text, width);
+            for line in &lines {
+                proptest::prop_assert!(line.chars().count() <= width, "{line:?}");
+            }
+            let without_spaces = |text: &str| text.replace(' ', "");
+            proptest::prop_assert_eq!(without_spaces(&lines.concat()), without_spaces(&text));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+#![allow(clippy::unwrap_used)]
+
+use camino::Utf8PathBuf;
+use rstest::rstest;
+
+use super::*;
+use crate::catalogue::load::{Source, load};
+use crate::catalogue::model::Catalogue;
+use crate::judge::verdict::judge;
+use crate::observe::store;
+use crate::report::results::{ClaimInfo, ClusterResults, SCHEMA, ScenarioResults};
+
+fn sample() -> Utf8PathBuf {
+    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sample")
+}
+
+/// The sample with its evidence, judged on two versions of Kubernetes.
+fn judged() -> (Catalogue, Results) {
+    let mut catalogue = load(&[Source::Folder(sample())]).catalogue;
+    for scenario in catalogue.scenarios.values_mut() {
+        scenario.place.file = "suites/poststart/slow-hook.yaml".to_owned();
+    }
+    let scenario = &catalogue.scenarios["poststart/slow-hook"];
+    let mut evidence = store::read(&sample().join("evidence/poststart/slow-hook.json")).unwrap();
+    let mut clusters = Vec::new();
+    for version in ["v1.36.1", "v1.29.4"] {
+        evidence.cluster.kubernetes = version.to_owned();
+        let written = format!("evidence/{version}/poststart/slow-hook.json");
+        clusters.push(ClusterResults {
+            facts: evidence.cluster.clone(),
+            phases: Vec::new(),
+            scenarios: vec![ScenarioResults::new(
+                scenario,
+                &evidence,
+                Vec::new(),
+                Some(written),
+            )],
+            judgements: judge(scenario, &evidence).unwrap().judgements,
+        });
+    }
+    let info = |claim: &Claim| ClaimInfo {
+        id: claim.id.clone(),
+        says: claim.says.clone(),
+        instead: claim.instead.clone(),
+        cites: claim.cites.clone(),
+        scenario: Some(scenario.id.clone()),
+    };
+    let results = Results {
+        schema: SCHEMA.to_owned(),
+        hookproof: String::new(),
+        run: "r".to_owned(),
+        began: evidence.began,
+        ended: Some(evidence.ended),
+        claims: scenario.claims.iter().map(info).collect(),
+        clusters,
+    };
+    (catalogue, results)
+}
+
+fn explained(claim: &str, results: bool, width: usize) -> String {
+    let (catalogue, judged) = judged();
+    let scenario = &catalogue.scenarios["poststart/slow-hook"];
+    let of_scenario = scenario.claims.iter().map(|claim| (claim, Some(scenario)));
+    let untestable = catalogue.untestable.iter().map(|claim| (claim, None));
+    let (claim, scenario) = of_scenario
+        .chain(untestable)
+        .find(|(found, _)| found.id == claim)
+        .unwrap();
+    let recorded = Recorded {
+        folder: Utf8Path::new("results"),
+        results: results.then_some(&judged),
+    };
+    let layout = Layout {
+        width,
+        colour: false,
+    };
+    page(claim, scenario, recorded, layout)
+}
+
+#[test]
+fn a_claim_with_one_check() {
+    insta::assert_snapshot!(explained("kubectl.logs-refused-during-hook", true, 80));
+}
+
+#[test]
+fn a_claim_with_several_checks() {
+    insta::assert_snapshot!(explained("poststart.reported", true, 80));
+}
+
+#[test]
+fn a_claim_without_results() {
+    insta::assert_snapshot!(explained("poststart.before-entrypoint", false, 80));
+}
+
+#[test]
+fn a_claim_that_is_not_testable() {
+    let id = load(&[Source::Folder(sample())]).catalogue.untestable[0]
+        .id
+        .clone();
+    insta::assert_snapshot!(explained(&id, true, 80));
+}
+
+#[rstest]
+fn lines_fit_the_width(#[values(40, 60, 80, 100)] width: usize) {
+    for claim in ["kubectl.logs-refused-during-hook", "poststart.reported"] {
+        for line in explained(claim, true, width).lines() {
+            assert!(line.chars().count() <= width, "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn the_manifest_has_the_defaults() {
+    let (catalogue, _) = judged();
+    let scenario = &catalogue.scenarios["poststart/slow-hook"];
+    insta::assert_snapshot!(applied(&scenario.manifests[0]).unwrap());
+}
