@@ -9,7 +9,7 @@ use include_dir::{Dir, include_dir};
 use super::finding::{self, Finding};
 use super::lower::{Lower, Unit};
 use super::model::{Catalogue, Manifest, Place};
-use super::{decode, digest, lint, manifest, node};
+use super::{decode, lint, manifest, node};
 
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
@@ -154,7 +154,7 @@ fn read(
         source: &file.text,
         written: Vec::new(),
     };
-    let unit = lower.suite(id, &root.place, raw, text, digest::scenario);
+    let unit = lower.suite(id, &root.place, raw, text);
     let written = lower.written;
     for (shown, manifest) in &manifests {
         manifest::check(shown, manifest, findings);

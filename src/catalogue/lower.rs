@@ -15,7 +15,7 @@ use super::parse;
 use super::placeholder::names_of;
 use super::pods::{Pods, Referenced};
 use super::raw::{RawCheck, RawClaim, RawExpect, RawNeeds, RawSeveral, RawSuite};
-use super::{moments, steps};
+use super::{digest, moments, steps};
 use crate::expr::conjuncts;
 
 /// Default limit of a step.
@@ -80,7 +80,6 @@ impl Lower<'_> {
         place: &Place,
         raw: RawSuite,
         mut manifest: impl FnMut(&str) -> Option<String>,
-        digest: impl Fn(&Scenario) -> String,
     ) -> Unit {
         let tried = raw.steps.is_some() || raw.scenario.is_some() || raw.moments.is_some();
         let claims = self.must(raw.claims, place, "missing `claims`");
@@ -123,29 +122,24 @@ impl Lower<'_> {
         let steps = steps.map(|(steps, _)| steps).unwrap_or_default();
         let moments = raw.moments.and_then(|at| at.value).unwrap_or_default();
         let takes = self.parsed(raw.takes, parse::duration).unwrap_or(TAKES);
-        let needs = raw
-            .needs
-            .and_then(|at| at.value)
-            .map(|raw| self.needs(raw))
-            .unwrap_or_default();
+        let needs = raw.needs.and_then(|at| at.value);
+        let mut needs = needs.map(|raw| self.needs(raw)).unwrap_or_default();
         let listings = self.listings(raw.listings.and_then(|at| at.value).unwrap_or_default());
-        let mut needs: Needs = needs;
         if !listings.is_empty() {
             needs.capabilities.push(DOCUMENTS.to_owned());
         }
         let mut pods = Pods::of(
-            &manifests
+            manifests
                 .iter()
-                .filter_map(|(_, m)| m.clone())
-                .collect::<Vec<_>>(),
+                .filter_map(|(_, manifest)| manifest.as_ref()),
         );
         let outside = steps
             .iter()
-            .filter_map(|at| at.value.as_ref()?.outside.as_ref()?.value.clone());
+            .filter_map(|at| at.value.as_ref()?.outside.as_ref());
         let listed = raw.pods.and_then(|at| at.value).unwrap_or_default();
-        outside
-            .chain(listed.into_iter().filter_map(|at| at.value))
-            .for_each(|name| pods.open(&name));
+        for at in outside.chain(&listed) {
+            at.value.iter().for_each(|name| pods.open(name));
+        }
         let moments = moments::moments(self, moments, &pods);
         let mut referenced = Referenced::default();
         let known = steps::Known {
@@ -178,7 +172,7 @@ impl Lower<'_> {
             claims: checkable,
         };
         scenario.add(referenced);
-        scenario.digest = digest(&scenario);
+        scenario.digest = digest::scenario(&scenario);
         Unit {
             scenario: Some(scenario),
             untestable,

@@ -103,9 +103,10 @@ impl Scope for Names {
                     let owner = names[..n].join(".");
                     let known = self.pods.parts(&selector, &names[..n]);
                     let help = nearest(names[n], known.iter().map(String::as_str));
-                    let help = help
-                        .map(|near| format!("did you mean `{owner}.{near}`?"))
-                        .unwrap_or_else(|| format!("known: {}", known.join(", ")));
+                    let help = help.map_or_else(
+                        || format!("known: {}", known.join(", ")),
+                        |near| format!("did you mean `{owner}.{near}`?"),
+                    );
                     return Err((
                         format!("`{owner}` has no `{}`", names[n..].join(".")),
                         Some(help),

@@ -143,7 +143,7 @@ pub fn identifier(name: &str) -> String {
 impl Pods {
     /// The pods of manifests. What is not YAML has been reported by then.
     #[must_use]
-    pub fn of(manifests: &[Manifest]) -> Self {
+    pub fn of<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Self {
         let mut pods = Self::default();
         for manifest in manifests {
             for object in documents(&manifest.text).unwrap_or_default() {
@@ -162,7 +162,7 @@ impl Pods {
 
     fn add(&mut self, name: &str, spec: &Value) {
         let pod = self.0.entry(identifier(name)).or_default();
-        pod.name = name.to_owned();
+        name.clone_into(&mut pod.name);
         for list in ["initContainers", "containers"] {
             for container in spec[list].as_array().into_iter().flatten() {
                 pod.containers
@@ -175,7 +175,7 @@ impl Pods {
     /// A pod that no manifest describes: one that a step creates, or a host outside the cluster.
     pub fn open(&mut self, name: &str) {
         let pod = self.0.entry(identifier(name)).or_default();
-        pod.name = name.to_owned();
+        name.clone_into(&mut pod.name);
         pod.open = true;
     }
 
@@ -248,7 +248,9 @@ impl Pod {
             Value::Array(items) => {
                 let words: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
                 self.words(&words);
-                items.iter().for_each(|item| self.commands(item));
+                for item in items {
+                    self.commands(item);
+                }
             }
             Value::Object(fields) => fields.values().for_each(|field| self.commands(field)),
             Value::String(text) => {
@@ -302,7 +304,7 @@ impl Pod {
         }
         match rest {
             [] => Some(Part::Selector(selector)),
-            [name] => self.state(name, &selector).or_else(|| {
+            [name] => Self::state(name, &selector).or_else(|| {
                 selector.role = Some(self.role(name)?);
                 Some(Part::Selector(selector))
             }),
@@ -328,7 +330,7 @@ impl Pod {
         }
     }
 
-    fn state(&self, name: &str, selector: &Selector) -> Option<Part> {
+    fn state(name: &str, selector: &Selector) -> Option<Part> {
         if selector.container.is_none() && selector.start.is_none() {
             let (_, when, _) = POD_MOMENTS.iter().find(|(known, ..)| *known == name)?;
             let when = (*when).to_owned();

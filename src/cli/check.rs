@@ -33,7 +33,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         Ok(chosen) => chosen,
         // A suite that cannot be read has no claims to select.
         Err(unknown) => {
-            args.suites.refuse(loaded.findings)?;
+            SuiteArgs::refuse(loaded.findings)?;
             return Err(unknown);
         }
     };

@@ -33,7 +33,7 @@ impl SuiteArgs {
     ///
     /// # Errors
     /// The findings, together.
-    fn refuse(findings: impl IntoIterator<Item = Finding>) -> Result<(), Failure> {
+    pub(super) fn refuse(findings: impl IntoIterator<Item = Finding>) -> Result<(), Failure> {
         let findings: Vec<Finding> = findings
             .into_iter()
             .filter(|finding| !finding.style)

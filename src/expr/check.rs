@@ -164,14 +164,14 @@ impl<'a> Checker<'a> {
         for name in names {
             found = match found {
                 Type::Unknown | Type::Map => Type::Unknown,
-                Type::Record(fields) => match fields.iter().find(|(known, _)| known == name) {
-                    Some((_, found)) => *found,
-                    None => {
+                Type::Record(fields) => {
+                    let Some((_, field)) = fields.iter().find(|(known, _)| known == name) else {
                         let help = nearest(name, fields.iter().map(|(known, _)| *known));
                         self.find(at, format!("`{owner}` has no field `{name}`"), help);
                         return Type::Unknown;
-                    }
-                },
+                    };
+                    *field
+                }
                 other => {
                     let message = format!(
                         "`{owner}` is {} and has no field `{name}`",

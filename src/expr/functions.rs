@@ -292,21 +292,20 @@ fn took(timeline: &[Entry], args: &[Value]) -> Answer {
 }
 
 fn during(timeline: &[Entry], args: &[Value]) -> Answer {
-    let (begun, ended) = span(timeline, &selector(args.get(1..).unwrap_or_default())?)?;
+    let process = span(timeline, &selector(args.get(1..).unwrap_or_default())?)?;
     let time = |name: &str| match args.first() {
         Some(Value::Map(map)) => field(map, name).cloned(),
         _ => None,
     };
-    let (Some(Value::Timestamp(begin)), Some(Value::Timestamp(end))) = (time("begin"), time("end"))
-    else {
+    let step = (time("begin"), time("end"));
+    let (Some(Value::Timestamp(from)), Some(Value::Timestamp(to))) = step else {
         return Err("expected the output of a step".to_owned());
     };
-    let (Value::Timestamp(begun), Value::Timestamp(ended)) =
-        (values::timestamp(begun), values::timestamp(ended))
-    else {
+    let times = (values::timestamp(process.0), values::timestamp(process.1));
+    let (Value::Timestamp(begun), Value::Timestamp(ended)) = times else {
         return Err("a time is out of range".to_owned());
     };
-    Ok(Value::Bool(begun < begin && end < ended))
+    Ok(Value::Bool(begun < from && to < ended))
 }
 
 fn starts(timeline: &[Entry], args: &[Value]) -> Answer {
@@ -317,7 +316,7 @@ fn starts(timeline: &[Entry], args: &[Value]) -> Answer {
     Ok(Value::Int(i64::from(latest.unwrap_or(0))))
 }
 
-/// The container statuses of a pod object, with their position among those of the pod.
+/// The container statuses of a pod object.
 fn statuses(object: &Json) -> impl Iterator<Item = &Json> {
     [
         "initContainerStatuses",
@@ -691,16 +690,18 @@ mod tests {
     fn the_reference_lists_every_function() {
         let reference = include_str!("../../docs/suites.md");
         for function in &FUNCTIONS {
-            let mut parameters = String::new();
-            for (index, parameter) in function.parameters.iter().enumerate() {
-                let separator = if index == 0 { "" } else { ", " };
-                let word = parameter.in_words();
-                parameters += &if index < function.required {
-                    format!("{separator}{word}")
-                } else {
-                    format!("[{separator}{word}]")
-                };
-            }
+            let words = function.parameters.iter().enumerate();
+            let parameters: String = words
+                .map(|(index, parameter)| {
+                    let separator = if index == 0 { "" } else { ", " };
+                    let word = format!("{separator}{}", parameter.in_words());
+                    if index < function.required {
+                        word
+                    } else {
+                        format!("[{word}]")
+                    }
+                })
+                .collect();
             let row = format!("| `{}({parameters})` | {} |", function.name, function.doc);
             assert!(
                 reference.contains(&row),

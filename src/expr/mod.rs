@@ -19,7 +19,7 @@ pub use check::{Checker, Scope, negates};
 pub use functions::{FUNCTIONS, Function, Parameter, containers};
 pub use selector::{Selector, is_selector, name_matches};
 pub use syntax::THERE;
-pub use walk::{Read, absences, conjuncts, literal, reads, string_literal, walk};
+pub use walk::{Read, absences, calls, conjuncts, literal, reads, string_literal, walk};
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 

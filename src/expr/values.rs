@@ -243,6 +243,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A text of at most `limit` characters.
+#[must_use]
 pub fn cut(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
@@ -251,6 +252,7 @@ pub fn cut(text: &str, limit: usize) -> String {
 }
 
 /// The first occurrence of `needle` in a text, with some context.
+#[must_use]
 pub fn around(text: &str, needle: &str) -> Option<String> {
     const CONTEXT: usize = 30;
     let at = text.find(needle)?;

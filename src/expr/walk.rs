@@ -28,11 +28,7 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
         };
         if read.names[0] == THERE && read.names.len() > 1 {
             read.names.remove(0);
-            read.text = read
-                .text
-                .trim_start_matches(THERE)
-                .trim_start_matches('.')
-                .to_owned();
+            read.text = read.text.split_off(THERE.len() + 1);
         }
         let root = read.names[0];
         if !bound.contains(&root) {
@@ -56,6 +52,24 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
             }
         }
         false
+    });
+    found
+}
+
+/// The names of the functions that an expression calls, without operators.
+#[must_use]
+pub fn calls(expr: &IdedExpr) -> Vec<&str> {
+    let mut found = Vec::new();
+    walk(expr, &mut Vec::new(), &mut |part, _| {
+        if let Expr::Call(call) = &part.expr
+            && call
+                .func_name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_')
+        {
+            found.push(call.func_name.as_str());
+        }
+        true
     });
     found
 }

@@ -104,6 +104,12 @@ fn check_file(
             return BTreeSet::new();
         }
     };
+    checked.failures.extend(
+        judged
+            .warnings
+            .iter()
+            .map(|warning| format!("{file}: {warning}")),
+    );
     for Judgement {
         claim,
         verdict,

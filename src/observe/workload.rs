@@ -187,8 +187,6 @@ pub fn essential(pod: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use rstest::rstest;
-
     use super::*;
 
     fn additions() -> Additions {

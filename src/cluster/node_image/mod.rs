@@ -1,5 +1,5 @@
 //! Node images for `kind create cluster --image`: pulled from a registry, or built from packages
-//! alone (Go modules for Kubernetes, etcd and CoreDNS; Debian packages for the userland).
+//! alone (Go modules for Kubernetes, etcd and `CoreDNS`; Debian packages for the userland).
 
 mod archive;
 mod assemble;

@@ -127,11 +127,7 @@ fn values(sheet: &mut Sheet, scenario: &Scenario, claim: &Claim) {
 fn functions(sheet: &mut Sheet, texts: &[&str]) {
     let called = |name: &str| {
         texts.iter().any(|text| {
-            compile(text).is_ok_and(|compiled| {
-                let calls = calls(compiled.expression());
-                calls.iter().any(|(called, _)| *called == name)
-                    || name.contains('_') && text.contains(&format!("{name}("))
-            })
+            compile(text).is_ok_and(|compiled| calls(compiled.expression()).contains(&name))
         })
     };
     let used: Vec<(String, &str)> = FUNCTIONS
