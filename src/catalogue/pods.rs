@@ -116,7 +116,6 @@ struct Pod {
 /// What a dotted name means.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part {
-    /// A standard moment.
     Moment(Matches, u32),
     /// A pod, or a container, a start or a process of it.
     Selector(Selector),
@@ -125,9 +124,7 @@ pub enum Part {
 /// What the texts of a scenario refer to, by dotted name.
 #[derive(Debug, Clone, Default)]
 pub struct Referenced {
-    /// Standard moments.
     pub moments: BTreeMap<String, Moment>,
-    /// Selectors.
     pub selectors: BTreeMap<String, Selector>,
 }
 

@@ -77,7 +77,6 @@ pub(super) struct Extras {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Where {
     Context(String),
-    /// A kind cluster.
     Profile(Profile),
 }
 

@@ -43,7 +43,6 @@ const CEL: [(&str, Type); 27] = [
 pub struct Finding {
     /// Characters from the beginning of the text.
     pub offset: usize,
-    /// What is wrong.
     pub message: String,
     /// What to do.
     pub help: Option<String>,

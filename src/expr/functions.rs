@@ -40,11 +40,8 @@ pub enum Parameter {
     Output,
     /// The output of a `get` step.
     Object,
-    /// A list.
     List,
-    /// Text.
     Text,
-    /// A duration.
     Duration,
 }
 

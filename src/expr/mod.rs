@@ -35,7 +35,6 @@ pub struct Compiled {
 pub struct SyntaxError {
     /// Characters from the beginning of the text.
     pub offset: usize,
-    /// The parser's message.
     pub message: String,
 }
 

@@ -6,17 +6,13 @@ pub type Fields = &'static [(&'static str, Type)];
 /// What is known of a value before there is evidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Type {
-    /// Nothing.
     Unknown,
     /// `true` or `false`.
     Bool,
-    /// A number.
     Number,
-    /// Text.
     Text,
     /// A point in time.
     Time,
-    /// A duration.
     Duration,
     /// A map without known fields, such as a Kubernetes object.
     Map,

@@ -61,7 +61,6 @@ pub enum Outcome {
     NotApplicable,
 }
 
-/// An evaluated expression.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evaluation {
     pub expression: String,

@@ -126,7 +126,6 @@ struct Reading {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A plain value.
     Value,
     /// The result of searching a list.
     Found,

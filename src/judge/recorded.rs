@@ -19,11 +19,9 @@ use crate::observe::store;
 /// What checking a scenario's recorded evidence found.
 #[derive(Debug, Clone, Default)]
 pub struct Checked {
-    /// Evidence files.
     pub files: usize,
     /// Alterations that did what they should.
     pub alterations: usize,
-    /// What is wrong.
     pub failures: Vec<String>,
 }
 

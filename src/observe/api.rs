@@ -41,7 +41,6 @@ impl ApiError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub accepted: bool,
-    /// HTTP status code.
     pub code: u16,
     /// Message of a rejection.
     pub message: String,
@@ -57,7 +56,6 @@ pub struct ApiServer {
 
 /// The collection of a kind's objects.
 pub struct Home {
-    /// URL path.
     pub path: String,
     pub namespaced: bool,
     resource: ApiResource,

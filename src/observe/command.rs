@@ -84,7 +84,6 @@ pub struct Program {
 /// Time of arrival, stream and text.
 type Line = (Timestamp, &'static str, String);
 
-/// A running program.
 pub struct Running {
     name: String,
     step: &'static str,

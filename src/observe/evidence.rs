@@ -49,7 +49,6 @@ pub struct ClusterFacts {
     pub kubernetes: String,
     /// Distinct kubelet versions of the nodes.
     pub kubelets: Vec<String>,
-    /// Version of kubectl.
     pub kubectl: String,
     /// Distinct container runtimes of the nodes, such as `containerd://1.6.20`.
     pub container_runtimes: Vec<String>,
@@ -63,7 +62,6 @@ pub struct ClusterFacts {
     pub gates_seen: BTreeMap<String, bool>,
     /// What the cluster supports beyond the Kubernetes API, such as `node-shell`.
     pub capabilities: Vec<String>,
-    /// Number of nodes.
     pub nodes: u32,
     /// Seconds by which the runner's clock was behind the nodes' clock. The timeline's runner times already
     /// include it.
@@ -90,7 +88,6 @@ pub enum Clock {
     Runner,
 }
 
-/// One observation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// Position in the timeline, from 0.
@@ -121,9 +118,7 @@ pub enum Seen {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stamp {
-    /// Pod name.
     pub pod: String,
-    /// Container name.
     pub container: String,
     /// Number of the container's start, from 1.
     pub start: u32,
@@ -145,7 +140,6 @@ pub struct Stamp {
 /// A pod at one time, reduced to the fields that claims use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PodSeen {
-    /// Pod name.
     pub pod: String,
     /// `applied` or `deleted`.
     pub change: PodChange,
@@ -184,12 +178,10 @@ pub struct EventSeen {
     pub message: String,
     /// Number of occurrences so far.
     pub count: u32,
-    /// Reporting component.
     pub component: String,
     /// First occurrence according to the Event, usually in whole seconds.
     #[schemars(with = "Option<String>")]
     pub first: Option<Timestamp>,
-    /// Last occurrence.
     #[schemars(with = "Option<String>")]
     pub last: Option<Timestamp>,
 }

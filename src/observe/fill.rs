@@ -21,7 +21,6 @@ pub enum FillError {
 /// Sources of placeholder values.
 pub struct Filler<'a> {
     pub api: &'a ApiServer,
-    /// The scenario's namespace.
     pub namespace: &'a str,
     /// The pod of placeholders without a name.
     pub pod: Option<&'a str>,

@@ -83,7 +83,6 @@ pub struct Target {
 
 /// A run on a cluster.
 pub struct Session {
-    /// The run's ID.
     pub run: String,
     pub target: Target,
     pub api: ApiServer,

@@ -18,7 +18,6 @@ pub const WITNESS_PORT: u16 = 8080;
 /// What is added to a scenario's objects.
 #[derive(Debug, Clone)]
 pub struct Additions {
-    /// The run's ID.
     pub run: String,
     /// The scenario as a label value.
     pub scenario: String,
@@ -36,7 +35,6 @@ pub enum ManifestError {
     Yaml {
         /// Path, line and column.
         place: String,
-        /// The parser's message.
         what: String,
     },
     #[error("{path}: document {number} is not a Kubernetes object: expected apiVersion and kind")]

@@ -55,7 +55,6 @@ impl Reports {
         &self.results
     }
 
-    /// Path of `index.html`.
     #[must_use]
     pub fn page(&self) -> Utf8PathBuf {
         self.folder.join(html::PAGE)

@@ -130,7 +130,6 @@ impl ScenarioResults {
         }
     }
 
-    /// Number of attempts.
     #[must_use]
     pub fn attempts(&self) -> usize {
         self.earlier.len() + 1

@@ -45,7 +45,6 @@ pub struct Bar {
     pub open: bool,
     pub look: Look,
     pub label: String,
-    /// Tooltip.
     pub tip: String,
 }
 
@@ -56,7 +55,6 @@ pub struct Mark {
     pub look: Look,
     /// May be empty.
     pub label: String,
-    /// Tooltip.
     pub tip: String,
 }
 
@@ -87,7 +85,6 @@ pub enum Look {
 }
 
 impl Look {
-    /// CSS class.
     #[must_use]
     pub fn class(self) -> &'static str {
         match self {

@@ -58,7 +58,6 @@ impl State {
         }
     }
 
-    /// Display name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

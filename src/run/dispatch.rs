@@ -28,7 +28,6 @@ pub struct Options {
     pub attempts: u32,
     /// Keep namespaces after the run.
     pub keep: bool,
-    /// Results folder.
     pub out: Utf8PathBuf,
 }
 

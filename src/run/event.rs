@@ -7,7 +7,6 @@ use crate::report::results::{ClaimInfo, EarlierAttempt, Phase, ScenarioResults};
 #[derive(Debug, Clone)]
 pub enum RunEvent {
     Begun {
-        /// Run id.
         run: String,
         claims: Vec<ClaimInfo>,
         /// Names of all clusters of the run (profile or context).
@@ -32,14 +31,12 @@ pub enum RunEvent {
     /// An attempt at a scenario begins.
     ScenarioBegun {
         cluster: String,
-        /// Scenario id.
         scenario: String,
         /// The previous attempt, if any.
         after: Option<EarlierAttempt>,
     },
     ScenarioStep {
         cluster: String,
-        /// Scenario id.
         scenario: String,
         /// Description of the step.
         step: String,

@@ -9,7 +9,6 @@ use crate::report::results::ClaimInfo;
 /// The selected claims and the scenarios that test them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Claim ids.
     pub claims: BTreeSet<String>,
     /// Scenario ids, in the catalogue's order.
     pub scenarios: Vec<String>,
