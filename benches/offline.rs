@@ -3,8 +3,8 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use hookproof::catalogue::load;
 use hookproof::catalogue::model::Catalogue;
+use hookproof::evidence::Evidence;
 use hookproof::judge::verdict::judge;
-use hookproof::observe::evidence::Evidence;
 use hookproof::observe::store;
 
 fn main() {

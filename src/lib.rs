@@ -1,6 +1,7 @@
 //! hookproof tests documented statements about container lifecycle hooks on real Kubernetes clusters.
 //!
-//! Data flows through the modules in this order: the [`catalogue`] defines claims and scenarios,
+//! Data flows through the modules in this order, and imports point the other way: [`evidence`] and [`expr`] are the
+//! shared types and the expression language, the [`catalogue`] defines claims and scenarios,
 //! [`cluster`] provides clusters, [`observe`] runs scenarios and records evidence, [`judge`] decides
 //! from the evidence alone, and [`report`] renders the results. [`run`] drives them; [`cli`] is the
 //! command line interface.
@@ -9,8 +10,11 @@ pub mod catalogue;
 pub mod cli;
 pub mod cluster;
 mod digest;
+pub mod evidence;
 pub mod expr;
+pub mod id;
 pub mod judge;
 pub mod observe;
 pub mod report;
 pub mod run;
+pub mod version;

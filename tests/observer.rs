@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use axum::routing::get;
-use hookproof::observe::evidence::{Entry, PodChange, Seen};
+use hookproof::evidence::{Entry, PodChange, Seen};
 use hookproof::observe::recorder::{Recorder, RunnerClock};
 use hookproof::observe::watch::{self, Router};
 use kube::{Client, Config};

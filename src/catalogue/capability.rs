@@ -3,6 +3,8 @@
 pub const NODE_SHELL: &str = "node-shell";
 /// A node that experiments may disrupt.
 pub const SPARE_NODE: &str = "spare-node";
+/// Label of a node that experiments may disrupt.
+pub const SPARE_LABEL: &str = "hookproof/spare";
 /// Only root may listen on ports below 1024.
 pub const PROTECTED_PORTS: &str = "protected-ports";
 pub const NGINX_IMAGE: &str = "nginx-image";

@@ -9,6 +9,7 @@ mod lint;
 pub mod load;
 mod lower;
 pub mod manifest;
+pub mod matcher;
 pub mod model;
 mod moments;
 mod names;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::version::{number, version};
+
 use super::model::{Citation, Comparison, Verdict, VersionRange};
 
 /// `1500ms`, `2s`, `1m30s`, `1h`: whole numbers with units, largest first or in any order.
@@ -78,24 +80,6 @@ pub fn version_range(text: &str) -> Result<VersionRange, String> {
         text: text.to_owned(),
         conditions,
     })
-}
-
-/// Major and minor of `v1.36.3`, `1.36`, `v1.30+` or `v1.36.0-alpha.1`.
-#[must_use]
-pub fn version(text: &str) -> Option<(u32, u32)> {
-    let text = text.strip_prefix('v').unwrap_or(text);
-    let (major, rest) = text.split_once('.')?;
-    let digits = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    Some((number(major)?, number(&rest[..digits])?))
-}
-
-/// Digits only: no sign, no spaces.
-fn number(text: &str) -> Option<u32> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())?
 }
 
 /// `64`, `78-79`, `64, 78-79`: ranges of lines from 1, ends included.

@@ -6,9 +6,9 @@ use clap::Subcommand;
 use super::exit::{Exit, Failure};
 use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result as ClusterResult};
-use crate::cluster::existing;
 use crate::cluster::kind::{Options, Profile, WORKERS, delete, ensure, list};
 use crate::cluster::node_image::{Sources, remove_images};
+use crate::observe::connect;
 use crate::observe::{outside, scratch, session};
 
 #[derive(Debug, clap::Args)]
@@ -165,7 +165,7 @@ pub(super) async fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
         println!("removed {containers} containers outside the cluster");
     }
     if let Some(context) = &args.context {
-        let client = existing::client(args.kubeconfig.as_deref(), Some(context))
+        let client = connect::client(args.kubeconfig.as_deref(), Some(context))
             .await
             .map_err(Failure::infrastructure)?;
         let runs = session::clean(&client, true)

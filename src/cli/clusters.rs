@@ -8,14 +8,14 @@ use crate::catalogue::capability::{LITERAL, PUBLISHED_IMAGES};
 use crate::cluster::agent_image;
 use crate::cluster::cache::Cache;
 use crate::cluster::error::ClusterError;
-use crate::cluster::existing;
 use crate::cluster::kind::{self, Cluster, Options, Profile, WORKERS};
 use crate::cluster::nginx_image;
 use crate::cluster::node_image::Sources;
 use crate::cluster::node_image::versions::resolve;
 use crate::cluster::pod_image::PodImage;
 use crate::cluster::progress::{Progress, Reporter};
-use crate::observe::evidence::ClusterFacts;
+use crate::evidence::ClusterFacts;
+use crate::observe::connect;
 use crate::observe::session::Target;
 
 use super::cluster::gate;
@@ -155,7 +155,7 @@ impl ClusterArgs {
         let (wanted, note, lease) = match place {
             Where::Context(context) => {
                 say("connecting".to_owned());
-                let wanted = existing::Wanted {
+                let wanted = connect::Wanted {
                     kubeconfig: self.kubeconfig.clone(),
                     context: Some(context.clone()),
                     kubectl: self.kubectl.clone(),
@@ -179,7 +179,7 @@ impl ClusterArgs {
                     Some(reason) => format!("created: {reason}"),
                     None => "reused".to_owned(),
                 };
-                let wanted = existing::Wanted {
+                let wanted = connect::Wanted {
                     kubeconfig: Some(cluster.kubeconfig.clone()),
                     context: None,
                     kubectl: self
@@ -200,7 +200,7 @@ impl ClusterArgs {
                 (wanted, note, Some(cluster))
             }
         };
-        let target = existing::target(wanted, &images)
+        let target = connect::target(wanted, &images)
             .await
             .map_err(|e| e.to_string())?;
         Ok(Provided {

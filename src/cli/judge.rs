@@ -6,9 +6,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use crate::catalogue::model::{Catalogue, Verdict};
+use crate::evidence::Evidence;
 use crate::judge::judgement::Judgement;
 use crate::judge::verdict::judge as judge_one;
-use crate::observe::evidence::Evidence;
 use crate::observe::session::slug;
 use crate::observe::store::{self, StoreError};
 use crate::report::reports::write_all;

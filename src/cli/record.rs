@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::catalogue::model::Scenario;
+use crate::evidence::Evidence;
 use crate::judge::verdict::judge;
-use crate::observe::evidence::Evidence;
 use crate::observe::store;
 use crate::report::file::stays_inside;
 use crate::report::json::read_results;
@@ -226,7 +226,7 @@ mod tests {
 
     use super::*;
     use crate::catalogue::load::{Source, load};
-    use crate::observe::evidence::Problem;
+    use crate::evidence::Problem;
 
     fn sample() -> Utf8PathBuf {
         Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sample")

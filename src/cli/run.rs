@@ -12,10 +12,10 @@ use crate::catalogue::model::Catalogue;
 use crate::judge::verdict::untestable;
 use crate::observe::session::{self, Session};
 use crate::observe::{outside, scratch};
+use crate::report::event::RunEvent;
 use crate::report::results::Phase;
 use crate::report::text::count;
 use crate::run::dispatch::{Dispatch, Options};
-use crate::run::event::RunEvent;
 use crate::run::plan::{Plan, Shard};
 
 use super::clusters::{ClusterArgs, Extras, Provided, Where};
@@ -74,7 +74,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         documents: args.suites.documents.clone(),
     };
     prepare_folder(&args.out)?;
-    let id = crate::run::random_id(6);
+    let id = crate::id::random_id(6);
     let stop = stop_on_signals();
     let (events, received) = mpsc::unbounded_channel();
     let reports = tokio::spawn(super::show::show(received, args.out.clone()));

@@ -7,8 +7,8 @@ use camino::Utf8Path;
 use serde::Serialize;
 
 use super::cache::Cache;
-use super::capability::{cgroup_v2, missing_here};
 use super::command::{find, output};
+use super::kernel::{cgroup_v2, missing_here};
 use super::kind::tool;
 use super::node_image::{docker, list};
 

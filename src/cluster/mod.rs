@@ -2,12 +2,11 @@
 
 pub mod agent_image;
 pub mod cache;
-pub mod capability;
 pub mod command;
 mod debian;
 pub mod doctor;
 pub mod error;
-pub mod existing;
+pub mod kernel;
 pub mod kind;
 pub mod nginx_image;
 pub mod node_image;

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 use super::selector::{Selector, field};
 use super::types::{EVENT, POD, STAMP, STATE, Type};
 use super::values;
-use crate::observe::evidence::{Entry, PodSeen, Seen, Stamp};
+use crate::evidence::{Entry, PodSeen, Seen, Stamp};
 
 /// A function of suites.
 #[derive(Debug)]
@@ -536,7 +536,7 @@ mod tests {
 
     use super::super::{compile, context};
     use super::*;
-    use crate::observe::evidence::{Clock, EventSeen, PodChange};
+    use crate::evidence::{Clock, EventSeen, PodChange};
 
     fn entry(seconds: i64, seen: Seen) -> Entry {
         Entry {

@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 
 use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
 
-use crate::observe::evidence::Entry;
+use crate::evidence::Entry;
 
 pub use check::{Checker, Scope, negates};
 pub use functions::{FUNCTIONS, Function, Parameter, containers};

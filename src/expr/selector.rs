@@ -5,7 +5,7 @@ use cel::objects::{Key, Map};
 use serde::{Deserialize, Serialize};
 
 use super::values;
-use crate::observe::evidence::Stamp;
+use crate::evidence::Stamp;
 
 /// The hidden field of a pod's variable that carries its selector.
 pub(super) const FIELD: &str = "·";

@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::selector::Selector;
-use crate::catalogue::parse;
-use crate::observe::evidence::{ClusterFacts, Entry, Output, PodChange, Seen};
+use crate::evidence::{ClusterFacts, Entry, Output, PodChange, Seen};
+use crate::version::version;
 
 /// JSON as a CEL value. Whole numbers become `int` if they fit, so that `exit_code == 0` compares ints.
 #[must_use]
@@ -152,7 +152,7 @@ pub fn cluster(facts: &ClusterFacts) -> Value {
     let mut fields = serialized(facts);
     // Not serialized when empty, but `cluster.gates_seen` must not be an error.
     fields.entry(key("gates_seen")).or_insert_with(|| map([]));
-    if let Some((_, minor)) = parse::version(&facts.kubernetes) {
+    if let Some((_, minor)) = version(&facts.kubernetes) {
         fields.insert(key("minor"), Value::Int(i64::from(minor)));
     }
     build(fields)

@@ -11,8 +11,8 @@ use thiserror::Error;
 use super::scene::Scene;
 use crate::catalogue::model::Scenario;
 use crate::catalogue::parse;
+use crate::evidence::{Entry, Evidence, Seen, Stamp};
 use crate::expr::{self, values};
-use crate::observe::evidence::{Entry, Evidence, Seen, Stamp};
 use crate::observe::timeline;
 
 /// The alterations of one scenario's evidence, by claim.

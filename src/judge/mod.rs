@@ -2,7 +2,6 @@
 
 pub mod alter;
 pub mod judgement;
-pub mod moments;
 mod reasons;
 pub mod recorded;
 mod scene;

@@ -13,7 +13,7 @@ use super::judgement::Judgement;
 use super::verdict::judge;
 use crate::catalogue::capability::PUBLISHED_IMAGES;
 use crate::catalogue::model::{Scenario, Verdict};
-use crate::observe::evidence::Evidence;
+use crate::evidence::Evidence;
 use crate::observe::store;
 
 /// What checking a scenario's recorded evidence found.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use cel::{Context, Value};
 use jiff::Timestamp;
 
-use super::moments::MomentMatcher;
 use super::reasons;
+use crate::catalogue::matcher::MomentMatcher;
 use crate::catalogue::model::Scenario;
+use crate::evidence::{Entry, Evidence, Seen};
 use crate::expr::{self, values};
-use crate::observe::evidence::{Entry, Evidence, Seen};
 
 /// The variables for a scenario's expressions.
 pub(super) struct Scene {

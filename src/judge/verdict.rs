@@ -10,8 +10,8 @@ use super::reasons::{self, Explained};
 use super::scene::Scene;
 use crate::catalogue::capability::remedy;
 use crate::catalogue::model::{Catalogue, Check, Claim, Needs, Scenario, Verdict};
+use crate::evidence::{ClusterFacts, Evidence, Seen};
 use crate::expr::{self, values};
-use crate::observe::evidence::{ClusterFacts, Evidence, Seen};
 
 /// The judgements on one evidence file.
 #[derive(Debug, Clone, PartialEq)]

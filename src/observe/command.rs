@@ -12,8 +12,8 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::evidence::{Clock, Output, Seen};
 use super::recorder::Recorder;
+use crate::evidence::{Clock, Output, Seen};
 
 /// Time between SIGINT and SIGKILL.
 const STOP_TIME: Duration = Duration::from_secs(5);

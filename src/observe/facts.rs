@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::{Api, Client};
 
-use super::evidence::ClusterFacts;
+use crate::evidence::ClusterFacts;
 
 /// Feature gates that affect hooks. The hundreds of others that a server reports are dropped.
 const GATES: &[&str] = &[

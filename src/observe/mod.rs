@@ -2,7 +2,7 @@
 
 pub mod api;
 pub mod command;
-pub mod evidence;
+pub mod connect;
 pub mod facts;
 pub mod fill;
 pub mod http;

@@ -15,8 +15,8 @@ use tokio::io::AsyncBufReadExt;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
-use super::evidence::{Clock, Seen, Stamp};
 use super::recorder::Recorder;
+use crate::evidence::{Clock, Seen, Stamp};
 
 /// Label with the runner's process ID, by which a later run finds the containers of a killed run.
 const LABEL: &str = "hookproof.outside";

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use super::evidence::{Clock, Entry, Note, Seen};
+use crate::evidence::{Clock, Entry, Note, Seen};
 
 /// The runner's clock, corrected by its offset from the nodes' clock.
 #[derive(Debug, Clone, Copy, Default)]

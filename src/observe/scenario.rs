@@ -10,13 +10,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::capability::NODE_SHELL;
+use crate::catalogue::matcher::MomentMatcher;
 use crate::catalogue::model::{Action, Manifest, Scenario, Step};
 use crate::catalogue::placeholder::mentions;
-use crate::judge::moments::MomentMatcher;
 
 use super::api::Answer;
 use super::command::{Program, Running};
-use super::evidence::{Clock, Entry, Evidence, Output, Problem, SCHEMA, Seen};
 use super::fill::Filler;
 use super::listing;
 use super::outside::Host;
@@ -24,6 +23,7 @@ use super::recorder::Recorder;
 use super::session::{Session, slug};
 use super::timeline;
 use super::workload::{Additions, objects, without_bookkeeping};
+use crate::evidence::{Clock, Entry, Evidence, Output, Problem, SCHEMA, Seen};
 
 /// Timeout for the last stamps to arrive after the steps.
 const LAST_STAMPS: Duration = Duration::from_secs(10);

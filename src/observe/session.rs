@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::ApiServer;
 use super::command::Kubectl;
-use super::evidence::ClusterFacts;
 use super::outside::Outside;
 use super::recorder::RunnerClock;
 use super::scratch::Scratch;
 use super::watch::{self, Router};
 use super::witness::{Witness, WitnessError};
 use super::workload::{AGENT_IMAGE, RUN_LABEL, SCENARIO_LABEL};
+use crate::evidence::ClusterFacts;
 
 const RENEW_INTERVAL: Duration = Duration::from_secs(10);
 /// A run whose lease has not been renewed for this long has ended or was killed.
@@ -108,7 +108,7 @@ impl Session {
         let namespace = format!("hookproof-{run}");
         create_namespace(&client, &namespace, run, None).await?;
         renew(&client, &namespace).await?;
-        let token = crate::run::random_id(24);
+        let token = crate::id::random_id(24);
         let image = target
             .images
             .get(AGENT_IMAGE)

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::evidence::{Evidence, SCHEMA};
+use crate::evidence::{Evidence, SCHEMA};
 
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -164,7 +164,7 @@ pub fn files(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, StoreError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::observe::evidence::{Clock, ClusterFacts, Entry, Note, Seen};
+    use crate::evidence::{Clock, ClusterFacts, Entry, Note, Seen};
 
     fn evidence() -> Evidence {
         let note = |n| Entry {

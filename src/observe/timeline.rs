@@ -1,6 +1,6 @@
 //! Merges entries from several sources into one timeline.
 
-use super::evidence::Entry;
+use crate::evidence::Entry;
 
 /// Sorts entries by time and numbers them. Entries with equal times keep their order of arrival.
 #[must_use]
@@ -18,7 +18,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::observe::evidence::{Clock, Note, Seen};
+    use crate::evidence::{Clock, Note, Seen};
 
     fn entry(second: i64, text: usize) -> Entry {
         Entry {

@@ -12,9 +12,9 @@ use kube::{Api, Client};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::evidence::{EventSeen, PodChange, PodSeen, Seen};
 use super::recorder::Recorder;
 use super::workload::{RUN_LABEL, essential};
+use crate::evidence::{EventSeen, PodChange, PodSeen, Seen};
 
 /// Maps namespaces to the timelines of running scenarios.
 #[derive(Debug, Clone, Default)]

@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::evidence::{Clock, Seen, Stamp};
 use super::recorder::RunnerClock;
 use super::watch::Router;
 use super::workload::{RUN_LABEL, WITNESS_PORT};
+use crate::evidence::{Clock, Seen, Stamp};
 
 const READY_TIME: Duration = Duration::from_secs(90);
 /// The connection is considered lost after this long without a line. The witness sends an empty line more

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::results::{ClaimInfo, ScenarioResults};
 use super::text::{count, one_line, seconds, value};
 use super::view::{Cell, State, cited};
+use crate::evidence::ClusterFacts;
 use crate::judge::judgement::{CheckJudgement, Evaluation, Judgement, Outcome, Part};
-use crate::observe::evidence::ClusterFacts;
 
 /// The claim, its verdict, and the values that decided it.
 #[must_use]

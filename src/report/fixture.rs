@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::json::{read_evidence, read_results};
 use super::results::Results;
-use crate::observe::evidence::Evidence;
-use crate::run::event::RunEvent;
+use crate::evidence::Evidence;
+use crate::report::event::RunEvent;
 
 pub(super) fn folder() -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report")
@@ -82,7 +82,7 @@ pub(super) fn poisoned(text: &str) -> Results {
 
 /// Evidence with `text` in every field that holds untrusted text.
 pub(super) fn poisoned_evidence(text: &str) -> Evidence {
-    use crate::observe::evidence::Seen;
+    use crate::evidence::Seen;
 
     let mut evidence = evidence("evidence/1.36/poststart/slow-hook.json");
     for entry in &mut evidence.timeline {

@@ -16,7 +16,7 @@ use super::timeline::Timeline;
 use super::timeline_svg::{WIDTH, draw};
 use super::view::{Cell, Counts, State, document_stem, labels};
 use crate::catalogue::model::Verdict;
-use crate::observe::evidence::ClusterFacts;
+use crate::evidence::ClusterFacts;
 
 pub const PAGE: &str = "index.html";
 

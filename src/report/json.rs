@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::error::ReportError;
 use super::file::write_atomic;
 use super::results::{self, Results};
-use crate::observe::evidence::{self, Evidence};
+use crate::evidence::{self, Evidence};
 
 pub const RESULTS_FILE: &str = "results.json";
 

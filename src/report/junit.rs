@@ -18,8 +18,8 @@ use super::results::{ClaimInfo, ClusterResults, EarlierAttempt, Phase, Results, 
 use super::text::{clean, one_line, seconds, short_title, value};
 use super::view::{Cell, State, document_stem, minor};
 use crate::catalogue::model::Verdict;
+use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
-use crate::observe::evidence::ClusterFacts;
 
 /// Class name of claims that cite no document.
 const OWN: &str = "hookproof";

@@ -3,6 +3,7 @@
 pub mod annotate;
 pub mod error;
 pub mod essentials;
+pub mod event;
 pub mod explain;
 pub mod file;
 pub mod html;

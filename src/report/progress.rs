@@ -10,7 +10,7 @@ use super::results::{EarlierAttempt, Phase, ScenarioResults};
 use super::text::{count, one_line, seconds, shorten};
 use super::view::{State, label};
 use crate::judge::judgement::Judgement;
-use crate::run::event::RunEvent;
+use crate::report::event::RunEvent;
 
 /// Displays the events of a run.
 pub struct Progress {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use super::error::ReportError;
 use super::results::{ClusterResults, Phase, Results, SCHEMA};
 use super::{html, json, junit, markdown};
-use crate::observe::evidence::ClusterFacts;
-use crate::run::event::RunEvent;
+use crate::evidence::ClusterFacts;
+use crate::report::event::RunEvent;
 
 /// Writes all reports: `results.json`, `junit/`, `summary.md`, `index.html`. Reads evidence from the
 /// same folder.

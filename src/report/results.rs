@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::view::{State, bare_reason};
 use crate::catalogue::model::{Citation, Scenario, Verdict};
+use crate::evidence::{ClusterFacts, Evidence};
 use crate::judge::judgement::Judgement;
-use crate::observe::evidence::{ClusterFacts, Evidence};
 
 /// The value of [`Results::schema`] that this version writes and reads.
 pub const SCHEMA: &str = "hookproof.results/1";

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::text::{one_line, shorten};
 use super::timeline_pods as pods;
-use crate::observe::evidence::{Entry, EventSeen, Evidence, Output, Seen, Stamp};
+use crate::evidence::{Entry, EventSeen, Evidence, Output, Seen, Stamp};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeline {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::text::{one_line, shorten};
 use super::timeline::{Bar, Clock, Lane, Look, Mark};
-use crate::observe::evidence::{Evidence, PodChange, PodSeen, Seen, Stamp};
+use crate::evidence::{Evidence, PodChange, PodSeen, Seen, Stamp};
 
 fn seen(evidence: &Evidence) -> impl Iterator<Item = (jiff::Timestamp, &PodSeen)> {
     evidence

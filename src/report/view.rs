@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::catalogue::model::Verdict;
+use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
-use crate::observe::evidence::ClusterFacts;
 use crate::report::results::{
     ClaimInfo, ClusterResults, Phase, Results, ScenarioResults, Standing,
 };

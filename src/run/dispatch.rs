@@ -9,16 +9,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::model::{Catalogue, Scenario};
+use crate::evidence::Evidence;
 use crate::judge::judgement::Judgement;
 use crate::judge::verdict::{judge, not_applicable};
-use crate::observe::evidence::Evidence;
 use crate::observe::scenario::observe;
 use crate::observe::session::{Session, slug};
 use crate::observe::store;
 use crate::report::results::{EarlierAttempt, ScenarioResults};
 
-use super::event::RunEvent;
 use super::plan::Plan;
+use crate::report::event::RunEvent;
 
 #[derive(Debug, Clone)]
 pub struct Options {

@@ -1,14 +1,14 @@
 //! The kind configuration of a cluster.
 
+use crate::catalogue::capability::SPARE_LABEL;
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
 use super::Profile;
 use crate::cluster::cache::Cache;
-use crate::cluster::capability::cgroup_v2;
 use crate::cluster::error::{ClusterError, Result};
-use crate::cluster::existing::SPARE_LABEL;
+use crate::cluster::kernel::cgroup_v2;
 use crate::cluster::node_image::versions::Version;
 use crate::cluster::node_image::{NodeImage, Source};
 

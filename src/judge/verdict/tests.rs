@@ -7,8 +7,8 @@ use rstest::rstest;
 
 use super::*;
 use crate::catalogue::load::{Source, load};
+use crate::evidence::{Entry, Problem};
 use crate::judge::alter::{Alteration, alter};
-use crate::observe::evidence::{Entry, Problem};
 use crate::observe::store;
 
 const REFUSED: usize = 0;

@@ -10,22 +10,19 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::process::Command;
 
-use super::agent_image;
-use super::command::find;
-use super::nginx_image;
-use super::pod_image::PodImage;
 use crate::catalogue::capability::{
-    DOCUMENTS, NGINX_IMAGE, NODE_SHELL, OUTSIDE, PROTECTED_PORTS, SPARE_NODE,
+    DOCUMENTS, NGINX_IMAGE, NODE_SHELL, OUTSIDE, PROTECTED_PORTS, SPARE_LABEL, SPARE_NODE,
 };
+use crate::cluster::agent_image;
+use crate::cluster::command::find;
+use crate::cluster::nginx_image;
+use crate::cluster::pod_image::PodImage;
+use crate::evidence::ClusterFacts;
 use crate::observe::command::{Kubectl, ordinary_user};
-use crate::observe::evidence::ClusterFacts;
 use crate::observe::facts;
 use crate::observe::outside::Outside;
 use crate::observe::scratch::Scratch;
 use crate::observe::session::{NodeShell, Target};
-
-/// Label of the node that scenarios may disrupt.
-pub const SPARE_LABEL: &str = "hookproof/spare";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ExistingError {

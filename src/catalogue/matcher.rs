@@ -4,8 +4,8 @@ use cel::Value;
 use jiff::Timestamp;
 
 use crate::catalogue::model::{Matches, Moment};
+use crate::evidence::{Entry, Output, PodChange, Seen};
 use crate::expr::{self, name_matches, values};
-use crate::observe::evidence::{Entry, Output, PodChange, Seen};
 
 /// A moment with its compiled condition.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Events of a run. Reporters consume them.
 
+use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
-use crate::observe::evidence::ClusterFacts;
 use crate::report::results::{ClaimInfo, EarlierAttempt, Phase, ScenarioResults};
 
 #[derive(Debug, Clone)]
