@@ -1,4 +1,5 @@
 //! Imports between modules point one way.
+#![allow(clippy::expect_used, reason = "a test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
