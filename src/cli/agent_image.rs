@@ -21,6 +21,6 @@ pub(super) fn agent_image(args: &AgentImageArgs) -> Result<Exit, Failure> {
     let image = assemble(cache.root()).map_err(Failure::infrastructure)?;
     std::fs::copy(&image.archive, &args.save)
         .map_err(|e| Failure::usage(format!("cannot write {}: {e}", args.save)))?;
-    println!("{}", image.tag);
+    line!("{}", image.tag);
     Ok(Exit::AsExpected)
 }

@@ -53,11 +53,11 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
         )
         .map_err(Failure::usage)?;
         let changed = changed(name, &text, &results);
-        print!("{path}: {wrong} refuted or qualified verdicts");
+        text!("{path}: {wrong} refuted or qualified verdicts");
         if changed > 0 {
-            print!("; {changed} passages changed since they were tested");
+            text!("; {changed} passages changed since they were tested");
         }
-        println!();
+        line!("");
         if wrong + changed > 0 {
             exit = Exit::Changed;
         }

@@ -109,39 +109,40 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
                 ..Options::new(cache)
             };
             let cluster = ensure(&profile, &options, &mut |progress| eprintln!("{progress}"))?;
-            println!("cluster     {}", cluster.name);
-            println!("kubernetes  {}", cluster.version);
-            println!("node image  {}", cluster.image);
-            println!("nodes       {}", cluster.nodes.join(" "));
-            println!("kubeconfig  {}", cluster.kubeconfig);
-            println!("kubectl     {}", cluster.kubectl);
+            line!("cluster     {}", cluster.name);
+            line!("kubernetes  {}", cluster.version);
+            line!("node image  {}", cluster.image);
+            line!("nodes       {}", cluster.nodes.join(" "));
+            line!("kubeconfig  {}", cluster.kubeconfig);
+            line!("kubectl     {}", cluster.kubectl);
         }
         Command::List { json } => {
             let found = list(&cache)?;
             if json {
                 let text = serde_json::to_string_pretty(&found).unwrap_or_default();
-                println!("{text}");
+                line!("{text}");
                 return Ok(Exit::AsExpected);
             }
             for listed in found {
                 let use_ = if listed.in_use { "  in use" } else { "" };
                 let state = &listed.state;
                 let nodes = listed.running.len();
-                println!(
+                line!(
                     "{}  {}  {nodes} nodes{use_}",
-                    state.name, state.image.version
+                    state.name,
+                    state.image.version
                 );
                 for (gate, on) in &state.profile.gates {
-                    println!("    gate {gate}={on}");
+                    line!("    gate {gate}={on}");
                 }
-                println!("    kubeconfig {}", listed.kubeconfig);
+                line!("    kubeconfig {}", listed.kubeconfig);
             }
         }
         Command::Delete { names, all } => {
             let names = if all { created(&cache)? } else { names };
             for name in names {
                 delete(&cache, &name)?;
-                println!("removed {name}");
+                line!("removed {name}");
             }
         }
     }
@@ -158,11 +159,11 @@ fn created(cache: &Cache) -> ClusterResult<Vec<String>> {
 pub(super) async fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
     let folders = scratch::clean();
     if folders > 0 {
-        println!("removed {folders} temporary folders");
+        line!("removed {folders} temporary folders");
     }
     let containers = outside::clean().await;
     if containers > 0 {
-        println!("removed {containers} containers outside the cluster");
+        line!("removed {containers} containers outside the cluster");
     }
     if let Some(context) = &args.context {
         let client = connect::client(args.kubeconfig.as_deref(), Some(context))
@@ -171,23 +172,23 @@ pub(super) async fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
         let runs = session::clean(&client, true)
             .await
             .map_err(Failure::infrastructure)?;
-        println!("removed the leftovers of {} runs on {context}", runs.len());
+        line!("removed the leftovers of {} runs on {context}", runs.len());
         return Ok(Exit::AsExpected);
     }
     let cache = Cache::open()?;
     for name in created(&cache)? {
         delete(&cache, &name)?;
-        println!("removed cluster {name}");
+        line!("removed cluster {name}");
     }
     if args.images || args.cache {
         for image in remove_images()? {
-            println!("removed image {image}");
+            line!("removed image {image}");
         }
     }
     if args.cache {
         std::fs::remove_dir_all(cache.root())
             .map_err(ClusterError::file("cannot remove", cache.root()))?;
-        println!("removed {}", cache.root());
+        line!("removed {}", cache.root());
     }
     Ok(Exit::AsExpected)
 }

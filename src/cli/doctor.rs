@@ -14,12 +14,12 @@ pub(super) struct DoctorArgs {
 pub(super) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     let checks = examine(&Cache::open()?);
     if args.json {
-        println!(
+        line!(
             "{}",
             serde_json::to_string_pretty(&checks).unwrap_or_default()
         );
     } else {
-        print!("{}", render(&checks));
+        text!("{}", render(&checks));
     }
     Ok(if fit(&checks) {
         Exit::AsExpected

@@ -59,7 +59,7 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
         write_all(&results, out).map_err(Failure::usage)?;
     }
     let page = args.out.as_ref().map(|out| out.join("index.html"));
-    print!(
+    text!(
         "{}",
         terminal::summary(&results, page.as_deref(), terminal::Layout::for_stdout())
     );

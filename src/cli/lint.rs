@@ -24,7 +24,7 @@ pub(super) struct LintArgs {
 
 pub(super) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
     if args.schema {
-        println!("{:#}", suite_schema());
+        line!("{:#}", suite_schema());
         return Ok(Exit::AsExpected);
     }
     let mut loaded = args.suites.read();
@@ -44,7 +44,7 @@ pub(super) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
         .values()
         .map(|s| s.claims.len())
         .sum();
-    println!(
+    line!(
         "{} scenarios, {} claims: no problems",
         loaded.catalogue.scenarios.len(),
         claims + loaded.catalogue.untestable.len()
@@ -58,7 +58,7 @@ fn fix(loaded: &Loaded, documents: &Utf8Path) -> Result<(), Failure> {
         if Utf8Path::new(&path).is_file() {
             std::fs::write(&path, text)
                 .map_err(|e| Failure::usage(format!("cannot write {path}: {e}")))?;
-            println!("{path}: wrote digests");
+            line!("{path}: wrote digests");
         }
     }
     Ok(())

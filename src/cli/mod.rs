@@ -1,5 +1,19 @@
 //! The command line interface.
 
+/// Prints a line to standard output; see [`out`].
+macro_rules! line {
+    ($($words:tt)*) => {
+        $crate::cli::out(&format!("{}\n", format_args!($($words)*)))
+    };
+}
+
+/// Prints text to standard output; see [`out`].
+macro_rules! text {
+    ($($words:tt)*) => {
+        $crate::cli::out(&format!($($words)*))
+    };
+}
+
 mod agent_image;
 mod annotate;
 mod check;

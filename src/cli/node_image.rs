@@ -38,11 +38,11 @@ pub(super) fn run(args: NodeImageCommand) -> Result<Exit, Failure> {
             let mut on_progress = |progress| eprintln!("{progress}");
             let mut reporter = Reporter::new(&mut on_progress);
             let image = get(&Cache::open()?, &wanted, source, &mut reporter)?;
-            println!("{}", image.reference);
+            line!("{}", image.reference);
         }
         Command::List => {
             for image in list(&Cache::open()?)? {
-                println!("{}  {}  {image}", image.version, image.reference);
+                line!("{}  {}  {image}", image.version, image.reference);
             }
         }
         Command::Versions => {
@@ -55,7 +55,7 @@ pub(super) fn run(args: NodeImageCommand) -> Result<Exit, Failure> {
                 let note = release
                     .note()
                     .map_or_else(String::new, |note| format!("  ({note})"));
-                println!("{}{note}{default}", release.version);
+                line!("{}{note}{default}", release.version);
             }
         }
     }

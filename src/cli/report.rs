@@ -56,7 +56,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     }
     write_all(&merged.results, &out).map_err(Failure::infrastructure)?;
     let layout = terminal::Layout::for_stdout();
-    print!(
+    text!(
         "{}",
         terminal::summary(&merged.results, Some(&out.join(PAGE)), layout)
     );

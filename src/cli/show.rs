@@ -26,7 +26,7 @@ pub(super) async fn show(mut events: Events, out: Utf8PathBuf) -> Result<Exit, F
         }
     }
     let results = reports.results();
-    print!(
+    text!(
         "{}",
         terminal::summary(
             results,
