@@ -73,12 +73,10 @@ impl Scene {
         }
         let plain = moments
             .iter()
-            .filter(|(name, at)| at.is_some() && !name.contains('.'));
-        let there = plain
-            .map(|(name, _)| name.as_str())
-            .chain(outputs.iter().map(String::as_str));
-        let there = values::map(there.map(|name| (name, Value::Bool(true))));
-        context.add_variable_from_value(expr::THERE, there);
+            .filter(|(name, at)| at.is_some() && !name.contains('.'))
+            .map(|(name, _)| name);
+        let mut there: Vec<String> = plain.chain(&outputs).cloned().collect();
+        context.add_variable_from_value(expr::THERE, present(&there));
         let mut scene = Self {
             context,
             moments,
@@ -93,6 +91,10 @@ impl Scene {
                 scene
                     .context
                     .add_variable_from_value(name.as_str(), value.clone());
+                there.push(name.clone());
+                scene
+                    .context
+                    .add_variable_from_value(expr::THERE, present(&there));
             }
             scene.values.insert(name.clone(), value);
         }
@@ -139,6 +141,11 @@ impl Scene {
     pub(super) fn short(&self, value: &Value) -> String {
         values::short(value, self.zero)
     }
+}
+
+/// The map that `has(name)` asks.
+fn present(names: &[String]) -> Value {
+    values::map(names.iter().map(|name| (name.as_str(), Value::Bool(true))))
 }
 
 type Kind = fn(&Seen) -> bool;

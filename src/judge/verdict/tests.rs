@@ -82,6 +82,7 @@ fn verdicts_come_with_their_values() {
 #[case::spans("hook.ended - hook.begun > duration('1s')")]
 #[case::sums("(hook.ended - hook.begun) - (hook.ended - running) < duration('1s')")]
 #[case::presence("has(hook.begun) && !has(hook.missing)")]
+#[case::whole_names("has(refused_for) && has(logs_during) && !has(never)")]
 #[case::text("logs_during.stderr.contains('waiting')")]
 fn expressions_are_explained(#[case] text: &str) {
     use crate::judge::reasons::explain;
