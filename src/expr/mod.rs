@@ -17,7 +17,7 @@ use crate::evidence::Entry;
 
 pub use check::{Checker, Scope, negates};
 pub use functions::{FUNCTIONS, Function, Parameter, containers};
-pub use selector::{Selector, is_selector, name_matches};
+pub use selector::{Selector, field, is_selector, name_matches};
 pub use syntax::THERE;
 pub use walk::{Read, absences, calls, conjuncts, literal, reads, string_literal, walk};
 

@@ -70,7 +70,9 @@ pub fn is_selector(value: &Value) -> bool {
     Selector::of(value).is_some()
 }
 
-pub(super) fn field<'a>(map: &'a Map, name: &str) -> Option<&'a Value> {
+/// A field of a map.
+#[must_use]
+pub fn field<'a>(map: &'a Map, name: &str) -> Option<&'a Value> {
     map.map
         .get(&Key::String(std::sync::Arc::new(name.to_owned())))
 }

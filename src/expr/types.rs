@@ -141,3 +141,55 @@ pub const CLUSTER: Fields = &[
     ("clock_offset", Number),
     ("minor", Number),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cel::Value;
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::super::values;
+    use super::*;
+    use crate::evidence::{ClusterFacts, Entry};
+
+    fn names(value: &Value) -> BTreeSet<String> {
+        match value {
+            Value::Map(map) => map.map.keys().map(ToString::to_string).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    fn known(fields: Fields) -> BTreeSet<String> {
+        fields.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+
+    /// A field that evidence has and the type checker does not know would be a finding in every suite that reads it.
+    #[rstest]
+    #[case::stamp(STAMP, json!({"source": "agent", "pod": "p", "container": "c", "start": 1, "role": "r", "process": "x",
+        "pid": 1, "seq": 1, "stamp": "begun", "data": {}}))]
+    #[case::event(EVENT, json!({"source": "event", "name": "e", "kind": "Pod", "pod": "p", "type": "Normal", "reason": "r",
+        "message": "m", "count": 1, "component": "kubelet", "first": null, "last": null}))]
+    #[case::pod(POD, json!({"source": "pod", "pod": "p", "change": "applied", "object": {}}))]
+    #[case::note(NOTE, json!({"source": "runner", "note": "step", "text": "t"}))]
+    fn fields_of_entries(#[case] fields: Fields, #[case] mut entry: serde_json::Value) {
+        entry["n"] = json!(0);
+        entry["at"] = json!("2026-01-01T00:00:00Z");
+        entry["clock"] = json!("node");
+        let entry = serde_json::from_value::<Entry>(entry).map(|entry| values::entry(&entry));
+        assert_eq!(
+            entry.map(|value| names(&value)).unwrap_or_default(),
+            known(fields)
+        );
+    }
+
+    #[test]
+    fn fields_of_the_cluster() {
+        let facts = ClusterFacts {
+            kubernetes: "v1.36.3".to_owned(),
+            ..ClusterFacts::default()
+        };
+        assert_eq!(names(&values::cluster(&facts)), known(CLUSTER));
+    }
+}
