@@ -29,22 +29,14 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let folder = args.suites.recorded(args.recorded.as_deref())?;
     let loaded = args.suites.read();
     let catalogue = &loaded.catalogue;
-    let chosen = match SuiteArgs::select(catalogue, &args.words) {
-        Ok(chosen) => chosen,
-        // A suite that cannot be read has no claims to select.
-        Err(unknown) => {
-            SuiteArgs::refuse(loaded.findings)?;
-            return Err(unknown);
-        }
-    };
+    let chosen = SuiteArgs::select_from(&loaded, &args.words)?;
     let scenarios = catalogue.scenarios.values().filter(|scenario| {
         let has_claim = scenario
             .claims
             .iter()
             .any(|claim| chosen.contains(&claim.id));
         // Without words every scenario of the folder is checked, also one without evidence yet.
-        has_claim
-            && (!args.words.is_empty() || SuiteArgs::within(&scenario.place.file, &args.suites))
+        has_claim && (!args.words.is_empty() || args.suites.includes(&scenario.place.file))
     });
     let scenarios: Vec<_> = scenarios.collect();
     args.suites.refuse_of(&loaded, &scenarios)?;

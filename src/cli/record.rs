@@ -50,7 +50,7 @@ fn name(text: &str) -> Result<String, String> {
 pub(super) fn record(args: &RecordArgs) -> Result<Exit, Failure> {
     let folder = args.suites.recorded(args.recorded.as_deref())?;
     let loaded = args.suites.read();
-    let chosen = SuiteArgs::select(&loaded.catalogue, &args.words)?;
+    let chosen = SuiteArgs::select_from(&loaded, &args.words)?;
     let scenarios: Vec<&Scenario> = loaded
         .catalogue
         .scenarios

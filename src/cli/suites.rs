@@ -33,7 +33,7 @@ impl SuiteArgs {
     ///
     /// # Errors
     /// The findings, together.
-    pub(super) fn refuse(findings: impl IntoIterator<Item = Finding>) -> Result<(), Failure> {
+    fn refuse(findings: impl IntoIterator<Item = Finding>) -> Result<(), Failure> {
         let findings: Vec<Finding> = findings
             .into_iter()
             .filter(|finding| !finding.style)
@@ -88,12 +88,9 @@ impl SuiteArgs {
     }
 
     /// Whether a suite file is in one of the folders given by `--suites`; without them, every file is.
-    pub(super) fn within(file: &str, args: &Self) -> bool {
-        args.suites.is_empty()
-            || args
-                .suites
-                .iter()
-                .any(|folder| Utf8Path::new(file).starts_with(folder))
+    pub(super) fn includes(&self, file: &str) -> bool {
+        let file = Utf8Path::new(file);
+        self.suites.is_empty() || self.suites.iter().any(|folder| file.starts_with(folder))
     }
 
     /// Reads the suites without rejecting invalid ones.
@@ -112,6 +109,17 @@ impl SuiteArgs {
             findings.extend(citations::check(loaded, documents));
         }
         findings
+    }
+
+    /// Like [`Self::select`]. If a word selects nothing, findings come first: a suite that cannot be read has no claims.
+    pub(super) fn select_from(
+        loaded: &Loaded,
+        words: &[String],
+    ) -> Result<BTreeSet<String>, Failure> {
+        Self::select(&loaded.catalogue, words).or_else(|unknown| {
+            Self::refuse(loaded.findings.clone())?;
+            Err(unknown)
+        })
     }
 
     /// The claims that the words select; all claims if there are no words.

@@ -5,6 +5,7 @@
 //! `alterations/<scenario>.yaml` (`<scenario>@NAME.yaml`) changes it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -135,8 +136,9 @@ fn check_file(
         return BTreeSet::new();
     }
     let alterations = match std::fs::read_to_string(&path) {
-        Ok(text) => Alterations::parse(&text),
-        Err(_) => Ok(Alterations::default()),
+        Ok(text) => Alterations::parse(&text).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Alterations::default()),
+        Err(error) => Err(format!("failed to read: {error}")),
     };
     match alterations {
         Ok(alterations) => {
