@@ -1,7 +1,7 @@
 //! Shows what an expression searched for in a list and found there.
 
 use cel::common::ast::{ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
-use cel::objects::{Key, Map};
+use cel::objects::Map;
 use cel::{IdedExpr as Expression, Value};
 
 use super::scene::Scene;
@@ -123,6 +123,19 @@ fn brief(item: &Value, asked: &[&str], scene: &Scene) -> String {
         vec![whose, text("role"), text("stamp"), data]
     } else if let Some(object) = field(map, "object") {
         vec![text("pod"), text("phase"), containers(object)]
+    } else if field(map, "state").is_some() {
+        let message = cut(&text("message"), TEXT);
+        let message = match message.as_str() {
+            "" => message,
+            message => format!("\"{message}\""),
+        };
+        vec![
+            text("pod"),
+            text("container"),
+            text("state"),
+            text("reason"),
+            message,
+        ]
     } else if field(map, "reason").is_some() {
         let message = cut(&text("message"), TEXT);
         let count = match text("count").as_str() {
@@ -200,9 +213,9 @@ fn containers(pod: &Value) -> String {
     words.join(", ")
 }
 
+/// A field that is there and not null.
 fn field<'a>(map: &'a Map, name: &str) -> Option<&'a Value> {
-    let key = Key::String(std::sync::Arc::new(name.to_owned()));
-    map.map.get(&key).filter(|value| **value != Value::Null)
+    expr::field(map, name).filter(|value| **value != Value::Null)
 }
 
 #[cfg(test)]

@@ -82,13 +82,14 @@ fn verdicts_come_with_their_values() {
 #[case::spans("hook.ended - hook.begun > duration('1s')")]
 #[case::sums("(hook.ended - hook.begun) - (hook.ended - running) < duration('1s')")]
 #[case::presence("has(hook.begun) && !has(hook.missing)")]
+#[case::states("states(slow).exists(s, s.state == 'running')")]
 #[case::whole_names("has(refused_for) && has(logs_during) && !has(never)")]
 #[case::text("logs_during.stderr.contains('waiting')")]
 fn expressions_are_explained(#[case] text: &str) {
     use crate::judge::reasons::explain;
     use crate::judge::scene::Scene;
 
-    let explained = explain(text, &Scene::new(&SCENARIO, &evidence()));
+    let explained = explain(text, &Scene::new(&SCENARIO.knowing([text]), &evidence()));
     let value = explained
         .value()
         .map_or("none".to_owned(), |v| v.to_string());
