@@ -16,7 +16,7 @@ use crate::cluster::pod_image::PodImage;
 use crate::cluster::progress::{Progress, Reporter};
 use crate::evidence::ClusterFacts;
 use crate::observe::connect;
-use crate::observe::session::Target;
+use crate::run::driver::{Place, Provided};
 
 use super::cluster::gate;
 use super::exit::Failure;
@@ -73,49 +73,57 @@ pub(super) struct Extras {
     pub(super) documents: Option<Utf8PathBuf>,
 }
 
-/// One cluster of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Where {
+enum Where {
     Context(String),
     Profile(Profile),
 }
 
-/// A cluster that is ready for a run.
-pub(super) struct Provided {
-    pub(super) target: Target,
-    /// How the cluster was obtained, for the report.
-    pub(super) note: String,
-    /// Prevents other processes from deleting the cluster while it is held.
-    pub(super) lease: Option<Cluster>,
+/// One cluster of a run.
+pub(super) struct Chosen<'a> {
+    args: &'a ClusterArgs,
+    extras: &'a Extras,
+    place: Where,
 }
 
-impl Where {
-    /// The cluster's name in events and results.
-    #[must_use]
-    pub(super) fn name(&self) -> String {
-        match self {
-            Self::Context(context) => context.clone(),
-            Self::Profile(profile) => format!("{} {}", profile.kubernetes, profile.name),
+impl Place for Chosen<'_> {
+    fn name(&self) -> String {
+        match &self.place {
+            Where::Context(context) => context.clone(),
+            Where::Profile(profile) => format!("{} {}", profile.kubernetes, profile.name),
         }
+    }
+
+    async fn provide(
+        &self,
+        say: impl Fn(String) + Clone + Send + 'static,
+    ) -> Result<Provided, String> {
+        let extras = self.extras.clone();
+        self.args.provide(&self.place, extras, say).await
     }
 }
 
 impl ClusterArgs {
-    pub(super) fn places(&self) -> Result<Vec<Where>, Failure> {
+    pub(super) fn places<'a>(&'a self, extras: &'a Extras) -> Result<Vec<Chosen<'a>>, Failure> {
+        let chosen = |place| Chosen {
+            args: self,
+            extras,
+            place,
+        };
         if let Some(context) = &self.context {
-            return Ok(vec![Where::Context(context.clone())]);
+            return Ok(vec![chosen(Where::Context(context.clone()))]);
         }
         let gates: BTreeMap<String, bool> = self.gates.iter().cloned().collect();
         self.kubernetes
             .iter()
             .map(|text| {
                 let wanted = resolve(text)?;
-                Ok(Where::Profile(Profile {
+                Ok(chosen(Where::Profile(Profile {
                     name: profile_name(&gates),
                     kubernetes: wanted.version.to_string(),
                     gates: gates.clone(),
                     workers: WORKERS,
-                }))
+                })))
             })
             .collect()
     }
@@ -141,7 +149,7 @@ impl ClusterArgs {
     }
 
     /// Connects to an existing cluster, or creates or reuses a kind cluster.
-    pub(super) async fn provide(
+    async fn provide(
         &self,
         place: &Where,
         extras: Extras,

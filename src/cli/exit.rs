@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::report::results::{Results, Standing};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// The command succeeded; all verdicts are as expected.
@@ -17,6 +19,25 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The exit code that results imply. An infrastructure failure takes precedence over a changed
+    /// verdict, since it may hide one.
+    pub(super) fn of(results: &Results) -> Self {
+        let mut exit = Self::AsExpected;
+        for cluster in &results.clusters {
+            if cluster.phases.iter().any(|phase| phase.error.is_some()) {
+                return Self::Infrastructure;
+            }
+            for claim in &results.claims {
+                match cluster.standing(&claim.id) {
+                    Standing::Error => return Self::Infrastructure,
+                    Standing::Changed => exit = Self::Changed,
+                    Standing::AsExpected | Standing::Skipped => {}
+                }
+            }
+        }
+        exit
+    }
+
     #[must_use]
     pub fn code(self) -> u8 {
         match self {

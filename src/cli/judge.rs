@@ -63,7 +63,7 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
         "{}",
         terminal::summary(&results, page.as_deref(), terminal::Layout::for_stdout())
     );
-    Ok(super::show::exit(&results))
+    Ok(Exit::of(&results))
 }
 
 struct Found {

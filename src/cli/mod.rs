@@ -30,7 +30,6 @@ mod node_image;
 mod record;
 mod report;
 mod run;
-mod show;
 mod suites;
 
 use std::process::ExitCode;

@@ -60,7 +60,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
         "{}",
         terminal::summary(&merged.results, Some(&out.join(PAGE)), layout)
     );
-    Ok(super::show::exit(&merged.results))
+    Ok(Exit::of(&merged.results))
 }
 
 fn same_folder(a: &Utf8Path, b: &Utf8Path) -> bool {

@@ -3,22 +3,18 @@
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use jiff::Timestamp;
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 
 use crate::catalogue::capability::NGINX_IMAGE;
-use crate::catalogue::model::Catalogue;
-use crate::judge::verdict::untestable;
-use crate::observe::session::{self, Session};
-use crate::observe::{outside, scratch};
-use crate::report::event::RunEvent;
-use crate::report::results::Phase;
-use crate::report::text::count;
-use crate::run::dispatch::{Dispatch, Options};
+use crate::report::progress::Progress;
+use crate::report::reports::Reports;
+use crate::report::terminal;
+use crate::run::dispatch::Options;
+use crate::run::driver::{Driver, collect};
 use crate::run::plan::{Plan, Shard};
+use crate::run::signals::stop_on_signals;
 
-use super::clusters::{ClusterArgs, Extras, Provided, Where};
+use super::clusters::{ClusterArgs, Extras};
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
 
@@ -62,244 +58,42 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             "no claim selected; `hookproof list` shows all claims",
         ));
     }
-    let places = args.clusters.places()?;
-    let rounds: Vec<Round> = (1..=args.repeat)
-        .flat_map(|number| {
-            let places = places.iter().cloned();
-            places.map(move |place| Round { place, number })
-        })
-        .collect();
     let extras = Extras {
         nginx: plan.needs(&catalogue, NGINX_IMAGE),
         documents: args.suites.documents.clone(),
     };
+    let places = args.clusters.places(&extras)?;
     prepare_folder(&args.out)?;
-    let id = crate::id::random_id(6);
-    let stop = stop_on_signals();
+    let stop = stop_on_signals(|| std::process::exit(i32::from(Exit::Interrupted.code())));
     let (events, received) = mpsc::unbounded_channel();
-    let reports = tokio::spawn(super::show::show(received, args.out.clone()));
-
-    send(
-        &events,
-        RunEvent::Begun {
-            run: id.clone(),
-            claims: plan.infos(&catalogue),
-            clusters: rounds.iter().map(Round::name).collect(),
+    let mut progress = Progress::for_stderr();
+    let reports = Reports::new(args.out.clone());
+    let collected = tokio::spawn(collect(received, reports, move |event| progress.on(event)));
+    let driver = Driver {
+        catalogue,
+        plan,
+        options: Options {
+            jobs: args.jobs.unwrap_or_else(default_jobs),
+            attempts: args.attempts.max(1),
+            keep: args.keep,
+            out: args.out,
         },
+        repeat: args.repeat,
+        events,
+        stop: stop.clone(),
+    };
+    Box::pin(driver.run(&places)).await;
+    let (reports, failed) = collected.await.map_err(Failure::infrastructure)?;
+    let (results, layout) = (reports.results(), terminal::Layout::for_stdout());
+    text!(
+        "{}",
+        terminal::summary(results, Some(&reports.page()), layout)
     );
-    for round in &rounds {
-        if stop.is_cancelled() {
-            break;
-        }
-        let one = OneCluster {
-            id: &round.run(&id),
-            round,
-            catalogue: &catalogue,
-            plan: &plan,
-            options: Options {
-                jobs: args.jobs.unwrap_or_else(default_jobs),
-                attempts: args.attempts.max(1),
-                keep: args.keep,
-                out: args.out.clone(),
-            },
-            clusters: &args.clusters,
-            extras: &extras,
-            events: &events,
-            stop: &stop,
-        };
-        Box::pin(one.run()).await;
+    match failed {
+        _ if stop.is_cancelled() => Ok(Exit::Interrupted),
+        Some(error) => Err(Failure::infrastructure(error)),
+        None => Ok(Exit::of(results)),
     }
-    send(
-        &events,
-        RunEvent::Ended {
-            interrupted: stop.is_cancelled(),
-        },
-    );
-    drop(events);
-    let shown = reports.await.map_err(Failure::infrastructure)?;
-    if stop.is_cancelled() {
-        return Ok(Exit::Interrupted);
-    }
-    shown
-}
-
-/// One repetition on one cluster.
-struct Round {
-    place: Where,
-    /// From 1.
-    number: u32,
-}
-
-impl Round {
-    /// The name in events and results.
-    fn name(&self) -> String {
-        self.numbered(self.place.name())
-    }
-
-    /// Appends the number of the repetition, except for the first.
-    fn numbered(&self, words: String) -> String {
-        match self.number {
-            1 => words,
-            number => format!("{words} #{number}"),
-        }
-    }
-
-    /// The run id in names and labels on the cluster.
-    fn run(&self, id: &str) -> String {
-        match self.number {
-            1 => id.to_owned(),
-            number => format!("{id}-{number}"),
-        }
-    }
-}
-
-struct OneCluster<'a> {
-    id: &'a str,
-    round: &'a Round,
-    catalogue: &'a Arc<Catalogue>,
-    plan: &'a Plan,
-    options: Options,
-    clusters: &'a ClusterArgs,
-    extras: &'a Extras,
-    events: &'a UnboundedSender<RunEvent>,
-    stop: &'a CancellationToken,
-}
-
-impl OneCluster<'_> {
-    async fn run(self) {
-        let cluster = self.round.name();
-        let Some(provided) = self.phase("provision", self.provision()).await else {
-            return;
-        };
-        // Held to the end: no process deletes the cluster while the lease is held.
-        let Provided {
-            target,
-            lease: _lease,
-            ..
-        } = provided;
-        let client = target.client.clone();
-        let cleaned = async {
-            let _ = scratch::clean();
-            let _ = outside::clean().await;
-            let removed = session::clean(&client, false)
-                .await
-                .map_err(|e| e.to_string())?;
-            Ok((
-                removed.len(),
-                format!("{} removed", count(removed.len(), "earlier run")),
-            ))
-        };
-        // Leftovers of a killed run would take up the node's capacity.
-        if self.phase("clean", cleaned).await.is_none() {
-            return;
-        }
-        let started = async {
-            let session = Session::start(self.id, target)
-                .await
-                .map_err(|e| e.to_string())?;
-            Ok((session, "witness ready".to_owned()))
-        };
-        let Some(session) = Box::pin(self.phase("ready", started)).await else {
-            // Everything created so far carries the run's label. The next run removes what remains.
-            let _ = session::remove_run(&client, self.id).await;
-            return;
-        };
-        for judgement in self.plan.wanted(untestable(self.catalogue)) {
-            send(
-                self.events,
-                RunEvent::Judged {
-                    cluster: cluster.clone(),
-                    judgement: Box::new(judgement),
-                },
-            );
-        }
-        let dispatch = Dispatch {
-            session: session.clone(),
-            cluster: cluster.clone(),
-            catalogue: self.catalogue.clone(),
-            plan: self.plan.clone(),
-            options: self.options.clone(),
-            events: self.events.clone(),
-            stop: self.stop.clone(),
-        };
-        dispatch.run().await;
-        let keep = self.options.keep;
-        let finished = async {
-            session.finish(keep).await.map_err(|e| e.to_string())?;
-            Ok((
-                (),
-                if keep {
-                    "kept".to_owned()
-                } else {
-                    "namespaces removed".to_owned()
-                },
-            ))
-        };
-        self.phase("teardown", finished).await;
-        send(self.events, RunEvent::ClusterEnded { cluster });
-    }
-
-    /// Runs a phase and reports its outcome. Returns `None` if it failed.
-    async fn phase<T>(
-        &self,
-        name: &str,
-        work: impl Future<Output = Result<(T, String), String>>,
-    ) -> Option<T> {
-        let began = Timestamp::now();
-        send(
-            self.events,
-            RunEvent::Provisioning {
-                cluster: self.round.name(),
-                doing: name.to_owned(),
-            },
-        );
-        let (value, note, error) = match work.await {
-            Ok((value, note)) => (Some(value), note, None),
-            Err(error) => (None, String::new(), Some(error)),
-        };
-        let phase = Phase {
-            name: name.to_owned(),
-            began,
-            seconds: Timestamp::now().duration_since(began).as_secs_f64(),
-            error,
-            note,
-        };
-        send(
-            self.events,
-            RunEvent::PhaseEnded {
-                cluster: self.round.name(),
-                phase,
-            },
-        );
-        value
-    }
-
-    async fn provision(&self) -> Result<(Provided, String), String> {
-        let events = self.events.clone();
-        let cluster = self.round.name();
-        let say = move |doing: String| {
-            send(
-                &events,
-                RunEvent::Provisioning {
-                    cluster: cluster.clone(),
-                    doing,
-                },
-            );
-        };
-        let mut provided = self
-            .clusters
-            .provide(&self.round.place, self.extras.clone(), say)
-            .await?;
-        let facts = &mut provided.target.facts;
-        facts.profile = self.round.numbered(std::mem::take(&mut facts.profile));
-        let note = provided.note.clone();
-        Ok((provided, note))
-    }
-}
-
-fn send(events: &UnboundedSender<RunEvent>, event: RunEvent) {
-    // The receiver outlives the sender.
-    let _ = events.send(event);
 }
 
 fn default_jobs() -> usize {
@@ -329,33 +123,3 @@ fn prepare_folder(out: &Utf8Path) -> Result<(), Failure> {
     }
     std::fs::create_dir_all(out).map_err(fail)
 }
-
-/// Cancels the run on Ctrl-C or SIGTERM; a second signal exits without cleanup. The next run or
-/// `hookproof clean` removes what remains on the cluster.
-fn stop_on_signals() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let token = stop.clone();
-    tokio::spawn(async move {
-        let Ok(mut term) =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        else {
-            return;
-        };
-        let mut asked = 0;
-        loop {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = term.recv() => {}
-            }
-            asked += 1;
-            if asked > 1 {
-                std::process::exit(i32::from(Exit::Interrupted.code()));
-            }
-            eprintln!("stopping and cleaning up; press Ctrl-C again to exit immediately");
-            token.cancel();
-        }
-    });
-    stop
-}
-
-pub(super) type Events = UnboundedReceiver<RunEvent>;

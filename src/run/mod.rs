@@ -1,4 +1,6 @@
-//! A run: its plan, its execution (dispatch) and its events.
+//! A run: its plan, its execution on each cluster (driver, dispatch) and its interruption.
 
 pub mod dispatch;
+pub(crate) mod driver;
 pub mod plan;
+pub(crate) mod signals;
