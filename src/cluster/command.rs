@@ -174,6 +174,22 @@ pub fn feed(step: &str, command: &mut Command, path: &Utf8Path) -> Result<String
     printed(step, &output)
 }
 
+/// Runs work that blocks on a thread of its own.
+///
+/// # Errors
+/// Those of the work.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|error| {
+        Err(ClusterError::Command {
+            step: "a background task".to_owned(),
+            reason: error.to_string(),
+        })
+    })
+}
+
 fn printed(step: &str, output: &Output) -> Result<String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout)

@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::cache::Cache;
 use super::command::{find, output};
+use super::docker::docker;
 use super::kernel::{cgroup_v2, missing_here};
 use super::kind::tool;
-use super::node_image::{docker, list};
+use super::node_image::list;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -110,13 +111,8 @@ fn docker_check() -> Check {
     if find("docker").is_none() {
         return Check::new(NAME, Outcome::Bad, "not installed").remedy(SETUP);
     }
-    let mut ask = docker();
-    ask.args([
-        "version",
-        "--format",
-        "{{.Client.Version}} {{.Server.Version}}",
-    ]);
-    let Ok(answer) = output(&mut ask) else {
+    let format = "--format={{.Client.Version}} {{.Server.Version}}";
+    let Ok(answer) = output(&mut docker(["version", format])) else {
         return Check::new(NAME, Outcome::Bad, "does not start").remedy(SETUP);
     };
     let (said, complaint) = (text(&answer.stdout), text(&answer.stderr));
@@ -141,7 +137,7 @@ fn docker_answer(success: bool, said: &str, complaint: &str) -> Check {
 }
 
 fn default_runtime() -> Option<String> {
-    let answer = output(docker().args(["info", "--format", "{{.DefaultRuntime}}"])).ok()?;
+    let answer = output(&mut docker(["info", "--format={{.DefaultRuntime}}"])).ok()?;
     answer.status.success().then(|| text(&answer.stdout))
 }
 
@@ -279,7 +275,7 @@ fn busybox() -> Check {
 }
 
 fn docker_disk() -> Check {
-    let root = output(docker().args(["info", "--format", "{{.DockerRootDir}}"]));
+    let root = output(&mut docker(["info", "--format={{.DockerRootDir}}"]));
     let root = root.map(|answer| text(&answer.stdout)).unwrap_or_default();
     disk("disk: docker", Utf8Path::new(&root), DISK.1)
 }

@@ -4,6 +4,7 @@ pub mod agent_image;
 pub mod cache;
 pub mod command;
 mod debian;
+pub(crate) mod docker;
 pub mod doctor;
 pub mod error;
 pub mod kernel;

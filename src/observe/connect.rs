@@ -1,20 +1,21 @@
 //! Connects to existing clusters and detects their capabilities.
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
+use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
-use tokio::process::Command;
 
 use crate::catalogue::capability::{
     DOCUMENTS, NGINX_IMAGE, NODE_SHELL, OUTSIDE, PROTECTED_PORTS, SPARE_LABEL, SPARE_NODE,
 };
 use crate::cluster::agent_image;
-use crate::cluster::command::find;
+use crate::cluster::command::{blocking, capture, feed, find, output};
+use crate::cluster::docker::docker;
+use crate::cluster::error::ClusterError;
 use crate::cluster::nginx_image;
 use crate::cluster::pod_image::PodImage;
 use crate::evidence::ClusterFacts;
@@ -50,12 +51,8 @@ pub enum ExistingError {
     NeedsAgentImage(String),
     #[error("cannot create temporary files: {0}; check disk space")]
     Scratch(#[source] std::io::Error),
-    #[error("failed to load image {image} onto node {node}: {why}")]
-    Load {
-        image: String,
-        node: String,
-        why: String,
-    },
+    #[error("failed to load the images onto the nodes: {0}")]
+    Load(#[from] ClusterError),
 }
 
 /// An existing cluster, as selected by the user.
@@ -117,7 +114,10 @@ pub async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, Exist
         .filter(|node| is_kind(node))
         .map(ResourceExt::name_any)
         .collect();
-    let node_shell = if kind_nodes.len() == nodes.items.len() && has_docker(&kind_nodes).await {
+    let node_shell = if !kind_nodes.is_empty()
+        && kind_nodes.len() == nodes.items.len()
+        && has_docker(kind_nodes.clone()).await
+    {
         facts.capabilities.push(NODE_SHELL.to_owned());
         Some(NodeShell {
             prefix: vec!["docker".into(), "exec".into()],
@@ -224,13 +224,10 @@ fn ports_are_protected() -> bool {
         .is_some_and(|start| start > 80)
 }
 
-async fn has_docker(nodes: &[String]) -> bool {
-    let inspected = Command::new("docker")
-        .arg("inspect")
-        .args(nodes)
-        .output()
-        .await;
-    !nodes.is_empty() && inspected.is_ok_and(|output| output.status.success())
+async fn has_docker(nodes: Vec<String>) -> bool {
+    let inspect = move || output(docker(["inspect"]).args(&nodes));
+    let inspected = blocking(inspect).await;
+    inspected.is_ok_and(|output| output.status.success())
 }
 
 /// The docker network of kind nodes.
@@ -250,59 +247,30 @@ async fn load_all(
             continue;
         }
         for node in nodes {
-            load(node, image).await?;
+            let (node, image) = (node.clone(), image.clone());
+            blocking(move || load(&node, &image)).await?;
         }
         known.insert(image.name.to_owned(), image.tag.clone());
     }
     Ok(())
 }
 
-async fn load(node: &str, image: &PodImage) -> Result<(), ExistingError> {
-    let fail = |why: String| ExistingError::Load {
-        image: image.tag.clone(),
-        node: node.to_owned(),
-        why,
-    };
-    let here = Command::new("docker")
-        .args(["exec", node, "crictl", "inspecti", "-q", &image.tag])
-        .output()
-        .await;
-    if here.is_ok_and(|output| output.status.success()) {
+fn load(node: &str, image: &PodImage) -> Result<(), ClusterError> {
+    let mut ask = docker(["exec", node, "crictl", "inspecti", "-q", &image.tag]);
+    if output(&mut ask)?.status.success() {
         return Ok(());
     }
-    let archive =
-        std::fs::File::open(&image.archive).map_err(|e| fail(format!("{}: {e}", image.archive)))?;
-    let output = Command::new("docker")
-        .args([
-            "exec",
-            "-i",
-            node,
-            "ctr",
-            "--namespace=k8s.io",
-            "images",
-            "import",
-            "-",
-        ])
-        .stdin(Stdio::from(archive))
-        .output()
-        .await
-        .map_err(|e| fail(e.to_string()))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(fail(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ))
-    }
+    let mut import = docker(["exec", "-i", node, "ctr", "--namespace=k8s.io"]);
+    import.args(["images", "import", "-"]);
+    let step = format!("loading {} onto {node}", image.tag);
+    feed(&step, &mut import, &image.archive).map(drop)
 }
 
 async fn kubectl_version(program: &Utf8Path) -> Option<String> {
-    let output = Command::new(program)
-        .args(["version", "--client", "-o", "json"])
-        .output()
-        .await
-        .ok()?;
-    let version: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    let mut ask = Command::new(program);
+    ask.args(["version", "--client", "-o", "json"]);
+    let answer = blocking(move || capture("asking kubectl for its version", &mut ask)).await;
+    let version: serde_json::Value = serde_json::from_str(&answer.ok()?).ok()?;
     version["clientVersion"]["gitVersion"]
         .as_str()
         .map(ToOwned::to_owned)

@@ -9,13 +9,14 @@ use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-use testcontainers::runners::AsyncRunner;
-use testcontainers::{ContainerAsync, GenericImage, ImageExt};
-use tokio::io::AsyncBufReadExt;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use super::recorder::Recorder;
+use crate::cluster::command::{blocking, capture};
+use crate::cluster::docker::{Container, docker, load_image};
+use crate::cluster::error::ClusterError;
 use crate::evidence::{Clock, Seen, Stamp};
 
 /// Label with the runner's process ID, by which a later run finds the containers of a killed run.
@@ -34,17 +35,22 @@ pub struct Outside {
 
 #[derive(Debug, thiserror::Error)]
 pub enum OutsideError {
-    #[error("docker failed to load the agent image: {0}")]
-    Load(String),
-    #[error("docker failed to run a container outside the cluster: {0}")]
-    Run(#[from] testcontainers::TestcontainersError),
+    #[error("failed to run a container outside the cluster: {0}")]
+    Docker(#[from] ClusterError),
+    #[error("docker shows no address of the container {name}: `{shown}`")]
+    Address { name: String, shown: String },
+    #[error("cannot read the output of the container {name}: {source}")]
+    Logs {
+        name: String,
+        source: std::io::Error,
+    },
 }
 
 /// A running container; removed on drop.
 pub struct Host {
     /// The container's address on the nodes' network.
     pub address: IpAddr,
-    _container: ContainerAsync<GenericImage>,
+    container: Option<Container>,
     reader: JoinHandle<()>,
 }
 
@@ -66,23 +72,37 @@ impl Outside {
         args: &[String],
         recorder: &Recorder,
     ) -> Result<Host, OutsideError> {
-        self.load().await?;
-        let (image, tag) = self
-            .image
-            .rsplit_once(':')
-            .unwrap_or((&self.image, "latest"));
-        let container = GenericImage::new(image, tag)
-            .with_cmd(args.iter().cloned())
-            .with_network(&self.network)
-            .with_label(LABEL, std::process::id().to_string())
-            .with_env_var("HOOKPROOF_POD", name)
-            .with_env_var("HOOKPROOF_CONTAINER", "outside")
-            .start()
-            .await?;
-        let address = container.get_bridge_ip_address().await?;
-        let mut lines = container.stderr(true).lines();
+        let (outside, words) = (self.clone(), args.to_vec());
+        let pod = name.to_owned();
+        let (container, shown) = blocking(move || {
+            load_image(&outside.image, &outside.archive)?;
+            let container = outside.run(&pod, &words)?;
+            let format = "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+            let mut inspect = docker(["inspect", format, &container.id]);
+            let shown = capture("inspecting a container", &mut inspect)?;
+            Ok((container, shown))
+        })
+        .await?;
+        let address = shown.parse().map_err(|_| OutsideError::Address {
+            name: name.to_owned(),
+            shown,
+        })?;
+        let mut logs = Command::from(docker(["logs", "--follow", &container.id]))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|source| OutsideError::Logs {
+                name: name.to_owned(),
+                source,
+            })?;
         let recorder = recorder.clone();
         let reader = tokio::spawn(async move {
+            let Some(printed) = logs.stderr.take() else {
+                return;
+            };
+            let mut lines = BufReader::new(printed).lines();
             // The stream ends with the container.
             while let Ok(Some(line)) = lines.next_line().await {
                 record(&line, &recorder);
@@ -90,40 +110,29 @@ impl Outside {
         });
         Ok(Host {
             address,
-            _container: container,
+            container: Some(container),
             reader,
         })
     }
 
-    async fn load(&self) -> Result<(), OutsideError> {
-        let failed = |e: std::io::Error| OutsideError::Load(e.to_string());
-        let known = Command::new("docker")
-            .args(["image", "inspect", &self.image])
-            .output()
-            .await
-            .map_err(failed)?;
-        if known.status.success() {
-            return Ok(());
-        }
-        let archive = std::fs::File::open(&self.archive).map_err(failed)?;
-        let loaded = Command::new("docker")
-            .arg("load")
-            .stdin(Stdio::from(archive))
-            .output()
-            .await
-            .map_err(failed)?;
-        if loaded.status.success() {
-            Ok(())
-        } else {
-            let why = String::from_utf8_lossy(&loaded.stderr);
-            Err(OutsideError::Load(why.trim().to_owned()))
-        }
+    fn run(&self, pod: &str, args: &[String]) -> Result<Container, ClusterError> {
+        let options = [
+            format!("--network={}", self.network),
+            format!("--label={LABEL}={}", std::process::id()),
+            format!("--env=HOOKPROOF_POD={pod}"),
+            "--env=HOOKPROOF_CONTAINER=outside".to_owned(),
+            self.image.clone(),
+        ];
+        Container::start(options.iter().chain(args).map(String::as_str))
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
         self.reader.abort();
+        // The removal takes a while, in which other scenarios go on.
+        let container = self.container.take();
+        std::thread::spawn(move || drop(container));
     }
 }
 
@@ -145,26 +154,27 @@ fn record(line: &str, recorder: &Recorder) {
 
 /// Removes the containers of runs whose process has exited. Returns their number.
 pub async fn clean() -> usize {
-    let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
-    let listed = Command::new("docker")
-        .args(["ps", "--all", "--filter", &format!("label={LABEL}")])
-        .args(["--format", &format])
-        .output()
-        .await;
-    // Without docker there are no containers to remove.
-    let Ok(listed) = listed else { return 0 };
-    let mut removed = 0;
-    for line in String::from_utf8_lossy(&listed.stdout).lines() {
-        let Some((id, pid)) = line.split_once(' ') else {
-            continue;
-        };
-        if Path::new("/proc").join(pid).exists() {
-            continue;
+    let left = || {
+        let format = format!("--format={{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
+        let filter = format!("--filter=label={LABEL}");
+        let mut ps = docker(["ps", "--all", &filter, &format]);
+        let listed = capture("listing containers outside the cluster", &mut ps)?;
+        let left: Vec<String> = left_behind(&listed).map(str::to_owned).collect();
+        if !left.is_empty() {
+            let mut rm = docker(["rm", "--force", "--volumes"]);
+            capture("removing containers outside the cluster", rm.args(&left))?;
         }
-        let rm = Command::new("docker").args(["rm", "--force", id]).output();
-        removed += usize::from(rm.await.is_ok_and(|output| output.status.success()));
-    }
-    removed
+        Ok(left.len())
+    };
+    // Without docker there are no containers to remove.
+    blocking(left).await.unwrap_or_default()
+}
+
+/// The containers whose process has exited, from lines of container and process id.
+fn left_behind(listed: &str) -> impl Iterator<Item = &str> {
+    let lines = listed.lines().filter_map(|line| line.split_once(' '));
+    let exited = |pid: &str| !Path::new("/proc").join(pid).exists();
+    lines.filter(move |(_, pid)| exited(pid)).map(|(id, _)| id)
 }
 
 #[cfg(test)]
@@ -183,5 +193,12 @@ mod tests {
         let entries = recorder.entries();
         assert!(matches!(&entries[0].seen, Seen::Agent(stamp) if stamp.pod == "elsewhere"));
         assert!(matches!(&entries[1].seen, Seen::Runner(note) if note.text == "not a stamp"));
+    }
+
+    #[test]
+    fn only_containers_of_exited_processes_are_removed() {
+        // No process has this ID: it exceeds the kernel's maximum.
+        let listed = format!("a {}\nb 4999999\nc", std::process::id());
+        assert_eq!(left_behind(&listed).collect::<Vec<_>>(), ["b"]);
     }
 }

@@ -14,8 +14,9 @@ use super::state::{self, Stage, State};
 use super::{Options, Shape, kubectl, node, tool};
 use crate::cluster::cache::{Cache, write};
 use crate::cluster::command::{Long, capture, output};
+use crate::cluster::docker::docker;
 use crate::cluster::error::{ClusterError, Result};
-use crate::cluster::node_image::{Source, docker};
+use crate::cluster::node_image::Source;
 use crate::cluster::progress::{Reporter, short};
 
 /// Timeout of `kind create cluster`.
@@ -237,11 +238,10 @@ fn join_networks(subnets: &[Subnet]) -> Result<()> {
     for own in subnets {
         capture(
             &format!("configuring the pod network of {}", own.node),
-            docker().args(["exec", &own.node, "cni-config", &own.pods]),
+            &mut docker(["exec", &own.node, "cni-config", &own.pods]),
         )?;
         for other in subnets.iter().filter(|other| other.node != own.node) {
-            let mut route = docker();
-            route.args(["exec", &own.node, "ip", "route", "replace", &other.pods]);
+            let mut route = docker(["exec", &own.node, "ip", "route", "replace", &other.pods]);
             route.args(["via", &other.address]);
             capture(
                 &format!("adding a route from {} to {}", own.node, other.node),
@@ -288,10 +288,8 @@ fn save_node_logs(name: &str, log: &Utf8Path) {
     for node in node::names(name).unwrap_or_default() {
         let script = "journalctl --no-pager -n 60 -u containerd -u kubelet; \
                       tail -n 20 /var/log/pods/*/*/*.log";
-        let mut container_log = docker();
-        container_log.args(["logs", "--tail", "60", &node]);
-        let mut service_logs = docker();
-        service_logs.args(["exec", &node, "sh", "-c", script]);
+        let container_log = docker(["logs", "--tail", "60", &node]);
+        let service_logs = docker(["exec", &node, "sh", "-c", script]);
         for mut command in [container_log, service_logs] {
             if let Ok(printed) = output(&mut command) {
                 // Best effort.

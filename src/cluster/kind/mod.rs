@@ -9,14 +9,15 @@ pub(super) mod tool;
 
 use std::collections::BTreeMap;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cache::{Cache, Lock};
 use super::command::{capture, output};
+use super::docker::docker;
 use super::error::{ClusterError, Result};
 use super::node_image::versions::resolve;
-use super::node_image::{self, NodeImage, Sources, docker};
+use super::node_image::{self, NodeImage, Sources};
 use super::progress::{Progress, Reporter, short};
 pub use state::{Listed, State, delete, list};
 
@@ -146,9 +147,7 @@ struct Shape<'a> {
 }
 
 fn docker_answers() -> Result<()> {
-    let mut ask = docker();
-    ask.args(["version", "--format", "{{.Server.Version}}"]);
-    let answer = output(&mut ask)?;
+    let answer = output(&mut docker(["version", "--format={{.Server.Version}}"]))?;
     if answer.status.success() {
         return Ok(());
     }
@@ -170,52 +169,7 @@ fn docker_answers() -> Result<()> {
     })
 }
 
-impl Cluster {
-    /// Runs a command on a node and returns its output and exit status.
-    ///
-    /// # Errors
-    /// Fails if docker does not start.
-    pub fn node_exec(&self, node: &str, args: &[&str]) -> Result<std::process::Output> {
-        output(docker().args(["exec", node]).args(args))
-    }
-
-    /// Loads an image into the nodes that lack its tag. Tags must be immutable: the content behind an
-    /// existing tag is not compared.
-    ///
-    /// # Errors
-    /// Fails if the archive is not readable or a node rejects it.
-    pub fn load_image_archive(&self, archive: &camino::Utf8Path, tag: &str) -> Result<()> {
-        std::thread::scope(|scope| {
-            let loads: Vec<_> = self
-                .nodes
-                .iter()
-                .map(|node| scope.spawn(move || node::load(node, archive, tag)))
-                .collect();
-            loads.into_iter().try_for_each(|load| {
-                load.join().unwrap_or_else(|_| {
-                    Err(ClusterError::Command {
-                        step: format!("loading image {tag}"),
-                        reason: "the thread panicked".into(),
-                    })
-                })
-            })
-        })
-    }
-
-    /// Runs `kubectl` against this cluster.
-    ///
-    /// # Errors
-    /// Fails if kubectl does not start or fails.
-    pub fn kubectl(&self, args: &[&str]) -> Result<String> {
-        kubectl(&self.kubectl, &self.kubeconfig, args)
-    }
-}
-
-fn kubectl(
-    program: &camino::Utf8Path,
-    kubeconfig: &camino::Utf8Path,
-    args: &[&str],
-) -> Result<String> {
+fn kubectl(program: &Utf8Path, kubeconfig: &Utf8Path, args: &[&str]) -> Result<String> {
     let mut command = std::process::Command::new(program);
     command.arg("--kubeconfig").arg(kubeconfig).args(args);
     let step = format!("kubectl {}", args.first().unwrap_or(&""));

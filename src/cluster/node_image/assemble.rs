@@ -15,7 +15,8 @@ use super::recipe::{
 use super::userland::Userland;
 use super::versions::Release;
 use crate::cluster::cache::Cache;
-use crate::cluster::command::{Long, capture, feed, output};
+use crate::cluster::command::{Long, capture, feed};
+use crate::cluster::docker::{Container, docker, image_id};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::progress::Reporter;
 
@@ -50,28 +51,30 @@ pub(super) fn assemble(
         .map_err(ClusterError::file("cannot write", &files))?;
 
     reporter.say("node image: assembling");
-    let container = Container::start(&base)?;
-    feed("copying files into the node", &mut container.copy(), &files)?;
+    // kind stops a node with the signal that halts systemd.
+    let container = Container::start([
+        "--privileged",
+        "--network=none",
+        "--label=hookproof.build",
+        "--stop-signal=SIGRTMIN+3",
+        "--entrypoint=/bin/sleep",
+        &base,
+        "infinity",
+    ])?;
+    let root = format!("{}:/", container.id);
+    let mut copy = docker(["cp", "-", &root]);
+    feed("copying files into the node", &mut copy, &files)?;
     let mut import = container.exec(&["sh", "/kind/import-images"]);
     feed("importing images into the node", &mut import, &archive)?;
     capture(
         "cleaning the node",
         &mut container.exec(&["rm", "/kind/import-images"]),
     )?;
-    capture("stopping the node", docker().args(["kill", &container.id]))?;
+    capture("stopping the node", &mut docker(["kill", &container.id]))?;
     let name = image_name(release);
-    let mut commit = docker();
-    commit
-        .args([
-            "commit",
-            "--change",
-            "ENTRYPOINT [\"/usr/local/bin/entrypoint\",\"/sbin/init\"]",
-        ])
-        .args([
-            "--change",
-            &format!("LABEL hookproof.node={}", release.version),
-        ])
-        .args([&container.id, &name]);
+    let label = format!("--change=LABEL hookproof.node={}", release.version);
+    let entrypoint = "--change=ENTRYPOINT [\"/usr/local/bin/entrypoint\",\"/sbin/init\"]";
+    let mut commit = docker(["commit", entrypoint, &label, &container.id, &name]);
     Long {
         step: "writing the node image",
         log: &log,
@@ -79,17 +82,6 @@ pub(super) fn assemble(
     }
     .run(&mut commit, &mut |_| {})?;
     Ok(name)
-}
-
-pub(crate) fn docker() -> Command {
-    Command::new("docker")
-}
-
-/// The id of an image, if docker has it.
-pub(crate) fn image_id(name: &str) -> Result<Option<String>> {
-    let output = output(docker().args(["image", "inspect", "--format", "{{.Id}}", name]))?;
-    let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    Ok((output.status.success() && !id.is_empty()).then_some(id))
 }
 
 /// The images that kubeadm requires, under the names that it uses.
@@ -155,14 +147,8 @@ fn base(userland: &Userland, reporter: &mut Reporter) -> Result<String> {
     let name = format!("hookproof/node-base:{}", userland_digest());
     if image_id(&name)?.is_none() {
         reporter.say("node image: importing the userland");
-        let mut import = docker();
-        import.args([
-            "import",
-            "--change",
-            "ENV container=docker",
-            userland.node.as_str(),
-            &name,
-        ]);
+        let change = "--change=ENV container=docker";
+        let mut import = docker(["import", change, userland.node.as_str(), &name]);
         capture("importing the node userland", &mut import)?;
     }
     Ok(name)
@@ -216,55 +202,14 @@ fn contents(release: &Release) -> String {
     text
 }
 
-/// A container for building an image, removed when dropped.
-struct Container {
-    id: String,
-}
-
-impl Container {
-    fn start(image: &str) -> Result<Self> {
-        let mut run = docker();
-        // kind stops a node with the signal that halts systemd.
-        run.args(["run", "--detach", "--privileged", "--network", "none"])
-            .args(["--label", "hookproof.build", "--stop-signal", "SIGRTMIN+3"])
-            .args(["--entrypoint", "/bin/sleep", image, "infinity"]);
-        Ok(Self {
-            id: capture("starting a container for the node image", &mut run)?,
-        })
-    }
-
-    fn copy(&self) -> Command {
-        let mut command = docker();
-        command.args(["cp", "-", &format!("{}:/", self.id)]);
-        command
-    }
-
-    fn exec(&self, args: &[&str]) -> Command {
-        let mut command = docker();
-        command.args(["exec", "-i", &self.id]).args(args);
-        command
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        // `hookproof clean --images` removes a container that remains.
-        let _ = output(docker().args(["rm", "--force", "--volumes", &self.id]));
-    }
-}
-
 /// Copies kubectl out of a node image.
 pub(super) fn take_kubectl(image: &str, target: &Utf8PathBuf) -> Result<()> {
-    let id = capture(
-        "creating a container from the node image",
-        docker().args(["create", image]),
-    )?;
-    let container = Container { id };
+    let container = Container::create(image)?;
     let aside = target.with_extension("part");
     let from = format!("{}:/usr/bin/kubectl", container.id);
     capture(
         "copying kubectl from the node image",
-        docker().args(["cp", &from, aside.as_str()]),
+        &mut docker(["cp", &from, aside.as_str()]),
     )?;
     std::fs::rename(&aside, target).map_err(ClusterError::file("cannot write", target))
 }

@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use super::agent_image;
 use super::cache::Cache;
+use super::command::capture;
+use super::docker::{docker, image_id};
 use super::error::{ClusterError, Result};
 use super::progress::Reporter;
-pub(crate) use assemble::{docker, image_id};
 use versions::{RELEASES, Release, Wanted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,34 +184,22 @@ pub fn build(cache: &Cache, release: &Release, reporter: &mut Reporter) -> Resul
 /// Fails if docker does, for instance because a cluster uses an image.
 pub fn remove_images() -> Result<Vec<String>> {
     let list = |command: &mut std::process::Command| -> Result<Vec<String>> {
-        let text = super::command::capture("listing built images", command)?;
+        let text = capture("listing built images", command)?;
         Ok(text.lines().map(str::to_owned).collect())
     };
-    let left = list(docker().args([
-        "ps",
-        "--all",
-        "--quiet",
-        "--filter",
-        "label=hookproof.build",
-    ]))?;
+    let filter = "--filter=label=hookproof.build";
+    let left = list(&mut docker(["ps", "--all", "--quiet", filter]))?;
     if !left.is_empty() {
-        let mut rm = docker();
-        rm.args(["rm", "--force", "--volumes"]).args(&left);
-        super::command::capture("removing containers of interrupted builds", &mut rm)?;
+        let mut rm = docker(["rm", "--force", "--volumes"]);
+        capture("removing containers of interrupted builds", rm.args(&left))?;
     }
     let mut images = Vec::new();
     for name in ["hookproof/node", "hookproof/node-base", agent_image::NAME] {
-        images.extend(list(docker().args([
-            "images",
-            "--format",
-            "{{.Repository}}:{{.Tag}}",
-            name,
-        ]))?);
+        let format = "--format={{.Repository}}:{{.Tag}}";
+        images.extend(list(&mut docker(["images", format, name]))?);
     }
     if !images.is_empty() {
-        let mut rmi = docker();
-        rmi.arg("rmi").args(&images);
-        super::command::capture("removing images", &mut rmi)?;
+        capture("removing images", docker(["rmi"]).args(&images))?;
     }
     Ok(images)
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::assemble::{docker, image_id, take_kubectl};
+use super::assemble::take_kubectl;
 use super::versions::Version;
 use super::{NodeImage, Source};
 use crate::cluster::cache::Cache;
 use crate::cluster::command::{Long, capture, output};
+use crate::cluster::docker::{docker, image_id};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::progress::{Reporter, short};
 
@@ -24,7 +25,7 @@ pub(super) fn image(cache: &Cache, version: Version, reporter: &mut Reporter) ->
     let format = "{{range .RepoDigests}}{{println .}}{{end}}";
     let digests = capture(
         "reading the image digest",
-        docker().args(["image", "inspect", "--format", format, &tag]),
+        &mut docker(["image", "inspect", "--format", format, &tag]),
     )?;
     let reference = digests
         .lines()
@@ -67,7 +68,7 @@ fn pull(cache: &Cache, version: Version, tag: &str, reporter: &mut Reporter) -> 
         log: &log,
         limit: Some(PULL_LIMIT),
     };
-    task.run(docker().args(["pull", tag]), &mut |pulse| {
+    task.run(&mut docker(["pull", tag]), &mut |pulse| {
         reporter.say(format!(
             "node image: {} ({} elapsed)",
             pulse.last,
