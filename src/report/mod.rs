@@ -7,7 +7,6 @@ pub mod event;
 pub mod explain;
 pub mod file;
 pub mod html;
-mod html_claims;
 pub mod json;
 pub mod junit;
 pub mod markdown;
@@ -18,9 +17,7 @@ pub mod reports;
 pub mod results;
 pub mod terminal;
 pub mod text;
-pub mod timeline;
-mod timeline_pods;
-pub mod timeline_svg;
+mod timeline;
 pub mod view;
 
 #[cfg(test)]

@@ -1,0 +1,94 @@
+//! Timeline lanes of the runner: commands with their results, and steps.
+
+use serde_json::Value;
+
+use super::model::{Bar, Clock, Lane, Look};
+use crate::evidence::{Evidence, Output, Seen};
+use crate::report::text::{one_line, shorten};
+
+pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
+    let mut commands = Lane::new("commands", "");
+    let mut steps = Lane::new("steps", "");
+    commands.bars = evidence.outputs().map(|o| command(o, clock)).collect();
+    commands.bars.sort_by(|a, b| a.from.total_cmp(&b.from));
+    for entry in &evidence.timeline {
+        let Seen::Runner(note) = &entry.seen else {
+            continue;
+        };
+        let at = clock.at(entry.at);
+        let is_step = note.note == "step";
+        // A step with an output is drawn as a command.
+        let begins_at = |bar: &Bar| (0.0..0.05).contains(&(bar.from - at));
+        if is_step && commands.bars.iter().any(begins_at) {
+            continue;
+        }
+        let look = if is_step { Look::Step } else { Look::Warning };
+        let text = one_line(&note.text);
+        let tip = format!("{}: {text}", one_line(&note.note));
+        steps.mark(at, look, &shorten(&text, 48), tip);
+    }
+    let mut lanes = vec![commands, steps];
+    lanes.retain(|lane| !lane.bars.is_empty() || !lane.marks.is_empty());
+    lanes
+}
+
+fn command(output: &Output, clock: &Clock) -> Bar {
+    let data = &output.data;
+    let text = |key: &str| data.get(key).and_then(Value::as_str).map(one_line);
+    let argv = data.get("argv").and_then(Value::as_array);
+    let what = match argv {
+        Some(words) => {
+            let words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
+            one_line(&words.join(" "))
+        }
+        None => one_line(&format!("{} ({})", output.step, output.name)),
+    };
+    let (result, failed) = result(output);
+    let arrow = if result.is_empty() {
+        String::new()
+    } else {
+        format!(" → {result}")
+    };
+    let printed = ["stdout", "stderr", "body", "error", "message"].map(|key| match text(key) {
+        Some(text) if !text.is_empty() => format!("\n{key}: {}", shorten(&text, 300)),
+        _ => String::new(),
+    });
+    let from = clock.at(output.begin);
+    Bar {
+        from,
+        to: clock.at(output.end).max(from),
+        open: false,
+        look: if failed {
+            Look::CommandFailed
+        } else {
+            Look::Command
+        },
+        label: format!("{}{arrow}", shorten(&what, 46)),
+        tip: format!("{what}{arrow}{}", printed.concat()),
+    }
+}
+
+/// The result of a command in words, and whether it is a failure.
+fn result(output: &Output) -> (String, bool) {
+    let data = &output.data;
+    let number = |key: &str| data.get(key).and_then(Value::as_i64);
+    let accepted = data.get("accepted").and_then(Value::as_bool);
+    let error = data.get("error").and_then(Value::as_str).map(one_line);
+    let error = error.filter(|error| !error.is_empty());
+    if let Some(exit) = data.get("exit_code") {
+        return match exit.as_i64() {
+            None => ("stopped".to_owned(), false),
+            Some(code) => (format!("exit {code}"), code != 0),
+        };
+    }
+    match (accepted, error, number("status")) {
+        (Some(true), ..) => ("accepted".to_owned(), false),
+        (Some(false), ..) => {
+            let code = number("code").map(|code| format!(" ({code})"));
+            (format!("rejected{}", code.unwrap_or_default()), true)
+        }
+        (None, Some(error), _) => (shorten(&error, 30), true),
+        (None, None, Some(status)) => (format!("status {status}"), status >= 400),
+        (None, None, None) => (String::new(), false),
+    }
+}

@@ -1,0 +1,223 @@
+//! Timeline lanes of what Kubernetes reports: a phase lane per pod, a state lane per container, a lane per
+//! object with events.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::model::{Bar, Clock, Lane, Look, lane};
+use crate::evidence::{EventSeen, Evidence, PodChange, PodSeen, Seen, Stamp};
+use crate::report::text::{one_line, shorten};
+
+pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
+    let mut lanes: Vec<Lane> = Vec::new();
+    for (time, pod) in pods(evidence) {
+        changed(&mut lanes, pod, clock.at(time));
+    }
+    for bar in lanes.iter_mut().flat_map(|lane| &mut lane.bars) {
+        if bar.open {
+            bar.to = clock.span;
+            bar.open = false;
+        }
+    }
+    group(&mut lanes);
+    let mut events = Vec::new();
+    for entry in &evidence.timeline {
+        if let Seen::Event(seen) = &entry.seen {
+            event(&mut events, seen, clock.at(entry.at));
+        }
+    }
+    lanes.extend(events);
+    lanes
+}
+
+/// Moves lanes of the same object together, in the order in which the objects appeared.
+pub(super) fn group(lanes: &mut [Lane]) {
+    let mut first = BTreeMap::new();
+    for (at, lane) in lanes.iter().enumerate() {
+        first.entry(lane.of.clone()).or_insert(at);
+    }
+    lanes.sort_by_key(|lane| first.get(&lane.of).copied());
+}
+
+/// When pod status first showed that a container's start had ended, or the end of the scenario.
+pub(super) fn gone(evidence: &Evidence, clock: &Clock, stamp: &Stamp) -> f64 {
+    let start = u64::from(stamp.start);
+    let over = |status: &Value| {
+        let restarts = restarts(status);
+        let terminated = status.pointer("/state/terminated").is_some();
+        text(status, "/name") == stamp.container
+            && (restarts >= start || (terminated && restarts + 1 == start))
+    };
+    pods(evidence)
+        .filter(|(_, pod)| pod.pod == stamp.pod)
+        .find(|(_, pod)| pod.change == PodChange::Deleted || statuses(pod).any(over))
+        .map_or(clock.span, |(at, _)| clock.at(at))
+}
+
+fn pods(evidence: &Evidence) -> impl Iterator<Item = (jiff::Timestamp, &PodSeen)> {
+    evidence
+        .timeline
+        .iter()
+        .filter_map(|entry| match &entry.seen {
+            Seen::Pod(pod) => Some((entry.at, pod)),
+            _ => None,
+        })
+}
+
+fn statuses(pod: &PodSeen) -> impl Iterator<Item = &Value> {
+    ["initContainer", "container", "ephemeralContainer"]
+        .into_iter()
+        .filter_map(|kind| pod.object.pointer(&format!("/status/{kind}Statuses")))
+        .filter_map(Value::as_array)
+        .flatten()
+}
+
+/// The text at a JSON pointer, or an empty one.
+fn text(value: &Value, pointer: &str) -> String {
+    let found = value.pointer(pointer).and_then(Value::as_str);
+    one_line(found.unwrap_or_default())
+}
+
+fn restarts(status: &Value) -> u64 {
+    let restarts = status.get("restartCount").and_then(Value::as_u64);
+    restarts.unwrap_or_default()
+}
+
+fn changed(lanes: &mut Vec<Lane>, pod: &PodSeen, at: f64) {
+    let of = one_line(&pod.pod);
+    phase(lane(lanes, "phase", &of), pod, at);
+    for status in statuses(pod) {
+        let lane = lane(lanes, &text(status, "/name"), &of);
+        let (look, label, details) = state(status);
+        report(lane, at, look, label, &details);
+        ready(lane, status, at);
+    }
+    if pod.change == PodChange::Deleted {
+        for lane in lanes.iter_mut().filter(|lane| lane.of == of) {
+            if let Some(last) = lane.bars.last_mut() {
+                last.to = at;
+                last.open = false;
+            }
+        }
+        let tip = "the pod is deleted".to_owned();
+        lane(lanes, "phase", &of).mark(at, Look::Deletion, "deleted", tip);
+    }
+}
+
+/// Starts a bar, or extends the last one if nothing changed.
+fn report(lane: &mut Lane, at: f64, look: Look, label: String, details: &str) {
+    if let Some(last) = lane.bars.last_mut().filter(|last| last.open) {
+        last.to = at;
+        if last.label == label && last.look == look {
+            return;
+        }
+        last.open = false;
+    }
+    lane.bars.push(Bar {
+        from: at,
+        to: at,
+        open: true,
+        look,
+        tip: format!("{label}\n{details}").trim_end().to_owned(),
+        label,
+    });
+}
+
+fn phase(lane: &mut Lane, pod: &PodSeen, at: f64) {
+    let (look, phase) = match text(&pod.object, "/status/phase").as_str() {
+        "" => (Look::Phase, "Unknown".to_owned()),
+        "Failed" => (Look::Failed, "Failed".to_owned()),
+        phase => (Look::Phase, phase.to_owned()),
+    };
+    report(lane, at, look, phase, "");
+    let metadata = |field: &str| pod.object.pointer(&format!("/metadata/{field}"));
+    let known = lane.marks.iter().any(|mark| mark.look == Look::Deletion);
+    if metadata("deletionTimestamp").is_some() && !known {
+        let grace = metadata("deletionGracePeriodSeconds").and_then(Value::as_i64);
+        let grace = grace.map(|s| format!(", grace period {s} s"));
+        let grace = grace.unwrap_or_default();
+        let tip = format!("the pod has a deletionTimestamp{grace}");
+        lane.mark(
+            at,
+            Look::Deletion,
+            &format!("deletion requested{grace}"),
+            tip,
+        );
+    }
+}
+
+/// Marks a change of the container's readiness.
+fn ready(lane: &mut Lane, status: &Value, at: f64) {
+    let now = status.get("ready").and_then(Value::as_bool);
+    let now = now.unwrap_or_default();
+    let before = lane.marks.last().is_some_and(|mark| mark.label == "ready");
+    if now != before {
+        let label = if now { "ready" } else { "not ready" };
+        lane.mark(at, Look::Stamp, label, format!("reported {label}"));
+    }
+}
+
+/// A container's state: look, label and details.
+fn state(status: &Value) -> (Look, String, String) {
+    let restarts = match restarts(status) {
+        0 => String::new(),
+        count => format!("restartCount {count}"),
+    };
+    let state = |path: &str| status.pointer(&format!("/state/{path}"));
+    if state("running").is_some() {
+        return (Look::Running, "Running".to_owned(), restarts);
+    }
+    if let Some(terminated) = state("terminated") {
+        let code = terminated.get("exitCode").and_then(Value::as_i64);
+        let code = code.unwrap_or_default();
+        let reason = match text(terminated, "/reason") {
+            reason if reason.is_empty() => reason,
+            reason => format!(", {reason}"),
+        };
+        let look = if code == 0 {
+            Look::Terminated
+        } else {
+            Look::Failed
+        };
+        return (look, format!("Terminated: exit {code}{reason}"), restarts);
+    }
+    let reason = match text(status, "/state/waiting/reason") {
+        reason if reason.is_empty() => "no reason".to_owned(),
+        reason => reason,
+    };
+    let message = text(status, "/state/waiting/message");
+    let label = shorten(&format!("Waiting: {reason}"), 48);
+    (Look::Waiting, label, shorten(&message, 300))
+}
+
+fn event(lanes: &mut Vec<Lane>, event: &EventSeen, at: f64) {
+    let EventSeen {
+        name: _,
+        kind,
+        pod,
+        container,
+        type_,
+        reason,
+        message,
+        count,
+        component,
+        first: _,
+        last: _,
+    } = event;
+    let times = match count {
+        0 | 1 => String::new(),
+        count => format!(" ×{count}"),
+    };
+    let look = if type_ == "Warning" {
+        Look::Warning
+    } else {
+        Look::Event
+    };
+    let label = shorten(&format!("{}{times}", one_line(reason)), 36);
+    let tip = one_line(&format!(
+        "{type_} event {reason}{times} of {kind} {pod} {container}, by {component}: {}",
+        shorten(&one_line(message), 300)
+    ));
+    lane(lanes, "events", &one_line(pod)).mark(at, look, &label, tip);
+}

@@ -1,0 +1,164 @@
+//! Timeline lanes of processes in containers: a lane per role, from stamps.
+
+use serde_json::Value;
+
+use super::model::{Bar, Clock, Lane, Look, lane};
+use super::pods;
+use crate::evidence::{Evidence, Stamp};
+use crate::report::text::{one_line, shorten};
+
+/// The stamps of a process with their times, in order.
+type Process<'a> = Vec<(f64, &'a Stamp)>;
+
+pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
+    let mut processes: Vec<Process<'_>> = Vec::new();
+    for (entry, stamp) in evidence.stamps() {
+        let seen = (clock.at(entry.at), stamp);
+        let same = |process: &&mut Process<'_>| identity(process[0].1) == identity(stamp);
+        match processes.iter_mut().find(same) {
+            Some(process) => process.push(seen),
+            None => processes.push(vec![seen]),
+        }
+    }
+    let mut lanes = Vec::new();
+    for process in &processes {
+        let (begun, container) = (process[0].1, container(process[0].1));
+        let of = one_line(&format!("{}/{}", begun.pod, begun.container));
+        let restarted = evidence
+            .stamps()
+            .any(|(_, other)| self::container(other) == container && other.start > 1);
+        let lane = lane(&mut lanes, &one_line(&begun.role), &of);
+        add(lane, process, restarted, evidence, clock);
+    }
+    for lane in &mut lanes {
+        lane.bars.sort_by(|a, b| a.from.total_cmp(&b.from));
+        lane.marks.sort_by(|a, b| a.at.total_cmp(&b.at));
+    }
+    pods::group(&mut lanes);
+    lanes
+}
+
+fn container(stamp: &Stamp) -> (&str, &str) {
+    (&stamp.pod, &stamp.container)
+}
+
+fn identity(stamp: &Stamp) -> (&str, &str, u32, &str, &str) {
+    let (pod, container) = container(stamp);
+    (pod, container, stamp.start, &stamp.role, &stamp.process)
+}
+
+fn add(
+    lane: &mut Lane,
+    process: &Process<'_>,
+    restarted: bool,
+    evidence: &Evidence,
+    clock: &Clock,
+) {
+    let (from, begun) = process[0];
+    let ended = process.iter().rfind(|(_, stamp)| stamp.stamp == "ended");
+    let to = match ended {
+        Some((at, _)) => *at,
+        None => pods::gone(evidence, clock, begun).max(from),
+    };
+    let end = match ended {
+        Some((_, stamp)) => match stamp.data.get("code").and_then(Value::as_i64) {
+            Some(code) => format!("exit {code}"),
+            None => "ended".to_owned(),
+        },
+        None if to >= clock.span => "still running at the end".to_owned(),
+        None => "end not reported".to_owned(),
+    };
+    let start = begun.start;
+    let role = one_line(&begun.role);
+    lane.bars.push(Bar {
+        from,
+        to,
+        open: ended.is_none(),
+        look: look_of(&role),
+        label: if restarted {
+            format!("start {start} · {end}")
+        } else {
+            end.clone()
+        },
+        tip: format!(
+            "{role} in {}, start {start}, pid {}: {end}",
+            lane.of, begun.pid
+        ),
+    });
+    let mut held: Option<(f64, String)> = None;
+    for (at, stamp) in process {
+        match stamp.stamp.as_str() {
+            "begun" | "ended" => {}
+            "held" => held = Some((*at, word(stamp, "name"))),
+            "released" => {
+                if let Some((from, name)) = held.take() {
+                    let end = format!("released by {}", word(stamp, "by"));
+                    lane.holds.push(hold(from, *at, &name, &end));
+                }
+            }
+            _ => mark(lane, stamp, *at),
+        }
+    }
+    if let Some((from, name)) = held {
+        lane.holds
+            .push(hold(from, to.max(from), &name, "not released"));
+    }
+}
+
+fn look_of(role: &str) -> Look {
+    let role = role.to_ascii_lowercase().replace('-', "");
+    let has = |part: &str| role.contains(part);
+    match () {
+        () if has("prestop") => Look::Prestop,
+        () if has("hook") || has("poststart") => Look::Hook,
+        () if has("entrypoint") || role == "main" => Look::Entrypoint,
+        () if has("init") => Look::Init,
+        () => Look::Process,
+    }
+}
+
+fn word(stamp: &Stamp, key: &str) -> String {
+    match stamp.data.get(key) {
+        Some(Value::String(text)) => one_line(text),
+        Some(other) => one_line(&other.to_string()),
+        None => String::new(),
+    }
+}
+
+fn hold(from: f64, to: f64, name: &str, end: &str) -> Bar {
+    Bar {
+        from,
+        to,
+        open: false,
+        look: Look::Hold,
+        label: format!("held: {}", shorten(name, 24)),
+        tip: format!("held as {name} for {:.3} s, {end}", to - from),
+    }
+}
+
+fn mark(lane: &mut Lane, stamp: &Stamp, at: f64) {
+    let word = |key| word(stamp, key);
+    let (look, label) = match stamp.stamp.as_str() {
+        "signal" => {
+            let signal = word("signal");
+            let signal = signal.strip_prefix("SIG").unwrap_or(&signal);
+            (Look::Signal, format!("SIG{signal}"))
+        }
+        "request" => (
+            Look::Request,
+            format!("{} {}", word("method"), word("path")),
+        ),
+        "connection" => (Look::Request, "connection".to_owned()),
+        "met" => (Look::Meeting, format!("met {}", word("peer_role"))),
+        "alone" => (Look::Warning, "alone".to_owned()),
+        "listening" => (Look::Stamp, format!("listening :{}", word("port"))),
+        "answered" | "who" => (Look::Stamp, String::new()),
+        other => (Look::Stamp, one_line(other)),
+    };
+    let data = match &stamp.data {
+        Value::Null => String::new(),
+        data => shorten(&one_line(&data.to_string()), 200),
+    };
+    let tip = format!("{} {data}", one_line(&stamp.stamp));
+    lane.mark(at, look, &shorten(label.trim(), 36), tip);
+}
