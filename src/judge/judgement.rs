@@ -26,7 +26,7 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// Whether the verdict is inconclusive or differs from the known one.
+    /// Whether the verdict differs from the known one. Without one, every decided verdict is as expected.
     #[must_use]
     pub fn is_unexpected(&self) -> bool {
         match self.expected {
@@ -82,4 +82,44 @@ pub struct Part {
     pub value: Option<bool>,
     /// Path and short value; for a comparison of two times also the difference.
     pub read: Vec<(String, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use Verdict::{Confirmed, Inconclusive, NotApplicable, NotTestable, Qualified, Refuted};
+
+    #[rstest]
+    #[case::nothing_known(None, &[Inconclusive])]
+    #[case(Some(Confirmed), &[Refuted, Qualified, Inconclusive, NotApplicable, NotTestable])]
+    #[case(Some(Refuted), &[Confirmed, Qualified, Inconclusive, NotApplicable, NotTestable])]
+    #[case(Some(Qualified), &[Confirmed, Refuted, Inconclusive, NotApplicable, NotTestable])]
+    #[case(Some(Inconclusive), &[Confirmed, Refuted, Qualified, NotApplicable, NotTestable])]
+    #[case(Some(NotApplicable), &[Confirmed, Refuted, Qualified, Inconclusive, NotTestable])]
+    #[case(Some(NotTestable), &[Confirmed, Refuted, Qualified, Inconclusive, NotApplicable])]
+    fn unexpected_verdicts(#[case] expected: Option<Verdict>, #[case] unexpected: &[Verdict]) {
+        let all = [
+            Confirmed,
+            Refuted,
+            Qualified,
+            Inconclusive,
+            NotApplicable,
+            NotTestable,
+        ];
+        for verdict in all {
+            let judgement = Judgement {
+                claim: "c".to_owned(),
+                scenario: None,
+                verdict,
+                expected,
+                reason: String::new(),
+                checks: Vec::new(),
+                measured: BTreeMap::new(),
+            };
+            let wanted = unexpected.contains(&verdict);
+            assert_eq!(judgement.is_unexpected(), wanted, "{verdict}");
+        }
+    }
 }

@@ -214,19 +214,15 @@ impl Progress {
         if let Some(bar) = &known.bar {
             bar.inc(1);
         }
-        let is_changed = |judgement: &&Judgement| match judgement.expected {
-            Some(expected) => expected != judgement.verdict,
-            None => false,
-        };
-        let changed = judgements.iter().filter(is_changed).map(|j| {
-            let expected = j
-                .expected
-                .map_or("", |verdict| State::Verdict(verdict).word());
-            format!(
-                "changed: {} is {}, expected {expected}",
-                j.claim,
-                State::Verdict(j.verdict).word()
-            )
+        let changed = judgements.iter().filter(|j| j.is_unexpected()).map(|j| {
+            let word = State::Verdict(j.verdict).word();
+            match j.expected {
+                Some(expected) => {
+                    let expected = State::Verdict(expected).word();
+                    format!("changed: {} is {word}, expected {expected}", j.claim)
+                }
+                None => format!("undecided: {} is {word}", j.claim),
+            }
         });
         let notable: Vec<String> = problems
             .iter()
@@ -295,7 +291,9 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::catalogue::model::Verdict;
     use crate::report::fixture;
+    use crate::report::results::Standing;
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -325,6 +323,27 @@ mod tests {
         insta::with_settings!({filters => vec![(r"\[ 0:\d\d\]", "[elapsed]"), (r"finished after .*", "finished after [time]")]}, {
             insta::assert_snapshot!(text);
         });
+    }
+
+    #[test]
+    fn an_undecided_claim_without_an_expected_verdict_is_notable() {
+        let mut cluster = fixture::results().clusters.remove(0);
+        let judgement = &mut cluster.judgements[0];
+        judgement.verdict = Verdict::Inconclusive;
+        judgement.expected = None;
+        let claim = judgement.claim.clone();
+        assert_eq!(cluster.standing(&claim), Standing::Changed);
+        let kept = Kept::default();
+        Progress::lines(Box::new(kept.clone())).ended(
+            "c",
+            &cluster.scenarios[0],
+            &cluster.judgements[..1],
+        );
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert!(
+            text.contains(&format!("undecided: {claim} is inconclusive")),
+            "{text}"
+        );
     }
 
     #[test]

@@ -206,10 +206,9 @@ impl ClusterResults {
         let Some(judgement) = self.judgements.iter().find(|j| j.claim == claim) else {
             return Standing::Error;
         };
-        match (judgement.verdict, judgement.expected) {
-            (verdict, Some(expected)) if verdict != expected => Standing::Changed,
-            (Verdict::NotApplicable | Verdict::NotTestable, _) => Standing::Skipped,
-            (Verdict::Inconclusive, None) => Standing::Changed,
+        match judgement.verdict {
+            _ if judgement.is_unexpected() => Standing::Changed,
+            Verdict::NotApplicable | Verdict::NotTestable => Standing::Skipped,
             _ => Standing::AsExpected,
         }
     }
