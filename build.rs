@@ -20,6 +20,8 @@ fn main() -> ExitCode {
     for path in [
         "agent/src",
         "agent/Cargo.toml",
+        "protocol/src",
+        "protocol/Cargo.toml",
         "Cargo.toml",
         "Cargo.lock",
         "build.rs",

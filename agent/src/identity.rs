@@ -2,6 +2,8 @@
 
 use std::{env, fs};
 
+use hookproof_protocol::env::{CONTAINER, NAMESPACE, POD, POD_UID};
+
 use crate::clock;
 
 /// The fields that all stamps of a process share.
@@ -29,10 +31,10 @@ impl Identity {
         let (uid, container, instance) = mount.unwrap_or_default();
         let or = |name: &str, fallback: String| env::var(name).unwrap_or(fallback);
         Self {
-            namespace: or("HOOKPROOF_NAMESPACE", String::new()),
-            pod: or("HOOKPROOF_POD", String::new()),
-            pod_uid: or("HOOKPROOF_POD_UID", uid),
-            container: or("HOOKPROOF_CONTAINER", container),
+            namespace: or(NAMESPACE, String::new()),
+            pod: or(POD, String::new()),
+            pod_uid: or(POD_UID, uid),
+            container: or(CONTAINER, container),
             instance: if instance.is_empty() {
                 start_of_first_process()
             } else {

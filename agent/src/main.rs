@@ -21,6 +21,8 @@ mod witness_client;
 
 use std::{env, io::Write, process::ExitCode};
 
+use hookproof_protocol::env::WITNESS;
+
 use crate::{
     identity::Identity, perform::Performance, stamps::Stamper, witness_client::WitnessClient,
 };
@@ -69,7 +71,7 @@ async fn play(role: &str, words: &[String]) -> u8 {
     let witness = match WitnessClient::from_environment() {
         Ok(witness) => witness,
         Err(error) => {
-            say(&format!("hookproof-agent: HOOKPROOF_WITNESS: {error}"));
+            say(&format!("hookproof-agent: {WITNESS}: {error}"));
             return USAGE;
         }
     };

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use hookproof_protocol::Stamp;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -19,7 +20,6 @@ use crate::{
     clock,
     identity::Identity,
     say,
-    wire::Stamp,
     witness_client::{Refusal, WitnessClient},
 };
 

@@ -2,12 +2,17 @@
 
 use std::{env, time::Duration};
 
+use hookproof_protocol::{
+    TOKEN_HEADER,
+    env::{TOKEN, WITNESS},
+    path,
+};
 use hyper::{Method, Request, body::Bytes};
 use serde::Serialize;
 
 use crate::{
     client::{self, ClientError, Reply},
-    wire::{Hold, Meet, Peer, Receipt, TOKEN_HEADER},
+    wire::{Hold, Meet, Peer, Receipt},
 };
 
 /// Time added to a wait's cap for the response.
@@ -24,7 +29,7 @@ pub(crate) struct WitnessClient {
 pub(crate) enum Refusal {
     #[error("{0}")]
     Client(#[from] ClientError),
-    #[error("the witness refused the token; set HOOKPROOF_TOKEN to the run's token")]
+    #[error("the witness refused the token; set {TOKEN} to the run's token")]
     Token,
     #[error("the witness is full and accepts no more stamps in this run")]
     Full,
@@ -59,7 +64,7 @@ impl WitnessClient {
     ///
     /// When the address is not an HTTP URL.
     pub(crate) fn from_environment() -> Result<Option<Self>, ClientError> {
-        let Ok(base) = env::var("HOOKPROOF_WITNESS") else {
+        let Ok(base) = env::var(WITNESS) else {
             return Ok(None);
         };
         let base = base.trim_end_matches('/').to_owned();
@@ -72,7 +77,7 @@ impl WitnessClient {
         }
         Ok(Some(Self {
             base,
-            token: env::var("HOOKPROOF_TOKEN").unwrap_or_default(),
+            token: env::var(TOKEN).unwrap_or_default(),
         }))
     }
 
@@ -82,7 +87,7 @@ impl WitnessClient {
     ///
     /// When the stamp does not arrive or is refused.
     pub(crate) async fn stamp(&self, line: &str, cap: Duration) -> Result<Receipt, Refusal> {
-        let reply = self.post("/stamps", line.to_owned().into(), cap).await?;
+        let reply = self.post(path::STAMPS, line.to_owned().into(), cap).await?;
         match reply.status {
             200 => serde_json::from_slice(&reply.body)
                 .map_err(|error| Refusal::Status(200, error.to_string())),
@@ -96,7 +101,7 @@ impl WitnessClient {
     ///
     /// When the request fails.
     pub(crate) async fn hold(&self, hold: &Hold) -> Result<Waited<()>, Refusal> {
-        let reply = self.wait("/hold", hold, hold.cap_ms).await?;
+        let reply = self.wait(path::HOLD, hold, hold.cap_ms).await?;
         match reply.status {
             200 => Ok(Waited::Done(())),
             204 => Ok(Waited::Cap),
@@ -110,7 +115,7 @@ impl WitnessClient {
     ///
     /// When the request fails.
     pub(crate) async fn meet(&self, meet: &Meet) -> Result<Waited<Peer>, Refusal> {
-        let reply = self.wait("/meet", meet, meet.cap_ms).await?;
+        let reply = self.wait(path::MEET, meet, meet.cap_ms).await?;
         match reply.status {
             200 => serde_json::from_slice(&reply.body)
                 .map(Waited::Done)

@@ -6,9 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use camino::Utf8PathBuf;
-use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::Value;
+use hookproof_protocol::{Stamp, env};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
@@ -17,7 +15,6 @@ use super::recorder::Recorder;
 use crate::cluster::command::{blocking, capture};
 use crate::cluster::docker::{Container, docker, load_image};
 use crate::cluster::error::ClusterError;
-use crate::evidence::{Clock, Seen, Stamp};
 
 /// Label with the runner's process ID, by which a later run finds the containers of a killed run.
 const LABEL: &str = "hookproof.outside";
@@ -52,13 +49,6 @@ pub struct Host {
     pub address: IpAddr,
     container: Option<Container>,
     reader: JoinHandle<()>,
-}
-
-#[derive(Deserialize)]
-struct Printed {
-    at: Timestamp,
-    #[serde(flatten)]
-    stamp: Stamp,
 }
 
 impl Outside {
@@ -119,8 +109,8 @@ impl Outside {
         let options = [
             format!("--network={}", self.network),
             format!("--label={LABEL}={}", std::process::id()),
-            format!("--env=HOOKPROOF_POD={pod}"),
-            "--env=HOOKPROOF_CONTAINER=outside".to_owned(),
+            format!("--env={}={pod}", env::POD),
+            format!("--env={}=outside", env::CONTAINER),
             self.image.clone(),
         ];
         Container::start(options.iter().chain(args).map(String::as_str))
@@ -138,17 +128,11 @@ impl Drop for Host {
 
 /// Records a line of the container's standard error: a stamp, or else a note.
 fn record(line: &str, recorder: &Recorder) {
-    // The witness numbers starts. A container outside the cluster starts once.
-    let printed = serde_json::from_str::<Value>(line).and_then(|mut stamp| {
-        if let Some(fields) = stamp.as_object_mut() {
-            fields.insert("start".to_owned(), Value::from(1));
-        }
-        serde_json::from_value::<Printed>(stamp)
-    });
-    match printed {
-        // The nodes are containers on the same machine, so both have the same clock.
-        Ok(Printed { at, stamp }) => recorder.record(at, Clock::Node, Seen::Agent(stamp)),
-        Err(_) => recorder.note("outside", line),
+    // The witness numbers starts. A container outside the cluster starts once. The nodes are containers on the
+    // same machine, so all have the same clock.
+    let stamp = serde_json::from_str::<Stamp>(line).ok();
+    if stamp.is_none_or(|stamp| recorder.stamp(stamp, 1).is_err()) {
+        recorder.note("outside", line);
     }
 }
 
@@ -180,6 +164,7 @@ fn left_behind(listed: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::Seen;
     use crate::observe::recorder::RunnerClock;
 
     #[test]

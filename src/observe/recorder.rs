@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use crate::evidence::{Clock, Entry, Note, Seen};
+use crate::evidence::{Clock, Entry, Note, Seen, Stamp};
 
 /// The runner's clock, corrected by its offset from the nodes' clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,6 +84,28 @@ impl Recorder {
         self.changed.send_modify(|version| *version += 1);
     }
 
+    /// Adds a stamp of the container's start with this number.
+    ///
+    /// # Errors
+    /// When its time is invalid.
+    pub fn stamp(&self, stamp: hookproof_protocol::Stamp, start: u64) -> Result<(), jiff::Error> {
+        let at = stamp.at.parse()?;
+        let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let seen = Stamp {
+            pod: stamp.pod,
+            container: stamp.container,
+            start: small(start),
+            role: stamp.role,
+            process: stamp.process,
+            pid: stamp.pid,
+            seq: small(stamp.seq),
+            stamp: stamp.name,
+            data: stamp.data,
+        };
+        self.record(at, Clock::Node, Seen::Agent(seen));
+        Ok(())
+    }
+
     /// Adds an entry with the current time of the runner.
     pub fn record_now(&self, seen: Seen) {
         self.record(self.clock.now(), Clock::Runner, seen);
@@ -109,16 +131,6 @@ impl Recorder {
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         self.lock().entries.clone()
-    }
-
-    /// The number of agent stamps so far.
-    #[must_use]
-    pub fn stamps(&self) -> usize {
-        self.lock()
-            .entries
-            .iter()
-            .filter(|e| matches!(e.seen, Seen::Agent(_)))
-            .count()
     }
 
     /// Waits until `wanted` entries and lines match. Each is checked once. There is no timeout; the caller

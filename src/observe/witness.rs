@@ -5,26 +5,24 @@ use std::time::Duration;
 
 use backon::{ConstantBuilder, Retryable};
 use futures::{AsyncBufReadExt, TryStreamExt};
+use hookproof_protocol::{FULL, KeptStamp, Release, TOKEN_HEADER, Time, env, path};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::recorder::RunnerClock;
 use super::watch::Router;
-use super::workload::{RUN_LABEL, WITNESS_PORT};
-use crate::evidence::{Clock, Seen, Stamp};
+use super::workload::RUN_LABEL;
+
+const PORT: u16 = 8080;
 
 const READY_TIME: Duration = Duration::from_secs(90);
 /// The connection is considered lost after this long without a line. The witness sends an empty line more
 /// often than this.
 const SILENCE: Duration = Duration::from_secs(15);
-
-/// The stamp with which the witness reports that it accepts no more stamps.
-const FULL: &str = "witness-full";
 
 #[derive(Debug, thiserror::Error)]
 pub enum WitnessError {
@@ -44,6 +42,8 @@ pub enum WitnessError {
     Silent(#[source] Box<kube::Error>),
     #[error("failed to build a request to the witness: {0}")]
     Request(#[source] http::Error),
+    #[error("the witness sent an invalid time: {0}")]
+    Time(#[from] jiff::Error),
 }
 
 /// The witness of a run on one cluster.
@@ -54,16 +54,6 @@ pub struct Witness {
     token: String,
     /// Base URL at which pods reach the witness.
     pub address: String,
-}
-
-#[derive(Deserialize)]
-struct Arrived {
-    n: u64,
-    at: Timestamp,
-    #[serde(default)]
-    namespace: String,
-    #[serde(flatten)]
-    stamp: Stamp,
 }
 
 impl Witness {
@@ -90,11 +80,11 @@ impl Witness {
                 "tolerations": [{"operator": "Exists"}],
                 "containers": [{
                     "name": "witness", "image": image, "imagePullPolicy": "IfNotPresent",
-                    "command": ["agent", "witness", "--listen", format!("0.0.0.0:{WITNESS_PORT}")],
-                    "env": [{"name": "HOOKPROOF_TOKEN", "value": token}],
-                    "ports": [{"containerPort": WITNESS_PORT}],
+                    "command": ["agent", "witness", "--listen", format!("0.0.0.0:{PORT}")],
+                    "env": [{"name": env::TOKEN, "value": token}],
+                    "ports": [{"containerPort": PORT}],
                     "readinessProbe": {
-                        "httpGet": {"path": "/healthz", "port": WITNESS_PORT},
+                        "httpGet": {"path": path::HEALTH, "port": PORT},
                         "periodSeconds": 1
                     },
                 }],
@@ -125,7 +115,7 @@ impl Witness {
             client,
             namespace: namespace.to_owned(),
             token: token.to_owned(),
-            address: format!("http://{host}:{WITNESS_PORT}"),
+            address: format!("http://{host}:{PORT}"),
         };
         // The pod is running slightly before its process listens.
         let every = ConstantBuilder::default()
@@ -143,8 +133,10 @@ impl Witness {
     pub async fn clock(&self) -> Result<RunnerClock, WitnessError> {
         let mut best: Option<(SignedDuration, SignedDuration)> = None;
         for _ in 0..5 {
-            let (sent, theirs, received) = self.time().await?;
-            let trip = received.duration_since(sent);
+            let sent = Timestamp::now();
+            let time = self.time().await?;
+            let trip = Timestamp::now().duration_since(sent);
+            let theirs: Timestamp = time.now.parse()?;
             let offset = theirs.duration_since(sent) - trip / 2;
             if best.is_none_or(|(shortest, _)| trip < shortest) {
                 best = Some((trip, offset));
@@ -156,15 +148,9 @@ impl Witness {
         })
     }
 
-    async fn time(&self) -> Result<(Timestamp, Timestamp, Timestamp), WitnessError> {
-        #[derive(Deserialize)]
-        struct Time {
-            now: Timestamp,
-        }
-        let request = self.request(http::Method::GET, "time", Vec::new())?;
-        let sent = Timestamp::now();
-        let time: Time = self.client.request(request).await.map_err(silent)?;
-        Ok((sent, time.now, Timestamp::now()))
+    async fn time(&self) -> Result<Time, WitnessError> {
+        let request = self.request(http::Method::GET, path::TIME, Vec::new())?;
+        self.client.request(request).await.map_err(silent)
     }
 
     /// The number of stamps that the witness has received.
@@ -172,25 +158,16 @@ impl Witness {
     /// # Errors
     /// When the witness does not answer.
     pub async fn count(&self) -> Result<u64, WitnessError> {
-        #[derive(Deserialize)]
-        struct Count {
-            stamps: u64,
-        }
-        let request = self.request(http::Method::GET, "time", Vec::new())?;
-        let count: Count = self.client.request(request).await.map_err(silent)?;
-        Ok(count.stamps)
+        Ok(self.time().await?.stamps)
     }
 
     /// Releases present and future holds.
     ///
     /// # Errors
     /// When the witness does not answer.
-    pub async fn release(&self, wanted: &Value) -> Result<(), WitnessError> {
-        let request = self.request(
-            http::Method::POST,
-            "release",
-            wanted.to_string().into_bytes(),
-        )?;
+    pub async fn release(&self, wanted: &Release) -> Result<(), WitnessError> {
+        let body = serde_json::to_vec(wanted).unwrap_or_default();
+        let request = self.request(http::Method::POST, path::RELEASE, body)?;
         self.client
             .request_text(request)
             .await
@@ -226,7 +203,7 @@ impl Witness {
         router: &Router,
         seen: &tokio::sync::watch::Sender<u64>,
     ) -> Result<(), std::io::Error> {
-        let path = format!("stamps?from={next}");
+        let path = format!("{}?from={next}", path::STAMPS);
         let request = self
             .request(http::Method::GET, &path, Vec::new())
             .map_err(std::io::Error::other)?;
@@ -244,18 +221,23 @@ impl Witness {
             if line.trim().is_empty() {
                 continue;
             }
-            let arrived: Arrived = serde_json::from_str(&line).map_err(std::io::Error::other)?;
-            if arrived.n < *next {
+            let kept: KeptStamp = serde_json::from_str(&line).map_err(std::io::Error::other)?;
+            let KeptStamp {
+                n, start, stamp, ..
+            } = kept;
+            if n < *next {
                 continue;
             }
-            *next = arrived.n + 1;
-            if arrived.stamp.stamp == FULL {
+            *next = n + 1;
+            if stamp.name == FULL {
                 router.note_all("gap", "the witness is full; later stamps are lost");
             }
-            if let Some(recorder) = router.find(&arrived.namespace) {
-                recorder.record(arrived.at, Clock::Node, Seen::Agent(arrived.stamp));
+            if let Some(recorder) = router.find(&stamp.namespace) {
+                recorder
+                    .stamp(stamp, start)
+                    .map_err(std::io::Error::other)?;
             }
-            seen.send_replace(arrived.n);
+            seen.send_replace(n);
         }
     }
 
@@ -266,13 +248,13 @@ impl Witness {
         body: Vec<u8>,
     ) -> Result<http::Request<Vec<u8>>, WitnessError> {
         let uri = format!(
-            "/api/v1/namespaces/{}/pods/witness:{WITNESS_PORT}/proxy/{path}",
+            "/api/v1/namespaces/{}/pods/witness:{PORT}/proxy{path}",
             self.namespace
         );
         http::Request::builder()
             .method(method)
             .uri(uri)
-            .header("x-hookproof-token", &self.token)
+            .header(TOKEN_HEADER, &self.token)
             .header(http::header::ACCEPT_ENCODING, "identity")
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)

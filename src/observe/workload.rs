@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use hookproof_protocol::env;
 use serde_json::{Map, Value, json};
 
 use crate::catalogue::manifest::{documents, with_defaults};
@@ -13,7 +14,6 @@ pub const RUN_LABEL: &str = "hookproof/run";
 pub const SCENARIO_LABEL: &str = "hookproof/scenario";
 /// The agent image as named in manifests; the runner adds the tag.
 pub use crate::cluster::agent_image::NAME as AGENT_IMAGE;
-pub const WITNESS_PORT: u16 = 8080;
 
 /// What is added to a scenario's objects.
 #[derive(Debug, Clone)]
@@ -115,18 +115,18 @@ impl Additions {
         }
         let name = container["name"].as_str().unwrap_or_default().to_owned();
         let field = |path: &str| json!({"fieldRef": {"fieldPath": path}});
-        let mut env = vec![
-            json!({"name": "HOOKPROOF_WITNESS", "value": self.witness}),
-            json!({"name": "HOOKPROOF_TOKEN", "value": self.token}),
-            json!({"name": "HOOKPROOF_CONTAINER", "value": name}),
-            json!({"name": "HOOKPROOF_NAMESPACE", "valueFrom": field("metadata.namespace")}),
-            json!({"name": "HOOKPROOF_POD", "valueFrom": field("metadata.name")}),
-            json!({"name": "HOOKPROOF_POD_UID", "valueFrom": field("metadata.uid")}),
+        let mut variables = vec![
+            json!({"name": env::WITNESS, "value": self.witness}),
+            json!({"name": env::TOKEN, "value": self.token}),
+            json!({"name": env::CONTAINER, "value": name}),
+            json!({"name": env::NAMESPACE, "valueFrom": field("metadata.namespace")}),
+            json!({"name": env::POD, "valueFrom": field("metadata.name")}),
+            json!({"name": env::POD_UID, "valueFrom": field("metadata.uid")}),
         ];
         if let Some(own) = container["env"].as_array() {
-            env.extend(own.iter().cloned());
+            variables.extend(own.iter().cloned());
         }
-        container["env"] = Value::Array(env);
+        container["env"] = Value::Array(variables);
     }
 }
 
@@ -140,11 +140,11 @@ pub fn without_bookkeeping(object: &mut Value) {
             .pointer_mut(&format!("/spec/{list}"))
             .and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
-            if let Some(env) = container.get_mut("env").and_then(Value::as_array_mut) {
-                env.retain(|variable| {
+            if let Some(variables) = container.get_mut("env").and_then(Value::as_array_mut) {
+                variables.retain(|variable| {
                     !variable["name"]
                         .as_str()
-                        .is_some_and(|name| name.starts_with("HOOKPROOF_"))
+                        .is_some_and(|name| name.starts_with(env::PREFIX))
                 });
             }
         }

@@ -2,12 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use hookproof_protocol::{EVERY, Release};
 use tokio::sync::watch;
 
-use crate::wire::{Hold, Release};
-
-/// Matches every hold; used at the end of a scenario.
-const EVERY: &str = "*";
+use crate::wire::Hold;
 
 /// All releases of a run.
 #[derive(Default)]

@@ -5,14 +5,12 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use hookproof_protocol::{FULL, KeptStamp, Stamp};
 use hyper::body::Bytes;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::{
-    clock,
-    wire::{KeptStamp, Receipt, Stamp},
-};
+use crate::{clock, wire::Receipt};
 
 /// More than any run needs, and too little to endanger the node.
 const MOST_STAMPS: usize = 200_000;
@@ -109,7 +107,7 @@ impl Ledger {
             process: "witness".to_owned(),
             pid: std::process::id(),
             seq: 1,
-            name: "witness-full".to_owned(),
+            name: FULL.to_owned(),
             data: json!({"stamps": kept.lines.len(), "bytes": kept.bytes}),
         };
         self.write(kept, 1, notice);

@@ -8,6 +8,7 @@ mod routes;
 
 use std::{env, net::SocketAddr, sync::Arc};
 
+use hookproof_protocol::env::TOKEN;
 use tokio::net::TcpListener;
 
 use crate::{BROKEN, USAGE, say, signals};
@@ -35,9 +36,11 @@ pub(crate) async fn run(options: &[String]) -> u8 {
         );
         return USAGE;
     };
-    let token = env::var("HOOKPROOF_TOKEN").unwrap_or_default();
+    let token = env::var(TOKEN).unwrap_or_default();
     if token.is_empty() {
-        say("hookproof-agent: HOOKPROOF_TOKEN is not set; the witness needs the run's token");
+        say(&format!(
+            "hookproof-agent: {TOKEN} is not set; the witness needs the run's token"
+        ));
         return USAGE;
     }
     let mut signals = match signals::reap_orphans().and_then(|()| signals::catch()) {

@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use hookproof_protocol::{Release, Stamp, TOKEN_HEADER, Time, path};
 use http_body_util::channel::{Channel, Sender};
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -20,7 +21,7 @@ use tokio::time::timeout;
 use super::{Witness, ledger::Full, meetings::Broken};
 use crate::{
     clock,
-    wire::{Hold, Meet, Release, Stamp, TOKEN_HEADER},
+    wire::{Hold, Meet},
 };
 
 /// Interval of empty lines on an idle stream, so that neither end considers the connection lost.
@@ -31,17 +32,17 @@ const AHEAD: usize = 16;
 
 pub(super) fn router(witness: Arc<Witness>) -> Router {
     Router::new()
-        .route("/stamps", post(add_stamp).get(read_stamps))
-        .route("/release", post(release))
-        .route("/hold", post(hold))
-        .route("/meet", post(meet))
-        .route("/time", get(time))
+        .route(path::STAMPS, post(add_stamp).get(read_stamps))
+        .route(path::RELEASE, post(release))
+        .route(path::HOLD, post(hold))
+        .route(path::MEET, post(meet))
+        .route(path::TIME, get(time))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&witness),
             check_token,
         ))
         // Without a token, for the kubelet's probes; it reveals nothing.
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route(path::HEALTH, get(|| async { "ok\n" }))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(witness)
 }
@@ -121,7 +122,10 @@ async fn follow(witness: Arc<Witness>, mut next: usize, mut reader: Sender<Bytes
 
 /// The witness's clock and the number of stamps, from which the runner knows whether it has read all of them.
 async fn time(State(witness): State<Arc<Witness>>) -> Response {
-    json_line(&json!({"now": clock::now(), "stamps": witness.ledger.count()}))
+    json_line(&Time {
+        now: clock::now(),
+        stamps: witness.ledger.count() as u64,
+    })
 }
 
 async fn release(State(witness): State<Arc<Witness>>, body: Bytes) -> Result<Response, Unreadable> {
