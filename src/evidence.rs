@@ -202,7 +202,7 @@ pub struct Output {
     pub end: Timestamp,
     /// Commands: `argv`, `exit_code` (null: stopped by the runner), `stdout`, `stderr`, `lines`
     /// (`at`, `stream`, `text`). HTTP: `status`, `body`, `error`. Apply: `accepted`, `code`,
-    /// `message`. Get: `object`.
+    /// `message`. Get: `object`, absent if there is none.
     #[serde(flatten)]
     pub data: BTreeMap<String, Value>,
 }

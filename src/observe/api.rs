@@ -23,20 +23,6 @@ pub enum ApiError {
     Object(String),
 }
 
-impl ApiError {
-    /// The HTTP status code, if the server answered.
-    #[must_use]
-    pub fn code(&self) -> Option<u16> {
-        match self {
-            Self::Request { source, .. } => match &**source {
-                kube::Error::Api(status) => Some(status.code),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-}
-
 /// The server's answer to a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -157,6 +143,21 @@ impl ApiServer {
         let (home, name) = self.find(object, namespace).await?;
         let doing = format!("get {object}");
         self.read(doing, &format!("{}/{name}", home.path)).await
+    }
+
+    /// Reads `kind/name` if it exists.
+    ///
+    /// # Errors
+    /// When the server does not know the kind, refuses the request or does not answer.
+    pub async fn get_opt(&self, object: &str, namespace: &str) -> Result<Option<Value>, ApiError> {
+        // The kind first, so that only the object can be what is not found.
+        self.find(object, namespace).await?;
+        match self.get(object, namespace).await {
+            Err(ApiError::Request { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.code == 404) => {
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
     }
 
     /// Reads a URL path as JSON. `doing` describes the request in errors.

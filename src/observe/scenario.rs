@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use hookproof_protocol::{EVERY, Release};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -99,7 +100,11 @@ pub async fn observe(
             }
             session.router.remove(&namespace);
             // A pod is not removed while one of its hooks is running.
-            let every = json!({"namespace": namespace, "name": "*"});
+            let every = Release {
+                namespace: namespace.clone(),
+                name: EVERY.to_owned(),
+                ..Release::default()
+            };
             if let Err(error) = session.witness.release(&every).await {
                 tracing::warn!("{error}");
             }
@@ -232,10 +237,14 @@ impl Runner<'_> {
                 container,
                 start,
             } => {
-                let wanted = json!({
-                    "namespace": self.namespace, "name": hold, "pod": pod,
-                    "container": container, "start": start,
-                });
+                let wanted = Release {
+                    namespace: self.namespace.clone(),
+                    name: hold.clone(),
+                    pod: pod.clone(),
+                    container: container.clone(),
+                    start: start.map(u64::from),
+                    role: None,
+                };
                 self.session
                     .witness
                     .release(&wanted)
@@ -254,10 +263,13 @@ impl Runner<'_> {
             Action::Http { through, path } => self.http(through, path, name).await,
             Action::Get { object } => {
                 let begin = self.recorder.clock().now();
-                let found = self.session.api.get(object, &self.namespace).await;
-                let mut object = found.map_err(|e| e.to_string())?;
-                without_bookkeeping(&mut object);
-                let data = BTreeMap::from([("object".to_owned(), object)]);
+                let found = self.session.api.get_opt(object, &self.namespace).await;
+                let mut data = BTreeMap::new();
+                // An object that is gone is an answer too: the output then has no `object`.
+                if let Some(mut object) = found.map_err(|e| e.to_string())? {
+                    without_bookkeeping(&mut object);
+                    data.insert("object".to_owned(), object);
+                }
                 self.keep(name, "get", begin, data);
                 Ok(())
             }
