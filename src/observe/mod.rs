@@ -4,6 +4,8 @@ pub mod api;
 pub mod command;
 pub mod connect;
 pub mod facts;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod fill;
 pub mod http;
 pub mod listing;

@@ -638,3 +638,6 @@ pub fn describe(step: &Step) -> String {
         Action::Pause { time, .. } => format!("pause {} s", time.as_secs_f64()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,32 +192,4 @@ fn container_of(field_path: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use rstest::rstest;
-    use serde_json::json;
-
-    use super::*;
-
-    #[rstest]
-    #[case("spec.containers{web}", "web")]
-    #[case("spec.initContainers{init}", "init")]
-    #[case("", "")]
-    fn container_is_read_from_the_field_path(#[case] path: &str, #[case] container: &str) {
-        assert_eq!(container_of(path), container);
-    }
-
-    #[test]
-    fn new_style_events_have_times_and_counts() {
-        let event = event_seen(
-            "e".into(),
-            &json!({"involvedObject": {"kind": "Pod", "name": "p"}, "type": "Normal",
-                "reason": "Scheduled", "message": "m", "reportingComponent": "default-scheduler",
-                "eventTime": "2026-01-01T00:00:00.5Z", "series": {"count": 3}}),
-        );
-        assert_eq!(
-            (event.count, event.component.as_str()),
-            (3, "default-scheduler")
-        );
-        assert!(event.first.is_some());
-    }
-}
+mod tests;

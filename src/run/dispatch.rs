@@ -184,3 +184,6 @@ fn not_run(scenario: &Scenario, now: jiff::Timestamp) -> ScenarioResults {
         earlier: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,764 @@
+//! A Kubernetes API server in memory, with a kubelet that plays the agent's actions, a witness, and faults on demand.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Query, Request, State as Shown};
+use axum::response::Response;
+use camino::{Utf8Path, Utf8PathBuf};
+use futures::Stream;
+use hookproof_protocol::{EVERY, KeptStamp, Release, Stamp, TOKEN_HEADER, Time, env, path};
+use jiff::Timestamp;
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::command::Kubectl;
+use super::scratch::Scratch;
+use super::session::{Session, Target};
+use super::workload::AGENT_IMAGE;
+use crate::catalogue::load::{Source, load};
+use crate::catalogue::model::Catalogue;
+use crate::evidence::ClusterFacts;
+
+/// Kinds by API: kind, plural name, whether namespaced.
+const KINDS: &[(&str, &[(&str, &str, bool)])] = &[
+    (
+        "api/v1",
+        &[
+            ("Namespace", "namespaces", false),
+            ("Node", "nodes", false),
+            ("Pod", "pods", true),
+            ("Service", "services", true),
+            ("ConfigMap", "configmaps", true),
+        ],
+    ),
+    (
+        "apis/scheduling.k8s.io/v1",
+        &[("PriorityClass", "priorityclasses", false)],
+    ),
+];
+
+/// Where an object is: API, plural name, namespace, name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    api: String,
+    plural: String,
+    namespace: String,
+    name: String,
+}
+
+impl Place {
+    /// Reads a path; a collection has no name, and all namespaces are none.
+    fn of(path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let (api, rest) = match parts.as_slice() {
+            ["api", version, rest @ ..] => (format!("api/{version}"), rest),
+            ["apis", group, version, rest @ ..] => (format!("apis/{group}/{version}"), rest),
+            _ => return None,
+        };
+        let (namespace, plural, name) = match rest {
+            ["namespaces", namespace, plural] => (*namespace, *plural, ""),
+            ["namespaces", namespace, plural, name] => (*namespace, *plural, *name),
+            [plural] => ("", *plural, ""),
+            [plural, name] => ("", *plural, *name),
+            _ => return None,
+        };
+        Some(Self {
+            api,
+            plural: plural.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// Whether this object is in the collection.
+    fn is_in(&self, collection: &Self) -> bool {
+        self.api == collection.api
+            && self.plural == collection.plural
+            && (collection.namespace.is_empty() || collection.namespace == self.namespace)
+    }
+}
+
+/// How open watches end.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Closed,
+    /// 410 Gone: the resource version is too old.
+    Expired,
+}
+
+/// An answer other than the usual one to the next such request.
+struct Fault {
+    method: &'static str,
+    path: &'static str,
+    answer: Answer,
+}
+
+enum Answer {
+    /// Status code, reason and message.
+    Refused(u16, &'static str, &'static str),
+    /// The connection is closed within the answer.
+    Broken,
+}
+
+#[derive(Default)]
+struct State {
+    version: u64,
+    objects: BTreeMap<Place, Value>,
+    changes: Vec<(u64, &'static str, Place, Value)>,
+    ends: Vec<End>,
+    requests: Vec<String>,
+    faults: Vec<Fault>,
+    stamps: Vec<KeptStamp>,
+    releases: Vec<Release>,
+    exit_codes: VecDeque<u8>,
+}
+
+impl State {
+    fn change(&mut self, kind: &'static str, place: &Place, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        if kind == "DELETED" {
+            self.objects.remove(place);
+        } else {
+            self.objects.insert(place.clone(), object.clone());
+        }
+        self.changes
+            .push((self.version, kind, place.clone(), object.clone()));
+        object
+    }
+
+    fn create(&mut self, place: &Place, mut object: Value) -> Value {
+        let metadata = &mut object["metadata"];
+        metadata["name"] = json!(place.name);
+        if !place.namespace.is_empty() {
+            metadata["namespace"] = json!(place.namespace);
+        }
+        metadata["uid"] = json!(format!("uid-{}", self.version));
+        metadata["managedFields"] = json!([{"manager": "hookproof"}]);
+        self.change("ADDED", place, object)
+    }
+
+    fn update(&mut self, place: &Place, with: impl FnOnce(&mut Value)) -> Option<Value> {
+        let mut object = self.objects.get(place)?.clone();
+        with(&mut object);
+        Some(self.change("MODIFIED", place, object))
+    }
+
+    fn remove(&mut self, place: &Place) {
+        let Some(object) = self.objects.get(place).cloned() else {
+            return;
+        };
+        if place.plural == "namespaces" {
+            let inside: Vec<Place> = self
+                .objects
+                .keys()
+                .filter(|other| other.namespace == place.name)
+                .cloned()
+                .collect();
+            for other in inside {
+                self.remove(&other);
+            }
+        }
+        self.change("DELETED", place, object);
+    }
+
+    /// Deletes as a client does: a pod whose process runs ends first.
+    fn delete(&mut self, place: &Place) {
+        let runs = |pod: &Value| pod["status"]["phase"] == "Running" && is_played(pod);
+        if place.plural == "pods" && self.objects.get(place).is_some_and(runs) {
+            self.update(place, |pod| {
+                pod["metadata"]["deletionTimestamp"] = json!(Timestamp::now().to_string());
+            });
+        } else {
+            self.remove(place);
+        }
+    }
+
+    fn list(&self, collection: &Place, query: &HashMap<String, String>) -> Vec<Value> {
+        let all = self.objects.iter();
+        all.filter(|(place, object)| place.is_in(collection) && selected(object, query))
+            .map(|(_, object)| object.clone())
+            .collect()
+    }
+}
+
+/// Whether an object matches the label and field selectors.
+fn selected(object: &Value, query: &HashMap<String, String>) -> bool {
+    let metadata = &object["metadata"];
+    let labels = query.get("labelSelector").is_none_or(|selector| {
+        let (label, value) = selector.split_once('=').unwrap_or((selector, ""));
+        let found = &metadata["labels"][label];
+        found.is_string() && (value.is_empty() || found == value)
+    });
+    let name = query.get("fieldSelector");
+    let name = name.and_then(|selector| selector.strip_prefix("metadata.name="));
+    labels && name.is_none_or(|name| metadata["name"] == name)
+}
+
+/// The agent's containers with their commands.
+fn processes(pod: &Value) -> Vec<(String, Vec<String>)> {
+    let containers = pod["spec"]["containers"].as_array();
+    let words = |container: &Value| -> Option<(String, Vec<String>)> {
+        let words = container["command"].as_array()?;
+        let words = words.iter().filter_map(Value::as_str).map(str::to_owned);
+        Some((container["name"].as_str()?.to_owned(), words.collect()))
+    };
+    let all = containers.into_iter().flatten().filter_map(words);
+    all.filter(|(_, words)| words.first().is_some_and(|first| first == "agent"))
+        .collect()
+}
+
+fn is_played(pod: &Value) -> bool {
+    processes(pod)
+        .iter()
+        .any(|(_, words)| words[1] != "witness")
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+impl Shared {
+    /// Every use may have changed something.
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let done = work(&mut self.lock());
+        self.changed.send_replace(());
+        done
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Completes when `done` is true.
+    async fn until(&self, done: impl Fn(&State) -> bool) {
+        let mut changes = self.changed.subscribe();
+        while !done(&self.lock()) {
+            changes.changed().await.unwrap();
+        }
+    }
+
+    /// What the kubelet does with a new pod.
+    async fn kubelet(self: Arc<Self>, place: Place, pod: Value) {
+        self.with(|state| {
+            state.update(&place, |pod| {
+                pod["spec"]["nodeName"] = json!("node-1");
+                pod["status"] = json!({"phase": "Running", "podIP": "10.0.0.7", "hostIP": "10.0.0.1",
+                    "conditions": [{"type": "Ready", "status": "True"}]});
+            });
+            let event = json!({"involvedObject": {"kind": "Pod", "name": place.name, "namespace": place.namespace},
+                "type": "Normal", "reason": "Started", "message": "Started container", "count": 1});
+            let at = Place {
+                plural: "events".to_owned(),
+                name: format!("{}.started", place.name),
+                ..place.clone()
+            };
+            state.create(&at, event);
+        });
+        if !is_played(&pod) {
+            return;
+        }
+        let mut code = 0;
+        for (container, words) in processes(&pod) {
+            code = self.process(&place, &container, &words).await;
+        }
+        self.with(|state| {
+            let phase = if code == 0 { "Succeeded" } else { "Failed" };
+            let ended = state.update(&place, |pod| {
+                pod["status"]["phase"] = json!(phase);
+                pod["status"]["conditions"] = json!([]);
+                pod["status"]["containerStatuses"] =
+                    json!([{"name": "main", "state": {"terminated": {"exitCode": code}}}]);
+            });
+            if ended.is_some_and(|pod| pod["metadata"].get("deletionTimestamp").is_some()) {
+                state.remove(&place);
+            }
+        });
+    }
+
+    async fn process(&self, place: &Place, container: &str, words: &[String]) -> u8 {
+        let mut seq = 0;
+        let mut stamp = |name: &str, data: Value| {
+            seq += 1;
+            self.with(|state| {
+                let n = state.stamps.len() as u64 + 1;
+                state.stamps.push(KeptStamp {
+                    n,
+                    start: 1,
+                    received: Timestamp::now().to_string(),
+                    stamp: Stamp {
+                        at: Timestamp::now().to_string(),
+                        namespace: place.namespace.clone(),
+                        pod: place.name.clone(),
+                        pod_uid: "uid".to_owned(),
+                        container: container.to_owned(),
+                        instance: "1".to_owned(),
+                        role: words[1].clone(),
+                        process: format!("{}-{container}", place.name),
+                        pid: 1,
+                        seq,
+                        name: name.to_owned(),
+                        data,
+                    },
+                });
+            });
+        };
+        let mut code = self.lock().exit_codes.pop_front().unwrap_or(0);
+        stamp("begun", json!({}));
+        for word in &words[2..] {
+            match word.split_once('=').unwrap_or((word, "")) {
+                ("hold", name) => {
+                    stamp("held", json!({"name": name}));
+                    let released = |release: &Release| {
+                        release.namespace == place.namespace
+                            && (release.name == name || release.name == EVERY)
+                    };
+                    self.until(|state| state.releases.iter().any(released))
+                        .await;
+                    stamp("released", json!({"name": name}));
+                }
+                ("wait", _) => {
+                    let deleted = |pod: &Value| pod["metadata"].get("deletionTimestamp").is_some();
+                    self.until(|state| state.objects.get(place).is_none_or(deleted))
+                        .await;
+                    stamp("signal", json!({"signal": "TERM"}));
+                }
+                ("exit", number) => code = number.parse().unwrap(),
+                ("stamp", name) => stamp(name, json!({})),
+                (other, _) => panic!("the fake kubelet does not know `{other}`"),
+            }
+        }
+        stamp("ended", json!({"code": code}));
+        code
+    }
+}
+
+async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    let query: Query<HashMap<String, String>> = Query::try_from_uri(&parts.uri).unwrap();
+    let fault = shared.with(|state| {
+        state.requests.push(format!("{method} {}", parts.uri));
+        let faults = &mut state.faults;
+        let at = faults
+            .iter()
+            .position(|fault| fault.method == method && path.contains(fault.path));
+        at.map(|at| faults.remove(at).answer)
+    });
+    match fault {
+        Some(Answer::Refused(code, reason, message)) => return refused(code, reason, message),
+        Some(Answer::Broken) => {
+            let broken =
+                futures::stream::once(async { Err::<String, _>(std::io::Error::other("broken")) });
+            return Response::new(Body::from_stream(broken));
+        }
+        None => {}
+    }
+    if path == "/version" {
+        let version = json!({"major": "1", "minor": "36", "gitVersion": "v1.36.3", "gitCommit": "", "gitTreeState": "",
+            "buildDate": "", "goVersion": "", "compiler": "", "platform": ""});
+        return success(&version);
+    }
+    if let Some((_, path)) = path.split_once("/pods/witness:8080/proxy") {
+        let token = parts.headers.get(TOKEN_HEADER);
+        let token = token
+            .and_then(|token| token.to_str().ok())
+            .unwrap_or_default();
+        return witness(&shared, path, &query, token, &body);
+    }
+    if let Some((_, kinds)) = KINDS
+        .iter()
+        .find(|(api, _)| path.trim_start_matches('/') == *api)
+    {
+        let kinds = kinds.iter().map(|(kind, plural, namespaced)| {
+            json!({"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get"]})
+        });
+        let version = path
+            .trim_start_matches("/apis/")
+            .trim_start_matches("/api/");
+        return success(
+            &json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version,
+            "resources": kinds.collect::<Vec<_>>()}),
+        );
+    }
+    let Some(mut place) = Place::of(path) else {
+        return refused(404, "NotFound", "the fake server does not know this path");
+    };
+    let sent = || serde_json::from_slice::<Value>(&body).unwrap();
+    match (method, place.name.is_empty()) {
+        ("GET", true) if query.get("watch").is_some_and(|watch| watch == "true") => {
+            changes(&shared, place, query.0)
+        }
+        ("GET", true) => {
+            let state = shared.lock();
+            success(&json!({"kind": "List", "apiVersion": "v1",
+                "metadata": {"resourceVersion": state.version.to_string()}, "items": state.list(&place, &query)}))
+        }
+        ("GET", false) => match shared.lock().objects.get(&place) {
+            Some(object) => success(object),
+            None => refused(404, "NotFound", "not found"),
+        },
+        ("POST", true) => {
+            let object = sent();
+            place.name = object["metadata"]["name"].as_str().unwrap().to_owned();
+            if query.contains_key("dryRun") {
+                return success(&object);
+            }
+            create(&shared, &place, object)
+        }
+        ("PATCH", false) => shared.with(|state| {
+            let mut object = sent();
+            let old = state.objects.get(&place).map(|old| old["metadata"].clone());
+            success(&match old {
+                Some(metadata) => {
+                    object["metadata"] = metadata;
+                    state.change("MODIFIED", &place, object)
+                }
+                None => state.create(&place, object),
+            })
+        }),
+        ("DELETE", true) => shared.with(|state| {
+            let found: Vec<Place> = state
+                .objects
+                .iter()
+                .filter(|(other, object)| other.is_in(&place) && selected(object, &query))
+                .map(|(other, _)| other.clone())
+                .collect();
+            found.iter().for_each(|place| state.delete(place));
+            success(&json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}))
+        }),
+        ("DELETE", false) => shared.with(|state| match state.objects.get(&place).cloned() {
+            Some(object) => {
+                state.delete(&place);
+                success(&object)
+            }
+            None => refused(404, "NotFound", "not found"),
+        }),
+        _ => refused(
+            405,
+            "MethodNotAllowed",
+            "the fake server does not know this method",
+        ),
+    }
+}
+
+fn create(shared: &Arc<Shared>, place: &Place, mut object: Value) -> Response {
+    let created = shared.with(|state| {
+        if state.objects.contains_key(place) {
+            return None;
+        }
+        if place.plural == "pods" {
+            object["status"] = json!({"phase": "Pending"});
+        }
+        Some(state.create(place, object))
+    });
+    let Some(created) = created else {
+        return refused(409, "AlreadyExists", "already exists");
+    };
+    if place.plural == "pods" {
+        tokio::spawn(shared.clone().kubelet(place.clone(), created.clone()));
+    }
+    success(&created)
+}
+
+fn witness(
+    shared: &Arc<Shared>,
+    path: &str,
+    query: &HashMap<String, String>,
+    token: &str,
+    body: &Bytes,
+) -> Response {
+    let is_token = |pod: &Value| {
+        let variable = &pod["spec"]["containers"][0]["env"][0];
+        variable["name"] == env::TOKEN && variable["value"] == token
+    };
+    let known = |(place, pod): (&Place, &Value)| place.name == "witness" && is_token(pod);
+    if !shared.lock().objects.iter().any(known) {
+        return refused(503, "ServiceUnavailable", "no witness with this token");
+    }
+    match path {
+        path::TIME => success(&json!(Time {
+            now: Timestamp::now().to_string(),
+            stamps: shared.lock().stamps.len() as u64,
+        })),
+        path::RELEASE => {
+            let release = serde_json::from_slice(body).unwrap();
+            shared.with(|state| state.releases.push(release));
+            success(&json!({}))
+        }
+        path::STAMPS => {
+            let next: usize = query["from"].parse().unwrap();
+            stream(shared, next - 1, |state, next| {
+                let new = state
+                    .stamps
+                    .iter()
+                    .skip(*next)
+                    .map(|stamp| json!(stamp))
+                    .collect();
+                *next = state.stamps.len();
+                new
+            })
+        }
+        _ => refused(404, "NotFound", "the fake witness does not know this path"),
+    }
+}
+
+/// A watch of a collection.
+fn changes(shared: &Arc<Shared>, collection: Place, query: HashMap<String, String>) -> Response {
+    let from: u64 = query["resourceVersion"].parse().unwrap();
+    stream(shared, from, move |state, from| {
+        let new = state.changes.iter().filter(|(version, _, place, object)| {
+            version > from && place.is_in(&collection) && selected(object, &query)
+        });
+        let mut lines: Vec<Value> = new
+            .map(|(_, kind, _, object)| json!({"type": kind, "object": object}))
+            .collect();
+        if *from < state.version {
+            *from = state.version;
+            lines.push(json!({"type": "BOOKMARK",
+                "object": {"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": from.to_string()}}}));
+        }
+        lines
+    })
+}
+
+/// A body with the new lines after every change, until watches end.
+fn stream<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    position: T,
+    new: impl Fn(&State, &mut T) -> Vec<Value> + Send + Sync + 'static,
+) -> Response {
+    let opened = shared.lock().ends.len();
+    let (shared, new) = (shared.clone(), Arc::new(new));
+    let changed = shared.changed.subscribe();
+    let lines = futures::stream::unfold(Some((position, changed)), move |open| {
+        let (shared, new) = (shared.clone(), new.clone());
+        async move {
+            let (mut position, mut changed) = open?;
+            loop {
+                let (lines, end) = {
+                    let state = shared.lock();
+                    changed.mark_unchanged();
+                    (new(&state, &mut position), state.ends.get(opened).copied())
+                };
+                match end {
+                    None => {}
+                    Some(End::Closed) => return None,
+                    Some(End::Expired) => {
+                        let gone = json!({"type": "ERROR", "object": {"kind": "Status", "apiVersion": "v1",
+                            "status": "Failure", "code": 410, "reason": "Expired", "message": "too old resource version"}});
+                        return Some((Ok(format!("{gone}\n")), None));
+                    }
+                }
+                if !lines.is_empty() {
+                    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+                    return Some((Ok::<_, std::io::Error>(text), Some((position, changed))));
+                }
+                changed.changed().await.ok()?;
+            }
+        }
+    });
+    body(lines)
+}
+
+fn body(lines: impl Stream<Item = Result<String, std::io::Error>> + Send + 'static) -> Response {
+    Response::new(Body::from_stream(lines))
+}
+
+fn success(object: &Value) -> Response {
+    Response::new(Body::from(object.to_string()))
+}
+
+fn refused(code: u16, reason: &str, message: &str) -> Response {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
+        "message": message});
+    let mut response = success(&status);
+    *response.status_mut() = axum::http::StatusCode::from_u16(code).unwrap();
+    response
+}
+
+/// The server; stops when dropped.
+pub(crate) struct Fake {
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+    port: u16,
+    pub(crate) client: Client,
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Fake {
+    pub(crate) async fn start() -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: watch::Sender::new(()),
+        });
+        shared.lock().version = 1;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let routes = Router::new().fallback(answer).with_state(shared.clone());
+        let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        let config = Config::new(format!("http://127.0.0.1:{port}").parse().unwrap());
+        let client = Client::try_from(config).unwrap();
+        Self {
+            shared,
+            server,
+            port,
+            client,
+        }
+    }
+
+    /// A cluster for a run, with `tests/fixtures/kubectl`, which forwards ports to this server.
+    pub(crate) fn target(&self) -> Target {
+        let scratch = Scratch::new().unwrap();
+        Target {
+            client: self.client.clone(),
+            kubectl: Kubectl {
+                program: Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kubectl"),
+                kubeconfig: "kubeconfig".into(),
+                context: Some(self.port.to_string()),
+                cache: scratch.path().join("cache"),
+                ordinary: None,
+            },
+            facts: ClusterFacts {
+                name: "fake".to_owned(),
+                kubernetes: "v1.36.3".to_owned(),
+                ..ClusterFacts::default()
+            },
+            images: [(AGENT_IMAGE.to_owned(), "hookproof/agent:test".to_owned())].into(),
+            node_shell: None,
+            outside: None,
+            documents: None,
+            scratch,
+        }
+    }
+
+    pub(crate) async fn session(&self) -> Arc<Session> {
+        Session::start("run1", self.target()).await.unwrap()
+    }
+
+    /// Answers the next such request with a status code, a reason and a message.
+    pub(crate) fn refuse(
+        &self,
+        method: &'static str,
+        path: &'static str,
+        code: u16,
+        reason: &'static str,
+    ) {
+        let answer = Answer::Refused(code, reason, "refused by the test");
+        self.shared.lock().faults.push(Fault {
+            method,
+            path,
+            answer,
+        });
+    }
+
+    /// Closes the connection of the next such request.
+    pub(crate) fn cut(&self, method: &'static str, path: &'static str) {
+        let answer = Answer::Broken;
+        self.shared.lock().faults.push(Fault {
+            method,
+            path,
+            answer,
+        });
+    }
+
+    /// Closes all watches and streams.
+    pub(crate) fn close(&self) {
+        self.shared.with(|state| state.ends.push(End::Closed));
+    }
+
+    /// Ends all watches because their resource versions are too old.
+    pub(crate) fn expire(&self) {
+        self.shared.with(|state| state.ends.push(End::Expired));
+    }
+
+    /// Creates or replaces an object, without a kubelet.
+    pub(crate) fn put(&self, path: &str, object: Value) {
+        let place = Place::of(path).unwrap();
+        self.shared.with(|state| match state.objects.get(&place) {
+            Some(old) => {
+                let mut object = object;
+                object["metadata"] = old["metadata"].clone();
+                state.change("MODIFIED", &place, object)
+            }
+            None => state.create(&place, object),
+        });
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        self.shared
+            .with(|state| state.remove(&Place::of(path).unwrap()));
+    }
+
+    /// The exit codes of the next processes.
+    pub(crate) fn exit_with(&self, codes: impl IntoIterator<Item = u8>) {
+        self.shared.lock().exit_codes.extend(codes);
+    }
+
+    /// The names of all namespaces.
+    pub(crate) fn namespaces(&self) -> Vec<String> {
+        let state = self.shared.lock();
+        let all = state
+            .objects
+            .keys()
+            .filter(|place| place.plural == "namespaces");
+        all.map(|place| place.name.clone()).collect()
+    }
+
+    /// Method and path with query of every request that contains `text`.
+    pub(crate) fn requests(&self, text: &str) -> Vec<String> {
+        let state = self.shared.lock();
+        state
+            .requests
+            .iter()
+            .filter(|request| request.contains(text))
+            .cloned()
+            .collect()
+    }
+
+    /// Waits until this collection is watched.
+    pub(crate) async fn watched(&self, path: &str) {
+        let start = format!("GET {path}?");
+        let is_watch =
+            |request: &String| request.starts_with(&start) && request.contains("watch=true");
+        self.reaches(|state| state.requests.iter().any(is_watch))
+            .await;
+    }
+
+    async fn reaches(&self, done: impl Fn(&State) -> bool) {
+        let limit = Duration::from_secs(30);
+        tokio::time::timeout(limit, self.shared.until(done))
+            .await
+            .unwrap();
+    }
+}
+
+/// The catalogue of a suite `test/one` with its manifest `one.yaml`.
+pub(crate) fn catalogue(manifest: &str, suite: &str) -> Catalogue {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+    for (file, text) in [
+        ("manifests/one.yaml", manifest),
+        ("suites/test/one.yaml", suite),
+    ] {
+        let file = path.join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+    load(&[Source::Folder(path)]).checked().unwrap()
+}

@@ -1,0 +1,538 @@
+//! Whole scenarios against a fake API server.
+
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use rstest::rstest;
+
+use super::*;
+use crate::evidence::PodChange;
+use crate::observe::fake::{Fake, catalogue};
+use crate::observe::session::{NodeShell, clean};
+
+/// A pod `web` whose entrypoint runs the agent's actions.
+fn pod(actions: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:\n    - name: main\n      \
+         image: hookproof/agent\n      command: [agent, entrypoint, {actions}]\n"
+    )
+}
+
+fn scenario(actions: &str, steps: &str) -> Scenario {
+    let suite = format!(
+        "scenario: a test\nmanifest: manifests/one.yaml\ntakes: 5s\nsteps:\n{steps}\nclaims:\n  - id: test.claim\n    \
+         says: The process exits with code 0.\n    control: runs(web.entrypoint) == 1\n    \
+         holds: first(stamps(web.entrypoint, 'ended')).data.code == 0\n    \
+         fails: first(stamps(web.entrypoint, 'ended')).data.code == 1\n"
+    );
+    let catalogue = catalogue(&pod(actions), &suite);
+    catalogue.scenarios.into_values().next().unwrap()
+}
+
+struct Ran {
+    evidence: Evidence,
+    fake: Fake,
+    session: Arc<Session>,
+}
+
+/// Runs a scenario with a pod `web` after `prepare`.
+async fn run_with(actions: &str, steps: &str, prepare: impl FnOnce(&Fake)) -> Ran {
+    let fake = Fake::start().await;
+    let session = fake.session().await;
+    prepare(&fake);
+    let scenario = scenario(actions, steps);
+    let stop = CancellationToken::new();
+    let evidence = observe(&session, &scenario, 1, false, &stop, |_| {}).await;
+    Ran {
+        evidence,
+        fake,
+        session,
+    }
+}
+
+async fn run(actions: &str, steps: &str) -> Ran {
+    run_with(actions, steps, |_| {}).await
+}
+
+impl Ran {
+    #[track_caller]
+    fn without_problems(self) -> Self {
+        assert_eq!(self.evidence.problems, [], "{:#?}", self.evidence.timeline);
+        self
+    }
+
+    fn output(&self, name: &str) -> &Output {
+        let found = self.evidence.outputs().find(|output| output.name == name);
+        found.unwrap()
+    }
+
+    fn stamps(&self) -> Vec<&str> {
+        self.evidence
+            .stamps()
+            .map(|(_, stamp)| stamp.stamp.as_str())
+            .collect()
+    }
+
+    fn notes(&self, kind: &str) -> Vec<&str> {
+        let entries = self.evidence.timeline.iter();
+        let texts = entries.filter_map(|entry| match &entry.seen {
+            Seen::Runner(note) if note.note == kind => Some(note.text.as_str()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    fn problem(&self) -> String {
+        let problems = self.evidence.problems.iter();
+        let texts: Vec<String> = problems
+            .map(|p| format!("{}: {}", p.doing, p.what))
+            .collect();
+        texts.join("\n")
+    }
+}
+
+#[tokio::test]
+async fn everything_is_observed_and_removed() {
+    let ran = run(
+        "wait",
+        "  - apply\n  - until: web.running\n  - delete: pod/web\n  - until: web.gone",
+    )
+    .await
+    .without_problems();
+    assert_eq!(ran.stamps(), ["begun", "signal", "ended"]);
+    let pods = ran
+        .evidence
+        .timeline
+        .iter()
+        .filter_map(|entry| match &entry.seen {
+            Seen::Pod(seen) => Some((
+                seen.change,
+                seen.object["status"]["phase"].as_str().unwrap(),
+            )),
+            _ => None,
+        });
+    let pods: Vec<_> = pods.collect();
+    let (first, last) = (pods[0], pods[pods.len() - 1]);
+    assert_eq!(first, (PodChange::Applied, "Pending"), "{pods:?}");
+    assert_eq!(last, (PodChange::Deleted, "Succeeded"), "{pods:?}");
+    let is_started =
+        |entry: &Entry| matches!(&entry.seen, Seen::Event(event) if event.reason == "Started");
+    assert!(ran.evidence.timeline.iter().any(is_started));
+    assert_eq!(ran.notes("step").len(), 4);
+    assert_eq!(ran.notes("gap"), [""; 0]);
+    assert_eq!(ran.fake.requests("fieldValidation=Strict").len(), 1);
+    assert_eq!(ran.fake.namespaces(), ["hookproof-run1"]);
+    ran.session.finish(false).await.unwrap();
+    assert_eq!(ran.fake.namespaces(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_hold_lasts_until_its_release() {
+    let ran = run(
+        "hold=go",
+        "  - apply\n  - until: web.entrypoint.held\n  - release: go\n  - until: web.succeeded",
+    )
+    .await
+    .without_problems();
+    assert_eq!(ran.stamps(), ["begun", "held", "released", "ended"]);
+}
+
+#[tokio::test]
+async fn a_hold_that_no_step_releases_ends_with_the_scenario() {
+    let ran = run("hold=go", "  - apply\n  - until: web.entrypoint.held")
+        .await
+        .without_problems();
+    ran.session.finish(false).await.unwrap();
+    assert_eq!(ran.fake.namespaces(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_step_that_times_out_is_a_problem_with_a_description_of_the_pods() {
+    let ran = run(
+        "wait",
+        "  - apply\n  - {until: web.failed, cap: 200ms}\n  - delete: pod/web",
+    )
+    .await;
+    let problem = ran.problem();
+    assert!(problem.contains("suites/test/one.yaml:6"), "{problem}");
+    assert!(problem.ends_with("timed out after 0.2 s"), "{problem}");
+    assert_eq!(ran.output("at_problem").data["stdout"], "describe pods\n");
+    assert_eq!(
+        ran.fake
+            .requests("DELETE /api/v1/namespaces/hookproof-run1-test-one/pods/web"),
+        [""; 0]
+    );
+}
+
+#[tokio::test]
+async fn a_moment_with_a_time_limit_may_not_occur() {
+    let ran = run(
+        "wait",
+        "  - apply\n  - {until: web.failed, within: 200ms}\n  - delete: pod/web",
+    )
+    .await
+    .without_problems();
+    assert_eq!(ran.notes("optional"), ["until web.failed: timed out"]);
+}
+
+#[rstest]
+#[case::apply(
+    "POST",
+    "/pods",
+    "  - apply",
+    "rejected the request (422 Invalid): refused by the test"
+)]
+#[case::delete(
+    "DELETE",
+    "/pods/web",
+    "  - apply\n  - delete: pod/web",
+    "rejected the request (422 Invalid)"
+)]
+#[case::get(
+    "GET",
+    "/pods/web",
+    "  - apply\n  - get: pod/web",
+    "failed to get pod/web"
+)]
+#[case::placeholder(
+    "GET",
+    "/pods/web",
+    "  - apply\n  - kubectl: ping {pod_ip:web}",
+    "{pod_ip:web}: failed to get pod/web"
+)]
+#[case::namespace("POST", "/namespaces", "  - apply", "create the scenario's namespace")]
+#[case::release("POST", "/release", "  - release: go", "the witness did not answer")]
+#[case::last_stamps(
+    "GET",
+    "/time",
+    "  - apply",
+    "collect the last stamps: the witness did not answer"
+)]
+#[tokio::test]
+async fn a_refusal_is_a_problem(
+    #[case] method: &'static str,
+    #[case] path: &'static str,
+    #[case] steps: &str,
+    #[case] expected: &str,
+) {
+    let ran = run_with("hold=go", steps, |fake| {
+        fake.refuse(method, path, 422, "Invalid")
+    })
+    .await;
+    assert!(ran.problem().contains(expected), "{}", ran.problem());
+}
+
+#[rstest]
+#[case::apply("POST", "/pods", "  - {apply: manifests/one.yaml, as: answer}")]
+#[case::delete("DELETE", "/pods/web", "  - apply\n  - {delete: pod/web, as: answer}")]
+#[tokio::test]
+async fn a_refusal_of_a_named_step_is_its_output(
+    #[case] method: &'static str,
+    #[case] path: &'static str,
+    #[case] steps: &str,
+) {
+    let ran = run_with("wait", steps, |fake| {
+        fake.refuse(method, path, 422, "Invalid")
+    })
+    .await
+    .without_problems();
+    let answer = &ran.output("answer").data;
+    assert_eq!(
+        [
+            &answer["accepted"],
+            &answer["code"],
+            &answer["reason"],
+            &answer["message"]
+        ],
+        [
+            &json!(false),
+            &json!(422),
+            &json!("Invalid"),
+            &json!("refused by the test")
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_closed_connection_is_a_problem_even_of_a_named_step() {
+    let steps = "  - {apply: manifests/one.yaml, as: answer}";
+    let ran = run_with("wait", steps, |fake| fake.cut("POST", "/pods")).await;
+    assert!(
+        ran.problem().contains("failed to POST"),
+        "{}",
+        ran.problem()
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_creates_nothing() {
+    let ran = run(
+        "wait",
+        "  - {apply: manifests/one.yaml, dry_run: true, as: answer}",
+    )
+    .await
+    .without_problems();
+    assert_eq!(ran.output("answer").data["accepted"], true);
+    assert_eq!(ran.stamps(), [""; 0]);
+    assert_eq!(ran.fake.requests("dryRun=All").len(), 1);
+}
+
+#[tokio::test]
+async fn an_object_is_read_without_bookkeeping_and_one_that_is_gone_is_absent() {
+    let ran = run(
+        "exit=0",
+        "  - {get: pod/web, as: before}\n  - apply\n  - until: web.succeeded\n  - {get: pod/web, as: after}",
+    )
+    .await
+    .without_problems();
+    assert_eq!(ran.output("before").data.get("object"), None);
+    let object = &ran.output("after").data["object"];
+    assert_eq!(object["status"]["phase"], "Succeeded");
+    assert_eq!(object["metadata"].get("managedFields"), None);
+    assert_eq!(object["spec"]["containers"][0]["env"], json!([]));
+}
+
+#[tokio::test]
+async fn kubectl_runs_in_the_namespace_and_never_shows_the_token() {
+    let ran = run(
+        "wait",
+        "  - apply\n  - until: web.running\n  - {kubectl: logs web, as: refused}\n  \
+         - {kubectl: 'ping {pod_ip:web} {namespace}', as: filled}\n  - {kubectl: attach, stdin: 'to {node_name:web}', as: typed}\n  \
+         - {kubectl: 'create -f {manifest}', as: created}",
+    )
+    .await
+    .without_problems();
+    let refused = &ran.output("refused").data;
+    assert_eq!(
+        (&refused["exit_code"], &refused["argv"]),
+        (&json!(1), &json!(["kubectl", "logs", "web"]))
+    );
+    assert!(
+        refused["stderr"]
+            .as_str()
+            .unwrap()
+            .contains("waiting to start")
+    );
+    assert_eq!(
+        ran.output("filled").data["stdout"],
+        "ping 10.0.0.7 hookproof-run1-test-one\n"
+    );
+    assert_eq!(ran.output("typed").data["stdout"], "to node-1\n");
+    let created = ran.output("created").data["stdout"].as_str().unwrap();
+    assert!(created.contains("hookproof/agent:test"), "{created}");
+    assert!(created.contains("(token)"), "{created}");
+    let whole = serde_json::to_string(&ran.evidence).unwrap();
+    assert!(!whole.contains(&ran.session.token));
+}
+
+#[tokio::test]
+async fn a_placeholder_without_a_value_is_a_problem() {
+    let ran = run("wait", "  - apply\n  - kubectl: ping {container_id:web}").await;
+    assert!(
+        ran.problem()
+            .contains("{container_id:web} has no value yet"),
+        "{}",
+        ran.problem()
+    );
+}
+
+#[tokio::test]
+async fn requests_go_through_a_port_forward_in_the_background() {
+    let ran = run(
+        "wait",
+        "  - apply\n  - until: web.running\n  - {kubectl: port-forward web :80, as: forward, background: true}\n  \
+         - {http: /version, through: forward, as: found}\n  - {http: /absent, through: forward, as: absent}\n  - stop: forward",
+    )
+    .await
+    .without_problems();
+    let found = &ran.output("found").data;
+    assert_eq!(found["status"], 200);
+    assert!(found["body"].as_str().unwrap().contains("v1.36.3"));
+    assert_eq!(ran.output("absent").data["status"], 404);
+    let forward = &ran.output("forward").data;
+    assert_eq!(
+        (&forward["stopped"], &forward["exit_code"]),
+        (&json!(true), &Value::Null)
+    );
+    assert!(
+        forward["lines"][0]["text"]
+            .as_str()
+            .unwrap()
+            .starts_with("Forwarding from")
+    );
+}
+
+#[tokio::test]
+async fn background_programs_are_awaited_or_stopped_at_the_end() {
+    let ran = run(
+        "wait",
+        "  - {kubectl: version, as: short, background: true}\n  - {kubectl: port-forward web :80, as: long, background: true}\n  \
+         - ended: short",
+    )
+    .await
+    .without_problems();
+    let short = &ran.output("short").data;
+    assert_eq!(
+        (&short["stopped"], &short["exit_code"]),
+        (&json!(false), &json!(0))
+    );
+    assert_eq!(ran.output("long").data["stopped"], true);
+}
+
+#[tokio::test]
+async fn a_program_that_runs_for_too_long_is_interrupted() {
+    let ran = run(
+        "wait",
+        "  - {kubectl: port-forward web :80, as: forward, cap: 1s}",
+    )
+    .await
+    .without_problems();
+    assert_eq!(ran.output("forward").data["stopped"], true);
+}
+
+#[tokio::test]
+async fn commands_on_nodes_need_the_capability() {
+    let steps = "  - apply\n  - until: web.running\n  - {node: uptime -p, pod: web, as: uptime}";
+    let ran = run("wait", steps).await.without_problems();
+    assert_eq!(
+        ran.notes("skipped"),
+        ["node uptime -p: the cluster has no node-shell"]
+    );
+
+    let fake = Fake::start().await;
+    let mut target = fake.target();
+    target.node_shell = Some(NodeShell {
+        prefix: vec!["echo".to_owned()],
+    });
+    let session = Session::start("run1", target).await.unwrap();
+    let stop = CancellationToken::new();
+    let evidence = observe(&session, &scenario("wait", steps), 1, false, &stop, |_| {}).await;
+    let ran = Ran {
+        evidence,
+        fake,
+        session,
+    }
+    .without_problems();
+    assert_eq!(ran.output("uptime").data["stdout"], "node-1 uptime -p\n");
+}
+
+const IN_THE_MIDDLE: &str = "  - apply\n  - until: web.entrypoint.held\n  - release: go\n  - until: [web.entrypoint.ended, web.succeeded]";
+
+/// Runs a scenario during which `interrupt` happens, before its third step.
+async fn interrupted(interrupt: impl Fn(&Fake)) -> Ran {
+    let fake = Fake::start().await;
+    let session = fake.session().await;
+    fake.watched("/api/v1/pods").await;
+    fake.watched("/api/v1/events").await;
+    let scenario = scenario("stamp=a, hold=go, stamp=b", IN_THE_MIDDLE);
+    let stop = CancellationToken::new();
+    let evidence = observe(&session, &scenario, 1, false, &stop, |step| {
+        if step == "release go" {
+            interrupt(&fake);
+        }
+    })
+    .await;
+    let ran = Ran {
+        evidence,
+        fake,
+        session,
+    }
+    .without_problems();
+    assert_eq!(
+        ran.stamps(),
+        ["begun", "a", "held", "released", "b", "ended"]
+    );
+    ran
+}
+
+#[tokio::test]
+async fn closed_streams_resume_without_a_gap() {
+    let ran = interrupted(Fake::close).await;
+    assert_eq!(ran.notes("gap"), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_expired_watch_is_a_gap() {
+    let ran = interrupted(Fake::expire).await;
+    let gaps = ran.notes("gap");
+    assert!(
+        gaps.iter()
+            .any(|gap| gap.contains("watch of pods was restarted")),
+        "{gaps:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_interrupted_scenario_leaves_nothing() {
+    let fake = Fake::start().await;
+    let session = fake.session().await;
+    let scenario = scenario(
+        "hold=go",
+        "  - apply\n  - until: web.entrypoint.held\n  - until: web.failed",
+    );
+    let stop = CancellationToken::new();
+    let evidence = observe(&session, &scenario, 1, false, &stop, |step| {
+        if step == "until web.failed" {
+            stop.cancel();
+        }
+    })
+    .await;
+    let ran = Ran {
+        evidence,
+        fake,
+        session,
+    };
+    assert!(
+        ran.problem().ends_with("the run was interrupted"),
+        "{}",
+        ran.problem()
+    );
+    ran.session.finish(false).await.unwrap();
+    assert_eq!(ran.fake.namespaces(), [""; 0]);
+}
+
+#[tokio::test]
+async fn kept_namespaces_are_removed_by_label_when_their_run_is_over() {
+    let fake = Fake::start().await;
+    let session = fake.session().await;
+    let stop = CancellationToken::new();
+    let scenario = scenario("hold=go", "  - apply");
+    for attempt in [1, 2] {
+        observe(&session, &scenario, attempt, true, &stop, |_| {}).await;
+    }
+    session.finish(true).await.unwrap();
+    fake.put("/api/v1/namespaces/other", json!({}));
+    let all = [
+        "hookproof-run1",
+        "hookproof-run1-test-one",
+        "hookproof-run1-test-one-2",
+        "other",
+    ];
+    assert_eq!(fake.namespaces(), all);
+    // The lease is fresh.
+    assert_eq!(clean(&fake.client, false).await.unwrap(), [""; 0]);
+    assert_eq!(fake.namespaces(), all);
+    fake.put(
+        "/apis/coordination.k8s.io/v1/namespaces/hookproof-run1/leases/run",
+        json!({"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}}),
+    );
+    assert_eq!(clean(&fake.client, false).await.unwrap(), ["run1"]);
+    assert_eq!(fake.namespaces(), ["other"]);
+}
+
+#[tokio::test]
+async fn a_session_without_a_witness_does_not_start() {
+    let fake = Fake::start().await;
+    fake.refuse("POST", "/pods", 403, "Forbidden");
+    let error = Session::start("run1", fake.target())
+        .await
+        .map(drop)
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("failed to create the witness pod"),
+        "{error}"
+    );
+}

@@ -1,0 +1,204 @@
+//! Dispatch of scenarios against a fake API server.
+
+#![allow(clippy::unwrap_used)]
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::*;
+use crate::catalogue::model::Verdict;
+use crate::observe::fake::{Fake, catalogue};
+
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n    - name: main\n      \
+    image: hookproof/agent\n      command: [agent, entrypoint]\n";
+
+/// The suite `test/one` with its only claim, and further fields.
+fn suite(fields: &str) -> Catalogue {
+    let text = format!(
+        "scenario: a test\nmanifest: manifests/one.yaml\ntakes: 5s\n{fields}steps:\n  - apply\n  \
+         - until: web.terminated\n  - until: web.entrypoint.ended\nclaims:\n  - id: test.claim\n    \
+         says: The process exits with code 0.\n    control: runs(web.entrypoint) == 1\n    \
+         holds: first(stamps(web.entrypoint, 'ended')).data.code == 0\n    \
+         fails: first(stamps(web.entrypoint, 'ended')).data.code == 1\n    expect: confirmed\n"
+    );
+    catalogue(POD, &text)
+}
+
+struct Run {
+    fake: Fake,
+    dispatch: Dispatch,
+    events: UnboundedReceiver<RunEvent>,
+    out: tempfile::TempDir,
+}
+
+async fn prepare(catalogue: Catalogue, attempts: u32) -> Run {
+    let fake = Fake::start().await;
+    let out = tempfile::tempdir().unwrap();
+    let (sender, events) = unbounded_channel();
+    let claims = ["test.claim".to_owned()].into();
+    let dispatch = Dispatch {
+        session: fake.session().await,
+        cluster: "fake".to_owned(),
+        plan: Plan::new(&catalogue, &claims, None),
+        catalogue: Arc::new(catalogue),
+        options: Options {
+            jobs: 1,
+            attempts,
+            keep: false,
+            out: Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap(),
+        },
+        events: sender,
+        stop: CancellationToken::new(),
+    };
+    Run {
+        fake,
+        dispatch,
+        events,
+        out,
+    }
+}
+
+struct Finished {
+    /// The scenarios that ended.
+    ended: Vec<(ScenarioResults, Vec<Judgement>)>,
+    warnings: Vec<String>,
+    /// The requests for the scenarios' namespaces.
+    requests: Vec<String>,
+    out: tempfile::TempDir,
+}
+
+async fn finish(run: Run) -> Finished {
+    let Run {
+        fake,
+        dispatch,
+        mut events,
+        out,
+    } = run;
+    dispatch.run().await;
+    let (mut ended, mut warnings) = (Vec::new(), Vec::new());
+    while let Some(event) = events.recv().await {
+        match event {
+            RunEvent::ScenarioEnded {
+                scenario,
+                judgements,
+                ..
+            } => ended.push((scenario, judgements)),
+            RunEvent::Warning { text } => warnings.push(text),
+            _ => {}
+        }
+    }
+    assert_eq!(fake.namespaces(), ["hookproof-run1"]);
+    Finished {
+        ended,
+        warnings,
+        requests: fake.requests("test-"),
+        out,
+    }
+}
+
+fn verdicts(judgements: &[Judgement]) -> Vec<Verdict> {
+    judgements
+        .iter()
+        .map(|judgement| judgement.verdict)
+        .collect()
+}
+
+#[tokio::test]
+async fn an_unexpected_verdict_is_tried_again() {
+    let run = prepare(suite(""), 3).await;
+    run.fake.exit_with([1, 0]);
+    let Finished {
+        ended,
+        warnings,
+        out,
+        ..
+    } = finish(run).await;
+    let [(scenario, judgements)] = ended.as_slice() else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(verdicts(judgements), [Verdict::Confirmed]);
+    let [earlier] = scenario.earlier.as_slice() else {
+        panic!("{scenario:?}")
+    };
+    assert_eq!(earlier.unexpected[0].verdict, Verdict::Refuted);
+    for file in [&earlier.evidence, &scenario.evidence] {
+        let path = out.path().join(file.as_ref().unwrap());
+        store::read(path.as_path().try_into().unwrap()).unwrap();
+    }
+    assert_eq!(warnings, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_verdict_that_stays_unexpected_is_final() {
+    let run = prepare(suite(""), 2).await;
+    run.fake.exit_with([1, 1, 0]);
+    let Finished { ended, .. } = finish(run).await;
+    assert_eq!(verdicts(&ended[0].1), [Verdict::Refuted]);
+    assert_eq!(ended[0].0.attempts(), 2);
+}
+
+#[tokio::test]
+async fn a_problem_is_tried_again() {
+    let run = prepare(suite(""), 2).await;
+    run.fake
+        .refuse("POST", "test-one/pods", 500, "InternalError");
+    let Finished { ended, .. } = finish(run).await;
+    assert_eq!(verdicts(&ended[0].1), [Verdict::Confirmed]);
+    let problem = &ended[0].0.earlier[0].problems[0];
+    assert!(problem.contains("500 InternalError"), "{problem}");
+}
+
+#[tokio::test]
+async fn problems_of_the_last_attempt_give_no_verdict() {
+    let run = prepare(suite(""), 1).await;
+    run.fake
+        .refuse("POST", "test-one/pods", 500, "InternalError");
+    let Finished { ended, .. } = finish(run).await;
+    assert_eq!(verdicts(&ended[0].1), []);
+    assert_eq!(ended[0].0.problems.len(), 1);
+}
+
+#[tokio::test]
+async fn a_scenario_whose_needs_are_not_met_is_skipped() {
+    let run = prepare(suite("needs: {capabilities: [node-shell]}\n"), 2).await;
+    let Finished {
+        ended, requests, ..
+    } = finish(run).await;
+    assert_eq!(verdicts(&ended[0].1), [Verdict::NotApplicable]);
+    assert_eq!((ended[0].0.seconds, &ended[0].0.evidence), (0.0, &None));
+    assert_eq!(requests, [""; 0]);
+}
+
+#[tokio::test]
+async fn nothing_begins_after_an_interruption() {
+    let run = prepare(suite(""), 2).await;
+    run.dispatch.stop.cancel();
+    assert_eq!(finish(run).await.ended, []);
+}
+
+#[tokio::test]
+async fn evidence_that_cannot_be_written_is_a_warning() {
+    let mut run = prepare(suite(""), 1).await;
+    run.dispatch.options.out = "/proc/none".into();
+    let Finished {
+        ended, warnings, ..
+    } = finish(run).await;
+    assert_eq!(verdicts(&ended[0].1), [Verdict::Confirmed]);
+    assert_eq!(ended[0].0.evidence, None);
+    assert!(warnings[0].contains("/proc/none"), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn the_longest_scenario_begins_first() {
+    let mut catalogue = suite("");
+    let mut second = catalogue.scenarios["test/one"].clone();
+    second.id = "test/two".to_owned();
+    second.takes *= 2;
+    catalogue.scenarios.insert(second.id.clone(), second);
+    let run = prepare(catalogue, 1).await;
+    let Finished { ended, .. } = finish(run).await;
+    let order: Vec<&str> = ended
+        .iter()
+        .map(|(scenario, _)| scenario.scenario.as_str())
+        .collect();
+    assert_eq!(order, ["test/two", "test/one"]);
+}
