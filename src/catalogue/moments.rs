@@ -6,14 +6,13 @@ use super::decode::{At, Entries};
 use super::lint;
 use super::lower::Lower;
 use super::model::{Matches, Moment, Place};
-use super::names::VARIABLES;
 use super::pods::Pods;
 use super::raw::RawMoment;
-use crate::expr::THERE;
+use crate::expr::{self, THERE};
 
 /// Why a step, moment or value must not have this name.
 pub(super) fn taken(name: &str, pods: &Pods) -> Option<String> {
-    if name == THERE || VARIABLES.iter().any(|(known, _)| *known == name) {
+    if name == THERE || expr::variables().any(|(known, _)| known == name) {
         return Some(format!(
             "`{name}` is a variable of expressions: choose another name"
         ));

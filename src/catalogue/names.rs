@@ -5,19 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::nearest;
 use super::model::{Action, Matches, Scenario};
 use super::pods::{Part, Pods};
-use crate::expr::Scope;
-use crate::expr::types::{CLUSTER, EVENT, Fields, NOTE, OUTPUT, POD, STAMP, STATE, Type};
-
-/// Variables of every check. No step, moment or value may take one of these names.
-pub(super) const VARIABLES: [(&str, Type); 7] = [
-    ("stamps", Type::Records(STAMP)),
-    ("events", Type::Records(EVENT)),
-    ("pods", Type::Records(POD)),
-    ("outputs", Type::List),
-    ("notes", Type::Records(NOTE)),
-    ("moments", Type::Map),
-    ("cluster", Type::Record(CLUSTER)),
-];
+use crate::expr::types::{EVENT, Fields, OUTPUT, STAMP, STATE, Type};
+use crate::expr::{self, Scope};
 
 /// The names of a scenario.
 #[derive(Debug, Default)]
@@ -30,7 +19,7 @@ pub(super) struct Names {
 impl Names {
     /// The variables of a moment's condition.
     pub(super) fn of_condition(matches: &Matches) -> Self {
-        let variables: &[(&str, Type)] = match matches {
+        let variables: &[(&'static str, Type)] = match matches {
             Matches::Pod { .. } => &[
                 ("pod", Type::Map),
                 ("status", Type::Map),
@@ -40,12 +29,12 @@ impl Names {
             Matches::Event { .. } => &[("event", Type::Record(EVENT))],
             _ => &[("stamp", Type::Record(STAMP))],
         };
-        Self::with(variables)
+        Self::with(variables.iter().copied())
     }
 
     /// The variables of a scenario's checks, without its values.
     pub(super) fn of_checks(scenario: &Scenario) -> Self {
-        let mut names = Self::with(&VARIABLES);
+        let mut names = Self::with(expr::variables());
         for step in &scenario.steps {
             if let Some(name) = &step.name {
                 names.define(name, Type::Record(fields(&step.action)));
@@ -56,10 +45,8 @@ impl Names {
         names
     }
 
-    fn with(variables: &[(&str, Type)]) -> Self {
-        let variables = variables
-            .iter()
-            .map(|(name, found)| ((*name).to_owned(), *found));
+    fn with(variables: impl Iterator<Item = (&'static str, Type)>) -> Self {
+        let variables = variables.map(|(name, found)| (name.to_owned(), found));
         Self {
             variables: variables.collect(),
             ..Self::default()

@@ -1,6 +1,7 @@
 //! The expression language of suites: CEL with durations as people write them, domain functions over a scenario's
 //! timeline, and a type checker.
 
+mod channels;
 mod check;
 mod functions;
 mod selector;
@@ -15,6 +16,7 @@ use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
 
 use crate::evidence::Entry;
 
+pub use channels::{CHANNELS, Channel, variables};
 pub use check::{Checker, Scope, negates};
 pub use functions::{FUNCTIONS, Function, Parameter, containers};
 pub use selector::{Selector, field, is_selector, name_matches};

@@ -12,7 +12,7 @@ use super::scene::Scene;
 use crate::catalogue::model::Scenario;
 use crate::catalogue::parse;
 use crate::evidence::{Entry, Evidence, Seen, Stamp};
-use crate::expr::{self, values};
+use crate::expr::{self, CHANNELS, Channel, values};
 use crate::observe::timeline;
 
 /// The alterations of one scenario's evidence, by claim.
@@ -43,7 +43,7 @@ pub struct OfClaim {
 #[serde(deny_unknown_fields)]
 pub struct Alteration {
     #[serde(rename = "in")]
-    pub channel: Channel,
+    pub target: Target,
     /// Only the output of this step.
     pub name: Option<String>,
     /// Only entries for which this CEL condition over `it` is true.
@@ -69,17 +69,31 @@ pub struct Alteration {
 }
 
 /// What an alteration changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channel {
-    /// Agent stamps.
-    Stamps,
-    Events,
-    Pods,
-    Outputs,
-    Notes,
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Target {
+    /// Entries of the timeline, by the name of their channel.
+    Entries(&'static Channel),
     /// The facts of the cluster.
     Cluster,
+}
+
+impl TryFrom<String> for Target {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        if name == "cluster" {
+            return Ok(Self::Cluster);
+        }
+        let channel = CHANNELS.iter().find(|channel| channel.name == name);
+        channel.map(Self::Entries).ok_or_else(|| {
+            let known: Vec<&str> = CHANNELS.iter().map(|channel| channel.name).collect();
+            format!(
+                "unknown `in: {name}`: expected {} or cluster",
+                known.join(", ")
+            )
+        })
+    }
 }
 
 /// An alteration that cannot be applied.
@@ -141,7 +155,7 @@ pub fn alter(
 }
 
 fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Result<(), String> {
-    if alteration.channel == Channel::Cluster {
+    let Target::Entries(channel) = alteration.target else {
         let mut facts = serde_json::to_value(&evidence.cluster).map_err(|e| e.to_string())?;
         change(
             alteration,
@@ -151,10 +165,13 @@ fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Resul
         )?;
         evidence.cluster = serde_json::from_value(facts).map_err(|e| e.to_string())?;
         return Ok(());
-    }
+    };
     let (mut entries, mut dropped) = (Vec::new(), Vec::new());
     for entry in std::mem::take(&mut evidence.timeline) {
-        if alteration.add.is_some() || !means(alteration, &entry, scene)? {
+        if alteration.add.is_some()
+            || !(channel.contains)(&entry.seen)
+            || !means(alteration, &entry, scene)?
+        {
             entries.push(entry);
             continue;
         }
@@ -168,7 +185,7 @@ fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Resul
         }
     }
     if let Some(fields) = &alteration.add {
-        entries.push(added(alteration.channel, fields, scene)?);
+        entries.push(added(channel, fields, scene)?);
     }
     close_gaps(&mut entries, &dropped);
     evidence.timeline = timeline::build(entries);
@@ -198,16 +215,6 @@ fn close_gaps(entries: &mut [Entry], dropped: &[Entry]) {
 }
 
 fn means(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<bool, String> {
-    let channel = match &entry.seen {
-        Seen::Agent(_) => Channel::Stamps,
-        Seen::Pod(_) => Channel::Pods,
-        Seen::Event(_) => Channel::Events,
-        Seen::Output(_) => Channel::Outputs,
-        Seen::Runner(_) => Channel::Notes,
-    };
-    if channel != alteration.channel {
-        return Ok(false);
-    }
     if let Some(name) = &alteration.name
         && !matches!(&entry.seen, Seen::Output(output) if output.name == *name)
     {
@@ -259,37 +266,13 @@ fn change(
 }
 
 fn added(
-    channel: Channel,
+    channel: &Channel,
     fields: &BTreeMap<String, Value>,
     scene: &Scene,
 ) -> Result<Entry, String> {
-    let (source, clock, defaults) = match channel {
-        Channel::Stamps => (
-            "agent",
-            "node",
-            serde_json::json!({"container": "main", "start": 1, "process": "added", "pid": 1,
-                "seq": 1, "data": {}}),
-        ),
-        Channel::Pods => (
-            "pod",
-            "runner",
-            serde_json::json!({"change": "applied", "object": {}}),
-        ),
-        Channel::Events => (
-            "event",
-            "runner",
-            serde_json::json!({"name": "added", "kind": "Pod", "type": "Normal", "message": "",
-                "count": 1, "component": "kubelet", "first": null, "last": null}),
-        ),
-        Channel::Outputs => ("output", "runner", serde_json::json!({"step": "kubectl"})),
-        Channel::Notes => ("runner", "runner", serde_json::json!({"text": ""})),
-        Channel::Cluster => return Err("`add` does not apply to `cluster`: use `set`".to_owned()),
-    };
-    let mut json = serde_json::json!({"n": 0, "at": scene.zero.to_string(), "clock": clock,
-        "source": source});
-    if let (Some(json), Value::Object(defaults)) = (json.as_object_mut(), defaults) {
-        json.extend(defaults);
-    }
+    let mut json = (channel.defaults)();
+    json["n"] = Value::from(0);
+    json["at"] = Value::from(scene.zero.to_string());
     for (path, value) in fields {
         *at_path(&mut json, path)? = written(value, None, scene)?;
     }

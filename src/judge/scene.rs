@@ -44,9 +44,11 @@ impl Scene {
             .collect();
         let timeline: Arc<[Entry]> = Arc::from(timeline);
         let mut context = expr::context(&timeline);
-        for (name, kind) in KINDS {
-            let entries = timeline.iter().filter(|entry| kind(&entry.seen));
-            context.add_variable_from_value(name, values::list(entries.map(values::entry)));
+        for channel in expr::CHANNELS {
+            let entries = timeline
+                .iter()
+                .filter(|entry| (channel.contains)(&entry.seen));
+            context.add_variable_from_value(channel.name, values::list(entries.map(values::entry)));
         }
         context.add_variable_from_value("cluster", values::cluster(&evidence.cluster));
         let came = moments
@@ -147,13 +149,3 @@ impl Scene {
 fn present(names: &[String]) -> Value {
     values::map(names.iter().map(|name| (name.as_str(), Value::Bool(true))))
 }
-
-type Kind = fn(&Seen) -> bool;
-
-const KINDS: [(&str, Kind); 5] = [
-    ("stamps", |seen| matches!(seen, Seen::Agent(_))),
-    ("events", |seen| matches!(seen, Seen::Event(_))),
-    ("pods", |seen| matches!(seen, Seen::Pod(_))),
-    ("outputs", |seen| matches!(seen, Seen::Output(_))),
-    ("notes", |seen| matches!(seen, Seen::Runner(_))),
-];
