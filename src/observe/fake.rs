@@ -27,21 +27,18 @@ use crate::catalogue::load::{Source, load};
 use crate::catalogue::model::Catalogue;
 use crate::evidence::ClusterFacts;
 
-/// Kinds by API: kind, plural name, whether namespaced.
-const KINDS: &[(&str, &[(&str, &str, bool)])] = &[
-    (
-        "api/v1",
-        &[
-            ("Namespace", "namespaces", false),
-            ("Node", "nodes", false),
-            ("Pod", "pods", true),
-            ("Service", "services", true),
-            ("ConfigMap", "configmaps", true),
-        ],
-    ),
+/// API, kind, plural name, whether namespaced.
+const KINDS: [(&str, &str, &str, bool); 6] = [
+    ("api/v1", "Namespace", "namespaces", false),
+    ("api/v1", "Node", "nodes", false),
+    ("api/v1", "Pod", "pods", true),
+    ("api/v1", "Service", "services", true),
+    ("api/v1", "ConfigMap", "configmaps", true),
     (
         "apis/scheduling.k8s.io/v1",
-        &[("PriorityClass", "priorityclasses", false)],
+        "PriorityClass",
+        "priorityclasses",
+        false,
     ),
 ];
 
@@ -376,28 +373,37 @@ async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response
             .unwrap_or_default();
         return witness(&shared, path, &query, token, &body);
     }
-    if let Some((_, kinds)) = KINDS
-        .iter()
-        .find(|(api, _)| path.trim_start_matches('/') == *api)
-    {
-        let kinds = kinds.iter().map(|(kind, plural, namespaced)| {
+    let api = path.trim_start_matches('/');
+    let kinds = KINDS.iter().filter(|(known, ..)| *known == api);
+    let kinds: Vec<Value> = kinds
+        .map(|(_, kind, plural, namespaced)| {
             json!({"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get"]})
-        });
-        let version = path
-            .trim_start_matches("/apis/")
-            .trim_start_matches("/api/");
+        })
+        .collect();
+    if !kinds.is_empty() {
+        let version = api.trim_start_matches("apis/").trim_start_matches("api/");
         return success(
-            &json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version,
-            "resources": kinds.collect::<Vec<_>>()}),
+            &json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": kinds}),
         );
     }
-    let Some(mut place) = Place::of(path) else {
-        return refused(404, "NotFound", "the fake server does not know this path");
-    };
-    let sent = || serde_json::from_slice::<Value>(&body).unwrap();
+    match Place::of(path) {
+        Some(place) => objects(&shared, method, place, query.0, &body),
+        None => refused(404, "NotFound", "the fake server does not know this path"),
+    }
+}
+
+/// Requests for an object or a collection.
+fn objects(
+    shared: &Arc<Shared>,
+    method: &str,
+    mut place: Place,
+    query: HashMap<String, String>,
+    body: &Bytes,
+) -> Response {
+    let sent = || serde_json::from_slice::<Value>(body).unwrap();
     match (method, place.name.is_empty()) {
         ("GET", true) if query.get("watch").is_some_and(|watch| watch == "true") => {
-            changes(&shared, place, query.0)
+            changes(shared, place, query)
         }
         ("GET", true) => {
             let state = shared.lock();
@@ -414,7 +420,7 @@ async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response
             if query.contains_key("dryRun") {
                 return success(&object);
             }
-            create(&shared, &place, object)
+            create(shared, &place, object)
         }
         ("PATCH", false) => shared.with(|state| {
             let mut object = sent();
@@ -434,7 +440,9 @@ async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response
                 .filter(|(other, object)| other.is_in(&place) && selected(object, &query))
                 .map(|(other, _)| other.clone())
                 .collect();
-            found.iter().for_each(|place| state.delete(place));
+            for place in &found {
+                state.delete(place);
+            }
             success(&json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}))
         }),
         ("DELETE", false) => shared.with(|state| match state.objects.get(&place).cloned() {
@@ -561,7 +569,12 @@ fn stream<T: Send + 'static>(
                     }
                 }
                 if !lines.is_empty() {
-                    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+                    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+                    let text = lines.join(
+                        "
+",
+                    ) + "
+";
                     return Some((Ok::<_, std::io::Error>(text), Some((position, changed))));
                 }
                 changed.changed().await.ok()?;

@@ -217,7 +217,7 @@ async fn a_refusal_is_a_problem(
     #[case] expected: &str,
 ) {
     let ran = run_with("hold=go", steps, |fake| {
-        fake.refuse(method, path, 422, "Invalid")
+        fake.refuse(method, path, 422, "Invalid");
     })
     .await;
     assert!(ran.problem().contains(expected), "{}", ran.problem());
@@ -233,7 +233,7 @@ async fn a_refusal_of_a_named_step_is_its_output(
     #[case] steps: &str,
 ) {
     let ran = run_with("wait", steps, |fake| {
-        fake.refuse(method, path, 422, "Invalid")
+        fake.refuse(method, path, 422, "Invalid");
     })
     .await
     .without_problems();
