@@ -41,36 +41,13 @@ pub fn short_title(says: &str) -> String {
 /// Wraps text to `width` characters; all lines after the first are indented.
 #[must_use]
 pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in one_line(text).split(' ') {
-        let mut word = word.to_owned();
-        while !word.is_empty() {
-            let used = line.chars().count();
-            let blank = line.trim().is_empty();
-            let room = width.saturating_sub(used + usize::from(!blank));
-            let length = word.chars().count();
-            if length <= room {
-                if !blank {
-                    line.push(' ');
-                }
-                line.push_str(&word);
-                word.clear();
-            } else if blank {
-                // Longer than a line, such as a digest: break inside the word.
-                let head: String = word.chars().take(room.max(1)).collect();
-                word = word.chars().skip(room.max(1)).collect();
-                line.push_str(&head);
-                lines.push(std::mem::replace(&mut line, indent.to_owned()));
-            } else {
-                lines.push(std::mem::replace(&mut line, indent.to_owned()));
-            }
-        }
-    }
-    if !line.trim().is_empty() || lines.is_empty() {
-        lines.push(line);
-    }
-    lines
+    let options = textwrap::Options::new(width)
+        .subsequent_indent(indent)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let text = one_line(text);
+    let lines = textwrap::wrap(&text, options).into_iter();
+    lines.map(std::borrow::Cow::into_owned).collect()
 }
 
 /// A readable duration: `0.420 s`, `8.10 s`, `2 min 05 s`.
@@ -190,7 +167,8 @@ mod tests {
         #[test]
         fn no_line_is_too_wide(text in "\\PC{0,200}", width in 8_usize..40) {
             for line in wrap(&text, width, "  ") {
-                proptest::prop_assert!(line.chars().count() <= width, "{line:?}");
+                let columns = textwrap::core::display_width(&line);
+                proptest::prop_assert!(columns <= width, "{line:?}");
             }
         }
     }
