@@ -1,34 +1,288 @@
 //! The command line as a user meets it.
 
-use std::fs::OpenOptions;
-use std::process::{Command, Stdio};
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
+use anyhow::{Context as _, Result, ensure};
 use rstest::rstest;
+use serde_json::Value;
+
+/// A claim of the built-in suites.
+const CLAIM: &str = "poststart.concurrent-with-entrypoint";
+/// A folder with results in which one claim of the built-in suites has an error.
+const RESULTS: &str = "tests/fixtures/report";
+const FAILED: &str = "kubectl.port-forward-privileged-port-denied";
 
 fn hookproof(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookproof"));
-    command.args(args).stderr(Stdio::piped());
+    command
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null());
+    for variable in ["NO_COLOR", "CLICOLOR_FORCE", "HOOKPROOF_DOCUMENTS"] {
+        command.env_remove(variable);
+    }
     command
 }
 
-/// The exit code of a Rust program that panicked.
-const PANIC: i32 = 101;
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
 
-#[rstest]
-fn a_closed_pipe_is_not_a_panic(
-    #[values(&["lint", "--schema"], &["list"], &["node-image", "versions"])] args: &[&str],
-) -> anyhow::Result<()> {
-    let mut child = hookproof(args).stdout(Stdio::piped()).spawn()?;
-    drop(child.stdout.take());
-    assert_ne!(child.wait()?.code(), Some(PANIC));
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Commands that print without a cluster. Few of them read the suites, which takes seconds in a development build.
+const PRINTING: &[&[&str]] = &[
+    &["--help"],
+    &["--version"],
+    &["help", "run"],
+    &["lint", "--schema"],
+    &["node-image", "versions"],
+    &["completions", "bash"],
+    &["man"],
+    &["list", "--json"],
+    &["explain", CLAIM],
+];
+
+#[test]
+fn a_closed_pipe_does_not_change_the_exit_code() -> Result<()> {
+    for args in PRINTING {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let output = hookproof(args).stdout(writer).output()?;
+        ensure!(code(&output) == Some(0), "{args:?}: {output:?}");
+        ensure!(!stderr(&output).contains("error"), "{args:?}: {output:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_full_disk_is_an_error() -> Result<()> {
+    for args in PRINTING {
+        let full = OpenOptions::new().write(true).open("/dev/full")?;
+        let output = hookproof(args).stdout(full).output()?;
+        ensure!(code(&output) == Some(3), "{args:?}: {output:?}");
+        let message = "error: failed to write to standard output: No space left on device";
+        ensure!(stderr(&output).contains(message), "{args:?}: {output:?}");
+    }
     Ok(())
 }
 
 #[rstest]
-fn a_full_disk_is_not_a_panic(
-    #[values(&["lint", "--schema"], &["lint"], &["list"])] args: &[&str],
-) -> anyhow::Result<()> {
+#[case::usage(&["--nonsense"])]
+#[case::error(&["report", "nothing-here"])]
+#[case::log(&["node-image", "versions", "--color", "always"])]
+fn standard_error_may_be_closed_or_full(#[case] args: &[&str]) -> Result<()> {
+    let usual = code(&hookproof(args).output()?);
+    let (reader, writer) = std::io::pipe()?;
+    drop(reader);
     let full = OpenOptions::new().write(true).open("/dev/full")?;
-    assert_ne!(hookproof(args).stdout(full).status()?.code(), Some(PANIC));
+    for stderr in [Stdio::from(writer), Stdio::from(full)] {
+        let mut command = hookproof(args);
+        command.env("HOOKPROOF_LOG", "trace");
+        let output = command.stderr(stderr).output()?;
+        assert_eq!(code(&output), usual);
+    }
+    Ok(())
+}
+
+#[rstest]
+#[case::jobs(&["--jobs", "0"], "0 is not in 1..")]
+#[case::attempts(&["--attempts", "0"], "0 is not in 1..")]
+#[case::repeat(&["--repeat", "0"], "0 is not in 1..")]
+#[case::timeout(&["--timeout", "0s"], "expected a duration such as `90s`")]
+#[case::scenario_timeout(&["--scenario-timeout", "soon"], "expected a duration such as `90s`")]
+#[case::shard(&["--shard", "4/3"], "invalid shard `4/3`")]
+#[case::quiet_and_verbose(&["-q", "-v"], "cannot be used with")]
+#[case::unknown_skip(&["--skip", "postsart"], "no claim, scenario, suite or document named `postsart`")]
+#[case::no_earlier_results(&["--failed", "--out", "nothing-here"], "nothing-here/results.json")]
+#[case::format(&["--message-format", "xml"], "possible values: human, json")]
+fn usage_errors_of_run(#[case] args: &[&str], #[case] message: &str) -> Result<()> {
+    let output = hookproof(&["run"]).args(args).output()?;
+    assert_eq!(code(&output), Some(2), "{output:?}");
+    assert!(stderr(&output).contains(message), "{output:?}");
+    assert!(stdout(&output).is_empty(), "{output:?}");
+    Ok(())
+}
+
+fn dry_run(args: &[&str]) -> Result<String> {
+    let output = hookproof(&["run", "--dry-run"]).args(args).output()?;
+    ensure!(code(&output) == Some(0), "{output:?}");
+    Ok(stdout(&output))
+}
+
+#[test]
+fn a_dry_run_shows_what_would_run() -> Result<()> {
+    let selection = [CLAIM, "literal", "--skip", "literal.pending-for-30s"];
+    let text = dry_run(&[&selection[..], &["--kubernetes", "1.29,1.36"]].concat())?;
+    let (older, newer) = text
+        .split_once("\n1.36.")
+        .context("a section per cluster")?;
+    assert!(older.starts_with("1.29."), "{text}");
+    for section in [older, newer] {
+        assert!(section.contains(CLAIM), "{text}");
+        let reason = "not applicable: needs literal, more time; pass --allow literal";
+        assert!(section.contains(reason), "{text}");
+        assert!(section.contains("1 scenario, 1 claim, about"), "{text}");
+    }
+    assert!(text.ends_with("dry run: nothing was created\n"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn skip_leaves_out_claims() -> Result<()> {
+    let list = hookproof(&["list", "poststart", "--skip", CLAIM, "--skip", "http*"]).output()?;
+    assert!(stdout(&list).contains("  poststart."), "{list:?}");
+    assert!(!stdout(&list).contains(CLAIM), "{list:?}");
+    Ok(())
+}
+
+#[test]
+fn failed_selects_what_was_unexpected_or_had_an_error() -> Result<()> {
+    let text = dry_run(&["--failed", "--out", RESULTS])?;
+    assert!(text.contains(FAILED), "{text}");
+    assert!(text.contains("1 scenario, 1 claim,"), "{text}");
+    let output = hookproof(&["run", "prestop", "--failed", "--out", RESULTS]).output()?;
+    assert_eq!(code(&output), Some(0), "{output:?}");
+    assert!(stderr(&output).starts_with("nothing to run"), "{output:?}");
+    Ok(())
+}
+
+/// Runs a claim on a cluster that does not answer.
+fn unreachable(folder: &Path, args: &[&str]) -> Result<Output> {
+    let kubeconfig = folder.join("kubeconfig");
+    fs::write(
+        &kubeconfig,
+        r#"{"apiVersion": "v1", "kind": "Config", "current-context": "gone",
+            "clusters": [{"name": "gone", "cluster": {"server": "http://127.0.0.1:1"}}],
+            "users": [{"name": "gone", "user": {}}],
+            "contexts": [{"name": "gone", "context": {"cluster": "gone", "user": "gone"}}]}"#,
+    )?;
+    let mut command = hookproof(&["run", CLAIM, "--context", "gone"]);
+    command
+        .arg("--kubeconfig")
+        .arg(&kubeconfig)
+        .arg("--out")
+        .arg(folder.join("out"))
+        .args(args)
+        .env("HOOKPROOF_CACHE", folder.join("cache"));
+    Ok(command.output()?)
+}
+
+#[test]
+fn a_run_without_a_cluster_fails_in_human_words() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let output = unreachable(folder.path(), &["--timeout", "2m"])?;
+    assert_eq!(code(&output), Some(3), "{output:?}");
+    let (text, progress) = (stdout(&output), stderr(&output));
+    assert!(text.contains("ERRORS 1"), "{text}");
+    assert!(text.contains("report: "), "{text}");
+    assert!(progress.contains("provision failed after"), "{progress}");
+    assert!(progress.contains("finished after"), "{progress}");
+    assert!(!progress.contains('\u{1b}'), "{progress}");
+    assert!(folder.path().join("out/results.json").is_file());
+    Ok(())
+}
+
+#[test]
+fn json_messages_are_the_events_of_a_run() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let output = unreachable(folder.path(), &["--message-format", "json", "--quiet"])?;
+    assert_eq!(code(&output), Some(3), "{output:?}");
+    assert_eq!(stderr(&output).lines().count(), 2, "{output:?}");
+    let events: Vec<Value> = stdout(&output)
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<serde_json::Result<_>>()?;
+    let names: Vec<&str> = events
+        .iter()
+        .filter_map(|event| event["event"].as_str())
+        .filter(|name| *name != "phase-progress")
+        .collect();
+    assert_eq!(names, ["begun", "phase-begun", "phase-ended", "ended"]);
+    for event in &events {
+        assert_eq!(event["schema"], "hookproof.events/1");
+        assert!(event["at"].is_string(), "{event}");
+    }
+    Ok(())
+}
+
+#[rstest]
+#[case::pipe(&[], None, false)]
+#[case::always(&["--color", "always"], None, true)]
+#[case::never(&["--color", "never"], Some("CLICOLOR_FORCE"), false)]
+#[case::forced(&[], Some("CLICOLOR_FORCE"), true)]
+#[case::always_wins(&["--color", "always"], Some("NO_COLOR"), true)]
+fn colours(
+    #[case] args: &[&str],
+    #[case] variable: Option<&str>,
+    #[case] coloured: bool,
+) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = hookproof(&["report", RESULTS]);
+    command
+        .args(args)
+        .arg("--out")
+        .arg(folder.path().join("out"));
+    if let Some(variable) = variable {
+        command.env(variable, "1");
+    }
+    let output = command.output()?;
+    assert_eq!(stdout(&output).contains('\u{1b}'), coloured, "{output:?}");
+    Ok(())
+}
+
+#[test]
+fn suites_print_no_control_characters() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let suites = folder.path().join("suites/own");
+    fs::create_dir_all(&suites)?;
+    fs::write(
+        suites.join("claims.yaml"),
+        "claims:\n- {id: own.claim, says: \"red\\e[31m\\a\", not_testable: \"x\\e]0;t\\a\"}\n\
+         - {id: \"own.\\e[2Jbad\", says: 1}\n",
+    )?;
+    let folder = folder.path().to_string_lossy().into_owned();
+    for args in [["list", "--json"].as_slice(), &["lint"]] {
+        let output = hookproof(args).args(["--suites", &folder]).output()?;
+        let printed = stdout(&output) + &stderr(&output);
+        let control = printed.chars().find(|c| c.is_control() && *c != '\n');
+        assert_eq!(control, None, "{args:?}: {printed}");
+    }
+    Ok(())
+}
+
+#[rstest]
+fn completions(#[values("bash", "zsh", "fish", "elvish", "powershell")] shell: &str) -> Result<()> {
+    let output = hookproof(&["completions", shell]).output()?;
+    assert_eq!(code(&output), Some(0));
+    for word in ["hookproof", "fail-fast", "message-format"] {
+        assert!(stdout(&output).contains(word), "{word}");
+    }
+    Ok(())
+}
+
+#[test]
+fn man_pages() -> Result<()> {
+    let page = stdout(&hookproof(&["man"]).output()?);
+    assert!(page.contains(".TH hookproof 1"), "{page}");
+    let folder = tempfile::tempdir()?;
+    let output = hookproof(&["man", "--out"]).arg(folder.path()).output()?;
+    assert_eq!(code(&output), Some(0), "{output:?}");
+    for (page, text) in [
+        ("hookproof.1", "hookproof"),
+        ("hookproof-run.1", "scenario\\-timeout"),
+        ("hookproof-cluster-create.1", "max\\-clusters"),
+    ] {
+        let content = fs::read_to_string(folder.path().join(page))?;
+        assert!(content.contains(text), "{page}");
+    }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Generates `docs/verdicts.md`, `docs/wrong-statements.md` and regions of the README from the suites
-//! and the recorded evidence. `HOOKPROOF_UPDATE_DOCS=1 cargo test --test docs` updates them.
+//! Generates `docs/verdicts.md`, `docs/wrong-statements.md` and regions of the README from the suites and the recorded
+//! evidence, and regions of `docs/cli.md` from the command line. `HOOKPROOF_UPDATE_DOCS=1 cargo test --test docs` updates them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -63,6 +63,113 @@ fn the_readme_is_up_to_date() -> Result<()> {
     })
 }
 
+#[test]
+fn the_command_line_is_up_to_date() -> Result<()> {
+    up_to_date("docs/cli.md", |text| {
+        let mut command = hookproof::cli::command();
+        command.build();
+        let text = between(text, "commands", &commands(&command))?;
+        let text = between(&text, "options", &options(&command))?;
+        between(&text, "exit codes", &exit_codes(&command)?)
+    })
+}
+
+/// The commands that do something, with their whole names.
+fn leaves(command: &clap::Command, name: &str) -> Vec<(String, clap::Command)> {
+    let subcommands = command.get_subcommands();
+    let mut found = Vec::new();
+    for subcommand in subcommands.filter(|command| command.get_name() != "help") {
+        let name = format!("{name} {}", subcommand.get_name());
+        if subcommand.has_subcommands() {
+            found.extend(leaves(subcommand, &name));
+        } else {
+            found.push((name, subcommand.clone()));
+        }
+    }
+    found
+}
+
+fn styled(text: Option<&clap::builder::StyledStr>) -> String {
+    text.map(|text| cell(&text.to_string())).unwrap_or_default()
+}
+
+fn commands(command: &clap::Command) -> String {
+    let mut out = "| command | purpose |\n|---|---|\n".to_owned();
+    for (name, command) in leaves(command, "hookproof") {
+        let positionals = command.get_positionals().map(ToString::to_string);
+        let usage: Vec<String> = std::iter::once(name).chain(positionals).collect();
+        let about = styled(command.get_about());
+        let _ = writeln!(out, "| `{}` | {about} |", usage.join(" "));
+    }
+    out
+}
+
+fn options(command: &clap::Command) -> String {
+    let mut out = String::new();
+    for (name, command) in leaves(command, "hookproof") {
+        let shown = |argument: &&clap::Arg| {
+            !argument.is_positional()
+                && !argument.is_global_set()
+                && !["help", "version"].contains(&argument.get_id().as_str())
+        };
+        let arguments: Vec<_> = command.get_arguments().filter(shown).collect();
+        if arguments.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "\n### {name}\n\n| option | effect |\n|---|---|");
+        for argument in arguments {
+            let short = argument.get_short();
+            let short = short.map_or_else(String::new, |short| format!("-{short}, "));
+            let values = argument.get_possible_values();
+            let values: Vec<_> = values
+                .iter()
+                .map(clap::builder::PossibleValue::get_name)
+                .collect();
+            let flag = argument.get_num_args().is_none_or(|n| !n.takes_values());
+            let usage = argument.to_string().replace("...", "");
+            let mut notes = vec![styled(argument.get_help())];
+            if !flag && !values.is_empty() {
+                notes.push(format!("({})", values.join(", ")));
+            }
+            let defaults = argument.get_default_values().iter();
+            let defaults: Vec<_> = defaults.map(|value| value.to_string_lossy()).collect();
+            if !flag && !defaults.is_empty() {
+                notes.push(format!("[default: {}]", defaults.join(",")));
+            }
+            if let Some(variable) = argument.get_env() {
+                notes.push(format!("[env: {}]", variable.to_string_lossy()));
+            }
+            let _ = writeln!(out, "| `{short}{usage}` | {} |", notes.join(" "));
+        }
+    }
+    out
+}
+
+/// One row for each meaning, as the help of the commands gives it.
+fn exit_codes(command: &clap::Command) -> Result<String> {
+    let mut meanings: BTreeMap<(u8, String), BTreeSet<String>> = BTreeMap::new();
+    for command in command.get_subcommands() {
+        if command.get_name() == "help" {
+            continue;
+        }
+        let help = command.get_after_help().map(ToString::to_string);
+        let help = help.with_context(|| format!("{} has no codes", command.get_name()))?;
+        for line in help.lines().skip(1) {
+            let (code, meaning) = line.trim().split_once(' ').context("a code")?;
+            let commands = meanings
+                .entry((code.parse()?, meaning.trim().to_owned()))
+                .or_default();
+            commands.insert(format!("`{}`", command.get_name()));
+        }
+    }
+    let mut out = "| code | meaning | commands |\n|---|---|---|\n".to_owned();
+    for ((code, meaning), commands) in meanings {
+        let commands: Vec<String> = commands.into_iter().collect();
+        let _ = writeln!(out, "| {code} | {meaning} | {} |", commands.join(", "));
+    }
+    Ok(out)
+}
+
 /// Compares a file with the generated content, or updates it.
 fn up_to_date(file: &str, generate: impl FnOnce(&str) -> Result<String>) -> Result<()> {
     let path = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -96,7 +203,7 @@ fn between(text: &str, name: &str, content: &str) -> Result<String> {
         .and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
     let (before, after) = parts.with_context(|| {
         format!(
-            "README.md lacks the lines `{}` and `{}`",
+            "the document lacks the lines `{}` and `{}`",
             begin.trim(),
             end.trim()
         )

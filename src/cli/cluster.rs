@@ -108,7 +108,7 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
                 keep_failed: keep,
                 ..Options::new(cache)
             };
-            let cluster = ensure(&profile, &options, &mut |progress| eprintln!("{progress}"))?;
+            let cluster = ensure(&profile, &options, &mut |progress| note!("{progress}"))?;
             line!("cluster     {}", cluster.name);
             line!("kubernetes  {}", cluster.version);
             line!("node image  {}", cluster.image);

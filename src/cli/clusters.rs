@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
 
-use crate::catalogue::capability::{LITERAL, PUBLISHED_IMAGES};
+use crate::catalogue::capability::{DOCUMENTS, LITERAL, PUBLISHED_IMAGES};
 use crate::cluster::agent_image;
 use crate::cluster::cache::Cache;
 use crate::cluster::error::ClusterError;
@@ -91,6 +91,23 @@ impl Place for Chosen<'_> {
         match &self.place {
             Where::Context(context) => context.clone(),
             Where::Profile(profile) => format!("{} {}", profile.kubernetes, profile.name),
+        }
+    }
+
+    fn known(&self) -> ClusterFacts {
+        let mut capabilities = self.args.allowed();
+        if self.extras.documents.is_some() {
+            capabilities.push(DOCUMENTS.to_owned());
+        }
+        let (kubernetes, gates) = match &self.place {
+            Where::Context(_) => Default::default(),
+            Where::Profile(profile) => (profile.kubernetes.clone(), profile.gates.clone()),
+        };
+        ClusterFacts {
+            kubernetes,
+            gates,
+            capabilities,
+            ..ClusterFacts::default()
         }
     }
 

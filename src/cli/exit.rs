@@ -1,11 +1,12 @@
-//! Exit codes. They are documented in the README and stable.
+//! Exit codes. They are documented in the help and in docs/cli.md, and stable.
 
 use std::process::ExitCode;
 
-use crate::report::results::{Results, Standing};
+use crate::report::results::{ClusterResults, Results};
+use crate::report::view::{Cell, State};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Exit {
     /// The command succeeded; all verdicts are as expected.
     AsExpected,
     /// At least one verdict differs from the expected one.
@@ -20,26 +21,30 @@ pub enum Exit {
 
 impl Exit {
     /// The exit code that results imply. An infrastructure failure takes precedence over a changed
-    /// verdict, since it may hide one.
-    pub(super) fn of(results: &Results) -> Self {
-        let mut exit = Self::AsExpected;
-        for cluster in &results.clusters {
-            if cluster.phases.iter().any(|phase| phase.error.is_some()) {
-                return Self::Infrastructure;
-            }
-            for claim in &results.claims {
-                match cluster.standing(&claim.id) {
-                    Standing::Error => return Self::Infrastructure,
-                    Standing::Changed => exit = Self::Changed,
-                    Standing::AsExpected | Standing::Skipped => {}
-                }
-            }
+    /// verdict, since it may hide one. In `partial` results, claims may lack a verdict.
+    pub(super) fn of(results: &Results, partial: bool) -> Self {
+        let failed =
+            |cluster: &ClusterResults| cluster.phases.iter().any(|phase| phase.error.is_some());
+        let cells = || {
+            let clusters = results.clusters.iter();
+            clusters.flat_map(|cluster| results.claims.iter().map(|info| Cell::of(cluster, info)))
+        };
+        let is_failure = |cell: Cell<'_>| match cell.state() {
+            State::Error => true,
+            State::NotRun => !partial,
+            State::Verdict(_) => false,
+        };
+        if results.clusters.iter().any(failed) || cells().any(is_failure) {
+            Self::Infrastructure
+        } else if cells().any(|cell| cell.changed()) {
+            Self::Changed
+        } else {
+            Self::AsExpected
         }
-        exit
     }
 
     #[must_use]
-    pub fn code(self) -> u8 {
+    pub(super) fn code(self) -> u8 {
         match self {
             Self::AsExpected => 0,
             Self::Changed => 1,
@@ -50,6 +55,23 @@ impl Exit {
     }
 }
 
+/// The section on exit codes in the help of a command. Codes that are not `own` have their usual meaning.
+pub(super) fn codes(own: &[(Exit, &str)]) -> String {
+    let mut meanings = std::collections::BTreeMap::from([
+        (Exit::AsExpected, "success"),
+        (
+            Exit::Usage,
+            "invalid usage, suite, document or results folder; nothing was started",
+        ),
+        (Exit::Infrastructure, "output could not be written"),
+    ]);
+    meanings.extend(own.iter().copied());
+    let lines = meanings
+        .into_iter()
+        .map(|(exit, meaning)| format!("\n  {:<3}  {meaning}", exit.code()));
+    format!("Exit codes:{}", lines.collect::<String>())
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
@@ -58,14 +80,14 @@ impl From<Exit> for ExitCode {
 
 /// An error message with its exit code.
 #[derive(Debug)]
-pub struct Failure {
-    pub exit: Exit,
-    pub message: String,
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    pub(super) message: String,
 }
 
 impl Failure {
     /// The user's input is invalid.
-    pub fn usage(error: impl std::fmt::Display) -> Self {
+    pub(super) fn usage(error: impl std::fmt::Display) -> Self {
         Self {
             exit: Exit::Usage,
             message: error.to_string(),
@@ -73,7 +95,7 @@ impl Failure {
     }
 
     /// The machine or the cluster failed.
-    pub fn infrastructure(error: impl std::fmt::Display) -> Self {
+    pub(super) fn infrastructure(error: impl std::fmt::Display) -> Self {
         Self {
             exit: Exit::Infrastructure,
             message: error.to_string(),

@@ -50,9 +50,9 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     let layout = Layout::for_page();
     for (n, (claim, scenario)) in found.into_iter().enumerate() {
         if n > 0 {
-            super::out(&format!("\n{}\n\n", "─".repeat(layout.width)));
+            line!("\n{}\n", "─".repeat(layout.width));
         }
-        super::out(&page(claim, scenario, recorded, layout));
+        super::print::page(&page(claim, scenario, recorded, layout));
     }
     Ok(Exit::AsExpected)
 }
@@ -64,7 +64,7 @@ fn manifests<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Result<Exit, 
         if printed.insert(&manifest.path) {
             let separator = if printed.len() > 1 { "---\n" } else { "" };
             let text = applied(manifest).map_err(Failure::usage)?;
-            super::out(&format!("{separator}{text}"));
+            text!("{separator}{text}");
         }
     }
     if printed.is_empty() {

@@ -59,11 +59,9 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
         write_all(&results, out).map_err(Failure::usage)?;
     }
     let page = args.out.as_ref().map(|out| out.join("index.html"));
-    text!(
-        "{}",
-        terminal::summary(&results, page.as_deref(), terminal::Layout::for_stdout())
-    );
-    Ok(Exit::of(&results))
+    let layout = terminal::Layout::for_stdout();
+    super::print::page(&terminal::summary(&results, page.as_deref(), layout));
+    Ok(Exit::of(&results, false))
 }
 
 struct Found {
@@ -139,7 +137,7 @@ fn results(
         let judge = |evidence: &Evidence| match judge_one(scenario, evidence) {
             Ok(judged) => {
                 for warning in judged.warnings {
-                    eprintln!("warning: {file}: {warning}");
+                    note!("warning: {file}: {warning}");
                 }
                 judged.judgements
             }

@@ -3,25 +3,23 @@
 use serde_json::{Value, json};
 
 use crate::catalogue::model::{Catalogue, Claim, Expectation};
+use crate::report::text::count;
 
 use super::exit::{Exit, Failure};
-use super::suites::SuiteArgs;
+use super::suites::Selection;
 
 /// List claims and the scenarios that test them
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// Claims, scenarios, suites or documents to select [default: all]
-    words: Vec<String>,
     #[command(flatten)]
-    suites: SuiteArgs,
+    selection: Selection,
     /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
-    let catalogue = args.suites.load()?;
-    let chosen = SuiteArgs::select(&catalogue, &args.words)?;
+    let (catalogue, chosen) = args.selection.load()?;
     for (scenario, title, claims) in groups(&catalogue) {
         let claims: Vec<&Claim> = claims.iter().filter(|c| chosen.contains(&c.id)).collect();
         if claims.is_empty() {
@@ -29,17 +27,17 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
         }
         if args.json {
             for claim in claims {
-                super::out(&format!("{}\n", as_json(claim, scenario)));
+                line!("{}", as_json(claim, scenario));
             }
             continue;
         }
-        super::out(&format!("{scenario}  {title}\n"));
+        line!("{scenario}  {title}");
         for claim in claims {
-            super::out(&format!("  {:<44} {}\n", claim.id, expectation(claim)));
+            line!("  {:<44} {}", claim.id, expectation(claim));
         }
     }
     if !args.json {
-        super::out(&format!("{} claims\n", chosen.len()));
+        line!("{}", count(chosen.len(), "claim"));
     }
     Ok(Exit::AsExpected)
 }
@@ -76,7 +74,7 @@ fn groups(catalogue: &Catalogue) -> Vec<(&str, &str, &[Claim])> {
 }
 
 /// The expected verdict, or one verdict per range of versions.
-pub(super) fn expectation(claim: &Claim) -> String {
+fn expectation(claim: &Claim) -> String {
     if claim.not_testable.is_some() {
         return "not-testable".to_owned();
     }

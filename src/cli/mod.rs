@@ -1,16 +1,23 @@
 //! The command line interface.
 
-/// Prints a line to standard output; see [`out`].
+/// Prints a line to standard output; see [`print::out`].
 macro_rules! line {
     ($($words:tt)*) => {
         $crate::cli::out(&format!("{}\n", format_args!($($words)*)))
     };
 }
 
-/// Prints text to standard output; see [`out`].
+/// Prints text to standard output; see [`print::out`].
 macro_rules! text {
     ($($words:tt)*) => {
         $crate::cli::out(&format!($($words)*))
+    };
+}
+
+/// Prints a line to standard error; see [`print::note`].
+macro_rules! note {
+    ($($words:tt)*) => {
+        $crate::cli::print::note(&format!($($words)*))
     };
 }
 
@@ -19,6 +26,7 @@ mod annotate;
 mod check;
 mod cluster;
 mod clusters;
+mod completions;
 mod doctor;
 mod exit;
 mod explain;
@@ -27,6 +35,7 @@ mod lint;
 mod list;
 mod new;
 mod node_image;
+mod print;
 mod record;
 mod report;
 mod run;
@@ -34,66 +43,154 @@ mod suites;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use anstream::ColorChoice;
+use clap::{CommandFactory as _, Parser};
+use tracing_subscriber::EnvFilter;
 
-pub use exit::{Exit, Failure};
+use exit::Exit::{self, AsExpected, Changed, Infrastructure, Interrupted, Usage};
+use exit::{Failure, codes};
+use print::out;
 
 /// Test documented statements about container lifecycle hooks on real Kubernetes clusters
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(version, max_term_width = 100, after_help = codes(&[
+    (AsExpected, "success; all verdicts are as expected"),
+    (Changed, "a verdict is unexpected"),
+    (Infrastructure, "a cluster could not be set up or observed, or output could not be written"),
+    (Interrupted, "interrupted"),
+]))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    color: Color,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    all verdicts are as expected
-  1    a verdict changed
-  2    invalid usage, suite, document or results folder; nothing was started
-  3    infrastructure failure: a cluster could not be set up or observed
-  130  interrupted; partial results are written";
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Color {
+    /// On a terminal, unless `NO_COLOR` is set; elsewhere if `CLICOLOR_FORCE` is set
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+const UNEXPECTED: (Exit, &str) = (Changed, "a verdict is unexpected");
+const EXPECTED: (Exit, &str) = (AsExpected, "all verdicts are as expected");
+const NOT_OBSERVED: (Exit, &str) = (
+    Infrastructure,
+    "a cluster could not be set up or observed, or output could not be written",
+);
+const NOT_DONE: (Exit, &str) = (
+    Infrastructure,
+    "the machine or a cluster failed, or output could not be written",
+);
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    #[command(after_help = codes(&[
+        EXPECTED, UNEXPECTED,
+        (Infrastructure, "a cluster could not be set up or observed, the run timed out, or output could not be written"),
+        (Interrupted, "interrupted; partial results are written"),
+    ]))]
     Run(Box<run::RunArgs>),
+    #[command(after_help = codes(&[]))]
     List(list::ListArgs),
+    #[command(after_help = codes(&[]))]
     Explain(explain::ExplainArgs),
+    #[command(after_help = codes(&[(Usage, "invalid usage, or a file exists; nothing was written")]))]
     New(new::NewArgs),
+    #[command(after_help = codes(&[(AsExpected, "no problems"), (Usage, "invalid usage, or problems in suites or citations")]))]
     Lint(lint::LintArgs),
+    #[command(after_help = codes(&[EXPECTED, UNEXPECTED, NOT_OBSERVED]))]
     Judge(judge::JudgeArgs),
+    #[command(after_help = codes(&[(Usage, "invalid usage, or evidence that cannot be recorded; nothing was written")]))]
     Record(record::RecordArgs),
+    #[command(after_help = codes(&[(AsExpected, "all verdicts and alterations are as predicted"), (Changed, "a verdict or an alteration is not as predicted")]))]
     Check(check::CheckArgs),
+    #[command(after_help = codes(&[
+        (AsExpected, "no cited claim is refuted or qualified"),
+        (Changed, "a cited claim is refuted or qualified, or a passage changed since it was tested"),
+    ]))]
     Annotate(annotate::AnnotateArgs),
+    #[command(after_help = codes(&[EXPECTED, UNEXPECTED, NOT_OBSERVED]))]
     Report(report::ReportArgs),
     /// Create, list and delete kind clusters
+    #[command(after_help = codes(&[NOT_DONE]))]
     Cluster(cluster::ClusterCommand),
     /// Build and list node images
+    #[command(after_help = codes(&[NOT_DONE]))]
     NodeImage(node_image::NodeImageCommand),
+    #[command(after_help = codes(&[NOT_DONE]))]
     AgentImage(agent_image::AgentImageArgs),
     /// Remove clusters and leftovers of runs and, optionally, node images and the cache
+    #[command(after_help = codes(&[NOT_DONE]))]
     Clean(cluster::CleanArgs),
     /// Check whether this machine can run hookproof
+    #[command(after_help = codes(&[
+        (AsExpected, "the machine can run hookproof"),
+        (Infrastructure, "the machine cannot run hookproof, or output could not be written"),
+    ]))]
     Doctor(doctor::DoctorArgs),
+    #[command(after_help = codes(&[]))]
+    Completions(completions::CompletionsArgs),
+    #[command(after_help = codes(&[]))]
+    Man(completions::ManArgs),
+}
+
+/// The definition of the command line, for documentation.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("HOOKPROOF_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off")),
-        )
-        .init();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: failed to start the async runtime: {error}");
-            return Exit::Infrastructure.into();
+    let ended = match Cli::try_parse() {
+        Ok(cli) => start(cli),
+        // Help and version are errors of the parser, too.
+        Err(error) if error.use_stderr() => {
+            let _ = error.print();
+            Ok(Usage)
+        }
+        Err(help) => {
+            print::keep(help.print());
+            Ok(AsExpected)
         }
     };
+    let written = print::finish();
+    let failures = [ended.as_ref().err(), written.as_ref().err()];
+    for failure in failures.into_iter().flatten() {
+        note!("error: {}", failure.message);
+    }
+    match (ended, written) {
+        (Ok(exit), Ok(())) => exit,
+        (Ok(Interrupted), Err(_)) => Interrupted,
+        (Err(failure), _) | (Ok(_), Err(failure)) => failure.exit,
+    }
+    .into()
+}
+
+fn start(cli: Cli) -> Result<Exit, Failure> {
+    match cli.color {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    }
+    .write_global();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(anstream::AutoStream::choice(&std::io::stderr()) != ColorChoice::Never)
+        // It would panic if standard error is closed.
+        .log_internal_errors(false)
+        .with_env_filter(
+            EnvFilter::try_from_env("HOOKPROOF_LOG").unwrap_or_else(|_| EnvFilter::new("off")),
+        )
+        .init();
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
+        Failure::infrastructure(format!("failed to start the async runtime: {error}"))
+    })?;
     let ended = runtime.block_on(async {
         match cli.command {
             Command::Run(args) => Box::pin(run::run(*args)).await,
@@ -111,19 +208,11 @@ pub fn main() -> ExitCode {
             Command::Clean(args) => Box::pin(cluster::clean(&args)).await,
             Command::AgentImage(args) => agent_image::agent_image(&args),
             Command::Doctor(args) => doctor::run(&args),
+            Command::Completions(args) => Ok(completions::completions(&args)),
+            Command::Man(args) => completions::man(&args),
         }
     });
-    match ended {
-        Ok(exit) => exit.into(),
-        Err(Failure { exit, message }) => {
-            eprintln!("error: {message}");
-            exit.into()
-        }
-    }
-}
-
-/// Prints to standard output; ignores a closed pipe, as with `| head`.
-fn out(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    // After a timeout, provisioning may still be running in a thread.
+    runtime.shutdown_background();
+    ended
 }

@@ -35,7 +35,7 @@ pub(super) fn run(args: NodeImageCommand) -> Result<Exit, Failure> {
     match args.command {
         Command::Build { version, source } => {
             let wanted = resolve(&version)?;
-            let mut on_progress = |progress| eprintln!("{progress}");
+            let mut on_progress = |progress| note!("{progress}");
             let mut reporter = Reporter::new(&mut on_progress);
             let image = get(&Cache::open()?, &wanted, source, &mut reporter)?;
             line!("{}", image.reference);

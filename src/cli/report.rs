@@ -52,15 +52,13 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
         return Err(Failure::usage("no results folder given"));
     };
     for note in &merged.notes {
-        eprintln!("warning: {note}");
+        note!("warning: {note}");
     }
     write_all(&merged.results, &out).map_err(Failure::infrastructure)?;
     let layout = terminal::Layout::for_stdout();
-    text!(
-        "{}",
-        terminal::summary(&merged.results, Some(&out.join(PAGE)), layout)
-    );
-    Ok(Exit::of(&merged.results))
+    let page = out.join(PAGE);
+    super::print::page(&terminal::summary(&merged.results, Some(&page), layout));
+    Ok(Exit::of(&merged.results, false))
 }
 
 fn same_folder(a: &Utf8Path, b: &Utf8Path) -> bool {

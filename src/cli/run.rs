@@ -1,57 +1,119 @@
 //! `hookproof run`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use clap::builder::RangedU64ValueParser;
+use jiff::SignedDuration;
 use tokio::sync::mpsc;
 
 use crate::catalogue::capability::NGINX_IMAGE;
-use crate::report::progress::Progress;
+use crate::report::event::{Message, RunEvent, Stopped};
+use crate::report::json::read_results;
+use crate::report::progress::{Progress, Verbosity};
 use crate::report::reports::Reports;
-use crate::report::terminal;
+use crate::report::terminal::{self, Layout};
 use crate::run::dispatch::Options;
 use crate::run::driver::{Driver, collect};
-use crate::run::plan::{Plan, Shard};
-use crate::run::signals::stop_on_signals;
+use crate::run::plan::{Plan, Shard, failed};
+use crate::run::stop::Stop;
 
 use super::clusters::{ClusterArgs, Extras};
 use super::exit::{Exit, Failure};
-use super::suites::SuiteArgs;
+use super::suites::Selection;
 
 /// Run experiments and report verdicts
+#[allow(clippy::struct_excessive_bools, reason = "flags")]
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
-    /// Claims, scenarios, suites or documents to select [default: all]
-    words: Vec<String>,
     #[command(flatten)]
-    suites: SuiteArgs,
+    selection: Selection,
+    /// Select what was unexpected or had an error last time, from the results in --out
+    #[arg(long)]
+    failed: bool,
+    /// Run one of several shards, such as 1/3
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     #[command(flatten)]
     clusters: ClusterArgs,
+    /// Print what would run, with the expected time; create nothing
+    #[arg(long)]
+    dry_run: bool,
     /// Scenarios to run in parallel [default: four per core; more of them delay the kubelet]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     jobs: Option<usize>,
     /// Maximum attempts at a scenario that has a problem, is undecided, or gives an unexpected verdict
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     attempts: u32,
     /// Run everything N times on each cluster, with separate results
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Run one of several shards, such as 1/3
-    #[arg(long, value_name = "I/N")]
-    shard: Option<Shard>,
+    /// Start no further scenario after an unexpected verdict or an error
+    #[arg(long)]
+    fail_fast: bool,
+    /// Limit of the whole run, such as 30m; then the run cleans up
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Limit of an attempt at a scenario, such as 5m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    scenario_timeout: Option<Duration>,
     /// Keep namespaces after the run
     #[arg(long)]
     keep: bool,
     /// Folder for the results; results of an earlier run are replaced
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: Utf8PathBuf,
+    /// Print only unexpected verdicts, errors and the last line
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print every verdict and step
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Format of standard output
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    message_format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A summary at the end
+    #[default]
+    Human,
+    /// An event per line
+    Json,
+}
+
+impl RunArgs {
+    fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+
+    /// Claims that were unexpected or had an error last time.
+    fn failed(&self) -> Result<BTreeSet<String>, Failure> {
+        let results = read_results(&self.out).map_err(Failure::usage)?;
+        Ok(failed(&results))
+    }
 }
 
 /// Returns an error only for invalid input: failures of machines and clusters are in the results
 /// and give [`Exit::Infrastructure`].
 pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
-    let catalogue = Arc::new(args.suites.load()?);
-    let claims = SuiteArgs::select(&catalogue, &args.words)?;
+    let failed = args.failed.then(|| args.failed()).transpose()?;
+    let (catalogue, mut claims) = args.selection.load()?;
+    if let Some(failed) = failed {
+        claims.retain(|claim| failed.contains(claim));
+        if claims.is_empty() {
+            let out = &args.out;
+            note!("nothing to run: no selected claim was unexpected or had an error in {out}");
+            return Ok(Exit::AsExpected);
+        }
+    }
     let plan = Plan::new(&catalogue, &claims, args.shard);
     if plan.claims.is_empty() {
         return Err(Failure::usage(
@@ -60,44 +122,85 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     }
     let extras = Extras {
         nginx: plan.needs(&catalogue, NGINX_IMAGE),
-        documents: args.suites.documents.clone(),
+        documents: args.selection.suites.documents.clone(),
     };
     let places = args.clusters.places(&extras)?;
-    prepare_folder(&args.out)?;
-    let stop = stop_on_signals(|| std::process::exit(i32::from(Exit::Interrupted.code())));
+    let verbosity = args.verbosity();
     let (events, received) = mpsc::unbounded_channel();
-    let mut progress = Progress::for_stderr();
-    let reports = Reports::new(args.out.clone());
-    let collected = tokio::spawn(collect(received, reports, move |event| progress.on(event)));
     let driver = Driver {
-        catalogue,
+        catalogue: Arc::new(catalogue),
         plan,
         options: Options {
             jobs: args.jobs.unwrap_or_else(default_jobs),
-            attempts: args.attempts.max(1),
+            attempts: args.attempts,
+            fail_fast: args.fail_fast,
+            scenario_timeout: args.scenario_timeout,
             keep: args.keep,
-            out: args.out,
+            out: args.out.clone(),
         },
         repeat: args.repeat,
+        timeout: args.timeout,
         events,
-        stop: stop.clone(),
+        stop: Stop::default(),
     };
-    Box::pin(driver.run(&places)).await;
+    let json = args.message_format == Format::Json;
+    if args.dry_run {
+        let clusters = driver.planned(&places);
+        if json {
+            print_message(&RunEvent::Planned { clusters });
+        } else {
+            text!("{}", terminal::plan(&clusters));
+        }
+        return Ok(Exit::AsExpected);
+    }
+    prepare_folder(&args.out)?;
+    let again = || std::process::exit(i32::from(Exit::Interrupted.code()));
+    driver.stop.on_signals(again);
+    let mut progress = Progress::for_stderr(verbosity);
+    let show = move |event: &RunEvent| {
+        progress.on(event);
+        if json {
+            print_message(event);
+        }
+    };
+    let collected = tokio::spawn(collect(received, Reports::new(args.out), show));
+    let stopped = Box::pin(driver.run(&places)).await;
     let (reports, failed) = collected.await.map_err(Failure::infrastructure)?;
-    let (results, layout) = (reports.results(), terminal::Layout::for_stdout());
-    text!(
-        "{}",
-        terminal::summary(results, Some(&reports.page()), layout)
-    );
-    match failed {
-        _ if stop.is_cancelled() => Ok(Exit::Interrupted),
-        Some(error) => Err(Failure::infrastructure(error)),
-        None => Ok(Exit::of(results)),
+    let results = reports.results();
+    if !json {
+        let layout = Layout::for_stdout();
+        super::print::page(&if verbosity == Verbosity::Quiet {
+            terminal::brief(results, layout)
+        } else {
+            terminal::summary(results, Some(&reports.page()), layout)
+        });
+    }
+    match (stopped, failed) {
+        (Some(Stopped::Interrupted), _) => Ok(Exit::Interrupted),
+        (_, Some(error)) => Err(Failure::infrastructure(error)),
+        (Some(Stopped::TimedOut), None) => Ok(Exit::Infrastructure),
+        (stopped, None) => Ok(Exit::of(results, stopped.is_some())),
+    }
+}
+
+fn print_message(event: &RunEvent) {
+    match serde_json::to_string(&Message::now(event)) {
+        Ok(line) => line!("{line}"),
+        // Every type has a JSON form.
+        Err(error) => note!("warning: {error}"),
     }
 }
 
 fn default_jobs() -> usize {
     4 * std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: Option<SignedDuration> = text.parse().ok();
+    let positive = parsed.and_then(|duration| Duration::try_from(duration).ok());
+    positive
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "expected a duration such as `90s`, `5m` or `1h30m`".to_owned())
 }
 
 /// Creates the results folder, or clears earlier results. A folder with other content is an error.
@@ -122,4 +225,23 @@ fn prepare_folder(out: &Utf8Path) -> Result<(), Failure> {
         }
     }
     std::fs::create_dir_all(out).map_err(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("90s", Some(90))]
+    #[case("1h30m", Some(5400))]
+    #[case("2 minutes", Some(120))]
+    #[case("0s", None)]
+    #[case("-5s", None)]
+    #[case("5", None)]
+    #[case("soon", None)]
+    fn durations(#[case] text: &str, #[case] seconds: Option<u64>) {
+        assert_eq!(duration(text).ok(), seconds.map(Duration::from_secs));
+    }
 }

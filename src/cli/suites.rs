@@ -21,6 +21,31 @@ pub(super) struct SuiteArgs {
     pub(super) documents: Option<Utf8PathBuf>,
 }
 
+/// Selection of claims by words.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Selection {
+    /// Claims, scenarios, suites or documents to select [default: all]
+    words: Vec<String>,
+    /// Claims, scenarios, suites or documents to leave out
+    #[arg(long, value_name = "WORD")]
+    skip: Vec<String>,
+    #[command(flatten)]
+    pub(super) suites: SuiteArgs,
+}
+
+impl Selection {
+    /// Loads the catalogue and selects claims.
+    pub(super) fn load(&self) -> Result<(Catalogue, BTreeSet<String>), Failure> {
+        let catalogue = self.suites.load()?;
+        let mut claims = SuiteArgs::select(&catalogue, &self.words)?;
+        if !self.skip.is_empty() {
+            let skipped = SuiteArgs::select(&catalogue, &self.skip)?;
+            claims.retain(|claim| !skipped.contains(claim));
+        }
+        Ok((catalogue, claims))
+    }
+}
+
 impl SuiteArgs {
     /// Loads the catalogue; an error contains all findings.
     pub(super) fn load(&self) -> Result<Catalogue, Failure> {

@@ -50,17 +50,22 @@ pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> S
     out
 }
 
-/// `refuted, as expected`, `confirmed, expected refuted`.
+/// The verdict in words, or `error` or `not run`.
 #[must_use]
 pub fn verdict_in_words(cell: &Cell<'_>) -> String {
-    let word = cell.state().word();
     match cell {
-        Cell::Judged { judgement, .. } => match judgement.expected {
-            Some(expected) if expected == judgement.verdict => format!("{word}, as expected"),
-            Some(expected) => format!("{word}, expected {}", State::Verdict(expected).word()),
-            None => format!("{word}, no expected verdict"),
-        },
-        _ => word.to_owned(),
+        Cell::Judged { judgement, .. } => verdict_of(judgement),
+        _ => cell.state().word().to_owned(),
+    }
+}
+
+/// `refuted, as expected`, `confirmed, expected refuted`.
+pub(super) fn verdict_of(judgement: &Judgement) -> String {
+    let word = State::Verdict(judgement.verdict).word();
+    match judgement.expected {
+        Some(expected) if expected == judgement.verdict => format!("{word}, as expected"),
+        Some(expected) => format!("{word}, expected {}", State::Verdict(expected).word()),
+        None => format!("{word}, no expected verdict"),
     }
 }
 

@@ -155,6 +155,6 @@ pub(super) fn events(results: &Results) -> Vec<RunEvent> {
         }
         events.push(RunEvent::ClusterEnded { cluster: name });
     }
-    events.push(RunEvent::Ended { interrupted: false });
+    events.push(RunEvent::Ended { stopped: None });
     events
 }

@@ -1,261 +1,325 @@
-//! Progress of a run: bars on a terminal, lines with the elapsed time elsewhere.
+//! Progress of a run on standard error: a status line below the results on a terminal, lines elsewhere.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write};
+use std::fmt::Write as _;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
-use super::results::{EarlierAttempt, Phase, ScenarioResults};
+use super::essentials::verdict_of;
+use super::results::{Phase, ScenarioResults};
+use super::terminal::{Layout, code};
 use super::text::{count, one_line, seconds, shorten};
-use super::view::{State, label};
+use super::view::{State, bare_reason};
 use crate::judge::judgement::Judgement;
 use crate::report::event::RunEvent;
 
+/// How much a run prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    /// Unexpected verdicts, errors and the last line.
+    Quiet,
+    Normal,
+    /// Every verdict and step.
+    Verbose,
+}
+
+/// The most detailed lines that are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Detail {
+    /// Unexpected verdicts, errors, warnings, the end.
+    Notable,
+    /// Phases and retries.
+    Phases,
+    /// What the status line of a terminal shows: the progress of phases, and scenarios that are as expected.
+    Scenarios,
+    /// Every verdict and step.
+    Steps,
+}
+
 /// Displays the events of a run.
-pub struct Progress {
+pub(crate) struct Progress {
     began: Instant,
-    clusters: BTreeMap<String, Cluster>,
-    mode: Mode,
+    detail: Detail,
+    layout: Layout,
+    out: Box<dyn Write + Send>,
+    /// Hidden unless standard error is a terminal.
+    bar: ProgressBar,
+    status: Arc<Mutex<Status>>,
+    /// Number of selected claims by scenario.
+    claims: BTreeMap<String, usize>,
 }
 
-enum Mode {
-    Lines(Box<dyn Write + Send>),
-    Bars(MultiProgress),
-}
-
-#[derive(Default)]
-struct Cluster {
-    label: String,
+/// What the status line shows.
+#[derive(Debug, Default)]
+struct Status {
+    cluster: String,
+    /// The phase; empty while scenarios run.
+    phase: String,
+    /// Progress of the phase.
+    doing: String,
     scenarios: usize,
     done: usize,
-    bar: Option<ProgressBar>,
-    running: BTreeMap<String, ProgressBar>,
+    running: BTreeMap<String, Instant>,
+}
+
+impl Status {
+    /// `1.36: 12 of 57, longest: prestop/slow-hook 34 s, 7 more` or `1.36: teardown`.
+    fn line(&self, now: Instant) -> String {
+        let (cluster, phase) = (&self.cluster, &self.phase);
+        match self.doing.as_str() {
+            _ if phase.is_empty() => {}
+            "" => return format!("{cluster}: {phase}"),
+            doing => return format!("{cluster}: {phase}: {doing}"),
+        }
+        let mut line = format!("{cluster}: {} of {}", self.done, self.scenarios);
+        if let Some((longest, since)) = self.running.iter().min_by_key(|(_, since)| **since) {
+            let took = now.duration_since(*since).as_secs();
+            let _ = write!(line, ", longest: {longest} {took} s");
+        }
+        if self.running.len() > 1 {
+            let _ = write!(line, ", {} more", self.running.len() - 1);
+        }
+        line
+    }
 }
 
 impl Progress {
-    /// Writes to standard error: bars if it is a terminal, else lines.
     #[must_use]
-    pub fn for_stderr() -> Self {
-        if std::io::stderr().is_terminal() {
-            Self::new(Mode::Bars(MultiProgress::new()))
-        } else {
-            Self::lines(Box::new(std::io::stderr()))
-        }
+    pub(crate) fn for_stderr(verbosity: Verbosity) -> Self {
+        let layout = Layout::for_stderr();
+        let bar = match verbosity {
+            Verbosity::Quiet => ProgressBar::hidden(),
+            Verbosity::Normal | Verbosity::Verbose => ProgressBar::new_spinner(),
+        };
+        let progress = Self::new(verbosity, layout, Box::new(std::io::stderr()), bar);
+        progress.bar.enable_steady_tick(Duration::from_millis(250));
+        progress
     }
 
-    /// Writes lines to `out`.
-    #[must_use]
-    pub fn lines(out: Box<dyn Write + Send>) -> Self {
-        Self::new(Mode::Lines(out))
-    }
-
-    fn new(mode: Mode) -> Self {
+    fn new(
+        verbosity: Verbosity,
+        layout: Layout,
+        out: Box<dyn Write + Send>,
+        bar: ProgressBar,
+    ) -> Self {
+        let detail = match verbosity {
+            Verbosity::Quiet => Detail::Notable,
+            Verbosity::Normal if bar.is_hidden() => Detail::Scenarios,
+            Verbosity::Normal => Detail::Phases,
+            Verbosity::Verbose => Detail::Steps,
+        };
+        let status: Arc<Mutex<Status>> = Arc::default();
+        let shown = status.clone();
+        let line = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let status = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            // Room for the spinner and the elapsed time.
+            let width = layout.width.saturating_sub(16);
+            let _ = out.write_str(&shorten(&status.line(Instant::now()), width));
+        };
+        let style = ProgressStyle::with_template("{spinner} {elapsed_precise} {status}");
+        bar.set_style(
+            style
+                .unwrap_or_else(|_| ProgressStyle::default_spinner())
+                .with_key("status", line),
+        );
         Self {
             began: Instant::now(),
-            clusters: BTreeMap::new(),
-            mode,
+            detail,
+            layout,
+            out,
+            bar,
+            status,
+            claims: BTreeMap::new(),
         }
     }
 
     /// Displays an event. Errors are ignored: a display failure must not affect the run.
-    pub fn on(&mut self, event: &RunEvent) {
+    pub(crate) fn on(&mut self, event: &RunEvent) {
+        self.update(event);
         match event {
             RunEvent::Begun {
                 run,
                 claims,
                 clusters,
             } => {
-                let claims = count(claims.len(), "claim");
-                self.say(&format!(
-                    "run {run}: {claims} on {}",
-                    count(clusters.len(), "cluster")
-                ));
+                for scenario in claims.iter().filter_map(|claim| claim.scenario.clone()) {
+                    *self.claims.entry(scenario).or_default() += 1;
+                }
+                let (claims, clusters) = (claims.len(), clusters.len());
+                let (claims, clusters) = (count(claims, "claim"), count(clusters, "cluster"));
+                self.say(
+                    Detail::Phases,
+                    &format!("run {run}: {claims} on {clusters}"),
+                );
             }
-            RunEvent::Provisioning { cluster, doing } => self.provisioning(cluster, doing),
+            RunEvent::PhaseBegun { cluster, name } => {
+                self.say(Detail::Steps, &format!("{cluster}: {name}"));
+            }
+            RunEvent::PhaseProgress { cluster, doing } => {
+                self.say(Detail::Scenarios, &format!("{cluster}: {doing}"));
+            }
             RunEvent::PhaseEnded { cluster, phase } => self.phase(cluster, phase),
             RunEvent::ClusterReady {
                 cluster,
                 facts,
                 scenarios,
             } => {
-                let known = self.cluster(cluster);
-                known.label = label(facts);
-                known.scenarios = *scenarios;
-                if let Some(bar) = &known.bar {
-                    bar.set_style(style("{prefix:.bold} {wide_bar} {pos}/{len} {elapsed}"));
-                    bar.set_length(*scenarios as u64);
-                    bar.set_position(0);
-                    bar.set_prefix(known.label.clone());
-                } else {
-                    let scenarios = count(*scenarios, "scenario");
-                    self.say(&format!("{cluster}: {}, {scenarios}", facts.kubernetes));
-                }
+                let scenarios = count(*scenarios, "scenario");
+                let version = &facts.kubernetes;
+                self.say(
+                    Detail::Scenarios,
+                    &format!("{cluster}: {version}, {scenarios}"),
+                );
             }
             RunEvent::ScenarioBegun {
                 cluster,
                 scenario,
                 after,
             } => {
-                self.begun(cluster, scenario, after.as_ref());
+                if let Some(earlier) = after {
+                    let (attempt, why) = (earlier.attempt, earlier.why().join("; "));
+                    let text =
+                        format!("{cluster}: retrying {scenario} after attempt {attempt}: {why}");
+                    self.say(Detail::Phases, &text);
+                }
             }
             RunEvent::ScenarioStep {
                 cluster,
                 scenario,
                 step,
-            } => {
-                if let Some(bar) = self.cluster(cluster).running.get(scenario) {
-                    bar.set_message(shorten(&one_line(step), 48));
-                }
-            }
+            } => self.say(Detail::Steps, &format!("{cluster}: {scenario}: {step}")),
             RunEvent::ScenarioEnded {
                 cluster,
                 scenario,
                 judgements,
-            } => {
-                self.ended(cluster, scenario, judgements);
+            } => self.ended(cluster, scenario, judgements),
+            RunEvent::Warning { text } => self.say(Detail::Notable, &format!("warning: {text}")),
+            RunEvent::Stopping { reason } => {
+                let text = format!("{}; cleaning up", reason.in_words());
+                self.say(Detail::Notable, &text);
             }
-            RunEvent::Judged { .. } => {}
-            RunEvent::Warning { text } => self.say(&format!("warning: {text}")),
-            RunEvent::ClusterEnded { cluster } => {
-                let known = self.cluster(cluster);
-                for (_, bar) in std::mem::take(&mut known.running) {
-                    bar.finish_and_clear();
-                }
-                if let Some(bar) = known.bar.take() {
-                    bar.finish_and_clear();
-                }
-            }
-            RunEvent::Ended { interrupted } => {
-                let how = if *interrupted {
-                    "interrupted"
-                } else {
-                    "finished"
-                };
+            RunEvent::Ended { stopped } => {
+                self.bar.finish_and_clear();
+                let how = stopped.map_or("finished", |reason| reason.in_words());
                 let took = seconds(self.began.elapsed().as_secs_f64());
-                self.say(&format!("{how} after {took}"));
-                if let Mode::Bars(bars) = &self.mode {
-                    let _ = bars.clear();
-                }
+                self.say(Detail::Notable, &format!("{how} after {took}"));
             }
+            RunEvent::Planned { .. } | RunEvent::Judged { .. } | RunEvent::ClusterEnded { .. } => {}
         }
     }
 
-    fn cluster(&mut self, name: &str) -> &mut Cluster {
-        self.clusters.entry(name.to_owned()).or_default()
-    }
-
-    fn provisioning(&mut self, cluster: &str, doing: &str) {
-        let doing = one_line(doing);
-        if let Mode::Bars(bars) = &self.mode {
-            let known = self.clusters.entry(cluster.to_owned()).or_default();
-            let bar = known.bar.get_or_insert_with(|| {
-                let bar = bars.add(ProgressBar::new_spinner());
-                bar.set_style(style("{prefix:.bold} {spinner} {msg} {elapsed}"));
-                bar.set_prefix(one_line(cluster));
-                bar.enable_steady_tick(Duration::from_millis(200));
-                bar
-            });
-            bar.set_message(shorten(&doing, 60));
-        } else {
-            self.say(&format!("{cluster}: {doing}"));
+    /// Updates the status line.
+    fn update(&self, event: &RunEvent) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            RunEvent::PhaseBegun { cluster, name } => {
+                status.cluster = one_line(cluster);
+                status.phase.clone_from(name);
+                status.doing.clear();
+            }
+            RunEvent::PhaseProgress { doing, .. } => status.doing = one_line(doing),
+            RunEvent::ClusterReady {
+                cluster, scenarios, ..
+            } => {
+                *status = Status {
+                    cluster: one_line(cluster),
+                    scenarios: *scenarios,
+                    ..Status::default()
+                };
+            }
+            RunEvent::ScenarioBegun { scenario, .. } => {
+                let scenario = one_line(scenario);
+                status.running.entry(scenario).or_insert_with(Instant::now);
+            }
+            RunEvent::ScenarioEnded { scenario, .. } => {
+                status.running.remove(&one_line(&scenario.scenario));
+                status.done += 1;
+            }
+            _ => {}
         }
     }
 
     fn phase(&mut self, cluster: &str, phase: &Phase) {
         let Phase {
-            name,
-            began: _,
-            seconds: took,
-            error,
-            note,
+            name, error, note, ..
         } = phase;
-        let took = seconds(*took);
+        let took = seconds(phase.seconds);
         match error {
-            Some(error) => self.say(&format!("{cluster}: {name} failed after {took}: {error}")),
-            None if note.is_empty() => self.say(&format!("{cluster}: {name} took {took}")),
-            None => self.say(&format!("{cluster}: {name} took {took}: {note}")),
-        }
-    }
-
-    fn begun(&mut self, cluster: &str, scenario: &str, after: Option<&EarlierAttempt>) {
-        if let Some(earlier) = after {
-            let (attempt, why) = (earlier.attempt, earlier.why().join("; "));
-            self.say(&format!(
-                "{cluster}: retrying {scenario} after attempt {attempt}: {why}"
-            ));
-        }
-        if let Mode::Bars(bars) = &self.mode {
-            let bar = bars.add(ProgressBar::new_spinner());
-            bar.set_style(style("  {spinner} {prefix} {msg:.dim} {elapsed}"));
-            let retry = if after.is_some() { " (retry)" } else { "" };
-            bar.set_prefix(format!("{}{retry}", one_line(scenario)));
-            bar.enable_steady_tick(Duration::from_millis(200));
-            let known = self.clusters.entry(cluster.to_owned()).or_default();
-            if let Some(earlier) = known.running.insert(scenario.to_owned(), bar) {
-                earlier.finish_and_clear();
+            Some(error) => {
+                let text = format!("{cluster}: {name} failed after {took}: {error}");
+                self.say(Detail::Notable, &text);
+            }
+            None if note.is_empty() => {
+                self.say(Detail::Phases, &format!("{cluster}: {name} took {took}"));
+            }
+            None => {
+                let text = format!("{cluster}: {name} took {took}: {note}");
+                self.say(Detail::Phases, &text);
             }
         }
     }
 
     fn ended(&mut self, cluster: &str, scenario: &ScenarioResults, judgements: &[Judgement]) {
-        let ScenarioResults {
-            scenario: id,
-            problems,
-            seconds: took,
-            ..
-        } = scenario;
-        let known = self.cluster(cluster);
-        known.done += 1;
-        let place = format!("{}/{}", known.done, known.scenarios);
-        if let Some(bar) = known.running.remove(id) {
-            bar.finish_and_clear();
+        let (place, id) = {
+            let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            (
+                format!("{}/{}", status.done, status.scenarios),
+                &scenario.scenario,
+            )
+        };
+        let (took, verdicts) = (seconds(scenario.seconds), verdicts(judgements));
+        let text = format!("{cluster}: {place} {id} took {took}{verdicts}");
+        self.say(Detail::Scenarios, &text);
+        if !scenario.problems.is_empty() {
+            let problems = scenario.problems.join("; ");
+            let claims = self.claims.get(id).copied().unwrap_or_default();
+            let claims = count(claims, "claim");
+            let text = format!("{id} ({claims}): {problems}");
+            self.mark(Detail::Notable, State::Error, cluster, &text);
         }
-        if let Some(bar) = &known.bar {
-            bar.inc(1);
-        }
-        let changed = judgements.iter().filter(|j| j.is_unexpected()).map(|j| {
-            let word = State::Verdict(j.verdict).word();
-            match j.expected {
-                Some(expected) => {
-                    let expected = State::Verdict(expected).word();
-                    format!("changed: {} is {word}, expected {expected}", j.claim)
-                }
-                None => format!("undecided: {} is {word}", j.claim),
-            }
-        });
-        let notable: Vec<String> = problems
-            .iter()
-            .map(|problem| format!("error: {problem}"))
-            .chain(changed)
-            .collect();
-        let lines = matches!(self.mode, Mode::Lines(_));
-        if lines || !notable.is_empty() {
-            let verdicts = verdicts(judgements);
-            self.say(&format!(
-                "{cluster}: {place} {id} took {}{verdicts}",
-                seconds(*took)
-            ));
-        }
-        for text in notable {
-            self.say(&format!("    {text}"));
+        for judgement in judgements {
+            let detail = if judgement.is_unexpected() {
+                Detail::Notable
+            } else {
+                Detail::Steps
+            };
+            let (claim, verdict) = (&judgement.claim, verdict_of(judgement));
+            let reason = bare_reason(&judgement.reason, judgement.verdict);
+            let text = format!("{claim}: {verdict}: {reason}");
+            self.mark(detail, State::Verdict(judgement.verdict), cluster, &text);
         }
     }
 
-    fn say(&mut self, text: &str) {
-        let elapsed = self.began.elapsed().as_secs();
-        let indent = if text.starts_with("    ") { "    " } else { "" };
-        let line = format!(
-            "[{:>2}:{:02}] {indent}{}",
-            elapsed / 60,
-            elapsed % 60,
-            one_line(text)
-        );
-        // A closed pipe must not abort the run.
-        let _ = match &mut self.mode {
-            Mode::Lines(out) => writeln!(out, "{line}").and_then(|()| out.flush()),
-            Mode::Bars(bars) => bars.println(line),
+    fn say(&mut self, detail: Detail, text: &str) {
+        self.print(detail, "", &one_line(text));
+    }
+
+    /// Prints a claim or scenario with the mark of its state.
+    fn mark(&mut self, detail: Detail, state: State, cluster: &str, text: &str) {
+        let mark = format!("{} ", self.layout.paint(code(state), state.mark()));
+        let text = if self.bar.is_hidden() {
+            one_line(&format!("{cluster}: {text}"))
+        } else {
+            // One line: the status line names the cluster, and the summary has the whole text.
+            shorten(&one_line(text), self.layout.width.saturating_sub(10))
         };
+        self.print(detail, &mark, &text);
+    }
+
+    fn print(&mut self, detail: Detail, mark: &str, text: &str) {
+        if detail > self.detail {
+            return;
+        }
+        let elapsed = self.began.elapsed().as_secs();
+        let (minutes, seconds) = (elapsed / 60, elapsed % 60);
+        let out = &mut self.out;
+        // A closed pipe must not abort the run.
+        let _ = self.bar.suspend(|| {
+            writeln!(out, "[{minutes:>2}:{seconds:02}] {mark}{text}").and_then(|()| out.flush())
+        });
     }
 }
 
@@ -263,11 +327,8 @@ fn verdicts(judgements: &[Judgement]) -> String {
     let words: Vec<String> = State::ALL
         .into_iter()
         .map(|state| {
-            let number = judgements
-                .iter()
-                .filter(|j| State::Verdict(j.verdict) == state)
-                .count();
-            (state, number)
+            let of = |j: &&Judgement| State::Verdict(j.verdict) == state;
+            (state, judgements.iter().filter(of).count())
         })
         .filter(|(_, number)| *number > 0)
         .map(|(state, number)| format!("{number} {}", state.word()))
@@ -279,21 +340,25 @@ fn verdicts(judgements: &[Judgement]) -> String {
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::io;
-    use std::sync::{Arc, Mutex};
+
+    use indicatif::{InMemoryTerm, ProgressDrawTarget};
+    use rstest::rstest;
 
     use super::*;
     use crate::catalogue::model::Verdict;
+    use crate::report::event::Stopped;
     use crate::report::fixture;
     use crate::report::results::Standing;
+
+    const PLAIN: Layout = Layout {
+        width: 80,
+        colour: false,
+    };
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -309,55 +374,122 @@ mod tests {
         }
     }
 
-    #[test]
-    fn prints_a_line_per_event() {
+    /// What the events print next to a status line that is hidden or not.
+    fn printed(verbosity: Verbosity, bar: ProgressBar, events: &[RunEvent]) -> String {
         let kept = Kept::default();
-        let mut progress = Progress::lines(Box::new(kept.clone()));
-        for event in fixture::events(&fixture::results()) {
-            progress.on(&event);
+        let mut progress = Progress::new(verbosity, PLAIN, Box::new(kept.clone()), bar);
+        for event in events {
+            progress.on(event);
         }
-        progress.on(&RunEvent::Warning {
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn snapshot(name: &str, text: &str) {
+        insta::with_settings!({filters => vec![(r"\[ 0:\d\d\]", "[elapsed]"), (r"finished after .*", "finished after [time]")]}, {
+            insta::assert_snapshot!(name, text);
+        });
+    }
+
+    #[rstest]
+    #[case::quiet("quiet", Verbosity::Quiet)]
+    #[case::normal("normal", Verbosity::Normal)]
+    #[case::verbose("verbose", Verbosity::Verbose)]
+    fn prints_lines(#[case] name: &str, #[case] verbosity: Verbosity) {
+        let mut events = fixture::events(&fixture::results());
+        let step = RunEvent::ScenarioStep {
+            cluster: "hookproof-1.35".to_owned(),
+            scenario: "poststart/failing-hook".to_owned(),
+            step: "until running".to_owned(),
+        };
+        events.insert(6, step);
+        events.push(RunEvent::Warning {
             text: "two\nlines \u{1b}[2J".to_owned(),
         });
-        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-        insta::with_settings!({filters => vec![(r"\[ 0:\d\d\]", "[elapsed]"), (r"finished after .*", "finished after [time]")]}, {
-            insta::assert_snapshot!(text);
-        });
+        snapshot(name, &printed(verbosity, ProgressBar::hidden(), &events));
     }
 
     #[test]
     fn an_undecided_claim_without_an_expected_verdict_is_notable() {
         let mut cluster = fixture::results().clusters.remove(0);
-        let judgement = &mut cluster.judgements[0];
+        let mut judgement = cluster.judgements.remove(0);
         judgement.verdict = Verdict::Inconclusive;
         judgement.expected = None;
-        let claim = judgement.claim.clone();
-        assert_eq!(cluster.standing(&claim), Standing::Changed);
-        let kept = Kept::default();
-        Progress::lines(Box::new(kept.clone())).ended(
-            "c",
-            &cluster.scenarios[0],
-            &cluster.judgements[..1],
-        );
-        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
-        assert!(
-            text.contains(&format!("undecided: {claim} is inconclusive")),
-            "{text}"
-        );
+        cluster.judgements = vec![judgement.clone()];
+        assert_eq!(cluster.standing(&judgement.claim), Standing::Changed);
+        let ended = RunEvent::ScenarioEnded {
+            cluster: "c".to_owned(),
+            scenario: cluster.scenarios.remove(0),
+            judgements: vec![judgement.clone()],
+        };
+        let text = printed(Verbosity::Quiet, ProgressBar::hidden(), &[ended]);
+        let expected = format!("{}: inconclusive, no expected verdict", judgement.claim);
+        assert!(text.contains(&expected), "{text}");
     }
 
     #[test]
-    fn bars_handle_every_event() {
-        let bars = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
-        let mut progress = Progress::new(Mode::Bars(bars));
-        for event in fixture::events(&fixture::results()) {
+    fn prints_only_what_matters_above_a_status_line() {
+        let term = InMemoryTerm::new(24, 80);
+        let target = ProgressDrawTarget::term_like(Box::new(term.clone()));
+        let bar = ProgressBar::with_draw_target(None, target);
+        let events = fixture::events(&fixture::results());
+        snapshot("terminal", &printed(Verbosity::Normal, bar, &events));
+        assert_eq!(term.contents(), "", "the status line is removed");
+    }
+
+    #[test]
+    fn the_status_line_shows_phases_and_the_longest_scenario() {
+        let bar = ProgressBar::hidden();
+        let kept = Box::new(Kept::default());
+        let mut progress = Progress::new(Verbosity::Normal, PLAIN, kept, bar);
+        let cluster = "1.36 default".to_owned();
+        let mut shown = |event: RunEvent| {
             progress.on(&event);
-        }
-        assert!(
-            progress
-                .clusters
-                .values()
-                .all(|c| c.bar.is_none() && c.running.is_empty())
+            let status = progress.status.lock().unwrap();
+            status.line(Instant::now())
+        };
+        let begun = |name: &str| RunEvent::PhaseBegun {
+            cluster: cluster.clone(),
+            name: name.to_owned(),
+        };
+        let scenario = |scenario: &str| RunEvent::ScenarioBegun {
+            cluster: cluster.clone(),
+            scenario: scenario.to_owned(),
+            after: None,
+        };
+        assert_eq!(shown(begun("provision")), "1.36 default: provision");
+        let doing = RunEvent::PhaseProgress {
+            cluster: cluster.clone(),
+            doing: "building\nthe image".to_owned(),
+        };
+        let line = "1.36 default: provision: building the image";
+        assert_eq!(shown(doing.clone()), line);
+        assert_eq!(shown(doing), line);
+        let ready = RunEvent::ClusterReady {
+            cluster: cluster.clone(),
+            facts: crate::evidence::ClusterFacts::default(),
+            scenarios: 57,
+        };
+        assert_eq!(shown(ready), "1.36 default: 0 of 57");
+        shown(scenario("b/first"));
+        assert_eq!(
+            shown(scenario("a/second")),
+            "1.36 default: 0 of 57, longest: b/first 0 s, 1 more"
         );
+        let stopping = RunEvent::Stopping {
+            reason: Stopped::TimedOut,
+        };
+        shown(stopping);
+        assert_eq!(shown(begun("teardown")), "1.36 default: teardown");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+        #[test]
+        fn untrusted_text_has_no_control_characters(text in fixture::nasty_text()) {
+            let events = fixture::events(&fixture::poisoned(&text));
+            let out = printed(Verbosity::Verbose, ProgressBar::hidden(), &events);
+            proptest::prop_assert!(!out.chars().any(|c| c.is_control() && c != '\n'));
+        }
     }
 }

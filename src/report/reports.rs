@@ -24,7 +24,7 @@ pub fn write_all(results: &Results, folder: &Utf8Path) -> Result<(), ReportError
 
 /// Reports of a run in progress.
 #[derive(Debug)]
-pub struct Reports {
+pub(crate) struct Reports {
     folder: Utf8PathBuf,
     results: Results,
     /// Cluster names as used in events; the name in the facts may differ.
@@ -34,7 +34,7 @@ pub struct Reports {
 impl Reports {
     /// Reports into a folder, which is created on the first write.
     #[must_use]
-    pub fn new(folder: impl Into<Utf8PathBuf>) -> Self {
+    pub(crate) fn new(folder: impl Into<Utf8PathBuf>) -> Self {
         Self {
             folder: folder.into(),
             results: Results {
@@ -51,12 +51,12 @@ impl Reports {
     }
 
     #[must_use]
-    pub fn results(&self) -> &Results {
+    pub(crate) fn results(&self) -> &Results {
         &self.results
     }
 
     #[must_use]
-    pub fn page(&self) -> Utf8PathBuf {
+    pub(crate) fn page(&self) -> Utf8PathBuf {
         self.folder.join(html::PAGE)
     }
 
@@ -65,7 +65,7 @@ impl Reports {
     /// # Errors
     /// A report cannot be rendered or written. The event stays recorded, so the caller may continue
     /// with the next one.
-    pub fn on(&mut self, event: &RunEvent) -> Result<(), ReportError> {
+    pub(crate) fn on(&mut self, event: &RunEvent) -> Result<(), ReportError> {
         match event {
             RunEvent::Begun {
                 run,
@@ -116,14 +116,17 @@ impl Reports {
                 known.push((**judgement).clone());
                 self.write_data()
             }
-            RunEvent::Ended { interrupted } => {
-                self.results.ended = (!interrupted).then(Timestamp::now);
+            RunEvent::Ended { stopped } => {
+                self.results.ended = stopped.is_none().then(Timestamp::now);
                 write_all(&self.results, &self.folder)
             }
-            RunEvent::Provisioning { .. }
+            RunEvent::Planned { .. }
+            | RunEvent::PhaseBegun { .. }
+            | RunEvent::PhaseProgress { .. }
             | RunEvent::ScenarioBegun { .. }
             | RunEvent::ScenarioStep { .. }
             | RunEvent::Warning { .. }
+            | RunEvent::Stopping { .. }
             | RunEvent::ClusterEnded { .. } => Ok(()),
         }
     }

@@ -3,41 +3,56 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
 use camino::Utf8Path;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::essentials::verdict_in_words;
 use super::results::{ClaimInfo, Results};
+
 use super::text::{count, one_line, seconds, shorten, wrap};
 use super::view::{Cell, Counts, State, labels};
 use crate::catalogue::model::Verdict;
+use crate::report::event::Planned;
 
 #[derive(Debug, Clone, Copy)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// Width in columns.
-    pub width: usize,
-    pub colour: bool,
+    pub(crate) width: usize,
+    pub(crate) colour: bool,
 }
 
 impl Layout {
-    /// Layout for standard output: coloured on a terminal unless `NO_COLOR` is set.
+    /// Layout for standard output, 80 columns wide.
     #[must_use]
-    pub fn for_stdout() -> Self {
-        let colour = std::io::stdout().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { width: 80, colour }
+    pub(crate) fn for_stdout() -> Self {
+        Self::of(&std::io::stdout())
     }
 
     /// Layout for text to read: as wide as the terminal, at most 100 columns.
     #[must_use]
-    pub fn for_page() -> Self {
-        let width = Table::new().width().map_or(80, usize::from);
-        Self {
-            width: width.clamp(40, 100),
-            ..Self::for_stdout()
-        }
+    pub(crate) fn for_page() -> Self {
+        Self::for_stdout().as_wide_as(&Table::new())
+    }
+
+    /// Layout for progress: as wide as the terminal, at most 100 columns.
+    pub(super) fn for_stderr() -> Self {
+        let mut table = Table::new();
+        table.use_stderr();
+        Self::of(&std::io::stderr()).as_wide_as(&table)
+    }
+
+    /// Coloured as `--color`, or else `NO_COLOR`, `CLICOLOR_FORCE` and the terminal say.
+    fn of(stream: &impl RawStream) -> Self {
+        let colour = AutoStream::choice(stream) != ColorChoice::Never;
+        Self { width: 80, colour }
+    }
+
+    fn as_wide_as(self, table: &Table) -> Self {
+        let width = table.width().map_or(80, usize::from).clamp(40, 100);
+        Self { width, ..self }
     }
 
     pub(super) fn paint(self, code: &str, text: &str) -> String {
@@ -53,7 +68,8 @@ impl Layout {
     }
 }
 
-fn code(state: State) -> &'static str {
+/// The colour of a state.
+pub(super) fn code(state: State) -> &'static str {
     match state {
         State::Verdict(Verdict::Confirmed) => "36",
         State::Verdict(Verdict::Refuted) => "31",
@@ -66,7 +82,7 @@ fn code(state: State) -> &'static str {
 
 /// Renders the summary of a run. `report` is the path of its HTML page.
 #[must_use]
-pub fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layout) -> String {
+pub(crate) fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layout) -> String {
     let mut out = String::new();
     let labels = labels(&results.clusters);
     for (verdict, meaning) in [
@@ -82,31 +98,62 @@ pub fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layout) -> 
     retried(&mut out, results, &labels, layout);
     attention(&mut out, results, &labels, layout);
     out.push_str(&counts(results, &labels, layout));
-    match results.ended {
-        Some(ended) => {
-            let took = ended.duration_since(results.began).as_secs_f64();
-            let _ = writeln!(
-                out,
-                "{} on {} in {}",
-                count(results.claims.len(), "claim"),
-                count(results.clusters.len(), "cluster"),
-                seconds(took)
-            );
-        }
-        None => {
-            let _ = writeln!(
-                out,
-                "{}",
-                layout.paint(
-                    "1;31",
-                    "The run did not finish; these are the results so far."
-                )
-            );
-        }
-    }
+    last_line(&mut out, results, layout);
     if let Some(report) = report {
         let _ = writeln!(out, "report: {report}");
     }
+    out
+}
+
+/// Changed verdicts, errors and the last line of the summary.
+pub(crate) fn brief(results: &Results, layout: Layout) -> String {
+    let mut out = String::new();
+    attention(&mut out, results, &labels(&results.clusters), layout);
+    last_line(&mut out, results, layout);
+    out
+}
+
+fn last_line(out: &mut String, results: &Results, layout: Layout) {
+    let text = if let Some(ended) = results.ended {
+        let took = ended.duration_since(results.began).as_secs_f64();
+        let claims = count(results.claims.len(), "claim");
+        let clusters = count(results.clusters.len(), "cluster");
+        format!("{claims} on {clusters} in {}", seconds(took))
+    } else {
+        let text = "The run did not finish; these are the results so far.";
+        layout.paint("1;31", text)
+    };
+    let _ = writeln!(out, "{text}");
+}
+
+/// What a run would do, a section for each cluster.
+pub(crate) fn plan(clusters: &[Planned]) -> String {
+    let mut out = String::new();
+    for planned in clusters {
+        let _ = writeln!(out, "{}", planned.cluster);
+        let width = planned.scenarios.iter().map(|s| s.scenario.len()).max();
+        let (mut scenarios, mut claims) = (0, 0);
+        for planned in &planned.scenarios {
+            let _ = write!(out, "  {:<1$}", planned.scenario, width.unwrap_or_default());
+            if let Some(reason) = &planned.not_applicable {
+                let _ = writeln!(out, "  not applicable: {reason}");
+                continue;
+            }
+            scenarios += 1;
+            claims += planned.claims.len();
+            let _ = writeln!(out, "  {:>4.0} s", planned.seconds);
+            for claim in &planned.claims {
+                let _ = writeln!(out, "    {claim}");
+            }
+        }
+        let (scenarios, claims) = (count(scenarios, "scenario"), count(claims, "claim"));
+        let takes = seconds(planned.seconds.round());
+        let _ = writeln!(
+            out,
+            "{scenarios}, {claims}, about {takes} after the cluster is ready\n"
+        );
+    }
+    out.push_str("dry run: nothing was created\n");
     out
 }
 

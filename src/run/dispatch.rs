@@ -1,6 +1,8 @@
 //! Runs scenarios in parallel on one cluster, longest first, and sends events.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use tokio::sync::Semaphore;
@@ -9,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::model::{Catalogue, Scenario};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Problem};
 use crate::judge::judgement::Judgement;
 use crate::judge::verdict::{judge, not_applicable};
 use crate::observe::scenario::observe;
@@ -18,37 +20,43 @@ use crate::observe::store;
 use crate::report::results::{EarlierAttempt, ScenarioResults};
 
 use super::plan::Plan;
-use crate::report::event::RunEvent;
+use super::stop::Stop;
+use crate::report::event::{RunEvent, Stopped};
+use crate::report::text::seconds;
 
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// Maximum number of parallel scenarios.
-    pub jobs: usize,
+    pub(crate) jobs: usize,
     /// Maximum attempts at a scenario that has a problem, is undecided, or gives an unexpected verdict.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
+    /// Start no further scenario after an unexpected verdict or an error.
+    pub(crate) fail_fast: bool,
+    /// Limit of an attempt at a scenario.
+    pub(crate) scenario_timeout: Option<Duration>,
     /// Keep namespaces after the run.
-    pub keep: bool,
-    pub out: Utf8PathBuf,
+    pub(crate) keep: bool,
+    pub(crate) out: Utf8PathBuf,
 }
 
 /// A scenario that does not apply to this cluster, with the verdicts on its claims.
 type Skipped = (Arc<Scenario>, Vec<Judgement>);
 
 /// One cluster's part of a run.
-pub struct Dispatch {
-    pub session: Arc<Session>,
+pub(crate) struct Dispatch {
+    pub(crate) session: Arc<Session>,
     /// The cluster's name in events.
-    pub cluster: String,
-    pub catalogue: Arc<Catalogue>,
-    pub plan: Plan,
-    pub options: Options,
-    pub events: UnboundedSender<RunEvent>,
-    pub stop: CancellationToken,
+    pub(crate) cluster: String,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) plan: Plan,
+    pub(crate) options: Options,
+    pub(crate) events: UnboundedSender<RunEvent>,
+    pub(crate) stop: Stop,
 }
 
 impl Dispatch {
-    /// Runs the plan's scenarios to completion.
-    pub async fn run(self) {
+    /// Runs the plan's scenarios. Returns whether all of them started.
+    pub(crate) async fn run(self) -> bool {
         let shared = Arc::new(self);
         let (runnable, skipped) = shared.split();
         shared.send(RunEvent::ClusterReady {
@@ -63,7 +71,8 @@ impl Dispatch {
                 judgements: shared.plan.wanted(judgements),
             });
         }
-        let places = Arc::new(Semaphore::new(shared.options.jobs.max(1)));
+        let places = Arc::new(Semaphore::new(shared.options.jobs));
+        let mut complete = true;
         let mut running = JoinSet::new();
         for scenario in runnable {
             // Acquired here and not in the tasks, to start scenarios in this order: otherwise the longest
@@ -71,7 +80,8 @@ impl Dispatch {
             let Ok(place) = places.clone().acquire_owned().await else {
                 break;
             };
-            if shared.stop.is_cancelled() {
+            if shared.stop.reason().is_some() {
+                complete = false;
                 break;
             }
             let shared = shared.clone();
@@ -85,6 +95,7 @@ impl Dispatch {
                 shared.warn(format!("the task of a scenario failed: {error}"));
             }
         }
+        complete
     }
 
     /// Splits the plan into scenarios to run, longest first, and scenarios that do not apply here.
@@ -119,9 +130,7 @@ impl Dispatch {
                     step,
                 });
             };
-            let keep = self.options.keep;
-            let evidence =
-                observe(&self.session, scenario, attempt, keep, &self.stop, on_step).await;
+            let evidence = self.observe(scenario, attempt, on_step).await;
             let (decided, judgements, warnings) = match judge(scenario, &evidence) {
                 Ok(judged) => {
                     let judgements = self.plan.wanted(judged.judgements);
@@ -132,7 +141,8 @@ impl Dispatch {
                 // The scenario's results contain the problems; there is no verdict.
                 Err(_) => (false, Vec::new(), Vec::new()),
             };
-            let last = decided || attempt >= self.options.attempts || self.stop.is_cancelled();
+            let stopped = self.stop.reason().is_some();
+            let last = decided || attempt >= self.options.attempts || stopped;
             let written = self.write(&evidence, last);
             if !last {
                 earlier.push(EarlierAttempt::new(&evidence, &judgements, written));
@@ -141,6 +151,9 @@ impl Dispatch {
             for warning in warnings {
                 self.warn(warning);
             }
+            if self.options.fail_fast && !decided {
+                self.stop.request(Stopped::FailFast);
+            }
             self.send(RunEvent::ScenarioEnded {
                 cluster: self.cluster.clone(),
                 scenario: ScenarioResults::new(scenario, &evidence, earlier, written),
@@ -148,6 +161,27 @@ impl Dispatch {
             });
             return;
         }
+    }
+
+    /// Observes a scenario within its limit; reaching the limit is a problem.
+    async fn observe(
+        &self,
+        scenario: &Scenario,
+        attempt: u32,
+        on_step: impl Fn(String),
+    ) -> Evidence {
+        let Options {
+            keep,
+            scenario_timeout,
+            ..
+        } = self.options;
+        let stop = self.stop.now.child_token();
+        let observed = observe(&self.session, scenario, attempt, keep, &stop, on_step);
+        let (mut evidence, timed_out) = within(scenario_timeout, observed, &stop).await;
+        if let Some(limit) = timed_out {
+            evidence.problems.insert(0, timeout_problem(limit));
+        }
+        evidence
     }
 
     /// Writes the evidence of an attempt to a file. Returns its path in the results folder.
@@ -170,6 +204,32 @@ impl Dispatch {
 
     fn warn(&self, text: String) {
         self.send(RunEvent::Warning { text });
+    }
+}
+
+/// Cancels `stop` at the limit, then waits for the work to end. Returns the limit if it was reached.
+async fn within<T>(
+    limit: Option<Duration>,
+    work: impl Future<Output = T>,
+    stop: &CancellationToken,
+) -> (T, Option<Duration>) {
+    let mut work = pin!(work);
+    if let Some(limit) = limit {
+        match tokio::time::timeout(limit, &mut work).await {
+            Ok(done) => return (done, None),
+            Err(_) => stop.cancel(),
+        }
+    }
+    (work.await, limit)
+}
+
+fn timeout_problem(limit: Duration) -> Problem {
+    Problem {
+        doing: "run the scenario".to_owned(),
+        what: format!(
+            "timed out after {}; raise --scenario-timeout",
+            seconds(limit.as_secs_f64())
+        ),
     }
 }
 

@@ -1,29 +1,37 @@
 //! Drives a run: each cluster in each round, from provisioning to teardown.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use tokio_util::sync::CancellationToken;
 
 use super::dispatch::{Dispatch, Options};
 use super::plan::Plan;
+use super::stop::Stop;
 use crate::catalogue::model::Catalogue;
 use crate::cluster::kind::Cluster;
+use crate::evidence::ClusterFacts;
 use crate::judge::verdict::untestable;
 use crate::observe::session::{self, Session, Target};
 use crate::observe::{outside, scratch};
 use crate::report::error::ReportError;
-use crate::report::event::RunEvent;
+use crate::report::event::{Planned, RunEvent, Stopped};
 use crate::report::reports::Reports;
 use crate::report::results::Phase;
 use crate::report::text::count;
+
+/// The phase that always runs to its end.
+const TEARDOWN: &str = "teardown";
 
 /// Where a run finds a cluster.
 pub(crate) trait Place {
     /// The cluster's name in events and results.
     fn name(&self) -> String;
+
+    /// What is known without the cluster; empty fields are unknown.
+    fn known(&self) -> ClusterFacts;
 
     /// Connects to the cluster, and creates it first if necessary. `say` reports progress.
     async fn provide(
@@ -48,27 +56,27 @@ pub(crate) struct Driver {
     pub(crate) options: Options,
     /// Number of rounds on each cluster.
     pub(crate) repeat: u32,
+    /// Limit of the whole run.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) events: UnboundedSender<RunEvent>,
-    pub(crate) stop: CancellationToken,
+    pub(crate) stop: Stop,
 }
 
 impl Driver {
-    /// Failures of clusters are events and do not end the run.
-    pub(crate) async fn run<P: Place>(self, places: &[P]) {
+    /// Failures of clusters are events and do not end the run. Returns why scenarios did not run, if so.
+    pub(crate) async fn run<P: Place>(self, places: &[P]) -> Option<Stopped> {
         let id = crate::id::random_id(6);
-        let rounds: Vec<Round<P>> = (1..=self.repeat)
-            .flat_map(|number| places.iter().map(move |place| Round { place, number }))
-            .collect();
-        send(
-            &self.events,
-            RunEvent::Begun {
-                run: id.clone(),
-                claims: self.plan.infos(&self.catalogue),
-                clusters: rounds.iter().map(Round::name).collect(),
-            },
-        );
+        let rounds = self.rounds(places);
+        self.send(RunEvent::Begun {
+            run: id.clone(),
+            claims: self.plan.infos(&self.catalogue),
+            clusters: rounds.iter().map(Round::name).collect(),
+        });
+        let watch = tokio::spawn(watch(self.stop.clone(), self.timeout, self.events.clone()));
+        let mut complete = true;
         for round in &rounds {
-            if self.stop.is_cancelled() {
+            if self.stop.reason().is_some() {
+                complete = false;
                 break;
             }
             let one = OneCluster {
@@ -76,18 +84,63 @@ impl Driver {
                 round,
                 driver: &self,
             };
-            Box::pin(one.run()).await;
+            complete &= Box::pin(one.run()).await;
         }
-        send(
-            &self.events,
-            RunEvent::Ended {
-                interrupted: self.stop.is_cancelled(),
-            },
-        );
+        watch.abort();
+        let stopped = stopped(self.stop.reason(), complete);
+        self.send(RunEvent::Ended { stopped });
+        stopped
+    }
+
+    /// What [`Self::run`] would do, as far as that is known without the clusters.
+    pub(crate) fn planned<P: Place>(&self, places: &[P]) -> Vec<Planned> {
+        let planned = |round: &Round<P>| {
+            let known = round.place.known();
+            self.plan
+                .forecast(&self.catalogue, round.name(), &known, self.options.jobs)
+        };
+        self.rounds(places).iter().map(planned).collect()
+    }
+
+    fn rounds<'a, P: Place>(&self, places: &'a [P]) -> Vec<Round<'a, P>> {
+        (1..=self.repeat)
+            .flat_map(|number| places.iter().map(move |place| Round { place, number }))
+            .collect()
+    }
+
+    fn send(&self, event: RunEvent) {
+        send(&self.events, event);
     }
 }
 
-/// Writes the reports until the last event, and passes each event to `show` first.
+/// Stops the run at its limit, and sends an event whenever there is a reason to stop.
+async fn watch(stop: Stop, limit: Option<Duration>, events: UnboundedSender<RunEvent>) {
+    let mut reasons = stop.reasons();
+    let deadline = async {
+        match limit {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+        stop.request(Stopped::TimedOut);
+        std::future::pending::<()>().await;
+    };
+    let announce = async {
+        while reasons.changed().await.is_ok() {
+            let reason = *reasons.borrow_and_update();
+            if let Some(reason) = reason {
+                send(&events, RunEvent::Stopping { reason });
+            }
+        }
+    };
+    tokio::join!(deadline, announce);
+}
+
+/// A failure does not stop a run in which nothing is left to start.
+fn stopped(reason: Option<Stopped>, complete: bool) -> Option<Stopped> {
+    reason.filter(|reason| !complete || *reason != Stopped::FailFast)
+}
+
+/// Passes each event to `show` and writes the reports, until the run ends.
 /// Returns the reports and the first error in writing them.
 pub(crate) async fn collect(
     mut events: UnboundedReceiver<RunEvent>,
@@ -105,6 +158,10 @@ pub(crate) async fn collect(
                 });
                 failed = Some(error);
             }
+        }
+        // After a timeout, provisioning may still hold a sender.
+        if matches!(event, RunEvent::Ended { .. }) {
+            break;
         }
     }
     (reports, failed)
@@ -147,7 +204,8 @@ struct OneCluster<'a, P> {
 }
 
 impl<P: Place> OneCluster<'_, P> {
-    async fn run(self) {
+    /// Returns whether all scenarios started, or none because the cluster failed.
+    async fn run(self) -> bool {
         let Driver {
             catalogue,
             plan,
@@ -158,7 +216,7 @@ impl<P: Place> OneCluster<'_, P> {
         } = self.driver;
         let cluster = self.round.name();
         let Some(provided) = self.phase("provision", self.provision()).await else {
-            return;
+            return true;
         };
         // Held to the end: no process deletes the cluster while the lease is held.
         let Provided {
@@ -169,7 +227,7 @@ impl<P: Place> OneCluster<'_, P> {
         let client = target.client.clone();
         // Leftovers of a killed run would take up the node's capacity.
         if self.phase("clean", clean(&client)).await.is_none() {
-            return;
+            return true;
         }
         let started = async {
             let session = Session::start(self.id, target)
@@ -180,16 +238,13 @@ impl<P: Place> OneCluster<'_, P> {
         let Some(session) = Box::pin(self.phase("ready", started)).await else {
             // Everything created so far carries the run's label. The next run removes what remains.
             let _ = session::remove_run(&client, self.id).await;
-            return;
+            return true;
         };
         for judgement in plan.wanted(untestable(catalogue)) {
-            send(
-                events,
-                RunEvent::Judged {
-                    cluster: cluster.clone(),
-                    judgement: Box::new(judgement),
-                },
-            );
+            self.driver.send(RunEvent::Judged {
+                cluster: cluster.clone(),
+                judgement: Box::new(judgement),
+            });
         }
         let dispatch = Dispatch {
             session: session.clone(),
@@ -200,7 +255,7 @@ impl<P: Place> OneCluster<'_, P> {
             events: events.clone(),
             stop: stop.clone(),
         };
-        dispatch.run().await;
+        let complete = dispatch.run().await;
         let finished = async {
             session
                 .finish(options.keep)
@@ -213,8 +268,9 @@ impl<P: Place> OneCluster<'_, P> {
             };
             Ok(((), note.to_owned()))
         };
-        self.phase("teardown", finished).await;
-        send(events, RunEvent::ClusterEnded { cluster });
+        self.phase(TEARDOWN, finished).await;
+        self.driver.send(RunEvent::ClusterEnded { cluster });
+        complete
     }
 
     /// Runs a phase and reports its outcome. Returns `None` if it failed.
@@ -224,14 +280,21 @@ impl<P: Place> OneCluster<'_, P> {
         work: impl Future<Output = Result<(T, String), String>>,
     ) -> Option<T> {
         let began = Timestamp::now();
-        send(
-            &self.driver.events,
-            RunEvent::Provisioning {
-                cluster: self.round.name(),
-                doing: name.to_owned(),
-            },
-        );
-        let (value, note, error) = match work.await {
+        self.driver.send(RunEvent::PhaseBegun {
+            cluster: self.round.name(),
+            name: name.to_owned(),
+        });
+        let timed_out = async {
+            if name == TEARDOWN {
+                std::future::pending::<()>().await;
+            }
+            self.driver.stop.timed_out().await;
+        };
+        let ended = tokio::select! {
+            ended = work => ended,
+            () = timed_out => Err("the run timed out; raise --timeout".to_owned()),
+        };
+        let (value, note, error) = match ended {
             Ok((value, note)) => (Some(value), note, None),
             Err(error) => (None, String::new(), Some(error)),
         };
@@ -242,13 +305,10 @@ impl<P: Place> OneCluster<'_, P> {
             error,
             note,
         };
-        send(
-            &self.driver.events,
-            RunEvent::PhaseEnded {
-                cluster: self.round.name(),
-                phase,
-            },
-        );
+        self.driver.send(RunEvent::PhaseEnded {
+            cluster: self.round.name(),
+            phase,
+        });
         value
     }
 
@@ -258,7 +318,7 @@ impl<P: Place> OneCluster<'_, P> {
         let say = move |doing: String| {
             send(
                 &events,
-                RunEvent::Provisioning {
+                RunEvent::PhaseProgress {
                     cluster: cluster.clone(),
                     doing,
                 },
@@ -288,4 +348,117 @@ async fn clean(client: &Client) -> Result<((), String), String> {
 fn send(events: &UnboundedSender<RunEvent>, event: RunEvent) {
     // The receiver outlives the sender.
     let _ = events.send(event);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use rstest::rstest;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    /// A cluster that cannot be provided, at once or ever.
+    struct Broken {
+        hangs: bool,
+        provided: Mutex<u32>,
+    }
+
+    impl Broken {
+        fn new(hangs: bool) -> Self {
+            Self {
+                hangs,
+                provided: Mutex::new(0),
+            }
+        }
+    }
+
+    impl Place for Broken {
+        fn name(&self) -> String {
+            "broken".to_owned()
+        }
+
+        fn known(&self) -> ClusterFacts {
+            ClusterFacts::default()
+        }
+
+        async fn provide(
+            &self,
+            say: impl Fn(String) + Clone + Send + 'static,
+        ) -> Result<Provided, String> {
+            say("creating the cluster".to_owned());
+            if let Ok(mut provided) = self.provided.lock() {
+                *provided += 1;
+            }
+            if self.hangs {
+                std::future::pending::<()>().await;
+            }
+            Err("no space left".to_owned())
+        }
+    }
+
+    fn driver(repeat: u32, timeout: Option<Duration>) -> (Driver, UnboundedReceiver<RunEvent>) {
+        let (events, received) = unbounded_channel();
+        let driver = Driver {
+            catalogue: Arc::default(),
+            plan: Plan::default(),
+            options: Options {
+                jobs: 1,
+                attempts: 1,
+                fail_fast: false,
+                scenario_timeout: None,
+                keep: false,
+                out: "unused".into(),
+            },
+            repeat,
+            timeout,
+            events,
+            stop: Stop::default(),
+        };
+        (driver, received)
+    }
+
+    fn errors(mut received: UnboundedReceiver<RunEvent>) -> Vec<String> {
+        let mut errors = Vec::new();
+        while let Ok(event) = received.try_recv() {
+            if let RunEvent::PhaseEnded { phase, .. } = event {
+                errors.extend(phase.error);
+            }
+        }
+        errors
+    }
+
+    #[tokio::test]
+    async fn a_failed_cluster_does_not_end_the_run() {
+        let (driver, received) = driver(2, None);
+        let place = Broken::new(false);
+        assert_eq!(driver.run(std::slice::from_ref(&place)).await, None);
+        assert_eq!(errors(received), ["no space left", "no space left"]);
+        assert_eq!(place.provided.lock().map(|n| *n).ok(), Some(2));
+    }
+
+    #[tokio::test]
+    async fn a_timeout_ends_provisioning_and_the_remaining_rounds() {
+        let (driver, received) = driver(3, Some(Duration::from_millis(20)));
+        let place = Broken::new(true);
+        let stopped = driver.run(std::slice::from_ref(&place)).await;
+        assert_eq!(stopped, Some(Stopped::TimedOut));
+        assert_eq!(errors(received), ["the run timed out; raise --timeout"]);
+        assert_eq!(place.provided.lock().map(|n| *n).ok(), Some(1));
+    }
+
+    #[rstest]
+    #[case::complete(None, true, None)]
+    #[case::failed_at_the_end(Some(Stopped::FailFast), true, None)]
+    #[case::failed_before_the_end(Some(Stopped::FailFast), false, Some(Stopped::FailFast))]
+    #[case::scenarios_were_cut(Some(Stopped::TimedOut), true, Some(Stopped::TimedOut))]
+    #[case::interrupted(Some(Stopped::Interrupted), false, Some(Stopped::Interrupted))]
+    fn why_scenarios_did_not_run(
+        #[case] reason: Option<Stopped>,
+        #[case] complete: bool,
+        #[case] expected: Option<Stopped>,
+    ) {
+        assert_eq!(stopped(reason, complete), expected);
+    }
 }

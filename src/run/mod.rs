@@ -1,6 +1,6 @@
-//! A run: its plan, its execution on each cluster (driver, dispatch) and its interruption.
+//! A run: its plan, its execution on each cluster (driver, dispatch) and its early end.
 
-pub mod dispatch;
+pub(crate) mod dispatch;
 pub(crate) mod driver;
-pub mod plan;
-pub(crate) mod signals;
+pub(crate) mod plan;
+pub(crate) mod stop;

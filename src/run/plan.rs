@@ -1,30 +1,36 @@
 //! Selection of claims and scenarios for a run.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::time::Duration;
 
-use crate::catalogue::model::{Catalogue, Claim};
+use crate::catalogue::capability::{DOCUMENTS, LITERAL, PUBLISHED_IMAGES};
+use crate::catalogue::model::{Catalogue, Claim, Needs};
+use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
-use crate::report::results::ClaimInfo;
+use crate::report::event::{Planned, PlannedScenario};
+use crate::report::results::{ClaimInfo, Results};
+use crate::report::view::{Cell, State};
 
 /// The selected claims and the scenarios that test them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
-    pub claims: BTreeSet<String>,
+pub(crate) struct Plan {
+    pub(crate) claims: BTreeSet<String>,
     /// Scenario ids, in the catalogue's order.
-    pub scenarios: Vec<String>,
+    pub(crate) scenarios: Vec<String>,
 }
 
 /// One of several parts of a run, such as `2/3`, for parallel machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
+pub(crate) struct Shard {
     /// Starts at 1.
-    pub index: usize,
-    pub count: usize,
+    index: usize,
+    count: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid shard `{0}`: expected `INDEX/COUNT`, for example `1/3`")]
-pub struct ShardError(String);
+pub(crate) struct ShardError(String);
 
 impl std::str::FromStr for Shard {
     type Err = ShardError;
@@ -44,8 +50,11 @@ impl std::str::FromStr for Shard {
 impl Plan {
     /// The plan for the selected claims. A shard takes every n-th scenario, so that all shards together
     /// run each scenario once.
-    #[must_use]
-    pub fn new(catalogue: &Catalogue, claims: &BTreeSet<String>, shard: Option<Shard>) -> Self {
+    pub(crate) fn new(
+        catalogue: &Catalogue,
+        claims: &BTreeSet<String>,
+        shard: Option<Shard>,
+    ) -> Self {
         let scenarios: Vec<String> = catalogue
             .scenarios
             .values()
@@ -81,8 +90,7 @@ impl Plan {
     }
 
     /// Whether any of the scenarios requires a capability.
-    #[must_use]
-    pub fn needs(&self, catalogue: &Catalogue, capability: &str) -> bool {
+    pub(crate) fn needs(&self, catalogue: &Catalogue, capability: &str) -> bool {
         let scenarios = self.scenarios.iter();
         scenarios
             .filter_map(|id| catalogue.scenarios.get(id))
@@ -90,17 +98,49 @@ impl Plan {
     }
 
     /// The judgements on selected claims.
-    #[must_use]
-    pub fn wanted(&self, judgements: Vec<Judgement>) -> Vec<Judgement> {
+    pub(crate) fn wanted(&self, judgements: Vec<Judgement>) -> Vec<Judgement> {
         judgements
             .into_iter()
             .filter(|j| self.claims.contains(&j.claim))
             .collect()
     }
 
+    /// What would run on a cluster of which only `known` is known.
+    pub(crate) fn forecast(
+        &self,
+        catalogue: &Catalogue,
+        cluster: String,
+        known: &ClusterFacts,
+        jobs: usize,
+    ) -> Planned {
+        let scenarios = self.scenarios.iter();
+        let scenarios: Vec<_> = scenarios
+            .filter_map(|id| catalogue.scenarios.get(id))
+            .map(|scenario| PlannedScenario {
+                scenario: scenario.id.clone(),
+                claims: scenario
+                    .claims
+                    .iter()
+                    .map(|claim| claim.id.clone())
+                    .filter(|id| self.claims.contains(id))
+                    .collect(),
+                seconds: scenario.takes.as_secs_f64(),
+                not_applicable: certainly_unmet(&scenario.needs, known),
+            })
+            .collect();
+        let running = scenarios
+            .iter()
+            .filter(|planned| planned.not_applicable.is_none());
+        let takes = running.map(|planned| Duration::from_secs_f64(planned.seconds));
+        Planned {
+            cluster,
+            seconds: makespan(takes.collect(), jobs).as_secs_f64(),
+            scenarios,
+        }
+    }
+
     /// The selected claims, for reports.
-    #[must_use]
-    pub fn infos(&self, catalogue: &Catalogue) -> Vec<ClaimInfo> {
+    pub(crate) fn infos(&self, catalogue: &Catalogue) -> Vec<ClaimInfo> {
         let of_scenarios = catalogue.scenarios.values().flat_map(|scenario| {
             scenario
                 .claims
@@ -114,6 +154,45 @@ impl Plan {
             .map(|(claim, scenario)| info(claim, scenario))
             .collect()
     }
+}
+
+/// A requirement that the cluster does not meet, whatever else turns out about it.
+fn certainly_unmet(needs: &Needs, known: &ClusterFacts) -> Option<String> {
+    let by_arguments = [DOCUMENTS, LITERAL, PUBLISHED_IMAGES];
+    let mut needs = needs.clone();
+    needs.gates.retain(|gate, _| known.gates.contains_key(gate));
+    needs
+        .capabilities
+        .retain(|name| by_arguments.contains(&name.as_str()));
+    if known.kubernetes.is_empty() {
+        needs.kubernetes = None;
+    }
+    needs.unmet(known)
+}
+
+/// The time that parallel jobs need if the longest scenarios start first.
+fn makespan(mut takes: Vec<Duration>, jobs: usize) -> Duration {
+    takes.sort_by_key(|takes| Reverse(*takes));
+    let mut ends: BinaryHeap<Reverse<Duration>> =
+        std::iter::repeat_n(Reverse(Duration::ZERO), jobs).collect();
+    for takes in takes {
+        if let Some(mut first) = ends.peek_mut() {
+            first.0 += takes;
+        }
+    }
+    ends.into_iter().map(|end| end.0).max().unwrap_or_default()
+}
+
+/// The claims with an unexpected verdict or an error on any cluster.
+pub(crate) fn failed(results: &Results) -> BTreeSet<String> {
+    let failed = |info: &&ClaimInfo| {
+        results.clusters.iter().any(|cluster| {
+            let cell = Cell::of(cluster, info);
+            cell.changed() || cell.state() == State::Error
+        })
+    };
+    let claims = results.claims.iter().filter(failed);
+    claims.map(|info| info.id.clone()).collect()
 }
 
 fn info(claim: &Claim, scenario: Option<String>) -> ClaimInfo {
@@ -142,5 +221,48 @@ mod tests {
     fn parses_shards(#[case] text: &str, #[case] shard: Option<(usize, usize)>) {
         let read: Option<Shard> = text.parse().ok();
         assert_eq!(read.map(|s| (s.index, s.count)), shard);
+    }
+
+    #[rstest]
+    #[case(&[], 4, 0)]
+    #[case(&[5, 1, 1, 1, 1, 1], 2, 5)]
+    #[case(&[3, 3, 3], 1, 9)]
+    #[case(&[3, 3, 3], 8, 3)]
+    fn estimates_parallel_jobs(#[case] takes: &[u64], #[case] jobs: usize, #[case] seconds: u64) {
+        let takes = takes.iter().map(|n| Duration::from_secs(*n)).collect();
+        assert_eq!(makespan(takes, jobs), Duration::from_secs(seconds));
+    }
+
+    #[rstest]
+    #[case::version(Some("1.34.1"), None, Some("needs Kubernetes >=1.35, found 1.34.1"))]
+    #[case::gate(Some("1.36.1"), Some(false), Some("needs the feature gate G on"))]
+    #[case::allowed(
+        Some("1.36.1"),
+        Some(true),
+        Some("needs literal, more time; pass --allow literal")
+    )]
+    #[case::unknown_cluster(None, None, Some("needs literal, more time; pass --allow literal"))]
+    fn knows_what_does_not_apply(
+        #[case] version: Option<&str>,
+        #[case] gate: Option<bool>,
+        #[case] unmet: Option<&str>,
+    ) {
+        let needs = Needs {
+            kubernetes: crate::catalogue::parse::version_range(">=1.35").ok(),
+            gates: [("G".to_owned(), true)].into(),
+            capabilities: vec!["node-shell".to_owned(), LITERAL.to_owned()],
+        };
+        let mut known = ClusterFacts {
+            kubernetes: version.unwrap_or_default().to_owned(),
+            gates: gate.map(|on| ("G".to_owned(), on)).into_iter().collect(),
+            ..ClusterFacts::default()
+        };
+        assert_eq!(certainly_unmet(&needs, &known).as_deref(), unmet);
+        known = ClusterFacts {
+            kubernetes: String::new(),
+            capabilities: vec![LITERAL.to_owned()],
+            ..ClusterFacts::default()
+        };
+        assert_eq!(certainly_unmet(&needs, &known), None);
     }
 }

@@ -36,15 +36,12 @@ pub(super) fn new(args: &NewArgs) -> Result<Exit, Failure> {
     }
     let written = write(scenario, suites)?;
     for path in written {
-        super::out(&format!(
-            "wrote {}\n",
-            path.strip_prefix(".").unwrap_or(&path)
-        ));
+        line!("wrote {}", path.strip_prefix(".").unwrap_or(&path));
     }
-    super::out(&format!(
+    line!(
         "next: edit these files, check them with `hookproof lint --suites {suites}`,\n\
-         then run them on a cluster: hookproof run --suites {suites} {scenario}\n"
-    ));
+         then run them on a cluster: hookproof run --suites {suites} {scenario}"
+    );
     Ok(Exit::AsExpected)
 }
 

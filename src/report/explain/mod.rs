@@ -30,7 +30,7 @@ pub struct Recorded<'a> {
 
 /// Renders the page of a claim. A claim without a scenario is not testable.
 #[must_use]
-pub fn page(
+pub(crate) fn page(
     claim: &Claim,
     scenario: Option<&Scenario>,
     recorded: Recorded<'_>,

@@ -43,11 +43,13 @@ async fn prepare(catalogue: Catalogue, attempts: u32) -> Run {
         options: Options {
             jobs: 1,
             attempts,
+            fail_fast: false,
+            scenario_timeout: None,
             keep: false,
             out: Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap(),
         },
         events: sender,
-        stop: CancellationToken::new(),
+        stop: Stop::default(),
     };
     Run {
         fake,
@@ -171,7 +173,7 @@ async fn a_scenario_whose_needs_are_not_met_is_skipped() {
 #[tokio::test]
 async fn nothing_begins_after_an_interruption() {
     let run = prepare(suite(""), 2).await;
-    run.dispatch.stop.cancel();
+    run.dispatch.stop.request(Stopped::Interrupted);
     assert_eq!(finish(run).await.ended, []);
 }
 
@@ -201,4 +203,42 @@ async fn the_longest_scenario_begins_first() {
         .map(|(scenario, _)| scenario.scenario.as_str())
         .collect();
     assert_eq!(order, ["test/two", "test/one"]);
+}
+
+#[tokio::test]
+async fn work_that_reaches_its_limit_is_stopped_and_still_returns() {
+    let stop = CancellationToken::new();
+    let work = async {
+        stop.cancelled().await;
+        "cleaned up"
+    };
+    let limit = Duration::from_millis(20);
+    let (done, timed_out) = within(Some(limit), work, &stop).await;
+    assert_eq!((done, timed_out), ("cleaned up", Some(limit)));
+    let problem = timeout_problem(Duration::from_secs(90));
+    assert_eq!(
+        problem.what,
+        "timed out after 1 min 30 s; raise --scenario-timeout"
+    );
+}
+
+#[rstest::rstest]
+#[case::no_limit(None)]
+#[case::in_time(Some(Duration::from_secs(60)))]
+#[tokio::test]
+async fn work_in_time_is_not_stopped(#[case] limit: Option<Duration>) {
+    let stop = CancellationToken::new();
+    assert_eq!(within(limit, async { 1 }, &stop).await, (1, None));
+    assert!(!stop.is_cancelled());
+}
+
+#[tokio::test]
+async fn with_fail_fast_an_unexpected_verdict_stops_the_run() {
+    let mut run = prepare(suite(""), 1).await;
+    run.dispatch.options.fail_fast = true;
+    run.fake.exit_with([1]);
+    let stop = run.dispatch.stop.clone();
+    let Finished { ended, .. } = finish(run).await;
+    assert_eq!(verdicts(&ended[0].1), [Verdict::Refuted]);
+    assert_eq!(stop.reason(), Some(Stopped::FailFast));
 }

@@ -1,0 +1,70 @@
+//! Standard output and standard error.
+//!
+//! A closed pipe is ignored, as with `| head`: the command continues and returns its own exit code. Any other
+//! error, such as a full disk, is kept until the command ends.
+
+use std::io::{self, ErrorKind, Write as _};
+use std::sync::{Mutex, PoisonError};
+
+use super::exit::Failure;
+use crate::report::text::clean;
+
+/// The first error in writing to standard output.
+static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Prints text to standard output, without control characters.
+pub(super) fn out(text: &str) {
+    page(&plain(text));
+}
+
+/// Prints a page to standard output as it is; only pages have colours.
+pub(super) fn page(text: &str) {
+    keep(io::stdout().write_all(text.as_bytes()));
+}
+
+/// Prints a line to standard error, without control characters.
+pub(super) fn note(text: &str) {
+    // There is no better place for an error.
+    let _ = writeln!(io::stderr(), "{}", plain(text));
+}
+
+/// Removes escape sequences and control characters, which suites and containers may contain.
+fn plain(text: &str) -> String {
+    clean(text).replace('\r', "")
+}
+
+/// Keeps an error in writing to standard output.
+pub(super) fn keep(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get_or_insert(error);
+    }
+}
+
+/// Writes what is left.
+///
+/// # Errors
+/// Something could not be written.
+pub(super) fn finish() -> Result<(), Failure> {
+    keep(io::stdout().flush());
+    let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);
+    match failed.take() {
+        Some(error) => Err(Failure::infrastructure(format!(
+            "failed to write to standard output: {error}; free disk space or write elsewhere"
+        ))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_has_no_control_characters() {
+        let text = "a\u{1b}]0;title\u{7}b\u{1b}[2J\r\u{9b}c\nd\n";
+        assert_eq!(plain(text), "abc\nd\n");
+    }
+}
