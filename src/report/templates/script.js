@@ -10,8 +10,8 @@
   const claimOf = (row) => data().claims[rows.indexOf(row)];
 
   // The view is in the URL's fragment: `#claim-id&column=1.36&text=nginx&verdict=refuted`.
-  const readUrl = () => {
-    const fields = [...new URLSearchParams(location.hash.slice(1))];
+  const readUrl = ({ hash } = location) => {
+    const fields = [...new URLSearchParams(hash.slice(1))];
     const all = (name) => fields.filter(([field]) => field === name).map(([, value]) => value);
     return {
       claim: (fields.find(([, value]) => !value) ?? [""])[0],
@@ -160,9 +160,11 @@
     row.querySelector("a").setAttribute("aria-expanded", open);
   };
 
-  /** Restores the view that the URL describes. */
-  const show = () => {
+  /** Restores the view that the URL describes. Going back closes the claim that is left. */
+  const show = (event) => {
     const view = readUrl();
+    const left = event && rows.find(({ id }) => id === readUrl(new URL(event.oldURL)).claim);
+    if (left && left.id !== view.claim) setOpen(left, false);
     form.elements.text.value = view.text;
     if (form.elements.document) form.elements.document.value = view.document;
     for (const box of form.querySelectorAll("[type=checkbox]")) box.checked = view[box.name].includes(box.value);

@@ -69,7 +69,7 @@ const drawTimeline = ({ span, groups }, width, title) => {
       const within = inside && words + 10 <= to - from;
       const after = to + 5 + words <= right;
       const at = within ? from + 5 : after ? to + 5 : Math.max(from - 5 - words, left);
-      const y = top + place(rows, Math.min(from, at) - 8, within || !after ? to : to + 5 + words) * height;
+      const y = top + place(rows, Math.min(from, at) - 8, Math.max(to, within ? to : at + words)) * height;
       draw(y);
       write(at, y + 13, within ? "in" : "out halo", label);
     }
@@ -99,7 +99,8 @@ const drawTimeline = ({ span, groups }, width, title) => {
       const covered = (at) => at >= from && at <= Math.min(end + 4, to);
       const free = !holds.some((hold) => covered(x(hold.from))) && !marked.some((at) => at > from + 2 && covered(at));
       const process = PROCESSES.includes(bar.look);
-      if (free && end <= to) write(from + 6, y + 13, process ? (bar.look === "hook" ? "on-hook" : "on-bar") : "in", bar.label);
+      const begin = marked.some((at) => Math.abs(at - from) <= 2) ? from + 9 : from + 6;
+      if (free && end <= to) write(begin, y + 13, process ? (bar.look === "hook" ? "on-hook" : "on-bar") : "in", bar.label);
       // A process's label describes its end.
       else outside.push({ at: process ? to : from, y, text: bar.label });
     }
