@@ -110,13 +110,14 @@ fn cleaned(value: serde_json::Value) -> serde_json::Value {
     }
 }
 
-/// The results with columns ordered by Kubernetes version; unknown versions come last.
+/// The results with columns ordered by Kubernetes version and profile; unknown versions come last.
 fn by_version(results: &Results) -> Results {
     let mut results = results.clone();
     results.clusters.sort_by_cached_key(|column| {
         let parts = column.facts.kubernetes.split(|c: char| !c.is_ascii_digit());
         let version: Vec<u32> = parts.filter_map(number).collect();
-        (version.is_empty(), version)
+        let profile = column.facts.profile.clone();
+        (version.is_empty(), version, profile != "default", profile)
     });
     results
 }

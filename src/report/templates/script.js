@@ -125,18 +125,20 @@
   ];
   const verdict = (row, at, cell) => {
     const { className, lastElementChild: badge } = row.cells[at + 1];
-    return [mark(className.replace("w-", "")), html("b", { class: className }, cell.verdict),
+    return [html("b", { class: className }, mark(className.replace("w-", "")), cell.verdict),
       badge.className === "badge" && badge.cloneNode(true), html("span", { class: "reason" }, cell.reason)];
   };
   const several = table.classList.contains("several");
+  const hasMore = ({ problems, checks, scenario }) => problems.length > 0 || checks.length > 0 || scenario;
   /** A claim's result in a column. Of several columns, each is built when it is opened. */
   const columnOf = (row, cell, at) => {
     const column = data().columns[at];
     if (!several) return [html("p", { class: "found" }, verdict(row, at, cell)), body(cell, column)];
-    const block = html("details", {},
-      html("summary", {}, html("span", { class: "on" }, column), verdict(row, at, cell)));
+    const line = [html("span", { class: "on" }, column), verdict(row, at, cell)];
+    if (!hasMore(cell)) return html("div", { class: "column line" }, line);
+    const block = html("details", { class: "column" }, html("summary", { class: "line" }, line));
     block.addEventListener("toggle", () => {
-      if (block.open && block.children.length === 1) block.append(html("div", {}, ...body(cell, column).flat(9).filter(Boolean)));
+      if (block.open && block.children.length === 1) block.append(html("div", {}, body(cell, column)));
     });
     return block;
   };
@@ -154,8 +156,9 @@
       row.after(details);
     } else if (!open && details) details.remove();
     if (open && several) {
-      const at = Math.max(0, data().columns.indexOf(column));
-      details.querySelectorAll("details")[at].open = true;
+      const at = data().columns.indexOf(column);
+      const block = details.querySelectorAll(".column")[at < 0 ? claimOf(row).cells.findIndex(hasMore) : at];
+      if (block) block.open = true;
     }
     row.querySelector("a").setAttribute("aria-expanded", open);
   };
@@ -174,7 +177,7 @@
     setOpen(row, true, view.column);
     row.querySelector("a").focus({ preventScroll: true });
     const { top, bottom } = row.getBoundingClientRect();
-    if (top < form.offsetHeight || bottom > innerHeight) row.scrollIntoView();
+    if (top < form.offsetHeight + table.tHead.offsetHeight || bottom > innerHeight) row.scrollIntoView();
   };
   /** Applies the form. Typing replaces the history entry. */
   const apply = (typing) => {
@@ -191,8 +194,8 @@
     event.preventDefault();
     const at = (event.target.closest("td")?.cellIndex ?? 0) - 1;
     const column = several && at >= 0 ? data().columns[at] : undefined;
-    const block = column && detailsOf(row)?.querySelectorAll("details")[at];
-    const open = !detailsOf(row) || (block && !block.open);
+    const block = column && detailsOf(row)?.querySelectorAll(".column")[at];
+    const open = !detailsOf(row) || block?.open === false;
     setOpen(row, open, column);
     writeUrl(open ? { claim: row.id, column, ...readForm() } : readForm());
     row.scrollIntoView({ block: "nearest" });
@@ -210,8 +213,12 @@
   });
   addEventListener("hashchange", show);
   form.hidden = false;
-  new ResizeObserver(() => {
-    document.documentElement.style.setProperty("--bar", `${form.offsetHeight}px`);
-  }).observe(form);
+  const pinned = new ResizeObserver(() => {
+    const { style } = document.documentElement;
+    style.setProperty("--bar", `${form.offsetHeight}px`);
+    style.setProperty("--pinned", `${form.offsetHeight + table.tHead.offsetHeight}px`);
+  });
+  pinned.observe(form);
+  pinned.observe(table.tHead);
   show();
 })();
