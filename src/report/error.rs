@@ -19,12 +19,11 @@ pub enum ReportError {
         source: io::Error,
     },
     #[error(
-        "failed to parse {path} as {what}: {source}; \
+        "failed to parse {path} as a results file: {source}; \
          the file may be truncated or edited, run the claims again"
     )]
     Parse {
         path: Utf8PathBuf,
-        what: &'static str,
         source: serde_json::Error,
     },
     #[error(

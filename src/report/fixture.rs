@@ -5,9 +5,10 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use proptest::prelude::*;
 
-use super::json::{read_evidence, read_results};
+use super::json::read_results;
 use super::results::Results;
 use crate::evidence::Evidence;
+use crate::observe::store;
 use crate::report::event::RunEvent;
 
 pub(super) fn folder() -> Utf8PathBuf {
@@ -19,7 +20,7 @@ pub(super) fn results() -> Results {
 }
 
 pub(super) fn evidence(path: &str) -> Evidence {
-    read_evidence(&folder().join(path)).unwrap()
+    store::read(&folder().join(path)).unwrap()
 }
 
 /// Container output that could break or inject into a report.

@@ -1,16 +1,15 @@
-//! `results.json` and evidence files. Reading checks the format version; writing is atomic.
+//! `results.json`, and the schemas of all files. Reading checks the format version; writing is atomic.
 
 use std::fs;
 
 use camino::Utf8Path;
 use schemars::{Schema, schema_for};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use super::error::ReportError;
 use super::file::write_atomic;
 use super::results::{self, Results};
-use crate::evidence::{self, Evidence};
+use crate::evidence::Evidence;
 
 pub const RESULTS_FILE: &str = "results.json";
 
@@ -32,19 +31,25 @@ pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportE
 /// # Errors
 /// The file is missing, damaged, or has another format version.
 pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
-    read(
-        &folder.join(RESULTS_FILE),
-        results::SCHEMA,
-        "a results file",
-    )
-}
-
-/// Reads an evidence file.
-///
-/// # Errors
-/// The file is missing, damaged, or has another format version.
-pub fn read_evidence(path: &Utf8Path) -> Result<Evidence, ReportError> {
-    read(path, evidence::SCHEMA, "an evidence file")
+    let path = folder.join(RESULTS_FILE);
+    let path_owned = || path.clone();
+    let text = fs::read(&path).map_err(|source| ReportError::Read {
+        path: path_owned(),
+        source,
+    })?;
+    let parse = |source| ReportError::Parse {
+        path: path_owned(),
+        source,
+    };
+    let head: Head = serde_json::from_slice(&text).map_err(parse)?;
+    if head.schema != results::SCHEMA {
+        return Err(ReportError::Schema {
+            path: path_owned(),
+            found: head.schema,
+            wanted: results::SCHEMA,
+        });
+    }
+    serde_json::from_slice(&text).map_err(parse)
 }
 
 #[must_use]
@@ -60,32 +65,6 @@ pub fn evidence_schema() -> Schema {
 #[derive(Deserialize)]
 struct Head {
     schema: String,
-}
-
-fn read<T: DeserializeOwned>(
-    path: &Utf8Path,
-    wanted: &'static str,
-    what: &'static str,
-) -> Result<T, ReportError> {
-    let path_owned = || path.to_owned();
-    let text = fs::read(path).map_err(|source| ReportError::Read {
-        path: path_owned(),
-        source,
-    })?;
-    let parse = |source| ReportError::Parse {
-        path: path_owned(),
-        what,
-        source,
-    };
-    let head: Head = serde_json::from_slice(&text).map_err(parse)?;
-    if head.schema != wanted {
-        return Err(ReportError::Schema {
-            path: path_owned(),
-            found: head.schema,
-            wanted,
-        });
-    }
-    serde_json::from_slice(&text).map_err(parse)
 }
 
 #[cfg(test)]

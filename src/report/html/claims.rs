@@ -7,10 +7,9 @@ use serde::Serialize;
 
 use crate::catalogue::model::Verdict;
 use crate::judge::judgement::CheckJudgement;
-use crate::report::error::ReportError;
+use crate::observe::store::{self, StoreError};
 use crate::report::essentials::{verdict_in_words, without_outcome};
 use crate::report::file::stays_inside;
-use crate::report::json::read_evidence;
 use crate::report::results::{ClaimInfo, ClusterResults, Results, ScenarioResults};
 use crate::report::text::{count, line_numbers, one_line, seconds, value};
 use crate::report::timeline::Timeline;
@@ -207,9 +206,9 @@ impl Timelines<'_> {
         if !stays_inside(path) {
             return Err(format!("{path} is outside the results folder"));
         }
-        match read_evidence(&self.folder.join(path)) {
+        match store::read(&self.folder.join(path)) {
             Ok(evidence) => Ok(Timeline::of(&evidence)),
-            Err(ReportError::Read { .. }) => Err(format!("{path} is missing")),
+            Err(StoreError::Io { .. }) => Err(format!("{path} is missing")),
             Err(error) => Err(error.to_string()),
         }
     }
