@@ -34,17 +34,21 @@ pub struct Answer {
     pub reason: String,
 }
 
+impl Answer {
+    pub(super) fn accepted(code: u16) -> Self {
+        Self {
+            accepted: true,
+            code,
+            message: String::new(),
+            reason: String::new(),
+        }
+    }
+}
+
 #[derive(Clone)]
 pub struct ApiServer {
     client: Client,
     kinds: Arc<Mutex<HashMap<GroupVersionKind, (ApiResource, Scope)>>>,
-}
-
-/// The collection of a kind's objects.
-pub struct Home {
-    pub path: String,
-    pub namespaced: bool,
-    resource: ApiResource,
 }
 
 impl ApiServer {
@@ -56,22 +60,14 @@ impl ApiServer {
         }
     }
 
-    #[must_use]
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// Looks up the collection of a kind; results are cached.
-    ///
-    /// # Errors
-    /// When the server does not know the kind.
-    pub async fn home(&self, gvk: &GroupVersionKind, namespace: &str) -> Result<Home, ApiError> {
-        let known = self
-            .kinds
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(gvk)
-            .cloned();
+    /// The path of the collection of a kind's objects. Kinds are looked up once.
+    async fn collection(
+        &self,
+        gvk: &GroupVersionKind,
+        namespace: &str,
+    ) -> Result<String, ApiError> {
+        let kinds = || self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kinds().get(gvk).cloned();
         let (resource, scope) = if let Some(known) = known {
             known
         } else {
@@ -79,20 +75,13 @@ impl ApiServer {
                 .await
                 .map_err(|e| request(format!("look up kind {}", gvk.kind), e))?;
             let found = (resource, capabilities.scope);
-            self.kinds
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(gvk.clone(), found.clone());
+            kinds().insert(gvk.clone(), found.clone());
             found
         };
-        let namespaced = scope == Scope::Namespaced;
-        let path =
-            <DynamicObject as kube::Resource>::url_path(&resource, namespaced.then_some(namespace));
-        Ok(Home {
-            path,
-            namespaced,
-            resource,
-        })
+        let namespace = (scope == Scope::Namespaced).then_some(namespace);
+        Ok(<DynamicObject as kube::Resource>::url_path(
+            &resource, namespace,
+        ))
     }
 
     /// Creates an object with strict field validation, as `kubectl create` does.
@@ -105,12 +94,9 @@ impl ApiServer {
         namespace: &str,
         dry_run: bool,
     ) -> Result<Answer, ApiError> {
-        let home = self.home(&gvk_of(object)?, namespace).await?;
+        let path = self.collection(&gvk_of(object)?, namespace).await?;
         let dry = if dry_run { "&dryRun=All" } else { "" };
-        let uri = format!(
-            "{}?fieldManager=hookproof&fieldValidation=Strict{dry}",
-            home.path
-        );
+        let uri = format!("{path}?fieldManager=hookproof&fieldValidation=Strict{dry}");
         let body = serde_json::to_vec(object).map_err(|e| ApiError::Object(e.to_string()))?;
         self.change(http::Method::POST, uri, body).await
     }
@@ -125,12 +111,11 @@ impl ApiServer {
         namespace: &str,
         grace: Option<i64>,
     ) -> Result<Answer, ApiError> {
-        let (home, name) = self.find(object, namespace).await?;
+        let uri = self.find(object, namespace).await?;
         let body = match grace {
             Some(seconds) => json!({"gracePeriodSeconds": seconds}),
             None => json!({}),
         };
-        let uri = format!("{}/{name}", home.path);
         self.change(http::Method::DELETE, uri, body.to_string().into_bytes())
             .await
     }
@@ -140,9 +125,15 @@ impl ApiServer {
     /// # Errors
     /// When the object does not exist or the server does not answer.
     pub async fn get(&self, object: &str, namespace: &str) -> Result<Value, ApiError> {
-        let (home, name) = self.find(object, namespace).await?;
+        let uri = self.find(object, namespace).await?;
         let doing = format!("get {object}");
-        self.read(doing, &format!("{}/{name}", home.path)).await
+        let request = http::Request::get(uri).body(Vec::new());
+        let request = request.map_err(|source| ApiError::Build {
+            doing: doing.clone(),
+            source,
+        })?;
+        let found = self.client.request(request).await;
+        found.map_err(|e| self::request(doing, e))
     }
 
     /// Reads `kind/name` if it exists.
@@ -160,33 +151,15 @@ impl ApiServer {
         }
     }
 
-    /// Reads a URL path as JSON. `doing` describes the request in errors.
-    ///
-    /// # Errors
-    /// When the server rejects the request or does not answer.
-    pub async fn read(&self, doing: String, path: &str) -> Result<Value, ApiError> {
-        let request = http::Request::get(path)
-            .body(Vec::new())
-            .map_err(|source| ApiError::Build {
-                doing: doing.clone(),
-                source,
-            })?;
-        self.client
-            .request(request)
-            .await
-            .map_err(|e| self::request(doing, e))
-    }
-
-    async fn find(&self, object: &str, namespace: &str) -> Result<(Home, String), ApiError> {
+    /// The path of `kind/name`.
+    async fn find(&self, object: &str, namespace: &str) -> Result<String, ApiError> {
         let (kind, name) = object.split_once('/').ok_or_else(|| {
             ApiError::Object(format!(
                 "invalid object `{object}`: expected KIND/NAME, for example pod/web"
             ))
         })?;
-        Ok((
-            self.home(&gvk_by_word(kind)?, namespace).await?,
-            name.to_owned(),
-        ))
+        let path = self.collection(&gvk_by_word(kind)?, namespace).await?;
+        Ok(format!("{path}/{name}"))
     }
 
     async fn change(
@@ -206,12 +179,7 @@ impl ApiServer {
                 source,
             })?;
         match self.client.request::<Value>(request).await {
-            Ok(_) => Ok(Answer {
-                accepted: true,
-                code: 200,
-                message: String::new(),
-                reason: String::new(),
-            }),
+            Ok(_) => Ok(Answer::accepted(200)),
             Err(kube::Error::Api(status)) => Ok(Answer {
                 accepted: false,
                 code: status.code,
@@ -223,14 +191,6 @@ impl ApiServer {
     }
 }
 
-impl Home {
-    /// The plural name of the kind.
-    #[must_use]
-    pub fn plural(&self) -> &str {
-        &self.resource.plural
-    }
-}
-
 fn request(doing: String, source: kube::Error) -> ApiError {
     ApiError::Request {
         doing,
@@ -238,11 +198,7 @@ fn request(doing: String, source: kube::Error) -> ApiError {
     }
 }
 
-/// Group, version and kind of an object.
-///
-/// # Errors
-/// When `apiVersion` or `kind` is missing.
-pub fn gvk_of(object: &Value) -> Result<GroupVersionKind, ApiError> {
+fn gvk_of(object: &Value) -> Result<GroupVersionKind, ApiError> {
     let (Some(api_version), Some(kind)) = (object["apiVersion"].as_str(), object["kind"].as_str())
     else {
         return Err(ApiError::Object(

@@ -135,15 +135,12 @@ impl Recorder {
 
     /// Waits until `wanted` entries and lines match. Each is checked once. There is no timeout; the caller
     /// sets one.
-    ///
-    /// # Errors
-    /// When a condition fails.
-    pub async fn wait<E>(
+    pub async fn wait(
         &self,
         wanted: u32,
-        mut entry_matches: impl FnMut(&Entry) -> Result<bool, E>,
+        mut entry_matches: impl FnMut(&Entry) -> bool,
         mut line_matches: impl FnMut(&LiveLine) -> bool,
-    ) -> Result<(), E> {
+    ) {
         let mut changes = self.changed.subscribe();
         let (mut next_entry, mut next_line, mut found) = (0, 0, 0);
         loop {
@@ -158,11 +155,11 @@ impl Recorder {
             next_entry += entries.len();
             next_line += lines.len();
             for entry in &entries {
-                found += u32::from(entry_matches(entry)?);
+                found += u32::from(entry_matches(entry));
             }
             found += u32::try_from(lines.iter().filter(|l| line_matches(l)).count()).unwrap_or(0);
             if found >= wanted {
-                return Ok(());
+                return;
             }
             if changes.changed().await.is_err() {
                 // Unreachable: the sender lives in `self`.

@@ -15,21 +15,53 @@ use crate::catalogue::matcher::MomentMatcher;
 use crate::catalogue::model::{Action, Manifest, Scenario, Step};
 use crate::catalogue::placeholder::mentions;
 
-use super::api::Answer;
+use super::api::{Answer, ApiError};
 use super::command::{Program, Running};
-use super::fill::Filler;
+use super::fill::{FillError, Filler};
 use super::listing;
-use super::outside::Host;
+use super::outside::{Host, OutsideError};
 use super::recorder::Recorder;
 use super::session::{Session, slug};
 use super::timeline;
-use super::workload::{Additions, objects, without_bookkeeping};
+use super::witness::WitnessError;
+use super::workload::{Additions, ManifestError, objects, without_bookkeeping};
 use crate::evidence::{Clock, Entry, Evidence, Output, Problem, SCHEMA, Seen};
 
 /// Timeout for the last stamps to arrive after the steps.
 const LAST_STAMPS: Duration = Duration::from_secs(10);
 /// Timeout for background programs to exit after the steps.
 const BACKGROUND_END: Duration = Duration::from_secs(10);
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    #[error(transparent)]
+    Fill(#[from] FillError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
+    #[error("the API server rejected the request ({} {}): {}", .0.code, .0.reason, .0.message)]
+    Rejected(Answer),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<String> for StepError {
+    fn from(text: String) -> Self {
+        Self::Other(text)
+    }
+}
+
+impl From<&str> for StepError {
+    fn from(text: &str) -> Self {
+        Self::Other(text.to_owned())
+    }
+}
 
 struct Background {
     stop: CancellationToken,
@@ -166,39 +198,32 @@ impl Runner<'_> {
             let stop = self.stop.clone();
             let cap = step.cap;
             let done = tokio::select! {
-                () = stop.cancelled() => Err("the run was interrupted".to_owned()),
+                () = stop.cancelled() => Err("the run was interrupted".into()),
                 done = tokio::time::timeout(cap, self.step(step)) => match done {
                     Ok(done) => done,
                     Err(_) if matches!(step.action, Action::Until { optional: true, .. }) => {
                         self.recorder.note("optional", format!("{words}: timed out"));
                         Ok(())
                     }
-                    Err(_) => Err(format!("timed out after {} s", cap.as_secs_f64())),
+                    Err(_) => Err(format!("timed out after {} s", cap.as_secs_f64()).into()),
                 },
             };
             if let Err(what) = done {
-                return Some(Problem {
-                    doing: format!("{words} ({})", step.place),
-                    what,
-                });
+                return Some(problem(&format!("{words} ({})", step.place), &what));
             }
         }
         None
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), String> {
+    async fn step(&mut self, step: &Step) -> Result<(), StepError> {
         let name = step.name.as_deref();
         match &step.action {
             Action::Apply { manifest, dry_run } => self.apply(*manifest, *dry_run, name).await,
             Action::Delete { object, grace } => {
                 let begin = self.recorder.clock().now();
-                let answer = self
-                    .session
-                    .api
-                    .delete(object, &self.namespace, *grace)
-                    .await;
-                let answer = answer.map_err(|e| e.to_string())?;
-                self.answered(name, "delete", begin, &answer)
+                let api = &self.session.api;
+                let answer = api.delete(object, &self.namespace, *grace).await?;
+                self.answered(name, "delete", begin, answer)
             }
             Action::Until { moment, .. } => self.until(moment).await,
             Action::Kubectl {
@@ -214,9 +239,9 @@ impl Runner<'_> {
                     listings: &files.listings,
                     ..self.filler(None, &outside)
                 };
-                let args = filler.fill_all(args).await.map_err(|e| e.to_string())?;
+                let args = filler.fill_all(args).await?;
                 let stdin = match stdin {
-                    Some(text) => Some(filler.fill(text).await.map_err(|e| e.to_string())?),
+                    Some(text) => Some(filler.fill(text).await?),
                     None => None,
                 };
                 let kubectl = &self.session.target.kubectl;
@@ -245,28 +270,24 @@ impl Runner<'_> {
                     start: start.map(u64::from),
                     role: None,
                 };
-                self.session
-                    .witness
-                    .release(&wanted)
-                    .await
-                    .map_err(|e| e.to_string())
+                Ok(self.session.witness.release(&wanted).await?)
             }
             Action::Stop { name } | Action::Ended { name } => match self.background.remove(name) {
                 Some(background) => {
                     if matches!(step.action, Action::Stop { .. }) {
                         background.stop.cancel();
                     }
-                    background.done.await.map_err(|e| e.to_string())
+                    Ok(background.done.await.map_err(|e| e.to_string())?)
                 }
-                None => Err(format!("no background step named `{name}` is running")),
+                None => Err(format!("no background step named `{name}` is running").into()),
             },
             Action::Http { through, path } => self.http(through, path, name).await,
             Action::Get { object } => {
                 let begin = self.recorder.clock().now();
-                let found = self.session.api.get_opt(object, &self.namespace).await;
+                let found = self.session.api.get_opt(object, &self.namespace).await?;
                 let mut data = BTreeMap::new();
                 // An object that is gone is an answer too: the output then has no `object`.
-                if let Some(mut object) = found.map_err(|e| e.to_string())? {
+                if let Some(mut object) = found {
                     without_bookkeeping(&mut object);
                     data.insert("object".to_owned(), object);
                 }
@@ -285,7 +306,7 @@ impl Runner<'_> {
         manifest: usize,
         dry_run: bool,
         name: Option<&str>,
-    ) -> Result<(), String> {
+    ) -> Result<(), StepError> {
         let manifest = self
             .scenario
             .manifests
@@ -293,34 +314,20 @@ impl Runner<'_> {
             .ok_or("the scenario has no such manifest")?;
         let begin = self.recorder.clock().now();
         for object in self.prepared(manifest).await? {
-            let answer = self
-                .session
-                .api
-                .create(&object, &self.namespace, dry_run)
-                .await;
-            let answer = answer.map_err(|e| e.to_string())?;
+            let api = &self.session.api;
+            let answer = api.create(&object, &self.namespace, dry_run).await?;
             if !answer.accepted {
-                return self.answered(name, "apply", begin, &answer);
+                return self.answered(name, "apply", begin, answer);
             }
         }
-        let taken = Answer {
-            accepted: true,
-            code: 201,
-            message: String::new(),
-            reason: String::new(),
-        };
-        self.answered(name, "apply", begin, &taken)
+        self.answered(name, "apply", begin, Answer::accepted(201))
     }
 
     /// The manifest's objects with placeholders resolved and additions made.
-    async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, String> {
+    async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, StepError> {
         let outside = self.outside_addresses();
-        let text = self
-            .filler(None, &outside)
-            .fill(&manifest.text)
-            .await
-            .map_err(|e| e.to_string())?;
-        let mut objects = objects(&manifest.path, &text).map_err(|e| e.to_string())?;
+        let text = self.filler(None, &outside).fill(&manifest.text).await?;
+        let mut objects = objects(&manifest.path, &text)?;
         for object in &mut objects {
             self.additions.add_to(object);
         }
@@ -328,7 +335,7 @@ impl Runner<'_> {
     }
 
     /// Writes the files for the placeholders `{manifest}` and `{listing:NAME}` in `args`.
-    async fn files(&self, args: &[String]) -> Result<Files, String> {
+    async fn files(&self, args: &[String]) -> Result<Files, StepError> {
         let mut files = Files::default();
         let mentioned = |word: &str| args.iter().any(|arg| mentions(arg, word));
         if !mentioned("manifest") && !mentioned("listing") {
@@ -364,16 +371,12 @@ impl Runner<'_> {
     }
 
     /// Starts a container outside the cluster.
-    async fn outside(&mut self, name: &str, args: &[String]) -> Result<(), String> {
+    async fn outside(&mut self, name: &str, args: &[String]) -> Result<(), StepError> {
         let outside = self.session.target.outside.as_ref();
         let outside = outside.ok_or("the cluster has no capability `outside`")?;
         let addresses = self.outside_addresses();
-        let args = self.filler(None, &addresses).fill_all(args).await;
-        let args = args.map_err(|e| e.to_string())?;
-        let host = outside
-            .start(name, &args, &self.recorder)
-            .await
-            .map_err(|e| e.to_string())?;
+        let args = self.filler(None, &addresses).fill_all(args).await?;
+        let host = outside.start(name, &args, &self.recorder).await?;
         self.outside.push((name.to_owned(), host));
         Ok(())
     }
@@ -402,13 +405,10 @@ impl Runner<'_> {
         name: Option<&str>,
         step: &str,
         begin: Timestamp,
-        answer: &Answer,
-    ) -> Result<(), String> {
+        answer: Answer,
+    ) -> Result<(), StepError> {
         if name.is_none() && !answer.accepted {
-            return Err(format!(
-                "the API server rejected the request ({} {}): {}",
-                answer.code, answer.reason, answer.message
-            ));
+            return Err(StepError::Rejected(answer));
         }
         let data = BTreeMap::from([
             ("accepted".to_owned(), json!(answer.accepted)),
@@ -438,7 +438,7 @@ impl Runner<'_> {
             .record(begin, Clock::Runner, Seen::Output(output));
     }
 
-    async fn until(&self, moment: &str) -> Result<(), String> {
+    async fn until(&self, moment: &str) -> Result<(), StepError> {
         let wanted = self
             .scenario
             .moments
@@ -448,10 +448,11 @@ impl Runner<'_> {
         self.recorder
             .wait(
                 wanted.nth.max(1),
-                |entry| Ok::<bool, String>(matcher.matches(entry)),
+                |entry| matcher.matches(entry),
                 |line| matcher.matches_line(&line.output, &line.text),
             )
-            .await
+            .await;
+        Ok(())
     }
 
     async fn run(
@@ -460,7 +461,7 @@ impl Runner<'_> {
         name: &str,
         background: bool,
         cap: Duration,
-    ) -> Result<(), String> {
+    ) -> Result<(), StepError> {
         let called = program.shown.first().cloned().unwrap_or_default();
         let running = Running::start(program, name, &self.recorder)
             .map_err(|e| format!("failed to start {called}: {e}"))?;
@@ -484,7 +485,7 @@ impl Runner<'_> {
         args: &[String],
         name: Option<&str>,
         cap: Duration,
-    ) -> Result<(), String> {
+    ) -> Result<(), StepError> {
         let Some(shell) = &self.session.target.node_shell else {
             // Claims that read the output require the capability and are reported as not applicable.
             self.recorder.note(
@@ -493,21 +494,17 @@ impl Runner<'_> {
             );
             return Ok(());
         };
-        let object = self
-            .session
-            .api
-            .get(&format!("pod/{pod}"), &self.namespace)
-            .await;
-        let object = object.map_err(|e| e.to_string())?;
+        let api = &self.session.api;
+        let object = api.get(&format!("pod/{pod}"), &self.namespace).await?;
         let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
         if node.is_empty() {
-            return Err(format!(
-                "pod {pod} is not scheduled yet; add an `until` step before this one"
-            ));
+            let text =
+                format!("pod {pod} is not scheduled yet; add an `until` step before this one");
+            return Err(text.into());
         }
         let outside = self.outside_addresses();
         let filler = self.filler(Some(pod), &outside);
-        let args = filler.fill_all(args).await.map_err(|e| e.to_string())?;
+        let args = filler.fill_all(args).await?;
         let mut all = shell.prefix.clone();
         all.push(node.to_owned());
         all.extend(args.iter().cloned());
@@ -522,7 +519,7 @@ impl Runner<'_> {
         self.run(program, name.unwrap_or("node"), false, cap).await
     }
 
-    async fn http(&self, through: &str, path: &str, name: Option<&str>) -> Result<(), String> {
+    async fn http(&self, through: &str, path: &str, name: Option<&str>) -> Result<(), StepError> {
         let begin = self.recorder.clock().now();
         let port = self.forwarded_port(through).await?;
         let (status, body, error) = match super::http::get(port, path).await {
@@ -539,11 +536,11 @@ impl Runner<'_> {
     }
 
     /// Waits until a port-forward prints its local port.
-    async fn forwarded_port(&self, through: &str) -> Result<u16, String> {
+    async fn forwarded_port(&self, through: &str) -> Result<u16, StepError> {
         let mut port = None;
         let found = self.recorder.wait(
             1,
-            |_| Ok::<bool, String>(false),
+            |_| false,
             |line| {
                 if line.output == through && port.is_none() {
                     port = line
@@ -554,8 +551,8 @@ impl Runner<'_> {
                 port.is_some()
             },
         );
-        found.await?;
-        port.ok_or_else(|| format!("`{through}` printed no local port"))
+        found.await;
+        Ok(port.ok_or_else(|| format!("`{through}` printed no local port"))?)
     }
 
     async fn end_background(&mut self) {

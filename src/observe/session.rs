@@ -93,7 +93,6 @@ pub struct Session {
     pub clock: RunnerClock,
     /// The number of the last routed stamp.
     pub stamps_seen: tokio::sync::watch::Receiver<u64>,
-    namespace: String,
     stop: CancellationToken,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
@@ -129,11 +128,7 @@ impl Session {
             stop.clone(),
         ));
         tasks.spawn(watch::events(client.clone(), router.clone(), stop.clone()));
-        tasks.spawn(keep_renewing(
-            client.clone(),
-            namespace.clone(),
-            stop.clone(),
-        ));
+        tasks.spawn(keep_renewing(client.clone(), namespace, stop.clone()));
         Ok(Arc::new(Self {
             run: run.to_owned(),
             api: ApiServer::new(client),
@@ -143,7 +138,6 @@ impl Session {
             token,
             clock,
             stamps_seen,
-            namespace,
             stop,
             tasks: tokio::sync::Mutex::new(tasks),
         }))
@@ -191,12 +185,6 @@ impl Session {
         self.tasks.lock().await.shutdown().await;
         removed
     }
-
-    /// The namespace of the run itself, with lease and witness.
-    #[must_use]
-    pub fn namespace(&self) -> &str {
-        &self.namespace
-    }
 }
 
 /// Converts a scenario ID such as `poststart/slow-hook` to a part of a name or label.
@@ -236,18 +224,13 @@ async fn create_namespace(
         .create(&PostParams::default(), &namespace)
         .await
         .map_err(api(format!("create namespace {name}")))?;
-    let account: ServiceAccount = serde_json::from_value(
-        json!({"metadata": {"name": "default"}, "automountServiceAccountToken": false}),
-    )
-    .map_err(|e| api("build a service account")(kube::Error::SerdeError(e)))?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
     accounts
         .patch(
             "default",
             &PatchParams::apply("hookproof").force(),
             &Patch::Apply(json!({"apiVersion": "v1", "kind": "ServiceAccount",
-                "metadata": {"name": "default"},
-                "automountServiceAccountToken": account.automount_service_account_token})),
+                "metadata": {"name": "default"}, "automountServiceAccountToken": false})),
         )
         .await
         .map_err(api(format!(

@@ -47,11 +47,7 @@ impl Watched {
 
     /// Waits until the timeline shows a phase.
     async fn shows(&self, phase: &str) {
-        let is_shown = |entry: &Entry| {
-            Ok::<bool, ()>(
-                matches!(&entry.seen, Seen::Pod(pod) if pod.object["status"]["phase"] == phase),
-            )
-        };
+        let is_shown = |entry: &Entry| matches!(&entry.seen, Seen::Pod(pod) if pod.object["status"]["phase"] == phase);
         let limit = Duration::from_secs(30);
         let shown = tokio::time::timeout(limit, self.recorder.wait(1, is_shown, |_| false)).await;
         assert!(shown.is_ok(), "{:#?}", self.recorder.entries());
