@@ -1,6 +1,7 @@
 //! Imports between modules point one way.
 #![allow(clippy::expect_used, reason = "a test")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,4 +61,53 @@ fn imports_point_one_way() {
         }
     }
     assert!(upward.is_empty(), "upward imports:\n{}", upward.join("\n"));
+}
+
+/// The names after `prefix` in a text.
+fn names_after<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
+    let after = text.split(prefix).skip(1);
+    after
+        .filter_map(|rest| {
+            rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .next()
+        })
+        .collect()
+}
+
+#[test]
+fn files_of_a_module_import_each_other_one_way() {
+    for module in ["judge", "observe"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src")
+            .join(module);
+        let own = format!("crate::{module}::");
+        let mut left = BTreeMap::new();
+        for entry in fs::read_dir(folder).expect("it can be listed").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(name) = name.strip_suffix(".rs").filter(|name| *name != "mod") else {
+                continue;
+            };
+            let text = fs::read_to_string(entry.path()).expect("it is text");
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let names = [names_after(code, "super::"), names_after(code, &own)].concat();
+            let names = names
+                .into_iter()
+                .filter(|used| *used != name)
+                .map(str::to_owned);
+            left.insert(name.to_owned(), names.collect::<BTreeSet<_>>());
+        }
+        // Files that import none of the others are removed until nothing or a cycle is left.
+        while let Some(free) = left
+            .iter()
+            .find(|(_, used)| used.iter().all(|used| !left.contains_key(used)))
+            .map(|(name, _)| name.clone())
+        {
+            left.remove(&free);
+        }
+        let cycle: Vec<&String> = left.keys().collect();
+        assert!(
+            cycle.is_empty(),
+            "files of {module} import each other: {cycle:?}"
+        );
+    }
 }

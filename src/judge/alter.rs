@@ -18,60 +18,60 @@ use crate::observe::timeline;
 /// The alterations of one scenario's evidence, by claim.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Alterations {
-    pub claims: BTreeMap<String, OfClaim>,
+pub(crate) struct Alterations {
+    pub(crate) claims: BTreeMap<String, OfClaim>,
 }
 
 /// The alterations for one claim.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OfClaim {
+pub(crate) struct OfClaim {
     /// The claim is false: the verdict must become the opposite.
-    pub opposite: Vec<Alteration>,
+    pub(crate) opposite: Vec<Alteration>,
     /// The decisive part is missing: the verdict must become inconclusive.
-    pub missing: Vec<Alteration>,
+    pub(crate) missing: Vec<Alteration>,
     /// Further ways in which the claim is false, by name: the verdict must become the opposite.
     #[serde(default)]
-    pub breaks: BTreeMap<String, Vec<Alteration>>,
+    pub(crate) breaks: BTreeMap<String, Vec<Alteration>>,
     /// Ways in which a cluster differs without making the claim false, by name: the verdict must not become the opposite.
     #[serde(default)]
-    pub spares: BTreeMap<String, Vec<Alteration>>,
+    pub(crate) spares: BTreeMap<String, Vec<Alteration>>,
 }
 
 /// A change of the evidence. One that matches nothing is an error.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Alteration {
+pub(crate) struct Alteration {
     #[serde(rename = "in")]
-    pub target: Target,
+    pub(crate) target: Target,
     /// Only the output of this step.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Only entries for which this CEL condition over `it` is true.
     #[serde(rename = "where")]
-    pub condition: Option<String>,
+    pub(crate) condition: Option<String>,
     /// Removes them.
     #[serde(default)]
-    pub drop: bool,
+    pub(crate) drop: bool,
     /// Keeps them and changes copies.
     #[serde(default)]
-    pub copy: bool,
+    pub(crate) copy: bool,
     /// Values by dotted path (`data.code`, `object.status.phase`, a number for an item of a list); text that begins
     /// with `=` is CEL over `it`, moments, and outputs.
     #[serde(default)]
-    pub set: BTreeMap<String, Value>,
+    pub(crate) set: BTreeMap<String, Value>,
     /// Paths to remove.
     #[serde(default)]
-    pub unset: Vec<String>,
+    pub(crate) unset: Vec<String>,
     /// Moves them in time: `2s`, `-300ms`.
-    pub shift: Option<String>,
+    pub(crate) shift: Option<String>,
     /// A new entry; values as in `set`. `at` is its time.
-    pub add: Option<BTreeMap<String, Value>>,
+    pub(crate) add: Option<BTreeMap<String, Value>>,
 }
 
 /// What an alteration changes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub enum Target {
+pub(crate) enum Target {
     /// Entries of the timeline, by the name of their channel.
     Entries(&'static Channel),
     /// The facts of the cluster.
@@ -98,7 +98,7 @@ impl TryFrom<String> for Target {
 
 /// An alteration that cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum AlterError {
+pub(crate) enum AlterError {
     #[error("invalid alterations: {0}")]
     Format(String),
     #[error("change {0} matches no entry")]
@@ -123,7 +123,7 @@ impl Alterations {
     ///
     /// # Errors
     /// The message with its line.
-    pub fn parse(text: &str) -> Result<Self, AlterError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, AlterError> {
         serde_saphyr::from_str(text).map_err(|error| AlterError::Format(error.to_string()))
     }
 }
@@ -132,7 +132,7 @@ impl Alterations {
 ///
 /// # Errors
 /// A change that matches nothing or produces an invalid entry.
-pub fn alter(
+pub(crate) fn alter(
     scenario: &Scenario,
     evidence: &Evidence,
     alterations: &[Alteration],

@@ -1,6 +1,6 @@
 //! Verdicts from evidence: a pure function of evidence and catalogue.
 
-pub mod alter;
+pub(crate) mod alter;
 pub mod judgement;
 mod reasons;
 pub mod recorded;

@@ -77,43 +77,14 @@ pub(super) fn explain(text: &str, scene: &Scene) -> Explained {
     }
 }
 
-/// Evaluates `text` to any value.
-pub(super) fn evaluate(text: &str, scene: &Scene) -> Result<Value, String> {
-    let program = expr::compile(text).map_err(|errors| {
-        let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-        format!("does not compile: {}", messages.join("; "))
-    })?;
-    program.execute(&scene.context).map_err(|error| {
-        scene
-            .missing(program.expression())
-            .unwrap_or_else(|| in_words(&error))
-    })
-}
-
 fn boolean(text: &str, scene: &Scene) -> Result<bool, String> {
-    match evaluate(text, scene)? {
+    match scene.evaluate(text)? {
         Value::Bool(value) => Ok(value),
         other => Err(format!(
             "expected a boolean, found {} {}",
             other.type_of(),
             scene.short(&other)
         )),
-    }
-}
-
-fn in_words(error: &cel::ExecutionError) -> String {
-    use cel::ExecutionError as E;
-    match error {
-        E::NoSuchKey(name) | E::UndeclaredReference(name) => format!("no `{name}`"),
-        E::FunctionError { function, message } => format!("{function}: {message}"),
-        E::IndexOutOfBounds(index) => match index {
-            Value::Int(index) => format!("no item {index}"),
-            _ => "no such item".to_owned(),
-        },
-        other => {
-            let text: String = other.to_string().chars().take(160).collect();
-            text
-        }
     }
 }
 

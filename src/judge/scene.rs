@@ -6,7 +6,6 @@ use std::sync::Arc;
 use cel::{Context, Value};
 use jiff::Timestamp;
 
-use super::reasons;
 use crate::catalogue::matcher::MomentMatcher;
 use crate::catalogue::model::Scenario;
 use crate::evidence::{Entry, Evidence, Seen};
@@ -88,7 +87,7 @@ impl Scene {
             zero: evidence.began,
         };
         for (name, expression) in &scenario.values {
-            let value = reasons::evaluate(&expression.text, &scene);
+            let value = scene.evaluate(&expression.text);
             if let Ok(value) = &value {
                 scene
                     .context
@@ -103,8 +102,20 @@ impl Scene {
         scene
     }
 
+    /// Evaluates `text` to any value.
+    pub(super) fn evaluate(&self, text: &str) -> Result<Value, String> {
+        let program = expr::compile(text).map_err(|errors| {
+            let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+            format!("does not compile: {}", messages.join("; "))
+        })?;
+        program.execute(&self.context).map_err(|error| {
+            self.missing(program.expression())
+                .unwrap_or_else(|| in_words(&error))
+        })
+    }
+
     /// Why an expression could not be evaluated: a missing moment, output, or value.
-    pub(super) fn missing(&self, expression: &cel::IdedExpr) -> Option<String> {
+    fn missing(&self, expression: &cel::IdedExpr) -> Option<String> {
         let mut missing: Vec<String> = Vec::new();
         for read in expr::reads(expression) {
             if read.tested {
@@ -148,4 +159,20 @@ impl Scene {
 /// The map that `has(name)` asks.
 fn present(names: &[String]) -> Value {
     values::map(names.iter().map(|name| (name.as_str(), Value::Bool(true))))
+}
+
+fn in_words(error: &cel::ExecutionError) -> String {
+    use cel::ExecutionError as E;
+    match error {
+        E::NoSuchKey(name) | E::UndeclaredReference(name) => format!("no `{name}`"),
+        E::FunctionError { function, message } => format!("{function}: {message}"),
+        E::IndexOutOfBounds(index) => match index {
+            Value::Int(index) => format!("no item {index}"),
+            _ => "no such item".to_owned(),
+        },
+        other => {
+            let text: String = other.to_string().chars().take(160).collect();
+            text
+        }
+    }
 }

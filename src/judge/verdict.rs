@@ -208,7 +208,7 @@ fn claim_judgement(
         Some((name.to_owned(), values::measured(value, scene.zero)))
     });
     let own = claim.measures.iter().filter_map(|(name, measure)| {
-        let value = reasons::evaluate(&measure.text, scene).ok()?;
+        let value = scene.evaluate(&measure.text).ok()?;
         Some((name.clone(), values::measured(&value, scene.zero)))
     });
     let measured = used.chain(own);
