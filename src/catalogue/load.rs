@@ -7,9 +7,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use include_dir::{Dir, include_dir};
 
 use super::finding::{self, Finding};
-use super::lower::{Lower, Unit};
-use super::model::{Catalogue, Manifest, Place};
-use super::{decode, lint, manifest, node};
+use super::model::{Catalogue, Place};
+use super::suite::{self, File, Unit};
 
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
@@ -97,7 +96,7 @@ pub fn load(sources: &[Source]) -> Loaded {
         };
         for (id, file) in files {
             let mut findings = Vec::new();
-            let unit = read(
+            let unit = suite::read(
                 &id,
                 &file,
                 |path| manifest_file(source, path),
@@ -117,52 +116,6 @@ pub fn load(sources: &[Source]) -> Loaded {
     repeated_claims(&loaded.catalogue, &mut loaded.findings);
     finding::sort(&mut loaded.findings);
     loaded
-}
-
-struct File {
-    path: String,
-    text: String,
-}
-
-fn read(
-    id: &str,
-    file: &File,
-    manifest: impl Fn(&str) -> Option<File>,
-    findings: &mut Vec<Finding>,
-) -> Unit {
-    let Some(root) = node::parse(&file.path, &file.text, findings) else {
-        return Unit::default();
-    };
-    let Some(raw) = decode::decode(&root, findings) else {
-        return Unit::default();
-    };
-    let mut manifests: Vec<(String, Manifest)> = Vec::new();
-    let text = |path: &str| {
-        let file = manifest(path)?;
-        let text = file.text.clone();
-        manifests.push((
-            file.path,
-            Manifest {
-                path: path.to_owned(),
-                text: file.text,
-            },
-        ));
-        Some(text)
-    };
-    let mut lower = Lower {
-        findings,
-        source: &file.text,
-        written: Vec::new(),
-    };
-    let unit = lower.suite(id, &root.place, raw, text);
-    let written = lower.written;
-    for (shown, manifest) in &manifests {
-        manifest::check(shown, manifest, findings);
-    }
-    if let Some(scenario) = &unit.scenario {
-        lint::expressions(scenario, &written, &file.text, findings);
-    }
-    unit
 }
 
 fn built_in(findings: &mut Vec<Finding>) -> BTreeMap<String, File> {

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::finding::Finding;
-use super::model::{Manifest, Place};
+use super::model::Place;
+use super::suite::File;
 
 /// Images that the runner builds and puts on the nodes.
 const OWN_IMAGES: [&str; 2] = ["hookproof/agent", "hookproof/nginx"];
@@ -87,13 +88,13 @@ fn default_field(fields: &mut Map<String, Value>, name: &str, default: Option<Va
 }
 
 /// Reports what would keep a manifest from being applied.
-pub(super) fn check(shown: &str, manifest: &Manifest, findings: &mut Vec<Finding>) {
+pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
     let place = |line, column| Place {
-        file: shown.to_owned(),
+        file: file.path.clone(),
         line,
         column,
     };
-    let documents = match documents(&manifest.text) {
+    let documents = match documents(&file.text) {
         Ok(documents) => documents,
         Err((line, column, message)) => {
             findings.push(Finding::new(

@@ -2,22 +2,17 @@
 
 pub mod capability;
 pub mod citations;
-mod decode;
 mod digest;
 pub mod finding;
-mod lint;
+mod form;
 pub mod load;
-mod lower;
 pub mod manifest;
 pub mod matcher;
 pub mod model;
-mod moments;
-mod names;
-mod node;
 pub mod parse;
 pub mod placeholder;
 pub mod pods;
-mod raw;
-pub mod schema;
 pub mod select;
-mod steps;
+pub(crate) mod step;
+pub(crate) mod suite;
+mod yaml;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::pods::{Pods, Referenced};
+use super::step::{Action, Step};
 use crate::expr::Selector;
 
 /// All scenarios and their claims.
@@ -50,7 +51,7 @@ pub struct Scenario {
     /// Requirements; on other clusters the claims are not applicable.
     pub needs: Needs,
     /// In order.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// The pods that manifests and steps name.
     pub pods: Pods,
     /// Declared moments, and the standard ones that steps and expressions name.
@@ -134,101 +135,6 @@ pub enum Comparison {
     AtLeast,
     /// `>`
     More,
-}
-
-/// A step of a scenario.
-#[derive(Debug, Clone)]
-pub struct Step {
-    pub place: Place,
-    pub action: Action,
-    /// The name of its output in expressions.
-    pub name: Option<String>,
-    /// Its limit. A step that reaches it is an error of the run, unless the action says otherwise.
-    pub cap: Duration,
-}
-
-/// The closed set of actions.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Creates the objects of a manifest with strict validation. With a name the response is kept
-    /// (`accepted`, `code`, `message`) and a rejection is not an error.
-    Apply {
-        /// Index into [`Scenario::manifests`].
-        manifest: usize,
-        /// Server-side dry run.
-        dry_run: bool,
-    },
-    /// Deletes an object through the API.
-    Delete {
-        /// `pod/NAME`, `deployment/NAME`.
-        object: String,
-        /// `gracePeriodSeconds`; the object's own if absent.
-        grace: Option<i64>,
-    },
-    /// Waits for a moment.
-    Until {
-        /// Name of the moment.
-        moment: String,
-        /// Continues after the cap if the moment has not occurred.
-        optional: bool,
-    },
-    /// Runs kubectl in the scenario's namespace.
-    Kubectl {
-        /// Its arguments, split as a shell splits them, with placeholders (`observe::fill`).
-        args: Vec<String>,
-        /// Standard input, with placeholders.
-        stdin: Option<String>,
-        /// Runs in the background until `stop` or the end of the scenario.
-        background: bool,
-        /// Runs as a user without privileges if the runner has some.
-        ordinary_user: bool,
-    },
-    /// Starts a container of the agent's image on the nodes' network, outside the cluster (capability `outside`).
-    Outside {
-        /// Its name in placeholders, and the pod's name in its stamps.
-        container: String,
-        /// Its command, split as a shell splits it, with placeholders.
-        args: Vec<String>,
-    },
-    /// Runs a command on a pod's node (capability `node-shell`).
-    Node {
-        pod: String,
-        /// The command, split as a shell splits it; placeholders without a name mean this pod.
-        args: Vec<String>,
-    },
-    /// Releases everything that holds, or will hold, under this name.
-    Release {
-        /// The hold's name.
-        hold: String,
-        /// Only holders in this pod.
-        pod: Option<String>,
-        /// Only in this container.
-        container: Option<String>,
-        /// Only in this start of the container.
-        start: Option<u32>,
-    },
-    /// Ends a background step and keeps its output.
-    Stop { name: String },
-    /// Waits until a background step has ended by itself.
-    Ended { name: String },
-    /// HTTP GET through a background `kubectl port-forward`.
-    Http {
-        /// The port-forward step.
-        through: String,
-        path: String,
-    },
-    /// Reads an object through the API.
-    Get {
-        /// `pod/NAME`, `node/NAME` …
-        object: String,
-    },
-    /// Lets time pass that a claim is about.
-    Pause {
-        /// How long.
-        time: Duration,
-        /// Why time itself is needed.
-        because: String,
-    },
 }
 
 /// A point of the timeline.

@@ -4,7 +4,7 @@ use camino::Utf8Path;
 
 use crate::catalogue::citations;
 use crate::catalogue::load::{Findings, Loaded};
-use crate::catalogue::schema::suite_schema;
+use crate::catalogue::suite::suite_schema;
 
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;

@@ -117,14 +117,6 @@ pub const NOTE: Fields = &[("at", Time), ("note", Text), ("text", Text)];
 /// A line that a command printed.
 pub const LINE: Fields = &[("at", Time), ("stream", Text), ("text", Text)];
 
-/// What every output has.
-pub const OUTPUT: Fields = &[
-    ("name", Text),
-    ("step", Text),
-    ("begin", Time),
-    ("end", Time),
-];
-
 /// Facts of the cluster.
 pub const CLUSTER: Fields = &[
     ("name", Text),

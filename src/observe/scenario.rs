@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::capability::NODE_SHELL;
 use crate::catalogue::matcher::MomentMatcher;
-use crate::catalogue::model::{Action, Manifest, Scenario, Step};
+use crate::catalogue::model::{Manifest, Scenario};
 use crate::catalogue::placeholder::mentions;
+use crate::catalogue::step::{Action, Step};
 
 use super::api::{Answer, ApiError};
 use super::command::{Program, Running};
@@ -192,7 +193,7 @@ fn problem(doing: &str, what: &dyn std::fmt::Display) -> Problem {
 impl Runner<'_> {
     async fn steps(&mut self, on_step: impl Fn(String)) -> Option<Problem> {
         for step in &self.scenario.steps {
-            let words = describe(step);
+            let words = step.in_words(&self.scenario.manifests);
             on_step(words.clone());
             self.recorder.note("step", words.clone());
             let stop = self.stop.clone();
@@ -613,26 +614,6 @@ impl Runner<'_> {
                 .finish(Duration::from_secs(10), &CancellationToken::new())
                 .await;
         }
-    }
-}
-
-/// A short description of a step, for progress and problems.
-#[must_use]
-pub fn describe(step: &Step) -> String {
-    match &step.action {
-        Action::Apply { dry_run: true, .. } => "apply (dry run)".into(),
-        Action::Apply { .. } => "apply".into(),
-        Action::Delete { object, .. } => format!("delete {object}"),
-        Action::Until { moment, .. } => format!("until {moment}"),
-        Action::Kubectl { args, .. } => format!("kubectl {}", args.join(" ")),
-        Action::Node { args, .. } => format!("node {}", args.join(" ")),
-        Action::Outside { container, .. } => format!("start {container} outside the cluster"),
-        Action::Release { hold, .. } => format!("release {hold}"),
-        Action::Stop { name } => format!("stop {name}"),
-        Action::Ended { name } => format!("until {name} exits"),
-        Action::Http { path, .. } => format!("http {path}"),
-        Action::Get { object } => format!("get {object}"),
-        Action::Pause { time, .. } => format!("pause {} s", time.as_secs_f64()),
     }
 }
 

@@ -121,7 +121,7 @@ mod tests {
     #[case("results", results_schema())]
     #[case("evidence", evidence_schema())]
     #[case("event", schema_for!(crate::report::event::Message))]
-    #[case("suite", crate::catalogue::schema::suite_schema())]
+    #[case("suite", crate::catalogue::suite::suite_schema())]
     fn published_schemas_are_up_to_date(#[case] name: &str, #[case] schema: impl Serialize) {
         let path = Utf8Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("docs/schema")

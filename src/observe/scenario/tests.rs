@@ -173,7 +173,10 @@ async fn a_moment_with_a_time_limit_may_not_occur() {
     )
     .await
     .without_problems();
-    assert_eq!(ran.notes("optional"), ["until web.failed: timed out"]);
+    assert_eq!(
+        ran.notes("optional"),
+        ["wait at most 200 ms for web.failed: timed out"]
+    );
 }
 
 #[rstest]
@@ -473,7 +476,7 @@ async fn an_interrupted_scenario_leaves_nothing() {
     );
     let stop = CancellationToken::new();
     let evidence = observe(&session, &scenario, 1, false, &stop, |step| {
-        if step == "until web.failed" {
+        if step == "wait until web.failed" {
             stop.cancel();
         }
     })

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::steps::{command, duration};
 use crate::catalogue::manifest::{documents, with_defaults};
 use crate::catalogue::model::{Manifest, Scenario};
+use crate::catalogue::step::{command, duration};
 
 /// The agent's image, which needs no mention.
 const AGENT: &str = "hookproof/agent";

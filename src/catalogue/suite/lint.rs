@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::finding::Finding;
-use super::model::{Check, Claim, Expression, Matches, Place, Scenario};
+use super::super::finding::Finding;
+use super::super::model::{Check, Claim, Expression, Matches, Place, Scenario};
+use super::super::yaml::{At, Reader};
 use super::names::Names;
 use crate::expr::types::Type;
 use crate::expr::{self, Checker, Scope};
@@ -66,20 +67,14 @@ pub(super) fn expressions(
 }
 
 /// Checks the condition of a moment.
-pub(super) fn condition(
-    matches: &Matches,
-    place: &Place,
-    text: &str,
-    source: &str,
-    findings: &mut Vec<Finding>,
-) {
+pub(super) fn condition(matches: &Matches, condition: &At<String>, reader: &mut Reader<'_>) {
     let expression = Expression {
-        text: text.to_owned(),
-        place: place.clone(),
+        text: condition.value.clone(),
+        place: reader.place(condition.at),
     };
     let names = Names::of_condition(matches);
-    let found = check(&names, &expression, source, findings);
-    not_boolean(found, place, findings);
+    let found = check(&names, &expression, reader.source, reader.findings);
+    not_boolean(found, &expression.place, reader.findings);
 }
 
 fn not_boolean(found: Option<Type>, place: &Place, findings: &mut Vec<Finding>) {

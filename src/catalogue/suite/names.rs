@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::finding::nearest;
-use super::model::{Action, Matches, Scenario};
-use super::pods::{Part, Pods};
-use crate::expr::types::{EVENT, Fields, OUTPUT, STAMP, STATE, Type};
+use super::super::finding::nearest;
+use super::super::model::{Matches, Scenario};
+use super::super::pods::{Part, Pods};
+use crate::expr::types::{EVENT, STAMP, STATE, Type};
 use crate::expr::{self, Scope};
 
 /// The names of a scenario.
@@ -37,7 +37,7 @@ impl Names {
         let mut names = Self::with(expr::variables());
         for step in &scenario.steps {
             if let Some(name) = &step.name {
-                names.define(name, Type::Record(fields(&step.action)));
+                names.define(name, Type::Record(step.kind.output));
             }
         }
         names.moments = scenario.moments.keys().cloned().collect();
@@ -120,50 +120,5 @@ impl Scope for Names {
             return Ok(());
         }
         Err(self.suggestion(name, parts[0]))
-    }
-}
-
-/// The fields of a step's output.
-fn fields(action: &Action) -> Fields {
-    use Type::{Bool, List, Map, Number, Records, Text, Time};
-    match action {
-        Action::Kubectl { .. } | Action::Node { .. } => &[
-            ("name", Text),
-            ("step", Text),
-            ("begin", Time),
-            ("end", Time),
-            ("argv", List),
-            ("exit_code", Number),
-            ("stdout", Text),
-            ("stderr", Text),
-            ("lines", Records(crate::expr::types::LINE)),
-        ],
-        Action::Http { .. } => &[
-            ("name", Text),
-            ("step", Text),
-            ("begin", Time),
-            ("end", Time),
-            ("status", Number),
-            ("body", Text),
-            ("error", Text),
-        ],
-        Action::Apply { .. } | Action::Delete { .. } => &[
-            ("name", Text),
-            ("step", Text),
-            ("begin", Time),
-            ("end", Time),
-            ("accepted", Bool),
-            ("code", Number),
-            ("reason", Text),
-            ("message", Text),
-        ],
-        Action::Get { .. } => &[
-            ("name", Text),
-            ("step", Text),
-            ("begin", Time),
-            ("end", Time),
-            ("object", Map),
-        ],
-        _ => OUTPUT,
     }
 }

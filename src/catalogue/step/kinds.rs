@@ -1,0 +1,505 @@
+//! The kinds of steps. Reading, lint, the JSON schema and the reference in docs/suites.md follow from [`KINDS`].
+
+use std::time::Duration;
+
+use super::super::form::{Argument, Field, Form, Given, one};
+use super::super::parse;
+use super::super::yaml::{At, Reader};
+use super::Known;
+use crate::expr::types::Type::{Bool, List, Map, Number, Records, Text, Time};
+use crate::expr::types::{Fields, LINE};
+
+/// The closed set of actions.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    /// Creates the objects of a manifest with strict validation. With a name the response is kept
+    /// (`accepted`, `code`, `message`) and a rejection is not an error.
+    Apply {
+        /// Index into the scenario's manifests.
+        manifest: usize,
+        /// Server-side dry run.
+        dry_run: bool,
+    },
+    /// Deletes an object through the API.
+    Delete {
+        /// `pod/NAME`, `deployment/NAME`.
+        object: String,
+        /// `gracePeriodSeconds`; the object's own if absent.
+        grace: Option<i64>,
+    },
+    /// Waits for a moment.
+    Until {
+        /// Name of the moment.
+        moment: String,
+        /// Continues after the cap if the moment has not occurred.
+        optional: bool,
+    },
+    /// Runs kubectl in the scenario's namespace.
+    Kubectl {
+        /// Its arguments, split as a shell splits them, with placeholders (`observe::fill`).
+        args: Vec<String>,
+        /// Standard input, with placeholders.
+        stdin: Option<String>,
+        /// Runs in the background until `stop` or the end of the scenario.
+        background: bool,
+        /// Runs as a user without privileges if the runner has some.
+        ordinary_user: bool,
+    },
+    /// Starts a container of the agent's image on the nodes' network, outside the cluster (capability `outside`).
+    Outside {
+        /// Its name in placeholders, and the pod's name in its stamps.
+        container: String,
+        /// Its command, split as a shell splits it, with placeholders.
+        args: Vec<String>,
+    },
+    /// Runs a command on a pod's node (capability `node-shell`).
+    Node {
+        pod: String,
+        /// The command, split as a shell splits it; placeholders without a name mean this pod.
+        args: Vec<String>,
+    },
+    /// Releases everything that holds, or will hold, under this name.
+    Release {
+        /// The hold's name.
+        hold: String,
+        /// Only holders in this pod.
+        pod: Option<String>,
+        /// Only in this container.
+        container: Option<String>,
+        /// Only in this start of the container.
+        start: Option<u32>,
+    },
+    /// Ends a background step and keeps its output.
+    Stop { name: String },
+    /// Waits until a background step has ended by itself.
+    Ended { name: String },
+    /// HTTP GET through a background `kubectl port-forward`.
+    Http {
+        /// The port-forward step.
+        through: String,
+        path: String,
+    },
+    /// Reads an object through the API.
+    Get {
+        /// `pod/NAME`, `node/NAME` …
+        object: String,
+    },
+    /// Lets time pass that a claim is about.
+    Pause {
+        /// How long.
+        time: Duration,
+        /// Why time itself is needed.
+        because: String,
+    },
+}
+
+/// The definition of a step kind.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(super) form: Form,
+    /// The fields of its output.
+    pub(crate) output: Fields,
+    /// Reads what the form does not check. Problems become findings.
+    pub(super) read: fn(&mut Reading<'_, '_, '_>) -> Option<Action>,
+}
+
+const AS: Field = Field::text("as", "name of the output in expressions");
+const CAP: Field = Field::text("cap", "limit of the step");
+
+/// The fields of every output, and more.
+macro_rules! output {
+    ($($field:expr),*) => {
+        &[("name", Text), ("step", Text), ("begin", Time), ("end", Time), $($field),*]
+    };
+}
+
+pub(super) const COMMON: Fields = output!();
+const ANSWER: Fields = output!(
+    ("accepted", Bool),
+    ("code", Number),
+    ("reason", Text),
+    ("message", Text)
+);
+const COMMAND: Fields = output!(
+    ("argv", List),
+    ("exit_code", Number),
+    ("stdout", Text),
+    ("stderr", Text),
+    ("lines", Records(LINE))
+);
+const RESPONSE: Fields = output!(("status", Number), ("body", Text), ("error", Text));
+const OBJECT: Fields = output!(("object", Map));
+
+pub(super) const OUTSIDE: &str = "outside";
+
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// Every kind of step.
+pub(super) static KINDS: [Kind; 12] = [
+    Kind {
+        form: Form {
+            name: "apply",
+            argument: Argument::Maybe("PATH"),
+            does: "applies every document of the first or of that manifest; with `as`, a rejection is not an error",
+            options: &[AS, CAP, Field::flag("dry_run", "server-side dry run")],
+        },
+        output: ANSWER,
+        read: |step| {
+            Some(Action::Apply {
+                manifest: step.manifest()?,
+                dry_run: step.flag("dry_run"),
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "delete",
+            argument: Argument::Several("pod/NAME"),
+            does: "deletes through the API; with `as`, a rejection is not an error",
+            options: &[AS, CAP, Field::number("grace", "grace period in seconds")],
+        },
+        output: ANSWER,
+        read: |step| {
+            Some(Action::Delete {
+                object: step.object()?,
+                grace: step.given.number(step.reader, "grace"),
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "until",
+            argument: Argument::Several("MOMENT"),
+            does: "waits for the moment",
+            options: &[
+                CAP,
+                Field::text("within", "continues after this time without it"),
+            ],
+        },
+        output: COMMON,
+        read: |step| {
+            Some(Action::Until {
+                moment: step.moment()?,
+                optional: step.given.option("within").is_some(),
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "kubectl",
+            argument: Argument::One("ARGS"),
+            does: "runs kubectl in the scenario's namespace",
+            options: &[
+                AS,
+                CAP,
+                Field::flag("background", "does not wait until it exits (requires `as`)"),
+                Field::text("stdin", "standard input"),
+                Field::text("user", "`ordinary` is a user without privileges"),
+            ],
+        },
+        output: COMMAND,
+        read: |step| {
+            let background = step.flag("background");
+            if background && step.given.option("as").is_none() {
+                step.reader.find(
+                    step.given.at,
+                    "missing `as`: a background step needs a name",
+                );
+            }
+            Some(Action::Kubectl {
+                ordinary_user: step.ordinary_user(),
+                args: step.arguments()?,
+                stdin: step.given.text("stdin"),
+                background,
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "stop",
+            argument: Argument::One("NAME"),
+            does: "ends a background step",
+            options: &[CAP],
+        },
+        output: COMMON,
+        read: |step| {
+            let name = step.argument()?;
+            Some(Action::Stop {
+                name: step.background(&name)?,
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "ended",
+            argument: Argument::One("NAME"),
+            does: "waits until a background step has ended by itself",
+            options: &[CAP],
+        },
+        output: COMMON,
+        read: |step| {
+            let name = step.argument()?;
+            Some(Action::Ended {
+                name: step.background(&name)?,
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "http",
+            argument: Argument::One("/PATH"),
+            does: "sends a GET request through a background `kubectl port-forward`",
+            options: &[
+                Field::text("through", "name of the port-forward step").required(),
+                AS,
+                CAP,
+            ],
+        },
+        output: RESPONSE,
+        read: |step| {
+            let path = step.argument()?;
+            if !path.value.starts_with('/') {
+                step.reader
+                    .find(path.at, "expected a path that begins with `/`");
+            }
+            let through = step.given.option("through")?;
+            Some(Action::Http {
+                through: step.background(through)?,
+                path: path.value,
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: OUTSIDE,
+            argument: Argument::One("NAME"),
+            does: "starts a container of the agent's image on the nodes' network, outside the cluster; its stamps have NAME \
+                   as `pod` (capability `outside`)",
+            options: &[
+                Field::text("command", "what the container runs").required(),
+                CAP,
+            ],
+        },
+        output: COMMON,
+        read: |step| {
+            let command = step.given.option("command")?;
+            Some(Action::Outside {
+                container: step.argument()?.value,
+                args: step.words(command)?,
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "release",
+            argument: Argument::One("NAME"),
+            does: "releases what holds, or will hold, under that name",
+            options: &[
+                Field::text("pod", "only in this pod"),
+                Field::text("container", "only in this container"),
+                Field::number("start", "only in this start of the container, from 1"),
+                CAP,
+            ],
+        },
+        output: COMMON,
+        read: |step| {
+            Some(Action::Release {
+                hold: step.argument()?.value,
+                pod: step.given.text("pod"),
+                container: step.given.text("container"),
+                start: step.given.number(step.reader, "start"),
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "get",
+            argument: Argument::One("pod/NAME"),
+            does: "reads an object through the API; without `object` if it does not exist",
+            options: &[AS, CAP],
+        },
+        output: OBJECT,
+        read: |step| {
+            Some(Action::Get {
+                object: step.object()?,
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "node",
+            argument: Argument::One("COMMAND"),
+            does: "runs a command on a pod's node (capability `node-shell`)",
+            options: &[
+                Field::text("pod", "the pod whose node runs the command").required(),
+                AS,
+                CAP,
+            ],
+        },
+        output: COMMAND,
+        read: |step| {
+            Some(Action::Node {
+                pod: step.given.text("pod")?,
+                args: step.arguments()?,
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "pause",
+            argument: Argument::One("2s"),
+            does: "lets time pass that a claim is about",
+            options: &[Field::text("because", "why time must pass").required()],
+        },
+        output: COMMON,
+        read: |step| {
+            Some(Action::Pause {
+                time: step.time()?,
+                because: step.given.text("because")?,
+            })
+        },
+    },
+];
+
+impl AsRef<Form> for Kind {
+    fn as_ref(&self) -> &Form {
+        &self.form
+    }
+}
+
+impl Kind {
+    pub(super) fn takes_several(&self) -> bool {
+        matches!(self.form.argument, Argument::Several(_))
+    }
+}
+
+/// A step that is being read.
+pub(super) struct Reading<'a, 'r, 'k> {
+    pub(super) reader: &'a mut Reader<'r>,
+    pub(super) given: &'a Given,
+    pub(super) known: &'a mut Known<'k>,
+    /// The kind's name.
+    pub(super) name: &'static str,
+}
+
+impl Reading<'_, '_, '_> {
+    fn argument(&mut self) -> Option<At<String>> {
+        one(self.reader, self.name, self.given.argument.clone())
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        self.given.flag(self.reader, name)
+    }
+
+    /// The index of a manifest; the first if none is named.
+    fn manifest(&mut self) -> Option<usize> {
+        if let super::Several::Nothing = self.given.argument.value {
+            return Some(0);
+        }
+        let At { value: path, at } = self.argument()?;
+        let mut paths = self.known.manifests.iter().map(|(path, _)| path.as_str());
+        let index = paths.clone().position(|known| known == path);
+        if index.is_none() {
+            let message = format!("`{path}` is not one of the scenario's `manifests`");
+            self.reader.find_near(at, message, &path, paths.by_ref());
+        }
+        index
+    }
+
+    /// A declared or standard moment.
+    fn moment(&mut self) -> Option<String> {
+        let At { value: moment, at } = self.argument()?;
+        let Known {
+            moments,
+            pods,
+            referenced,
+            ..
+        } = self.known;
+        let names: Vec<&str> = moment.split('.').collect();
+        if !moments.contains_key(&moment) {
+            pods.reference(&names, referenced);
+            if !referenced.moments.contains_key(&moment) {
+                let parts = match pods.resolve(&names) {
+                    Some(Err(parts)) => parts,
+                    _ => Vec::new(),
+                };
+                let standard = parts.iter().map(|part| format!("{}.{part}", names[0]));
+                let all: Vec<String> = moments.keys().cloned().chain(standard).collect();
+                let message = format!("no moment is named `{moment}`");
+                self.reader
+                    .find_near(at, message, &moment, all.iter().map(String::as_str));
+                return None;
+            }
+        }
+        Some(moment)
+    }
+
+    /// `KIND/NAME`.
+    fn object(&mut self) -> Option<String> {
+        let At { value: object, at } = self.argument()?;
+        if object.split('/').filter(|part| !part.is_empty()).count() != 2 {
+            let message =
+                format!("invalid object `{object}`: expected `KIND/NAME`, for example `pod/web`");
+            self.reader.find(at, message);
+            return None;
+        }
+        Some(object)
+    }
+
+    fn arguments(&mut self) -> Option<Vec<String>> {
+        let argument = self.argument()?;
+        self.words(&argument)
+    }
+
+    /// Words, split as a shell splits them.
+    fn words(&mut self, text: &At<String>) -> Option<Vec<String>> {
+        self.reader
+            .parsed(Some(text), |text| match shlex::split(text) {
+                None => Err("unclosed quote".to_owned()),
+                Some(words) if words.is_empty() => Err("no arguments".to_owned()),
+                Some(words) => Ok(words),
+            })
+    }
+
+    fn ordinary_user(&mut self) -> bool {
+        let parse = |user: &str| match user {
+            "ordinary" => Ok(true),
+            _ => Err(format!("unknown user `{user}`: expected `ordinary`")),
+        };
+        self.reader
+            .parsed(self.given.option("user"), parse)
+            .unwrap_or(false)
+    }
+
+    fn time(&mut self) -> Option<Duration> {
+        let text = self.argument()?;
+        let time = self.reader.parsed(Some(&text), parse::duration)?;
+        if time > LONGEST_PAUSE {
+            let message = format!("a pause of more than {} s", LONGEST_PAUSE.as_secs());
+            self.reader.find(text.at, message);
+        }
+        Some(time)
+    }
+
+    /// The name of an earlier background step.
+    fn background(&mut self, name: &At<String>) -> Option<String> {
+        let background = |step: &&super::Step| {
+            matches!(
+                step.action,
+                Action::Kubectl {
+                    background: true,
+                    ..
+                }
+            )
+        };
+        let steps = self.known.steps.iter().filter(background);
+        let known: Vec<&str> = steps.filter_map(|step| step.name.as_deref()).collect();
+        if known.contains(&name.value.as_str()) {
+            return Some(name.value.clone());
+        }
+        let message = format!("no earlier background step is named `{}`", name.value);
+        self.reader.find_near(name.at, message, &name.value, known);
+        None
+    }
+}

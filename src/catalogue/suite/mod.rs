@@ -1,0 +1,295 @@
+//! Suite files: reads one, checks required fields and references, and fills in defaults.
+
+mod claims;
+mod lint;
+mod moments;
+mod names;
+mod naming;
+mod needs;
+mod raw;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub(crate) use raw::suite_schema;
+
+use super::capability::DOCUMENTS;
+use super::finding::Finding;
+use super::model::{Citation, Claim, Expression, Manifest, Moment, Scenario};
+use super::parse;
+use super::placeholder::names_of;
+use super::pods::{Pods, Referenced};
+use super::step::{Action, Draft, Known, Step};
+use super::yaml::{self, At, Entries, Reader};
+use super::{digest, manifest};
+use lint::Written;
+use raw::RawSuite;
+
+/// Default duration of a scenario.
+const TAKES: Duration = Duration::from_secs(10);
+
+/// The content of a suite file.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unit {
+    pub(super) scenario: Option<Scenario>,
+    pub(super) untestable: Vec<Claim>,
+}
+
+/// A file of a source of suites.
+pub(super) struct File {
+    /// As shown in places.
+    pub(super) path: String,
+    pub(super) text: String,
+}
+
+/// Reads a suite file; `manifest` finds the manifests that it names. Problems become findings.
+pub(super) fn read(
+    id: &str,
+    file: &File,
+    manifest: impl Fn(&str) -> Option<File>,
+    findings: &mut Vec<Finding>,
+) -> Unit {
+    let mut reader = Reader {
+        file: &file.path,
+        source: &file.text,
+        findings,
+    };
+    let Some(raw) = yaml::read::<RawSuite>(&mut reader) else {
+        return Unit::default();
+    };
+    suite(id, raw, manifest, &mut reader)
+}
+
+fn suite(
+    id: &str,
+    At { value: mut raw, at }: At<RawSuite>,
+    file: impl Fn(&str) -> Option<File>,
+    reader: &mut Reader<'_>,
+) -> Unit {
+    let claims = reader.must(raw.claims.take(), at, "missing `claims`");
+    let mut of_claims = claims::Claims {
+        reader: &mut *reader,
+        written: Vec::new(),
+    };
+    let (checkable, untestable): (Vec<Claim>, Vec<Claim>) = claims
+        .map(|claims| claims.value)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|claim| of_claims.claim(claim))
+        .partition(|claim| claim.not_testable.is_none());
+    let written = of_claims.written;
+    if raw.steps.is_some() || raw.scenario.is_some() || raw.moments.is_some() {
+        let scenario = scenario(id, At { value: raw, at }, checkable, &written, file, reader);
+        lint::expressions(&scenario, &written, reader.source, reader.findings);
+        return Unit {
+            scenario: Some(scenario),
+            untestable,
+        };
+    }
+    for claim in &checkable {
+        let message = format!(
+            "nothing tests `{}`: add `scenario`, `manifest` and `steps` to the suite, or `not_testable` with the \
+             reason to the claim",
+            claim.id
+        );
+        reader.findings.push(Finding::new(&claim.place, message));
+    }
+    Unit {
+        scenario: None,
+        untestable,
+    }
+}
+
+fn scenario(
+    id: &str,
+    At { value: raw, at }: At<RawSuite>,
+    claims: Vec<Claim>,
+    written: &[Written],
+    file: impl Fn(&str) -> Option<File>,
+    reader: &mut Reader<'_>,
+) -> Scenario {
+    let title = reader.must(
+        raw.scenario,
+        at,
+        "missing `scenario`: the experiment in one line",
+    );
+    let default = raw.manifests.is_none() && raw.listings.is_none();
+    let default = default.then(|| At {
+        value: format!("manifests/{id}.yaml"),
+        at,
+    });
+    let manifests = manifests(reader, raw.manifest, raw.manifests, default, file);
+    let steps = reader.must(raw.steps, at, "missing `steps`");
+    let takes = reader
+        .parsed(raw.takes.as_ref(), parse::duration)
+        .unwrap_or(TAKES);
+    let mut needs = raw
+        .needs
+        .map(|raw| needs::needs(reader, raw.value))
+        .unwrap_or_default();
+    let listings = listings(reader, raw.listings);
+    if !listings.is_empty() {
+        needs.capabilities.push(DOCUMENTS.to_owned());
+    }
+    let mut pods = Pods::of(
+        manifests
+            .iter()
+            .filter_map(|(_, manifest)| manifest.as_ref()),
+    );
+    let steps = steps.map(|steps| steps.value).unwrap_or_default();
+    let drafts: Vec<Draft> = steps
+        .into_iter()
+        .filter_map(|step| Draft::of(reader, step))
+        .collect();
+    let named = raw.pods.map(|at| at.value).unwrap_or_default();
+    let named = named.iter().map(|name| name.value.as_str());
+    drafts
+        .iter()
+        .filter_map(Draft::outside)
+        .chain(named)
+        .for_each(|name| pods.open(name));
+    let moments = raw.moments.map(|at| at.value.0).unwrap_or_default();
+    let moments = moments::moments(reader, moments, &pods);
+    let mut known = Known {
+        manifests: &manifests,
+        moments: &moments,
+        pods: &pods,
+        referenced: Referenced::default(),
+        steps: Vec::new(),
+    };
+    steps::steps(reader, drafts, &mut known);
+    let Known {
+        steps,
+        mut referenced,
+        ..
+    } = known;
+    let values = values(reader, raw.values, &pods, &moments, &steps);
+    files_in_arguments(reader, &steps, &manifests, &listings);
+    let texts = written.iter().map(|written| &written.expression);
+    for expression in texts.chain(values.iter().map(|(_, expression)| expression)) {
+        pods.references(&expression.text, &mut referenced);
+    }
+    let mut scenario = Scenario {
+        id: id.to_owned(),
+        title: title.map(|title| title.value).unwrap_or_default(),
+        place: reader.place(at),
+        digest: String::new(),
+        manifests: manifests
+            .into_iter()
+            .filter_map(|(_, manifest)| manifest)
+            .collect(),
+        listings,
+        needs,
+        steps,
+        pods,
+        moments,
+        selectors: BTreeMap::new(),
+        values,
+        takes,
+        claims,
+    };
+    scenario.add(referenced);
+    scenario.digest = digest::scenario(&scenario);
+    scenario
+}
+
+/// The manifests by path; without content if the file is missing.
+fn manifests(
+    reader: &mut Reader<'_>,
+    one: Option<At<String>>,
+    several: Option<At<Vec<At<String>>>>,
+    default: Option<At<String>>,
+    file: impl Fn(&str) -> Option<File>,
+) -> Vec<(String, Option<Manifest>)> {
+    if let (Some(one), Some(_)) = (&one, &several) {
+        reader.find(one.at, "both `manifest` and `manifests`: keep one");
+    }
+    let several = several.map(|at| at.value).unwrap_or_default();
+    let mut found: Vec<(String, Option<Manifest>)> = Vec::new();
+    for At { value: path, at } in one.or(default).into_iter().chain(several) {
+        if found.iter().any(|(known, _)| *known == path) {
+            reader.find(at, format!("`{path}` is listed twice"));
+            continue;
+        }
+        let manifest = file(&path).map(|file| {
+            manifest::check(&file, reader.findings);
+            Manifest {
+                path: path.clone(),
+                text: file.text,
+            }
+        });
+        if manifest.is_none() {
+            let finding = Finding::new(&reader.place(at), format!("no manifest `{path}`"));
+            let help = "the path is relative to the folder that contains `suites` and `manifests`";
+            reader.findings.push(finding.with_help(help));
+        }
+        found.push((path, manifest));
+    }
+    found
+}
+
+/// Checks that `{manifest:PATH}` and `{listing:NAME}` in kubectl's arguments exist.
+fn files_in_arguments(
+    reader: &mut Reader<'_>,
+    steps: &[Step],
+    manifests: &[(String, Option<Manifest>)],
+    listings: &BTreeMap<String, Citation>,
+) {
+    let paths: Vec<&str> = manifests.iter().map(|(path, _)| path.as_str()).collect();
+    let names: Vec<&str> = listings.keys().map(String::as_str).collect();
+    for step in steps {
+        let Action::Kubectl { args, .. } = &step.action else {
+            continue;
+        };
+        for (word, known) in [("manifest", &paths), ("listing", &names)] {
+            let given = args.iter().flat_map(|arg| names_of(arg, word)).flatten();
+            for name in given.filter(|name| !known.contains(name)) {
+                let message = format!("`{{{word}:{name}}}`: the suite has no such {word}");
+                let finding = Finding::new(&step.place, message);
+                reader
+                    .findings
+                    .push(finding.with_near(name, known.iter().copied()));
+            }
+        }
+    }
+}
+
+/// The scenario's named values, in order.
+fn values(
+    reader: &mut Reader<'_>,
+    raw: Option<At<Entries<String>>>,
+    pods: &Pods,
+    moments: &BTreeMap<String, Moment>,
+    steps: &[Step],
+) -> Vec<(String, Expression)> {
+    let mut values = Vec::new();
+    for (At { value: name, at }, text) in raw.map(|at| at.value.0).unwrap_or_default() {
+        let output = steps.iter().any(|step| step.name.as_ref() == Some(&name));
+        if let Some(message) = naming::unfit(&name, pods) {
+            reader.find(at, message);
+        } else if moments.contains_key(&name) || output {
+            reader.find(
+                at,
+                format!("`{name}` is a moment or an output: choose another name"),
+            );
+        }
+        let expression = Expression {
+            text: text.value,
+            place: reader.place(text.at),
+        };
+        values.push((name, expression));
+    }
+    values
+}
+
+fn listings(
+    reader: &mut Reader<'_>,
+    raw: Option<At<Entries<String>>>,
+) -> BTreeMap<String, Citation> {
+    let listings = raw.map(|at| at.value.0).unwrap_or_default();
+    let citations = listings.into_iter();
+    citations
+        .filter_map(|(name, text)| Some((name.value, reader.parsed(Some(&text), parse::citation)?)))
+        .collect()
+}

@@ -1,0 +1,186 @@
+//! Declared moments.
+
+use std::collections::BTreeMap;
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use super::super::form::{Argument, Field, Form, Given, Written, one};
+use super::super::model::{Matches, Moment};
+use super::super::pods::Pods;
+use super::super::yaml::{At, Reader};
+use super::lint;
+use super::naming::{is_identifier, nested, taken};
+
+const NTH: Field = Field::number(
+    "nth",
+    "which of the matching entries, from 1; 0 is the last",
+);
+const POD: Field = Field::text("pod", "name of the pod (a trailing `*` matches any rest)");
+
+/// The definition of a kind of moments.
+struct Kind {
+    form: Form,
+    read: fn(&mut Reader<'_>, String, &Given) -> Option<Matches>,
+}
+
+static KINDS: [Kind; 4] = [
+    Kind {
+        form: Form {
+            name: "agent",
+            argument: Argument::One("ROLE"),
+            does: "agent stamps of that role",
+            options: &[
+                Field::text("stamp", "the stamp's name (a trailing `*` matches any rest)").required(),
+                POD,
+                Field::text("container", "name of the container"),
+                Field::number("start", "start of the container, from 1"),
+                Field::text("when", "a condition over `stamp`"),
+                NTH,
+            ],
+        },
+        read: |reader, role, given| {
+            Some(Matches::Agent {
+                role,
+                stamp: given.text("stamp")?,
+                pod: given.text("pod"),
+                container: given.text("container"),
+                start: given.number(reader, "start"),
+                when: given.text("when"),
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "event",
+            argument: Argument::One("REASON"),
+            does: "Events with that reason",
+            options: &[POD, Field::text("when", "a condition over `event`"), NTH],
+        },
+        read: |_, reason, given| {
+            Some(Matches::Event {
+                reason,
+                pod: given.text("pod"),
+                when: given.text("when"),
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "line",
+            argument: Argument::One("STEP"),
+            does: "lines that a background step prints",
+            options: &[Field::text("contains", "text in the line").required(), NTH],
+        },
+        read: |_, output, given| {
+            Some(Matches::Line {
+                output,
+                contains: given.text("contains")?,
+            })
+        },
+    },
+    Kind {
+        form: Form {
+            name: "pod",
+            argument: Argument::One("NAME"),
+            does: "pod states from the API watch (a trailing `*` matches any rest of the name)",
+            options: &[
+                Field::text(
+                    "when",
+                    "a condition over `pod`, `status`, `deleted`, and `containers` (as from `states`)",
+                )
+                .required(),
+                NTH,
+            ],
+        },
+        read: |_, pod, given| {
+            Some(Matches::Pod {
+                pod,
+                when: given.text("when")?,
+            })
+        },
+    },
+];
+
+impl AsRef<Form> for Kind {
+    fn as_ref(&self) -> &Form {
+        &self.form
+    }
+}
+
+/// The JSON schema of declared moments.
+pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
+    let moment = Form::schema(&KINDS);
+    json_schema!({"type": ["object", "null"], "additionalProperties": moment})
+}
+
+pub(super) fn moments(
+    reader: &mut Reader<'_>,
+    raw: Vec<(At<String>, At<Written>)>,
+    pods: &Pods,
+) -> BTreeMap<String, Moment> {
+    let mut moments: BTreeMap<String, Moment> = BTreeMap::new();
+    for (At { value: name, at }, written) in raw {
+        for message in unfit(&name, pods) {
+            reader.find(at, message);
+        }
+        if let Some(other) = moments.keys().find(|other| nested(other, &name)) {
+            let message =
+                format!("`{name}` and `{other}`: one name cannot be a prefix of the other");
+            reader.find(at, message);
+        }
+        if let Some(moment) = moment(reader, written) {
+            moments.insert(name, moment);
+        }
+    }
+    moments
+}
+
+/// Why a moment must not have this name.
+fn unfit(name: &str, pods: &Pods) -> Vec<String> {
+    let parts: Vec<&str> = name.split('.').collect();
+    let invalid = !parts.iter().all(|part| is_identifier(part));
+    let invalid = invalid.then(|| {
+        format!("invalid moment name `{name}`: expected letters, digits, and `_`, in parts joined by dots")
+    });
+    // A pod's name may begin the names of its own moments.
+    let own = parts.len() > 1 && pods.contains(parts[0]);
+    let taken = if own { None } else { taken(parts[0], pods) };
+    let standard = matches!(pods.resolve(&parts), Some(Ok(_)));
+    let standard = standard.then(|| format!("`{name}` is a standard moment: choose another name"));
+    [invalid, taken, standard].into_iter().flatten().collect()
+}
+
+fn moment(reader: &mut Reader<'_>, At { value, at }: At<Written>) -> Option<Moment> {
+    let (kind, given) = value.read(reader, at, &KINDS)?;
+    let argument = one(reader, kind.form.name, given.argument.clone())?.value;
+    let matches = (kind.read)(reader, argument, &given)?;
+    if let Some(condition) = given.option("when") {
+        lint::condition(&matches, condition, reader);
+    }
+    let nth = match given.option("nth") {
+        None => 1,
+        Some(_) => given.number(reader, "nth")?,
+    };
+    Some(Moment {
+        place: reader.place(at),
+        matches,
+        nth,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_lists_every_kind_with_its_options() {
+        let reference = include_str!("../../../docs/suites.md");
+        for kind in &KINDS {
+            let row = format!("{} |", kind.form.reference());
+            assert!(
+                reference.contains(&row),
+                "docs/suites.md lacks this row:\n{row}"
+            );
+        }
+    }
+}

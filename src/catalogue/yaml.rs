@@ -1,0 +1,273 @@
+//! YAML with places: values keep the line and column of their text, and problems become findings.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::{Error, Location, MessageFormatter, Spanned};
+
+use super::finding::Finding;
+use super::model::Place;
+
+/// A value and where it is written.
+#[derive(Debug, Clone)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) at: Location,
+}
+
+/// The entries of a map in the order written, with the places of their keys.
+#[derive(Debug, Clone)]
+pub(super) struct Entries<T>(pub(super) Vec<(At<String>, At<T>)>);
+
+/// One text, or a list.
+#[derive(Debug, Clone, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Several<T = String> {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<At<T>>),
+    #[schemars(skip)]
+    Nothing,
+}
+
+/// Reads a file of one document. A value of the wrong shape ends the reading, so it is the only finding of its file.
+pub(super) fn read<T: DeserializeOwned>(reader: &mut Reader<'_>) -> Option<At<T>> {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    match serde_saphyr::from_str_with_options(reader.source, options) {
+        Ok(read) => Some(read),
+        Err(error) => {
+            let at = error.location().unwrap_or(Location::UNKNOWN);
+            let finding = explained(&reader.place(at), &error);
+            reader.findings.push(finding);
+            None
+        }
+    }
+}
+
+fn explained(place: &Place, error: &Error) -> Finding {
+    let finding = |message: String| Finding::new(place, message);
+    match error {
+        Error::MultipleDocuments { .. } => {
+            finding("a suite file holds one YAML document".to_owned())
+                .with_help("move what follows `---` to a file of its own")
+        }
+        Error::SerdeUnknownField {
+            field, expected, ..
+        } => unknown(place, field, expected.iter().copied()),
+        Error::DuplicateMappingKey { key, .. } => finding(format!(
+            "duplicate key `{}`",
+            key.as_deref().unwrap_or_default()
+        )),
+        Error::SerdeInvalidType {
+            unexpected,
+            expected,
+            ..
+        } => finding(format!("expected {expected}, found {}", plain(unexpected))),
+        Error::Unexpected { expected, .. } => finding(format!("expected {}", plain(expected))),
+        Error::InvalidBooleanStrict { .. } => finding("expected `true` or `false`".to_owned()),
+        Error::Message { msg, .. } => finding(msg.clone()),
+        other => {
+            let message = serde_saphyr::DefaultMessageFormatter.format_message(other);
+            finding(format!("not YAML: {message}"))
+        }
+    }
+}
+
+/// A type as the rest of the messages call it.
+fn plain(name: &str) -> &str {
+    match name {
+        "sequence start" | "sequence" => "a list",
+        "mapping start" | "map" => "a map",
+        "string scalar" => "text",
+        other => other,
+    }
+}
+
+/// A field that its owner does not have.
+pub(super) fn unknown<'a>(
+    place: &Place,
+    field: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Finding {
+    let finding = Finding::new(place, format!("unknown field `{field}`"));
+    if field.contains(|c: char| !c.is_alphanumeric() && c != '_' && c != '-') {
+        finding.with_help("if this is part of the previous value, put that value in quotes")
+    } else {
+        finding.with_near(field, known)
+    }
+}
+
+/// Collects the findings of a suite file while it is read.
+pub(super) struct Reader<'a> {
+    pub(super) file: &'a str,
+    /// The file's text.
+    pub(super) source: &'a str,
+    pub(super) findings: &'a mut Vec<Finding>,
+}
+
+impl Reader<'_> {
+    pub(super) fn place(&self, at: Location) -> Place {
+        place(self.file, at)
+    }
+
+    pub(super) fn find(&mut self, at: Location, message: impl Into<String>) {
+        self.findings.push(Finding::new(&self.place(at), message));
+    }
+
+    /// A finding about a word, with the most similar known one as a suggestion.
+    pub(super) fn find_near<'a>(
+        &mut self,
+        at: Location,
+        message: impl Into<String>,
+        word: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) {
+        let finding = Finding::new(&self.place(at), message);
+        self.findings.push(finding.with_near(word, known));
+    }
+
+    /// A required value.
+    pub(super) fn must<T>(
+        &mut self,
+        field: Option<At<T>>,
+        owner: Location,
+        missing: &str,
+    ) -> Option<At<T>> {
+        if field.is_none() {
+            self.find(owner, missing);
+        }
+        field
+    }
+
+    /// A value read by one of the parsers in [`super::parse`].
+    pub(super) fn parsed<T>(
+        &mut self,
+        field: Option<&At<String>>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let At { value, at } = field?;
+        parse(value).map_err(|message| self.find(*at, message)).ok()
+    }
+}
+
+/// The place of a location in a file.
+pub(super) fn place(file: &str, at: Location) -> Place {
+    let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
+    Place {
+        file: file.to_owned(),
+        line: number(at.line()),
+        column: number(at.column()),
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Spanned {
+            value, referenced, ..
+        } = Spanned::deserialize(deserializer)?;
+        Ok(Self {
+            value,
+            at: referenced,
+        })
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfMap<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMap<T> {
+            type Value = Entries<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<T>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(OfMap(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Several<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrList<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrList<T> {
+            type Value = Several<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or a list")
+            }
+
+            fn visit_unit<E>(self) -> Result<Several<T>, E> {
+                Ok(Several::Nothing)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Several<T>, E> {
+                Ok(Several::One(value.to_string()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Several<T>, E> {
+                Ok(Several::One(value.to_string()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Several<T>, E> {
+                Ok(Several::One(value.to_string()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Several<T>, E> {
+                Ok(Several::One(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Several<T>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Several::Many(list))
+            }
+        }
+
+        deserializer.deserialize_any(TextOrList(PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for At<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Entries<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Entries".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        std::collections::BTreeMap::<String, T>::json_schema(generator)
+    }
+}
