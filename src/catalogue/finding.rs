@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::model::Place;
+use super::place::Place;
 pub use crate::expr::nearest;
 
 /// A problem in a suite, a manifest, or a citation.

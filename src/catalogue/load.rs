@@ -7,7 +7,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use include_dir::{Dir, include_dir};
 
 use super::finding::{self, Finding};
-use super::model::{Catalogue, Place};
+use super::model::Catalogue;
+use super::place::Place;
 use super::suite::{self, File, Unit};
 
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
@@ -91,7 +92,7 @@ pub fn load(sources: &[Source]) -> Loaded {
     let mut units: BTreeMap<String, (Unit, Vec<Finding>)> = BTreeMap::new();
     for source in sources {
         let files = match source {
-            Source::BuiltIn => built_in(&mut loaded.findings),
+            Source::BuiltIn => built_in(),
             Source::Folder(folder) => folder_files(folder, &mut loaded.findings),
         };
         for (id, file) in files {
@@ -118,29 +119,20 @@ pub fn load(sources: &[Source]) -> Loaded {
     loaded
 }
 
-fn built_in(findings: &mut Vec<Finding>) -> BTreeMap<String, File> {
+fn built_in() -> BTreeMap<String, File> {
     let mut files = BTreeMap::new();
     let mut dirs = vec![&SUITES];
     while let Some(dir) = dirs.pop() {
         dirs.extend(dir.dirs());
         for file in dir.files() {
-            let Some(path) = file.path().to_str() else {
-                continue;
-            };
-            let path = path.replace('\\', "/");
-            let Some(id) = suite_id(&path) else { continue };
-            let shown = format!("suites/{path}");
-            match file.contents_utf8() {
-                Some(text) => {
-                    files.insert(
-                        id.to_owned(),
-                        File {
-                            path: shown,
-                            text: text.to_owned(),
-                        },
-                    );
-                }
-                None => findings.push(not_text(&shown)),
+            let path = file.path().to_string_lossy().replace('\\', "/");
+            // Tests read every built-in suite, so that none is lost here.
+            if let (Some(id), Some(text)) = (suite_id(&path), file.contents_utf8()) {
+                let file = File {
+                    path: format!("suites/{path}"),
+                    text: text.to_owned(),
+                };
+                files.insert(id.to_owned(), file);
             }
         }
     }
@@ -150,10 +142,6 @@ fn built_in(findings: &mut Vec<Finding>) -> BTreeMap<String, File> {
 fn suite_id(path: &str) -> Option<&str> {
     path.strip_suffix(".yaml")
         .or_else(|| path.strip_suffix(".yml"))
-}
-
-fn not_text(path: &str) -> Finding {
-    Finding::new(&first_line(path), "not UTF-8 text")
 }
 
 fn first_line(path: &str) -> Place {
@@ -176,23 +164,24 @@ fn suites_of(folder: &Utf8Path) -> Utf8PathBuf {
 
 fn folder_files(folder: &Utf8Path, findings: &mut Vec<Finding>) -> BTreeMap<String, File> {
     let root = suites_of(folder);
+    let before = findings.len();
+    let mut unread = |path: &str, error: &std::io::Error| {
+        findings.push(Finding::new(
+            &first_line(path),
+            format!("failed to read: {error}"),
+        ));
+    };
     let mut files = BTreeMap::new();
     let mut dirs = vec![root.clone()];
     while let Some(dir) = dirs.pop() {
-        let entries = match dir.read_dir_utf8() {
-            Ok(entries) => entries,
-            Err(error) => {
-                findings.push(
-                    Finding::new(
-                        &first_line(dir.as_str()),
-                        format!("failed to read: {error}"),
-                    )
-                    .with_help("name a folder that contains `suites` and `manifests`"),
-                );
-                continue;
-            }
-        };
-        for entry in entries.flatten() {
+        let entries = dir
+            .read_dir_utf8()
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let entries = entries.unwrap_or_else(|error| {
+            unread(dir.as_str(), &error);
+            Vec::new()
+        });
+        for entry in entries {
             let path = entry.path();
             if path.is_dir() {
                 // The folder may also contain the manifests that the suites name.
@@ -205,53 +194,51 @@ fn folder_files(folder: &Utf8Path, findings: &mut Vec<Finding>) -> BTreeMap<Stri
             let Some(id) = suite_id(relative) else {
                 continue;
             };
-            match std::fs::read(path).map(String::from_utf8) {
-                Ok(Ok(text)) => {
-                    files.insert(
-                        id.to_owned(),
-                        File {
-                            path: path.to_string(),
-                            text,
-                        },
-                    );
+            match std::fs::read_to_string(path) {
+                Ok(text) => {
+                    let path = path.to_string();
+                    files.insert(id.to_owned(), File { path, text });
                 }
-                Ok(Err(_)) => findings.push(not_text(path.as_str())),
-                Err(error) => findings.push(Finding::new(
-                    &first_line(path.as_str()),
-                    format!("failed to read: {error}"),
-                )),
+                Err(error) => unread(path.as_str(), &error),
             }
         }
     }
-    if files.is_empty() {
-        findings.push(Finding::new(
+    if files.is_empty() && findings.len() == before {
+        let finding = Finding::new(
             &first_line(folder.as_str()),
             "no suite files (*.yaml) in this folder",
-        ));
+        );
+        findings.push(finding.with_help("name a folder that contains `suites` and `manifests`"));
     }
     files
 }
 
-/// A manifest's text, from the suite's own source or else built-in.
-fn manifest_file(source: &Source, path: &str) -> Option<File> {
+/// A manifest, from the suite's own source or else built-in; or why there is none.
+fn manifest_file(source: &Source, path: &str) -> Result<File, String> {
+    let missing = || format!("no manifest `{path}`");
     let clean = path.strip_prefix("./").unwrap_or(path);
     if clean.starts_with('/') || clean.split('/').any(|part| part == "..") {
-        return None;
+        return Err(missing());
     }
     if let Source::Folder(folder) = source {
-        let path = folder.join(clean);
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            return Some(File {
-                path: path.into_string(),
-                text,
-            });
+        let own = folder.join(clean);
+        match std::fs::read_to_string(&own) {
+            Ok(text) => {
+                let path = own.into_string();
+                return Ok(File { path, text });
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(format!("failed to read the manifest `{path}`: {error}")),
         }
     }
-    let file = MANIFESTS.get_file(clean.strip_prefix("manifests/")?)?;
-    Some(File {
+    let file = clean
+        .strip_prefix("manifests/")
+        .and_then(|name| MANIFESTS.get_file(name)?.contents_utf8());
+    file.map(|text| File {
         path: clean.to_owned(),
-        text: file.contents_utf8()?.to_owned(),
+        text: text.to_owned(),
     })
+    .ok_or_else(missing)
 }
 
 fn repeated_claims(catalogue: &Catalogue, findings: &mut Vec<Finding>) {
@@ -307,5 +294,69 @@ mod tests {
     #[test]
     fn all_findings_are_reported_together() {
         insta::assert_snapshot!(shown(&fixture("broken")));
+    }
+
+    /// A folder with one good suite is read in spite of what is wrong with the rest of it.
+    #[cfg(unix)]
+    #[rstest::rstest]
+    #[case::missing(
+        "suites/gone.yaml",
+        "absent",
+        "suites/gone.yaml:1:1: failed to read: No such file"
+    )]
+    #[case::loops(
+        "suites/loop.yaml",
+        "loop.yaml",
+        "suites/loop.yaml:1:1: failed to read: Too many"
+    )]
+    #[case::manifest(
+        "manifests/loop.yaml",
+        "loop.yaml",
+        "failed to read the manifest `manifests/loop.yaml`: Too many"
+    )]
+    fn unreadable_files_are_named_with_the_reason(
+        #[case] link: &str,
+        #[case] target: &str,
+        #[case] wanted: &str,
+        #[values(false, true)] alone: bool,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        for dir in ["suites", "manifests"] {
+            std::fs::create_dir(folder.path().join(dir)).unwrap();
+        }
+        std::os::unix::fs::symlink(target, folder.path().join(link)).unwrap();
+        let manifest = link.starts_with("manifests");
+        if manifest || !alone {
+            let claims = "claims: [{id: a.b, says: It is, not_testable: opinion}]\n";
+            let tests = format!("scenario: a\nmanifest: {link}\nsteps: [apply]\n");
+            let text = if manifest {
+                tests + claims
+            } else {
+                claims.to_owned()
+            };
+            std::fs::write(folder.path().join("suites/good.yaml"), text).unwrap();
+        }
+        let folder = Utf8Path::from_path(folder.path()).unwrap().to_owned();
+        let loaded = load(&[Source::Folder(folder)]);
+        let found = Findings(loaded.findings.clone()).to_string();
+        assert_eq!(loaded.findings.len(), 1, "{found}");
+        assert!(found.contains(wanted), "{found}");
+        assert_eq!(
+            loaded.catalogue.untestable.len(),
+            usize::from(manifest || !alone)
+        );
+    }
+
+    #[rstest::rstest]
+    #[case::no_folder("absent", "failed to read: No such file")]
+    #[case::a_file("a.txt", "failed to read: Not a directory")]
+    #[case::no_suites(".", "no suite files (*.yaml) in this folder")]
+    fn folders_without_suites_are_named_with_the_reason(#[case] path: &str, #[case] wanted: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.txt"), "").unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap().join(path);
+        let found = Findings(load(&[Source::Folder(folder)]).findings);
+        assert_eq!(found.0.len(), 1, "{found}");
+        assert!(found.to_string().contains(wanted), "{found}");
     }
 }

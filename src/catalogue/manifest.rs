@@ -3,8 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::finding::Finding;
-use super::model::Place;
-use super::suite::File;
+use super::place::Place;
 
 /// Images that the runner builds and puts on the nodes.
 const OWN_IMAGES: [&str; 2] = ["hookproof/agent", "hookproof/nginx"];
@@ -17,6 +16,13 @@ const RESTART_POLICY: &str = "Never";
 /// Default `terminationGracePeriodSeconds`: shortens the deletion of pods that ignore SIGTERM, for which the
 /// API server's default allows 30 s.
 const GRACE_PERIOD_SECONDS: u32 = 5;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Path as the suite gives it, such as `manifests/poststart/slow-hook.yaml`.
+    pub path: String,
+    pub text: String,
+}
 
 /// The objects of a manifest, without empty documents. YAML is read the way kubectl does:
 /// `0555` is an octal number, `yes` is true.
@@ -88,13 +94,13 @@ fn default_field(fields: &mut Map<String, Value>, name: &str, default: Option<Va
 }
 
 /// Reports what would keep a manifest from being applied.
-pub(super) fn check(file: &File, findings: &mut Vec<Finding>) {
+pub(super) fn check(path: &str, text: &str, findings: &mut Vec<Finding>) {
     let place = |line, column| Place {
-        file: file.path.clone(),
+        file: path.to_owned(),
         line,
         column,
     };
-    let documents = match documents(&file.text) {
+    let documents = match documents(text) {
         Ok(documents) => documents,
         Err((line, column, message)) => {
             findings.push(Finding::new(

@@ -7,6 +7,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::manifest::Manifest;
+pub use super::moment::{Matches, Moment};
+pub use super::place::Place;
 use super::pods::{Pods, Referenced};
 use super::step::{Action, Step};
 use crate::expr::Selector;
@@ -17,23 +20,6 @@ pub struct Catalogue {
     pub scenarios: BTreeMap<String, Scenario>,
     /// Claims that no experiment can decide.
     pub untestable: Vec<Claim>,
-}
-
-/// A place in a file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
-    /// Path as given, or in the built-in suites.
-    pub file: String,
-    /// From 1.
-    pub line: u32,
-    /// From 1.
-    pub column: u32,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
-    }
 }
 
 /// An experiment on a cluster, and the claims that its evidence decides.
@@ -97,13 +83,6 @@ impl Scenario {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manifest {
-    /// Path as the suite gives it, such as `manifests/poststart/slow-hook.yaml`.
-    pub path: String,
-    pub text: String,
-}
-
 /// Requirements of a scenario or a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -135,55 +114,6 @@ pub enum Comparison {
     AtLeast,
     /// `>`
     More,
-}
-
-/// A point of the timeline.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Moment {
-    pub place: Place,
-    pub matches: Matches,
-    /// Which of the matching entries, from 1; 0 is the last.
-    pub nth: u32,
-}
-
-/// The entries of the timeline that a moment matches.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Matches {
-    /// Stamps of the agent.
-    Agent {
-        role: String,
-        /// The stamp's name; `*` matches any.
-        stamp: String,
-        /// Pod; any if absent. A trailing `*` matches any rest.
-        pod: Option<String>,
-        /// Container; any if absent.
-        container: Option<String>,
-        /// Start of the container; any if absent.
-        start: Option<u32>,
-        /// CEL over `stamp`.
-        when: Option<String>,
-    },
-    /// Pod states for which a CEL expression over `pod` (the object), `status`, `deleted` (whether it is removed),
-    /// and `containers` (their states) is true.
-    Pod {
-        /// Pod name; a trailing `*` matches any rest.
-        pod: String,
-        when: String,
-    },
-    /// Events.
-    Event {
-        reason: String,
-        /// Pod name; any if absent. A trailing `*` matches any rest.
-        pod: Option<String>,
-        /// CEL over `event`.
-        when: Option<String>,
-    },
-    /// Lines printed by a background step.
-    Line {
-        /// The step.
-        output: String,
-        contains: String,
-    },
 }
 
 /// A statement and how it is decided.

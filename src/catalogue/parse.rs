@@ -2,43 +2,28 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use crate::version::{number, version};
 
 use super::model::{Citation, Comparison, Verdict, VersionRange};
 
-/// `1500ms`, `2s`, `1m30s`, `1h`: whole numbers with units, largest first or in any order.
+/// `1500ms`, `2s`, `1m30s`, `1h`: whole numbers with units, largest first.
 ///
 /// # Errors
 /// The expected format.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || {
-        format!("invalid duration `{text}`: expected a value such as `1500ms`, `2s`, or `1m30s`")
-    };
-    let mut rest = text.trim();
-    if rest.is_empty() {
-        return Err(wrong());
-    }
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
-        rest = &rest[digits..];
-        let unit = rest
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(rest.len());
-        let part = match &rest[..unit] {
-            "ms" => Some(Duration::from_millis(number)),
-            "s" => Some(Duration::from_secs(number)),
-            "m" => number.checked_mul(60).map(Duration::from_secs),
-            "h" => number.checked_mul(3600).map(Duration::from_secs),
-            _ => None,
-        };
-        total = part
-            .and_then(|part| total.checked_add(part))
-            .ok_or_else(wrong)?;
-        rest = &rest[unit..];
-    }
-    Ok(total)
+    // Of the formats that jiff reads, only this one.
+    let plain = text
+        .chars()
+        .all(|c| c.is_ascii_digit() || "hms".contains(c));
+    let read: Option<SignedDuration> = plain.then(|| text.parse().ok()).flatten();
+    read.and_then(|read| Duration::try_from(read).ok())
+        .ok_or_else(|| {
+            format!(
+                "invalid duration `{text}`: expected a value such as `1500ms`, `2s`, or `1m30s`"
+            )
+        })
 }
 
 /// `>=1.30`, `>=1.29, <1.34`, `1.33`: conditions on the minor version, all of which must hold.

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::manifest::documents;
-use super::model::{Manifest, Matches, Moment, Place};
+use super::manifest::{Manifest, documents};
+use super::moment::{Matches, Moment};
+use super::place::Place;
 use crate::expr::{Selector, compile, reads};
 
 /// Stamps that the agent makes by itself, by the names that expressions use (`-` is written `_`).

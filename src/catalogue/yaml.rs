@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Location, MessageFormatter, Spanned};
 
 use super::finding::Finding;
-use super::model::Place;
+use super::place::Place;
 
 /// A value and where it is written.
 #[derive(Debug, Clone)]

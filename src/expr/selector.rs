@@ -1,10 +1,11 @@
 //! What `slow`, `slow.hook` or `again.start2.main` mean as arguments of domain functions.
 
+use std::sync::Arc;
+
 use cel::Value;
 use cel::objects::{Key, Map};
 use serde::{Deserialize, Serialize};
 
-use super::values;
 use crate::evidence::Stamp;
 
 /// The hidden field of a pod's variable that carries its selector.
@@ -36,10 +37,8 @@ impl Selector {
     /// The value of the hidden field.
     #[must_use]
     pub fn hidden(&self) -> (&'static str, Value) {
-        (
-            FIELD,
-            values::string(&serde_json::to_string(self).unwrap_or_default()),
-        )
+        let text = serde_json::to_string(self).unwrap_or_default();
+        (FIELD, Value::String(Arc::new(text)))
     }
 
     /// Whether a pod of this name is selected.
@@ -73,8 +72,7 @@ pub fn is_selector(value: &Value) -> bool {
 /// A field of a map.
 #[must_use]
 pub fn field<'a>(map: &'a Map, name: &str) -> Option<&'a Value> {
-    map.map
-        .get(&Key::String(std::sync::Arc::new(name.to_owned())))
+    map.map.get(&Key::String(Arc::new(name.to_owned())))
 }
 
 /// A name, or its beginning if the pattern ends in `*`.

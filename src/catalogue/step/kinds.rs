@@ -1,13 +1,41 @@
 //! The kinds of steps. Reading, lint, the JSON schema and the reference in docs/suites.md follow from [`KINDS`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::form::{Argument, Field, Form, Given, one};
+use super::super::manifest::Manifest;
+use super::super::moment::Moment;
 use super::super::parse;
-use super::super::yaml::{At, Reader};
-use super::Known;
+use super::super::place::Place;
+use super::super::pods::{Pods, Referenced};
+use super::super::yaml::{At, Reader, Several};
 use crate::expr::types::Type::{Bool, List, Map, Number, Records, Text, Time};
 use crate::expr::types::{Fields, LINE};
+
+/// A step of a scenario.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) place: Place,
+    pub(crate) kind: &'static Kind,
+    pub(crate) action: Action,
+    /// The name of its output in expressions.
+    pub(crate) name: Option<String>,
+    /// Its limit. A step that reaches it is an error of the run, unless the action says otherwise.
+    pub(crate) cap: Duration,
+}
+
+/// What steps may name.
+pub(in crate::catalogue) struct Known<'a> {
+    /// By path; without content if the file is missing.
+    pub(in crate::catalogue) manifests: &'a [(String, Option<Manifest>)],
+    pub(in crate::catalogue) moments: &'a BTreeMap<String, Moment>,
+    pub(in crate::catalogue) pods: &'a Pods,
+    /// Standard moments that steps wait for.
+    pub(in crate::catalogue) referenced: Referenced,
+    /// The steps before.
+    pub(in crate::catalogue) steps: Vec<Step>,
+}
 
 /// The closed set of actions.
 #[derive(Debug, Clone, PartialEq)]
@@ -394,7 +422,7 @@ impl Reading<'_, '_, '_> {
 
     /// The index of a manifest; the first if none is named.
     fn manifest(&mut self) -> Option<usize> {
-        if let super::Several::Nothing = self.given.argument.value {
+        if let Several::Nothing = self.given.argument.value {
             return Some(0);
         }
         let At { value: path, at } = self.argument()?;
@@ -484,7 +512,7 @@ impl Reading<'_, '_, '_> {
 
     /// The name of an earlier background step.
     fn background(&mut self, name: &At<String>) -> Option<String> {
-        let background = |step: &&super::Step| {
+        let background = |step: &&Step| {
             matches!(
                 step.action,
                 Action::Kubectl {

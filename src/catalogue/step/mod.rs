@@ -3,47 +3,21 @@
 mod kinds;
 mod words;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::{Schema, json_schema};
 
-pub(crate) use kinds::{Action, Kind};
+pub(super) use kinds::Known;
+pub(crate) use kinds::{Action, Kind, Step};
 pub(crate) use words::{command, duration};
 
 use super::form::{Form, Given, Written};
-use super::model::{Manifest, Moment, Place};
 use super::parse;
-use super::pods::{Pods, Referenced};
 use super::yaml::{At, Reader, Several};
 use kinds::KINDS;
 
 /// Default limit of a step.
 const CAP: Duration = Duration::from_secs(60);
-
-/// A step of a scenario.
-#[derive(Debug, Clone)]
-pub(crate) struct Step {
-    pub(crate) place: Place,
-    pub(crate) kind: &'static Kind,
-    pub(crate) action: Action,
-    /// The name of its output in expressions.
-    pub(crate) name: Option<String>,
-    /// Its limit. A step that reaches it is an error of the run, unless the action says otherwise.
-    pub(crate) cap: Duration,
-}
-
-/// What steps may name.
-pub(super) struct Known<'a> {
-    /// By path; without content if the file is missing.
-    pub(super) manifests: &'a [(String, Option<Manifest>)],
-    pub(super) moments: &'a BTreeMap<String, Moment>,
-    pub(super) pods: &'a Pods,
-    /// Standard moments that steps wait for.
-    pub(super) referenced: Referenced,
-    /// The steps before.
-    pub(super) steps: Vec<Step>,
-}
 
 /// The JSON schema of steps.
 pub(super) fn schema(_: &mut schemars::SchemaGenerator) -> Schema {

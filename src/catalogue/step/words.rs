@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::super::model::Manifest;
-use super::{Action, Step};
+use super::super::manifest::Manifest;
+use super::kinds::{Action, Step};
 
 impl Step {
     /// What the step does.

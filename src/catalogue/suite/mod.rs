@@ -15,14 +15,16 @@ use std::time::Duration;
 pub(crate) use raw::suite_schema;
 
 use super::capability::DOCUMENTS;
+use super::digest;
 use super::finding::Finding;
-use super::model::{Citation, Claim, Expression, Manifest, Moment, Scenario};
+use super::manifest::{self, Manifest};
+use super::model::{Citation, Claim, Expression, Scenario};
+use super::moment::Moment;
 use super::parse;
 use super::placeholder::names_of;
 use super::pods::{Pods, Referenced};
 use super::step::{Action, Draft, Known, Step};
 use super::yaml::{self, At, Entries, Reader};
-use super::{digest, manifest};
 use lint::Written;
 use raw::RawSuite;
 
@@ -47,7 +49,7 @@ pub(super) struct File {
 pub(super) fn read(
     id: &str,
     file: &File,
-    manifest: impl Fn(&str) -> Option<File>,
+    manifest: impl Fn(&str) -> Result<File, String>,
     findings: &mut Vec<Finding>,
 ) -> Unit {
     let mut reader = Reader {
@@ -64,7 +66,7 @@ pub(super) fn read(
 fn suite(
     id: &str,
     At { value: mut raw, at }: At<RawSuite>,
-    file: impl Fn(&str) -> Option<File>,
+    file: impl Fn(&str) -> Result<File, String>,
     reader: &mut Reader<'_>,
 ) -> Unit {
     let claims = reader.must(raw.claims.take(), at, "missing `claims`");
@@ -106,7 +108,7 @@ fn scenario(
     At { value: raw, at }: At<RawSuite>,
     claims: Vec<Claim>,
     written: &[Written],
-    file: impl Fn(&str) -> Option<File>,
+    file: impl Fn(&str) -> Result<File, String>,
     reader: &mut Reader<'_>,
 ) -> Scenario {
     let title = reader.must(
@@ -200,7 +202,7 @@ fn manifests(
     one: Option<At<String>>,
     several: Option<At<Vec<At<String>>>>,
     default: Option<At<String>>,
-    file: impl Fn(&str) -> Option<File>,
+    file: impl Fn(&str) -> Result<File, String>,
 ) -> Vec<(String, Option<Manifest>)> {
     if let (Some(one), Some(_)) = (&one, &several) {
         reader.find(one.at, "both `manifest` and `manifests`: keep one");
@@ -212,18 +214,22 @@ fn manifests(
             reader.find(at, format!("`{path}` is listed twice"));
             continue;
         }
-        let manifest = file(&path).map(|file| {
-            manifest::check(&file, reader.findings);
-            Manifest {
-                path: path.clone(),
-                text: file.text,
+        let manifest = match file(&path) {
+            Ok(file) => {
+                manifest::check(&file.path, &file.text, reader.findings);
+                Some(Manifest {
+                    path: path.clone(),
+                    text: file.text,
+                })
             }
-        });
-        if manifest.is_none() {
-            let finding = Finding::new(&reader.place(at), format!("no manifest `{path}`"));
-            let help = "the path is relative to the folder that contains `suites` and `manifests`";
-            reader.findings.push(finding.with_help(help));
-        }
+            Err(message) => {
+                let finding = Finding::new(&reader.place(at), message);
+                let help =
+                    "the path is relative to the folder that contains `suites` and `manifests`";
+                reader.findings.push(finding.with_help(help));
+                None
+            }
+        };
         found.push((path, manifest));
     }
     found

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::super::form::{Argument, Field, Form, Given, Written, one};
-use super::super::model::{Matches, Moment};
+use super::super::moment::{Matches, Moment};
 use super::super::pods::Pods;
 use super::super::yaml::{At, Reader};
 use super::lint;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_saphyr::Location;
 
-use super::super::model::{Matches, Moment};
+use super::super::finding::Finding;
+use super::super::moment::{Matches, Moment};
 use super::super::pods::Pods;
 use super::super::step::{Draft, Known};
 use super::super::yaml::{At, Reader};
@@ -27,7 +28,7 @@ pub(super) fn steps(reader: &mut Reader<'_>, drafts: Vec<Draft>, known: &mut Kno
             && !names.contains_key(output)
         {
             let message = format!("`{name}`: no step is named `{output}`");
-            let finding = super::Finding::new(&moment.place, message);
+            let finding = Finding::new(&moment.place, message);
             let finding = finding.with_near(output, names.keys().map(String::as_str));
             reader.findings.push(finding);
         }
