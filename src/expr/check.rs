@@ -226,15 +226,7 @@ impl<'a> Checker<'a> {
         }
         match (name, args.as_slice()) {
             (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, args) => {
-                for (arg, found) in args {
-                    if !matches!(found, Type::Bool | Type::Unknown) {
-                        self.find(
-                            arg,
-                            format!("expected a boolean, found {}", found.in_words()),
-                            None,
-                        );
-                    }
-                }
+                self.expect(args, Type::Bool);
                 Type::Bool
             }
             (operators::EQUALS | operators::NOT_EQUALS, [(left, a), (_, b)]) => {
@@ -276,20 +268,21 @@ impl<'a> Checker<'a> {
                 self.sum(left, name, *a, *b)
             }
             (operators::MULTIPLY | operators::DIVIDE | operators::MODULO, args) => {
-                for (arg, found) in args {
-                    if !matches!(found, Type::Number | Type::Unknown) {
-                        self.find(
-                            arg,
-                            format!("expected a number, found {}", found.in_words()),
-                            None,
-                        );
-                    }
-                }
+                self.expect(args, Type::Number);
                 Type::Number
             }
             (operators::NEGATE, [(_, found)]) => *found,
             (operators::CONDITIONAL, [_, (_, a), (_, b)]) if a == b => *a,
             _ => Type::Unknown,
+        }
+    }
+
+    fn expect(&mut self, args: &[(&'a IdedExpr, Type)], wanted: Type) {
+        for (arg, found) in args {
+            if *found != wanted && *found != Type::Unknown {
+                let message = format!("expected {}, found {}", wanted.in_words(), found.in_words());
+                self.find(arg, message, None);
+            }
         }
     }
 
@@ -323,15 +316,7 @@ impl<'a> Checker<'a> {
             return Type::Unknown;
         };
         if ["contains", "startsWith", "endsWith", "matches"].contains(&name) {
-            for (arg, found) in args {
-                if !matches!(found, Type::Text | Type::Unknown) {
-                    self.find(
-                        arg,
-                        format!("expected text, found {}", found.in_words()),
-                        None,
-                    );
-                }
-            }
+            self.expect(args, Type::Text);
         }
         if name == "matches"
             && let Some((pattern, _)) = args.last()
@@ -355,7 +340,8 @@ impl<'a> Checker<'a> {
 
     fn function(&mut self, at: &'a IdedExpr, call: &'a CallExpr, function: &Function) -> Type {
         let given = call.args.len();
-        if call.target.is_some() || given < function.required || given > function.parameters.len() {
+        if call.target.is_some() || given < function.required() || given > function.parameters.len()
+        {
             let parameters: Vec<&str> = function.parameters.iter().map(|p| p.in_words()).collect();
             let message = format!(
                 "`{0}` is called as `{0}({1})`",
@@ -379,7 +365,7 @@ impl<'a> Checker<'a> {
                     matches!(found, Type::Record(fields) if fields.iter().any(|(name, _)| *name == "object"))
                 }
                 Parameter::List => matches!(found, Type::List | Type::Records(_)),
-                Parameter::Text => found == Type::Text,
+                Parameter::Text | Parameter::Optional => found == Type::Text,
                 Parameter::Duration => found == Type::Duration,
             };
             if !fits && found != Type::Unknown {
@@ -391,7 +377,9 @@ impl<'a> Checker<'a> {
                     Parameter::Output => "expected the output of a step".to_owned(),
                     Parameter::Object => "expected the output of a `get` step".to_owned(),
                     Parameter::List => format!("expected a list, found {}", found.in_words()),
-                    Parameter::Text => format!("expected text, found {}", found.in_words()),
+                    Parameter::Text | Parameter::Optional => {
+                        format!("expected text, found {}", found.in_words())
+                    }
                     Parameter::Duration => {
                         format!("expected a duration, found {}", found.in_words())
                     }

@@ -20,8 +20,6 @@ pub struct Function {
     pub name: &'static str,
     /// What it takes.
     pub parameters: &'static [Parameter],
-    /// How many of the parameters must be given.
-    pub required: usize,
     /// The type of its value.
     pub returns: Type,
     /// One sentence for the reference.
@@ -42,7 +40,18 @@ pub enum Parameter {
     Object,
     List,
     Text,
+    /// Text that may be left out.
+    Optional,
     Duration,
+}
+
+impl Function {
+    /// How many of the parameters must be given.
+    #[must_use]
+    pub fn required(&self) -> usize {
+        let optional = |parameter: &&Parameter| **parameter == Parameter::Optional;
+        self.parameters.len() - self.parameters.iter().filter(optional).count()
+    }
 }
 
 impl Parameter {
@@ -55,7 +64,7 @@ impl Parameter {
             Self::Output => "OUTPUT",
             Self::Object => "OBJECT",
             Self::List => "LIST",
-            Self::Text => "TEXT",
+            Self::Text | Self::Optional => "TEXT",
             Self::Duration => "DURATION",
         }
     }
@@ -68,7 +77,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "runs",
         parameters: &[Parameter::Pod],
-        required: 1,
         returns: Type::Number,
         doc: "How many processes began, by their `begun` stamps.",
         run: runs,
@@ -76,7 +84,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "took",
         parameters: &[Parameter::Process],
-        required: 1,
         returns: Type::Duration,
         doc: "From `begun` to `ended` of the first such process.",
         run: took,
@@ -84,7 +91,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "during",
         parameters: &[Parameter::Output, Parameter::Process],
-        required: 2,
         returns: Type::Bool,
         doc: "Whether the step began after the process's `begun` and ended before its `ended`.",
         run: during,
@@ -92,7 +98,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "starts",
         parameters: &[Parameter::Pod],
-        required: 1,
         returns: Type::Number,
         doc: "The number of the latest start that stamped anything; 0 if none did.",
         run: starts,
@@ -100,7 +105,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "restarts",
         parameters: &[Parameter::Pod],
-        required: 1,
         returns: Type::Number,
         doc: "The highest `restartCount` that the API reported.",
         run: restarts,
@@ -108,7 +112,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "exit_code",
         parameters: &[Parameter::Pod],
-        required: 1,
         returns: Type::Number,
         doc: "The exit code of the last termination that the API reported.",
         run: |timeline, args| terminated(timeline, args, "exitCode"),
@@ -116,7 +119,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "started",
         parameters: &[Parameter::Pod],
-        required: 1,
         returns: Type::Time,
         doc: "The container runtime's `startedAt` of the last termination, in whole seconds.",
         run: |timeline, args| terminated(timeline, args, "startedAt"),
@@ -124,15 +126,13 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "finished",
         parameters: &[Parameter::Pod],
-        required: 1,
         returns: Type::Time,
         doc: "The container runtime's `finishedAt` of the last termination, in whole seconds.",
         run: |timeline, args| terminated(timeline, args, "finishedAt"),
     },
     Function {
         name: "state",
-        parameters: &[Parameter::Object, Parameter::Text],
-        required: 1,
+        parameters: &[Parameter::Object, Parameter::Optional],
         returns: Type::Record(STATE),
         doc: "A container's state in a fetched pod; the container's name is needed only if the pod has several.",
         run: state,
@@ -140,31 +140,27 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "states",
         parameters: &[Parameter::Pod],
-        required: 1,
         returns: Type::Records(STATE),
         doc: "Every state of its containers that the API reported.",
         run: states,
     },
     Function {
         name: "stamps",
-        parameters: &[Parameter::Pod, Parameter::Text],
-        required: 1,
+        parameters: &[Parameter::Pod, Parameter::Optional],
         returns: Type::Records(STAMP),
         doc: "The stamps of its processes, or those of that name.",
         run: stamps,
     },
     Function {
         name: "requests",
-        parameters: &[Parameter::Pod, Parameter::Text],
-        required: 1,
+        parameters: &[Parameter::Pod, Parameter::Optional],
         returns: Type::Records(STAMP),
         doc: "The HTTP requests that its servers received, or those for that path.",
         run: requests,
     },
     Function {
         name: "events",
-        parameters: &[Parameter::Pod, Parameter::Text],
-        required: 1,
+        parameters: &[Parameter::Pod, Parameter::Optional],
         returns: Type::Records(EVENT),
         doc: "Its Events, or those with that reason.",
         run: events,
@@ -172,7 +168,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "pods",
         parameters: &[Parameter::Pod],
-        required: 1,
         returns: Type::Records(POD),
         doc: "Its states as the watch showed them.",
         run: pods,
@@ -180,7 +175,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "first",
         parameters: &[Parameter::List],
-        required: 1,
         returns: Type::Unknown,
         doc: "The first item; an error if there is none.",
         run: |_, args| item(args, <[Value]>::first),
@@ -188,7 +182,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "last",
         parameters: &[Parameter::List],
-        required: 1,
         returns: Type::Unknown,
         doc: "The last item; an error if there is none.",
         run: |_, args| item(args, <[Value]>::last),
@@ -196,7 +189,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "seconds",
         parameters: &[Parameter::Duration],
-        required: 1,
         returns: Type::Number,
         doc: "A duration as a number of seconds.",
         run: seconds,
@@ -204,7 +196,6 @@ pub static FUNCTIONS: [Function; 18] = [
     Function {
         name: "ip",
         parameters: &[Parameter::Text],
-        required: 1,
         returns: Type::Text,
         doc: "The address in text such as `10.0.0.1:80`.",
         run: ip,
@@ -692,7 +683,7 @@ mod tests {
                 .map(|(index, parameter)| {
                     let separator = if index == 0 { "" } else { ", " };
                     let word = format!("{separator}{}", parameter.in_words());
-                    if index < function.required {
+                    if index < function.required() {
                         word
                     } else {
                         format!("[{word}]")

@@ -137,7 +137,7 @@ fn functions(sheet: &mut Sheet, texts: &[&str]) {
             let parameters: Vec<&str> = function
                 .parameters
                 .iter()
-                .take(function.required)
+                .take(function.required())
                 .map(|parameter| parameter.in_words())
                 .collect();
             (
