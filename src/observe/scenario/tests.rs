@@ -431,7 +431,7 @@ async fn interrupted(interrupt: impl Fn(&Fake)) -> Ran {
     let scenario = scenario("stamp=a, hold=go, stamp=b", IN_THE_MIDDLE);
     let stop = CancellationToken::new();
     let evidence = observe(&session, &scenario, 1, false, &stop, |step| {
-        if step == "release go" {
+        if step == "release the hold go" {
             interrupt(&fake);
         }
     })
