@@ -11,10 +11,11 @@
 
 pub mod catalogue;
 pub mod cli;
-pub mod cluster;
+mod cluster;
 mod digest;
 pub mod evidence;
 pub mod expr;
+pub mod file;
 pub mod id;
 pub mod judge;
 pub mod observe;

@@ -11,10 +11,10 @@ use camino::Utf8Path;
 use hookproof::catalogue::load::catalogue;
 use hookproof::catalogue::model::{Catalogue, Citation, Claim, Scenario, Verdict};
 use hookproof::evidence::ClusterFacts;
+use hookproof::file::write_atomic;
 use hookproof::judge::judgement::Judgement;
 use hookproof::judge::verdict::{judge, untestable};
 use hookproof::observe::store;
-use hookproof::report::file::write_atomic;
 use hookproof::report::text;
 use hookproof::report::view::{State, bare_reason, document_stem};
 

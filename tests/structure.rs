@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from the bottom to the top: each may import those before it.
-const ORDER: [&str; 12] = [
+const ORDER: [&str; 13] = [
+    "file",
     "digest",
     "id",
     "version",

@@ -3,8 +3,8 @@
 use camino::Utf8PathBuf;
 
 use crate::catalogue::model::Verdict;
+use crate::file::write_atomic;
 use crate::report::annotate::{annotate as page, changed};
-use crate::report::file::write_atomic;
 use crate::report::json;
 
 use super::exit::{Exit, Failure};

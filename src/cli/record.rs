@@ -6,12 +6,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::catalogue::model::Scenario;
 use crate::evidence::Evidence;
+use crate::file::stays_inside;
 use crate::judge::verdict::judge;
 use crate::observe::store;
-use crate::report::file::stays_inside;
 use crate::report::json::read_results;
 use crate::report::results::{ClusterResults, Results};
 use crate::report::view::{State, label};
+
+use crate::version::full_version;
 
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
@@ -181,8 +183,9 @@ fn choose(mut all: Vec<Recording>, cluster: Option<&str>) -> Result<Recording, S
         }
     } else if all.iter().any(|found| found.default) {
         all.retain(|found| found.default);
-        let newest = all.iter().map(|found| version(&found.evidence)).max();
-        all.retain(|found| Some(version(&found.evidence)) == newest);
+        let version = |found: &Recording| full_version(&found.evidence.cluster.kubernetes);
+        let newest = all.iter().map(version).max();
+        all.retain(|found| Some(version(found)) == newest);
     } else if labels.contains(", ") {
         return Err(format!(
             "several clusters have evidence of it; choose one with --cluster: {labels}"
@@ -190,12 +193,6 @@ fn choose(mut all: Vec<Recording>, cluster: Option<&str>) -> Result<Recording, S
     }
     all.sort_by_key(|found| (found.evidence.problems.is_empty(), found.evidence.began));
     all.pop().ok_or_else(String::new)
-}
-
-fn version(evidence: &Evidence) -> Vec<u32> {
-    let version = evidence.cluster.kubernetes.trim_start_matches('v');
-    let numbers = version.split('.').map_while(|part| part.parse().ok());
-    numbers.collect()
 }
 
 /// Refuses evidence that yields no verdict on the scenario as it is now.

@@ -1,24 +1,23 @@
 //! Evidence files: written atomically, one timeline entry per line, so that they are readable and diffable.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::evidence::{Evidence, SCHEMA};
+use crate::file::{WriteError, write_atomic};
 
 #[derive(Debug, Error)]
 pub enum StoreError {
-    #[error("failed to {doing} {path}: {source}")]
-    Io {
-        /// `read` or `write`.
-        doing: &'static str,
+    #[error("failed to read {path}: {source}")]
+    Read {
         path: Utf8PathBuf,
-        #[source]
         source: std::io::Error,
     },
+    #[error(transparent)]
+    Write(#[from] WriteError),
     #[error("invalid evidence file {path}: {reason}")]
     Broken { path: Utf8PathBuf, reason: String },
     #[error(
@@ -33,33 +32,11 @@ pub enum StoreError {
 /// # Errors
 /// When the file system reports an error.
 pub fn write(path: &Utf8Path, evidence: &Evidence) -> Result<(), StoreError> {
-    let io = |source| StoreError::Io {
-        doing: "write",
-        path: path.to_owned(),
-        source,
-    };
     let text = to_text(evidence).map_err(|error| StoreError::Broken {
         path: path.to_owned(),
         reason: error.to_string(),
     })?;
-    let folder = path.parent().filter(|folder| !folder.as_str().is_empty());
-    let folder = folder.unwrap_or(Utf8Path::new("."));
-    std::fs::create_dir_all(folder).map_err(io)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".evidence-")
-        .tempfile_in(folder)
-        .map_err(io)?;
-    file.write_all(text.as_bytes()).map_err(io)?;
-    // Temporary files are readable only by their owner; results are readable by everyone.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(0o644))
-            .map_err(io)?;
-    }
-    file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
+    Ok(write_atomic(path, text.as_bytes())?)
 }
 
 /// The text of an evidence file, with one timeline entry per line.
@@ -106,8 +83,7 @@ pub fn file_name(evidence: &Evidence, last: bool) -> String {
 /// # Errors
 /// When the file cannot be read, is not evidence, or has the format of another version.
 pub fn read(path: &Utf8Path) -> Result<Evidence, StoreError> {
-    let io = |source| StoreError::Io {
-        doing: "read",
+    let io = |source| StoreError::Read {
         path: path.to_owned(),
         source,
     };
@@ -142,8 +118,7 @@ pub fn files(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, StoreError> {
     }];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
-        let io = |source| StoreError::Io {
-            doing: "read",
+        let io = |source| StoreError::Read {
             path: folder.clone(),
             source,
         };
@@ -233,7 +208,7 @@ mod tests {
         insta::assert_snapshot!(error("{}"));
         insta::assert_snapshot!(error(r#"{"schema": "hookproof.evidence/1", "run": 3}"#));
         let absent = read(&folder.join("absent")).unwrap_err();
-        assert!(matches!(absent, StoreError::Io { .. }));
+        assert!(matches!(absent, StoreError::Read { .. }));
         assert!(absent.to_string().contains("No such file"), "{absent}");
     }
 }

@@ -4,15 +4,12 @@ use std::io;
 
 use camino::Utf8PathBuf;
 
+use crate::file::WriteError;
+
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    #[error(
-        "failed to write {path}: {source}; check the folder's permissions and the free disk space"
-    )]
-    Write {
-        path: Utf8PathBuf,
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
     #[error("failed to read {path}: {source}; pass a results folder written by `hookproof run`")]
     Read {
         path: Utf8PathBuf,

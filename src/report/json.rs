@@ -7,9 +7,9 @@ use schemars::{Schema, schema_for};
 use serde::Deserialize;
 
 use super::error::ReportError;
-use super::file::write_atomic;
 use super::results::{self, Results};
 use crate::evidence::Evidence;
+use crate::file::write_atomic;
 
 pub const RESULTS_FILE: &str = "results.json";
 
@@ -23,7 +23,7 @@ pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportE
         source,
     })?;
     text.push(b'\n');
-    write_atomic(&folder.join(RESULTS_FILE), &text)
+    Ok(write_atomic(&folder.join(RESULTS_FILE), &text)?)
 }
 
 /// Reads `results.json` of a results folder.

@@ -13,12 +13,12 @@ use quick_junit::{
 
 use super::error::ReportError;
 use super::essentials::essentials;
-use super::file::write_atomic;
 use super::results::{ClaimInfo, ClusterResults, EarlierAttempt, Phase, Results, ScenarioResults};
 use super::text::{clean, one_line, seconds, short_title, value};
 use super::view::{Cell, State, document_stem, minor};
 use crate::catalogue::model::Verdict;
 use crate::evidence::ClusterFacts;
+use crate::file::write_atomic;
 use crate::judge::judgement::Judgement;
 
 /// Class name of claims that cite no document.

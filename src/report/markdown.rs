@@ -6,12 +6,12 @@ use camino::Utf8Path;
 
 use super::error::ReportError;
 use super::essentials::verdict_in_words;
-use super::file::{stays_inside, write_atomic};
 use super::html::PAGE;
 use super::results::{ClaimInfo, Results};
 use super::text::{count, one_line, seconds, short_title};
 use super::view::{Cell, Counts, State, cited, labels};
 use crate::catalogue::model::Verdict;
+use crate::file::{stays_inside, write_atomic};
 
 pub const SUMMARY_FILE: &str = "summary.md";
 
@@ -20,7 +20,10 @@ pub const SUMMARY_FILE: &str = "summary.md";
 /// # Errors
 /// It cannot be written.
 pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
-    write_atomic(&folder.join(SUMMARY_FILE), summary(results).as_bytes())
+    Ok(write_atomic(
+        &folder.join(SUMMARY_FILE),
+        summary(results).as_bytes(),
+    )?)
 }
 
 #[must_use]

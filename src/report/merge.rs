@@ -6,9 +6,9 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::error::ReportError;
-use super::file::{stays_inside, write_atomic};
 use super::results::{ClusterResults, Results, ScenarioResults};
 use super::text::one_line;
+use crate::file::{stays_inside, write_atomic};
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Merged {

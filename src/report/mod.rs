@@ -5,7 +5,6 @@ pub mod error;
 pub mod essentials;
 pub mod event;
 pub mod explain;
-pub mod file;
 pub mod html;
 pub mod json;
 pub mod junit;

@@ -9,6 +9,7 @@ use crate::report::results::{
     ClaimInfo, ClusterResults, Phase, Results, ScenarioResults, Standing,
 };
 use crate::report::text::one_line;
+use crate::version::version;
 
 /// The result of one claim on one cluster.
 #[derive(Debug, Clone, Copy)]
@@ -206,17 +207,7 @@ impl Counts {
 /// `1.36` for `v1.36.3`; `None` if the version is unknown.
 #[must_use]
 pub fn minor(facts: &ClusterFacts) -> Option<String> {
-    let version = facts.kubernetes.trim().trim_start_matches('v');
-    let mut parts = version.split('.');
-    let major = parts
-        .next()
-        .filter(|part| part.chars().all(|c| c.is_ascii_digit()))?;
-    let minor: String = parts
-        .next()?
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect();
-    (!major.is_empty() && !minor.is_empty()).then(|| format!("{major}.{minor}"))
+    version(facts.kubernetes.trim()).map(|(major, minor)| format!("{major}.{minor}"))
 }
 
 /// Column heading of a cluster: `1.36`, followed by the profile unless it is the default.

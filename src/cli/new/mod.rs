@@ -3,7 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::catalogue::load::{Source, load};
-use crate::report::file::write_atomic;
+use crate::file::write_atomic;
 
 use super::exit::{Exit, Failure};
 

@@ -10,7 +10,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Value, context};
 
 use super::error::ReportError;
-use super::file::write_atomic;
+use crate::file::write_atomic;
 use super::results::{ClaimInfo, ClusterResults, Results};
 use super::text::{clean, count, one_line, seconds};
 use super::view::{Cell, Counts, State, labels};

@@ -1,18 +1,25 @@
-//! Atomic file writes: readers never see a partial file.
+//! Files: written atomically, and paths that stay inside a folder.
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use super::error::ReportError;
+#[derive(Debug, thiserror::Error)]
+#[error("failed to write {path}: {source}; check the folder's permissions and the free disk space")]
+pub struct WriteError {
+    path: Utf8PathBuf,
+    source: std::io::Error,
+}
 
-/// Writes a temporary file in the same folder and renames it. Creates missing folders.
+/// Writes a temporary file in the same folder and renames it, so that readers never see a partial file. Creates
+/// missing folders.
 ///
 /// # Errors
 /// The folder or the file cannot be written.
-pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), ReportError> {
-    let error = |source| ReportError::Write {
+pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), WriteError> {
+    let error = |source| WriteError {
         path: path.to_owned(),
         source,
     };
@@ -21,12 +28,12 @@ pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), ReportError> 
         _ => Utf8Path::new("."),
     };
     fs::create_dir_all(folder).map_err(error)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".hookproof-");
-    // Temporary files are private to their owner; reports must be readable by others.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(error)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".hookproof-")
+        // Temporary files are private to their owner; these must be readable by others.
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)
+        .map_err(error)?;
     file.write_all(content).map_err(error)?;
     file.persist(path).map_err(|e| error(e.error))?;
     Ok(())
