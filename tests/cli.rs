@@ -286,3 +286,52 @@ fn man_pages() -> Result<()> {
     }
     Ok(())
 }
+
+/// A folder with few suites, which load fast.
+const SUITES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sample");
+
+const KUBECONFIG: &str = "{apiVersion: v1, kind: Config, contexts: [{name: a}, {name: b}]}";
+
+#[rstest]
+#[case(&["--kubectl", "/nope"], "cannot use kubectl /nope: no such file")]
+#[case(&["--kubectl", "/etc/passwd"], "cannot use kubectl /etc/passwd: not an executable file")]
+#[case(&["--kubectl", "/bin/true"], "cannot use kubectl /bin/true: it does not print a version")]
+#[case(&["--context", "x", "--kubeconfig", "/nope"], "cannot read the kubeconfig /nope: No such")]
+#[case(&["--context", "x"], "context `x` is not in CONFIG: contexts are a, b")]
+#[case(&["--context", "a"], "cannot use the kubeconfig CONFIG: failed to load")]
+fn clusters_and_kubectl_are_checked_before_anything_is_created(
+    #[case] args: &[&str],
+    #[case] expected: &str,
+) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [config, out, cache] = ["config", "out", "cache"].map(|name| folder.path().join(name));
+    std::fs::write(&config, KUBECONFIG)?;
+    let output = hookproof(&["run", "--suites", SUITES])
+        .args(args)
+        .arg("--out")
+        .arg(&out)
+        .env("KUBECONFIG", &config)
+        .env("HOOKPROOF_CACHE", &cache)
+        .output()?;
+    let shown = String::from_utf8(output.stderr)?;
+    let shown = shown.replace(&config.display().to_string(), "CONFIG");
+    assert!(shown.contains(expected), "{shown}");
+    assert_eq!(output.status.code(), Some(2), "{shown}");
+    assert!(!out.exists() && !cache.exists(), "something was created");
+    Ok(())
+}
+
+#[test]
+fn a_failed_provision_shows_its_cause() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let output = hookproof(&["run", "--suites", SUITES, "--out"])
+        .arg(folder.path())
+        .env("HOOKPROOF_CACHE", "/dev/null/cache")
+        .stdout(Stdio::null())
+        .output()?;
+    assert_eq!(output.status.code(), Some(3));
+    let results = std::fs::read_to_string(folder.path().join("results.json"))?;
+    let cause = "cannot create /dev/null/cache: Not a directory";
+    assert!(results.contains(cause), "{results}");
+    Ok(())
+}

@@ -18,7 +18,7 @@ pub(super) struct AgentImageArgs {
 /// Prints the image's name to standard output.
 pub(super) fn agent_image(args: &AgentImageArgs) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
-    let image = assemble(cache.root()).map_err(Failure::infrastructure)?;
+    let image = assemble(cache.root())?;
     std::fs::copy(&image.archive, &args.save)
         .map_err(|e| Failure::usage(format!("cannot write {}: {e}", args.save)))?;
     line!("{}", image.tag);

@@ -3,6 +3,7 @@
 use camino::Utf8PathBuf;
 use clap::Subcommand;
 
+use super::cluster_args::gate;
 use super::exit::{Exit, Failure};
 use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result as ClusterResult};
@@ -73,18 +74,6 @@ pub(super) struct CleanArgs {
     cache: bool,
 }
 
-/// Parses `NAME=BOOL`.
-pub(super) fn gate(text: &str) -> std::result::Result<(String, bool), String> {
-    let (name, on) = text
-        .split_once('=')
-        .ok_or("expected `NAME=BOOL`, for example `PodLifecycleSleepAction=false`")?;
-    let on = on
-        .to_ascii_lowercase()
-        .parse()
-        .map_err(|_| format!("expected `true` or `false`, found `{on}`"))?;
-    Ok((name.to_owned(), on))
-}
-
 pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
     let cache = Cache::open()?;
     match args.command {
@@ -96,12 +85,7 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
             max_clusters,
             keep,
         } => {
-            let profile = Profile {
-                name: "default".into(),
-                kubernetes,
-                gates: gates.into_iter().collect(),
-                workers,
-            };
+            let profile = Profile::new(&kubernetes, gates, workers)?;
             let options = Options {
                 sources: source,
                 max_clusters,
@@ -166,9 +150,7 @@ pub(super) async fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
         line!("removed {containers} containers outside the cluster");
     }
     if let Some(context) = &args.context {
-        let client = connect::client(args.kubeconfig.as_deref(), Some(context))
-            .await
-            .map_err(Failure::infrastructure)?;
+        let client = connect::client(args.kubeconfig.as_deref(), Some(context)).await?;
         let runs = session::clean(&client, true)
             .await
             .map_err(Failure::infrastructure)?;
@@ -191,22 +173,4 @@ pub(super) async fn clean(args: &CleanArgs) -> Result<Exit, Failure> {
         line!("removed {}", cache.root());
     }
     Ok(Exit::AsExpected)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case("A=true", Ok(("A".to_owned(), true)))]
-    #[case("A=False", Ok(("A".to_owned(), false)))]
-    #[case("A=1", Err("expected `true` or `false`, found `1`".to_owned()))]
-    #[case("A", Err("expected `NAME=BOOL`, for example `PodLifecycleSleepAction=false`".to_owned()))]
-    fn gate_parses_name_and_value(
-        #[case] text: &str,
-        #[case] expected: std::result::Result<(String, bool), String>,
-    ) {
-        assert_eq!(gate(text), expected);
-    }
 }

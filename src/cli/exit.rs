@@ -112,7 +112,17 @@ impl From<crate::cluster::error::ClusterError> for Failure {
         };
         Self {
             exit,
-            message: error.with_causes(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl From<crate::observe::connect::ConnectError> for Failure {
+    fn from(error: crate::observe::connect::ConnectError) -> Self {
+        if error.is_usage() {
+            Self::usage(error)
+        } else {
+            Self::infrastructure(error)
         }
     }
 }

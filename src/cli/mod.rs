@@ -25,7 +25,7 @@ mod agent_image;
 mod annotate;
 mod check;
 mod cluster;
-mod clusters;
+mod cluster_args;
 mod completions;
 mod doctor;
 mod exit;

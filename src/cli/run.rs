@@ -20,7 +20,7 @@ use crate::run::driver::{Driver, collect};
 use crate::run::plan::{Plan, Shard, failed};
 use crate::run::stop::Stop;
 
-use super::clusters::{ClusterArgs, Extras};
+use super::cluster_args::ClusterArgs;
 use super::exit::{Exit, Failure};
 use super::suites::Selection;
 
@@ -120,11 +120,10 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             "no claim selected; `hookproof list` shows all claims",
         ));
     }
-    let extras = Extras {
-        nginx: plan.needs(&catalogue, NGINX_IMAGE),
-        documents: args.selection.suites.documents.clone(),
-    };
-    let places = args.clusters.places(&extras)?;
+    let nginx = plan.needs(&catalogue, NGINX_IMAGE);
+    let documents = args.selection.suites.documents.clone();
+    let clusters = args.clusters.clusters(nginx, documents).await?;
+    let places = clusters.chosen();
     let verbosity = args.verbosity();
     let (events, received) = mpsc::unbounded_channel();
     let driver = Driver {

@@ -6,8 +6,10 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config, ResourceExt};
+use rustix::fs::{Access, access};
+use serde_json::Value;
 
 use crate::catalogue::capability::{
     DOCUMENTS, NGINX_IMAGE, NODE_SHELL, OUTSIDE, PROTECTED_PORTS, SPARE_LABEL, SPARE_NODE,
@@ -26,9 +28,31 @@ use crate::observe::scratch::Scratch;
 use crate::observe::session::{NodeShell, Target};
 
 #[derive(Debug, thiserror::Error)]
-pub enum ExistingError {
-    #[error("cannot use the kubeconfig: {0}; list its contexts with `kubectl config get-contexts`")]
-    Kubeconfig(#[from] kube::config::KubeconfigError),
+pub(crate) enum ConnectError {
+    #[error("cannot read the kubeconfig {path}: {source}")]
+    Read {
+        path: Utf8PathBuf,
+        source: std::io::Error,
+    },
+    /// Without the parser's message, which quotes the file and so its secrets.
+    #[error("invalid kubeconfig {place}: expected YAML as `kubectl config view` prints it")]
+    Syntax {
+        /// Path and, if known, line and column.
+        place: String,
+    },
+    #[error("context `{context}` is not in {path}: {known}")]
+    NoContext {
+        context: String,
+        path: Utf8PathBuf,
+        known: String,
+    },
+    #[error("cannot use the kubeconfig {path}: {source}")]
+    Kubeconfig {
+        path: Utf8PathBuf,
+        source: KubeconfigError,
+    },
+    #[error("cannot use kubectl {path}: {why}")]
+    Kubectl { path: Utf8PathBuf, why: String },
     #[error("cannot create a client from the kubeconfig: {0}")]
     Client(#[source] Box<kube::Error>),
     #[error(
@@ -40,7 +64,7 @@ pub enum ExistingError {
         source: Box<kube::Error>,
     },
     #[error(
-        "no working kubectl found, which the claims about kubectl need; install it or pass --kubectl FILE"
+        "no kubectl on PATH, which the claims about kubectl need; install it or pass --kubectl FILE"
     )]
     NoKubectl,
     /// Images can be loaded directly only onto kind nodes.
@@ -51,13 +75,28 @@ pub enum ExistingError {
     NeedsAgentImage(String),
     #[error("cannot create temporary files: {0}; check disk space")]
     Scratch(#[source] std::io::Error),
-    #[error("failed to load the images onto the nodes: {0}")]
-    Load(#[from] ClusterError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
+
+impl ConnectError {
+    /// Whether the user's request is invalid, as opposed to a failure of the machine or the cluster.
+    pub(crate) fn is_usage(&self) -> bool {
+        match self {
+            Self::Cluster(error) => error.is_usage(),
+            Self::Read { .. }
+            | Self::Syntax { .. }
+            | Self::NoContext { .. }
+            | Self::Kubeconfig { .. }
+            | Self::Kubectl { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 /// An existing cluster, as selected by the user.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Default: the first file in `KUBECONFIG`, else `~/.kube/config`.
     pub kubeconfig: Option<Utf8PathBuf>,
     /// Default: the current context.
@@ -75,24 +114,22 @@ pub struct Wanted {
 /// capabilities.
 ///
 /// # Errors
-/// See [`ExistingError`]. Only images remain on the cluster after a failure.
-pub async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, ExistingError> {
+/// See [`ConnectError`]. Only images remain on the cluster after a failure.
+pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, ConnectError> {
     let kubeconfig = wanted.kubeconfig.unwrap_or_else(default_kubeconfig);
     let context = match &wanted.context {
         Some(context) => context.clone(),
-        None => Kubeconfig::read_from(&kubeconfig)?
-            .current_context
-            .unwrap_or_default(),
+        None => read(&kubeconfig)?.current_context.unwrap_or_default(),
     };
     let client = client(Some(&kubeconfig), wanted.context.as_deref()).await?;
-    let unreachable = |source| ExistingError::Unreachable {
+    let unreachable = |source| ConnectError::Unreachable {
         context: context.clone(),
         source: Box::new(source),
     };
 
     let program = match wanted.kubectl {
         Some(path) => path,
-        None => find("kubectl").ok_or(ExistingError::NoKubectl)?,
+        None => find("kubectl").ok_or(ConnectError::NoKubectl)?,
     };
     let mut facts = facts::gather(&client, wanted.facts)
         .await
@@ -100,9 +137,7 @@ pub async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, Exist
     if facts.name.is_empty() {
         facts.name.clone_from(&context);
     }
-    facts.kubectl = kubectl_version(&program)
-        .await
-        .ok_or(ExistingError::NoKubectl)?;
+    facts.kubectl = kubectl_version(&program).await?;
 
     let nodes = Api::<Node>::all(client.clone());
     let nodes = nodes
@@ -136,7 +171,7 @@ pub async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, Exist
         load_all(&kind_nodes, images, &mut known).await?;
     }
     if !known.contains_key(agent_image::NAME) {
-        return Err(ExistingError::NeedsAgentImage(context));
+        return Err(ConnectError::NeedsAgentImage(context));
     }
     if known.contains_key(nginx_image::NAME) {
         facts.capabilities.push(NGINX_IMAGE.to_owned());
@@ -156,10 +191,10 @@ pub async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, Exist
     if ports_are_protected() {
         facts.capabilities.push(PROTECTED_PORTS.to_owned());
     }
-    let scratch = Scratch::new().map_err(ExistingError::Scratch)?;
+    let scratch = Scratch::new().map_err(ConnectError::Scratch)?;
     let kubectl = Kubectl {
         ordinary: ordinary_user(&program, &kubeconfig, scratch.path())
-            .map_err(ExistingError::Scratch)?,
+            .map_err(ConnectError::Scratch)?,
         program,
         kubeconfig,
         context: wanted.context,
@@ -181,20 +216,62 @@ pub async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, Exist
 ///
 /// # Errors
 /// Fails if the kubeconfig is missing or invalid, or lacks the context.
-pub async fn client(
+pub(crate) async fn client(
     kubeconfig: Option<&Utf8Path>,
     context: Option<&str>,
-) -> Result<Client, ExistingError> {
+) -> Result<Client, ConnectError> {
+    let mut config = config(kubeconfig, context).await?;
+    // A watch may be silent for minutes; requests that must be fast have their own timeouts.
+    config.read_timeout = None;
+    Client::try_from(config).map_err(|e| ConnectError::Client(Box::new(e)))
+}
+
+/// The configuration of a client, see [`client`]. The cluster is not contacted.
+///
+/// # Errors
+/// As for [`client`].
+pub(crate) async fn config(
+    kubeconfig: Option<&Utf8Path>,
+    context: Option<&str>,
+) -> Result<Config, ConnectError> {
     let path = kubeconfig.map_or_else(default_kubeconfig, Utf8Path::to_owned);
-    let kubeconfig = Kubeconfig::read_from(&path)?;
+    let kubeconfig = read(&path)?;
+    if let Some(context) = context {
+        let mut known = kubeconfig.contexts.iter().map(|known| known.name.as_str());
+        if !known.clone().any(|known| known == context) {
+            let known = known.by_ref().collect::<Vec<_>>().join(", ");
+            return Err(ConnectError::NoContext {
+                context: context.to_owned(),
+                path,
+                known: if known.is_empty() {
+                    "it has no contexts".to_owned()
+                } else {
+                    format!("contexts are {known}")
+                },
+            });
+        }
+    }
     let options = KubeConfigOptions {
         context: context.map(ToOwned::to_owned),
         ..Default::default()
     };
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    // A watch may be silent for minutes; requests that must be fast have their own timeouts.
-    config.read_timeout = None;
-    Client::try_from(config).map_err(|e| ExistingError::Client(Box::new(e)))
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    config.map_err(|source| ConnectError::Kubeconfig { path, source })
+}
+
+fn read(path: &Utf8Path) -> Result<Kubeconfig, ConnectError> {
+    let path = path.to_owned();
+    Kubeconfig::read_from(&path).map_err(|error| match error {
+        KubeconfigError::ReadConfig(source, _) => ConnectError::Read { path, source },
+        KubeconfigError::Parse(error) => {
+            let at = error
+                .location()
+                .map(|at| format!(":{}:{}", at.line(), at.column()));
+            let place = format!("{path}{}", at.unwrap_or_default());
+            ConnectError::Syntax { place }
+        }
+        source => ConnectError::Kubeconfig { path, source },
+    })
 }
 
 fn default_kubeconfig() -> Utf8PathBuf {
@@ -241,7 +318,7 @@ async fn load_all(
     nodes: &[String],
     images: &[PodImage],
     known: &mut BTreeMap<String, String>,
-) -> Result<(), ExistingError> {
+) -> Result<(), ConnectError> {
     for image in images {
         if known.contains_key(image.name) {
             continue;
@@ -266,12 +343,86 @@ fn load(node: &str, image: &PodImage) -> Result<(), ClusterError> {
     feed(&step, &mut import, &image.archive).map(drop)
 }
 
-async fn kubectl_version(program: &Utf8Path) -> Option<String> {
+/// The version of a kubectl.
+///
+/// # Errors
+/// Fails if the file cannot be executed, or is not kubectl.
+pub(crate) async fn kubectl_version(program: &Utf8Path) -> Result<String, ConnectError> {
+    let unfit = |why: String| ConnectError::Kubectl {
+        path: program.to_owned(),
+        why,
+    };
+    if !program.exists() {
+        return Err(unfit("no such file".to_owned()));
+    }
+    if !program.is_file() || access(program.as_std_path(), Access::EXEC_OK).is_err() {
+        return Err(unfit("not an executable file".to_owned()));
+    }
     let mut ask = Command::new(program);
     ask.args(["version", "--client", "-o", "json"]);
-    let answer = blocking(move || capture("asking kubectl for its version", &mut ask)).await;
-    let version: serde_json::Value = serde_json::from_str(&answer.ok()?).ok()?;
-    version["clientVersion"]["gitVersion"]
-        .as_str()
-        .map(ToOwned::to_owned)
+    let ask = move || capture("asking for its version", &mut ask);
+    let answer = blocking(ask).await.map_err(|e| unfit(e.to_string()))?;
+    let version: Value = serde_json::from_str(&answer).unwrap_or_default();
+    let version = version["clientVersion"]["gitVersion"].as_str();
+    let version =
+        version.ok_or_else(|| unfit("it does not print a version as kubectl does".into()))?;
+    Ok(version.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rstest::rstest;
+
+    use super::*;
+
+    const TOKEN: &str = "c2VjcmV0";
+
+    /// A kubeconfig whose user has a token.
+    fn kubeconfig(user: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: a\n  cluster: {{server: 'https://127.0.0.1'}}\n\
+             contexts:\n- name: a\n  context: {{cluster: a, user: a}}\n\
+             - name: b\n  context: {{cluster: missing, user: a}}\nusers:\n- name: a\n  user:\n{user}"
+        )
+    }
+
+    #[rstest]
+    #[case::syntax(&format!("    token: {TOKEN}: x\n"), ":14:")]
+    #[case::unclosed(&format!("    token: \"{TOKEN}\n"), ":")]
+    #[case::type_of_user(&format!("  - {TOKEN}\n"), ":")]
+    #[case::type_of_token(&format!("    token: [{TOKEN}]\n"), ":")]
+    #[case::type_of_exec(&format!("    exec: {TOKEN}\n"), ":")]
+    #[tokio::test]
+    async fn a_malformed_kubeconfig_does_not_leak_its_token(#[case] user: &str, #[case] at: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("config");
+        std::fs::write(&path, kubeconfig(user)).unwrap();
+        let error = config(Some(&path), Some("a")).await.unwrap_err();
+        let (shown, all) = (error.to_string(), format!("{error:?}"));
+        assert!(error.is_usage());
+        assert!(
+            !shown.contains(TOKEN) && !all.contains(TOKEN),
+            "{shown} {all}"
+        );
+        assert!(shown.contains(&format!("{path}{at}")), "{shown}");
+    }
+
+    #[rstest]
+    #[case("a", None)]
+    #[case("c", Some("context `c` is not in CONFIG: contexts are a, b"))]
+    #[case("b", Some("cannot use the kubeconfig CONFIG: "))]
+    #[tokio::test]
+    async fn contexts_are_checked(#[case] context: &str, #[case] expected: Option<&str>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap().join("config");
+        std::fs::write(&path, kubeconfig("    token: x\n")).unwrap();
+        let error = config(Some(&path), Some(context)).await.err();
+        let shown = error.map(|error| error.to_string().replace(path.as_str(), "CONFIG"));
+        match (shown, expected) {
+            (None, None) => {}
+            (Some(shown), Some(expected)) => assert!(shown.starts_with(expected), "{shown}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }

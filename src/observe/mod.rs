@@ -2,14 +2,14 @@
 
 pub mod api;
 pub mod command;
-pub mod connect;
+pub(crate) mod connect;
 pub mod facts;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod fill;
 pub mod http;
 pub mod listing;
-pub mod outside;
+pub(crate) mod outside;
 pub mod recorder;
 pub mod scenario;
 pub mod scratch;

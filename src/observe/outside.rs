@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::recorder::Recorder;
 use crate::cluster::command::{blocking, capture};
-use crate::cluster::docker::{Container, docker, load_image};
+use crate::cluster::docker::{self, Container, docker, load_image};
 use crate::cluster::error::ClusterError;
 
 /// Label with the runner's process ID, by which a later run finds the containers of a killed run.
@@ -137,28 +137,23 @@ fn record(line: &str, recorder: &Recorder) {
 }
 
 /// Removes the containers of runs whose process has exited. Returns their number.
-pub async fn clean() -> usize {
+pub(crate) async fn clean() -> usize {
     let left = || {
         let format = format!("--format={{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
-        let filter = format!("--filter=label={LABEL}");
-        let mut ps = docker(["ps", "--all", &filter, &format]);
-        let listed = capture("listing containers outside the cluster", &mut ps)?;
-        let left: Vec<String> = left_behind(&listed).map(str::to_owned).collect();
-        if !left.is_empty() {
-            let mut rm = docker(["rm", "--force", "--volumes"]);
-            capture("removing containers outside the cluster", rm.args(&left))?;
-        }
+        let listed = docker::containers(LABEL, &["--all", &format])?;
+        let left: Vec<_> = listed.iter().filter_map(|line| left_behind(line)).collect();
+        docker::remove(&left)?;
         Ok(left.len())
     };
     // Without docker there are no containers to remove.
     blocking(left).await.unwrap_or_default()
 }
 
-/// The containers whose process has exited, from lines of container and process id.
-fn left_behind(listed: &str) -> impl Iterator<Item = &str> {
-    let lines = listed.lines().filter_map(|line| line.split_once(' '));
-    let exited = |pid: &str| !Path::new("/proc").join(pid).exists();
-    lines.filter(move |(_, pid)| exited(pid)).map(|(id, _)| id)
+/// The container of a line of container and process id, if the process has exited.
+fn left_behind(line: &str) -> Option<String> {
+    let (container, pid) = line.split_once(' ')?;
+    let exited = !Path::new("/proc").join(pid).exists();
+    exited.then(|| container.to_owned())
 }
 
 #[cfg(test)]
@@ -183,7 +178,8 @@ mod tests {
     #[test]
     fn only_containers_of_exited_processes_are_removed() {
         // No process has this ID: it exceeds the kernel's maximum.
-        let listed = format!("a {}\nb 4999999\nc", std::process::id());
-        assert_eq!(left_behind(&listed).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(left_behind("b 4999999").as_deref(), Some("b"));
+        assert_eq!(left_behind(&format!("a {}", std::process::id())), None);
+        assert_eq!(left_behind("c"), None);
     }
 }

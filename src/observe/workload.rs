@@ -13,7 +13,7 @@ pub const RUN_LABEL: &str = "hookproof/run";
 /// Label with the scenario on its namespace and objects.
 pub const SCENARIO_LABEL: &str = "hookproof/scenario";
 /// The agent image as named in manifests; the runner adds the tag.
-pub use crate::cluster::agent_image::NAME as AGENT_IMAGE;
+pub(crate) use crate::cluster::agent_image::NAME as AGENT_IMAGE;
 
 /// What is added to a scenario's objects.
 #[derive(Debug, Clone)]

@@ -3,4 +3,5 @@
 pub(crate) mod dispatch;
 pub(crate) mod driver;
 pub(crate) mod plan;
+pub(crate) mod provide;
 pub(crate) mod stop;

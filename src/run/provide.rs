@@ -1,0 +1,192 @@
+//! Provides the clusters of a run: connects to existing ones, creates or reuses kind clusters.
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+
+use super::driver::{Place, Provided};
+use crate::catalogue::capability::DOCUMENTS;
+use crate::cluster::agent_image;
+use crate::cluster::cache::Cache;
+use crate::cluster::command::blocking;
+use crate::cluster::error::ClusterError;
+use crate::cluster::kind::{self, Options, Profile};
+use crate::cluster::nginx_image;
+use crate::cluster::node_image::Sources;
+use crate::cluster::pod_image::PodImage;
+use crate::cluster::progress::Reporter;
+use crate::evidence::ClusterFacts;
+use crate::observe::connect::{self, ConnectError, Wanted};
+
+/// The clusters of a run, as the user requests them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Clusters {
+    pub(crate) places: Vec<Where>,
+    /// Allowed sources of node images.
+    pub(crate) sources: Sources,
+    pub(crate) kubeconfig: Option<Utf8PathBuf>,
+    /// Default: the one of the kind cluster, or on PATH.
+    pub(crate) kubectl: Option<Utf8PathBuf>,
+    /// Images that the nodes pull themselves, by the name that manifests use.
+    pub(crate) images: BTreeMap<String, String>,
+    /// Capabilities that are off by default.
+    pub(crate) allowed: Vec<String>,
+    /// Whether the selected scenarios need the nginx image.
+    pub(crate) nginx: bool,
+    pub(crate) documents: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Where {
+    /// An existing cluster, by its kubeconfig context.
+    Context(String),
+    /// A kind cluster.
+    Profile(Profile),
+}
+
+/// One cluster of a run.
+pub(crate) struct Chosen<'a> {
+    clusters: &'a Clusters,
+    place: &'a Where,
+}
+
+impl Clusters {
+    pub(crate) fn chosen(&self) -> Vec<Chosen<'_>> {
+        let clusters = self;
+        let places = self.places.iter();
+        places.map(|place| Chosen { clusters, place }).collect()
+    }
+
+    /// Checks what can be checked before anything is created: contexts and kubectl.
+    ///
+    /// # Errors
+    /// Names the value that cannot be used.
+    pub(crate) async fn check(&self) -> Result<(), ConnectError> {
+        for place in &self.places {
+            if let Where::Context(context) = place {
+                connect::config(self.kubeconfig.as_deref(), Some(context)).await?;
+            }
+        }
+        if let Some(kubectl) = &self.kubectl {
+            connect::kubectl_version(kubectl).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Place for Chosen<'_> {
+    fn name(&self) -> String {
+        match self.place {
+            Where::Context(context) => context.clone(),
+            Where::Profile(profile) => format!("{} {}", profile.kubernetes, profile.name),
+        }
+    }
+
+    fn known(&self) -> ClusterFacts {
+        let mut capabilities = self.clusters.allowed.clone();
+        if self.clusters.documents.is_some() {
+            capabilities.push(DOCUMENTS.to_owned());
+        }
+        let (kubernetes, gates) = match self.place {
+            Where::Context(_) => Default::default(),
+            Where::Profile(profile) => (profile.kubernetes.clone(), profile.gates.clone()),
+        };
+        ClusterFacts {
+            kubernetes,
+            gates,
+            capabilities,
+            ..ClusterFacts::default()
+        }
+    }
+
+    async fn provide(
+        &self,
+        say: impl Fn(String) + Clone + Send + 'static,
+    ) -> Result<Provided, String> {
+        self.connect(say).await.map_err(|error| error.to_string())
+    }
+}
+
+impl Chosen<'_> {
+    async fn connect(
+        &self,
+        say: impl Fn(String) + Clone + Send + 'static,
+    ) -> Result<Provided, ConnectError> {
+        let clusters = self.clusters;
+        let cache = Cache::open()?;
+        let mut images = vec![agent_image::assemble(cache.root())?];
+        if clusters.nginx && !clusters.images.contains_key(nginx_image::NAME) {
+            let (cache, say) = (cache.clone(), say.clone());
+            images.extend(blocking(move || nginx(&cache, &say)).await?);
+        }
+        let facts = ClusterFacts {
+            capabilities: clusters.allowed.clone(),
+            ..ClusterFacts::default()
+        };
+        let (wanted, note, lease) = match self.place {
+            Where::Context(context) => {
+                say("connecting".to_owned());
+                let wanted = Wanted {
+                    kubeconfig: clusters.kubeconfig.clone(),
+                    context: Some(context.clone()),
+                    kubectl: clusters.kubectl.clone(),
+                    images: clusters.images.clone(),
+                    documents: clusters.documents.clone(),
+                    facts: ClusterFacts {
+                        profile: "existing".to_owned(),
+                        ..facts
+                    },
+                };
+                (wanted, "connected".to_owned(), None)
+            }
+            Where::Profile(profile) => {
+                let options = Options {
+                    sources: clusters.sources,
+                    ..Options::new(cache)
+                };
+                let wanted = profile.clone();
+                let ensure =
+                    move || kind::ensure(&wanted, &options, &mut |progress| say(progress.text));
+                let cluster = blocking(ensure).await?;
+                let note = match &cluster.created {
+                    Some(reason) => format!("created: {reason}"),
+                    None => "reused".to_owned(),
+                };
+                let kubectl = clusters.kubectl.as_ref().unwrap_or(&cluster.kubectl);
+                let wanted = Wanted {
+                    kubeconfig: Some(cluster.kubeconfig.clone()),
+                    context: None,
+                    kubectl: Some(kubectl.clone()),
+                    images: BTreeMap::new(),
+                    documents: clusters.documents.clone(),
+                    facts: ClusterFacts {
+                        name: cluster.name.clone(),
+                        profile: profile.name.clone(),
+                        node_image: Some(cluster.image.to_string()),
+                        gates: profile.gates.clone(),
+                        ..facts
+                    },
+                };
+                (wanted, note, Some(cluster))
+            }
+        };
+        Ok(Provided {
+            target: connect::target(wanted, &images).await?,
+            note,
+            lease,
+        })
+    }
+}
+
+/// Builds the nginx image. Returns `None` if a build tool is missing; only the scenarios that need
+/// the image are then skipped.
+fn nginx(cache: &Cache, say: &impl Fn(String)) -> Result<Option<PodImage>, ClusterError> {
+    let mut on_progress = |progress: crate::cluster::progress::Progress| say(progress.text);
+    match nginx_image::assemble(cache, &mut Reporter::new(&mut on_progress)) {
+        Err(error @ ClusterError::Missing { .. }) => {
+            say(error.to_string());
+            Ok(None)
+        }
+        image => image.map(Some),
+    }
+}
