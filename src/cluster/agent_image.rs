@@ -4,50 +4,26 @@
 mod busybox;
 mod layer;
 
-use std::io;
-
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use serde_json::json;
 
-use super::pod_image::{self, PodImage};
-pub use busybox::BusyboxError;
+use super::error::{ClusterError, Result};
+use super::pod_image::PodImage;
+pub(super) use busybox::BusyboxError;
 
 /// Built by build.rs.
 const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent"));
 
 /// Image name without tag.
-pub const NAME: &str = "hookproof/agent";
-
-#[derive(Debug, thiserror::Error)]
-pub enum AgentImageError {
-    #[error("the agent image needs a static busybox: {0}")]
-    Busybox(#[from] BusyboxError),
-    #[error("failed to build the agent image: {0}")]
-    Archive(#[source] io::Error),
-    #[error("cannot write the agent image to {dir}: {source}; check disk space and permissions")]
-    Write { dir: Utf8PathBuf, source: io::Error },
-}
+pub(crate) const NAME: &str = "hookproof/agent";
 
 /// Writes the image's archive to the cache directory, unless it is cached.
-///
-/// # Errors
-/// Fails if there is no static busybox or the cache directory is not writable.
-pub fn assemble(cache_dir: &Utf8Path) -> Result<PodImage, AgentImageError> {
+pub(crate) fn assemble(cache: &Utf8Path) -> Result<PodImage> {
     let busybox = busybox::find()?;
+    let layer = layer::layer(AGENT, &busybox)
+        .map_err(|error| ClusterError::failed("building the agent image", error))?;
     let settings = json!({"Env": ["PATH=/bin"], "Cmd": ["agent"], "WorkingDir": "/"});
-    let image = layer::layer(AGENT, &busybox)
-        .and_then(|layer| pod_image::build(NAME, &layer, &settings))
-        .map_err(AgentImageError::Archive)?;
-    let place = cache_dir.join(format!("agent-{}.tar", image.digest));
-    pod_image::keep(cache_dir, &place, &image.bytes).map_err(|source| AgentImageError::Write {
-        dir: cache_dir.to_owned(),
-        source,
-    })?;
-    Ok(PodImage {
-        name: NAME,
-        tag: image.tag,
-        archive: place,
-    })
+    PodImage::save(NAME, layer, &settings, cache)
 }
 
 #[cfg(test)]

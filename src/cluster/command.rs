@@ -1,17 +1,16 @@
 //! Runs other programs: short ones for their output, long ones with a log and progress reports.
 
-use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, PipeReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 
 use super::error::{ClusterError, Result};
+use super::progress::short;
 
 /// Interval of progress reports.
 const PULSE: Duration = Duration::from_secs(20);
@@ -19,92 +18,107 @@ const PULSE: Duration = Duration::from_secs(20);
 const LINES_IN_ERRORS: usize = 6;
 
 /// Progress of a long command.
-#[derive(Debug, Clone)]
-pub struct Pulse {
-    pub lines: usize,
-    /// The last line printed.
-    pub last: String,
-    pub running: Duration,
+pub(crate) struct Pulse<'a> {
+    /// All lines so far, without empty ones.
+    pub(crate) lines: &'a [String],
+    pub(crate) elapsed: Duration,
+}
+
+impl Pulse<'_> {
+    /// The last line and the elapsed time.
+    pub(crate) fn last(&self) -> String {
+        let last = self.lines.last().map_or("", String::as_str);
+        format!("{last} ({} elapsed)", short(self.elapsed))
+    }
 }
 
 /// A long command whose output goes to a log.
-pub struct Long<'a> {
+pub(crate) struct Long<'a> {
     /// Description for errors, such as `building kubelet`.
-    pub step: &'a str,
+    pub(crate) step: &'a str,
     /// Log file to append to.
-    pub log: &'a Utf8Path,
+    pub(crate) log: &'a Utf8Path,
     /// Timeout.
-    pub limit: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
 }
 
-#[derive(Default)]
-struct Seen {
-    lines: usize,
-    tail: VecDeque<String>,
-}
+impl<'a> Long<'a> {
+    /// Without a timeout.
+    pub(crate) fn new(step: &'a str, log: &'a Utf8Path) -> Self {
+        let limit = None;
+        Self { step, log, limit }
+    }
 
-impl Long<'_> {
-    /// Runs `command` to completion and calls `pulse` at intervals.
-    ///
-    /// # Errors
-    /// Fails if the command does not start, fails, or times out.
-    pub fn run(&self, command: &mut Command, pulse: &mut dyn FnMut(Pulse)) -> Result<()> {
+    /// Runs `command` to completion and calls `on_pulse` at intervals. Returns the printed lines.
+    pub(crate) fn run(
+        &self,
+        command: &mut Command,
+        on_pulse: &mut dyn FnMut(Pulse<'_>),
+    ) -> Result<Vec<String>> {
         let began = Instant::now();
         let mut log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.log)
             .map_err(ClusterError::file("cannot write the log", self.log))?;
-        let shown = shown(command);
-        writeln!(log, "$ {shown}").map_err(ClusterError::file("cannot write the log", self.log))?;
-        let (reader, writer) = std::io::pipe().map_err(|error| self.failed(&error.to_string()))?;
-        let other = writer
-            .try_clone()
-            .map_err(|error| self.failed(&error.to_string()))?;
+        writeln!(log, "$ {}", shown(command))
+            .map_err(ClusterError::file("cannot write the log", self.log))?;
+        let failed = |error: std::io::Error| self.failed(&error.to_string());
+        let (reader, writer) = std::io::pipe().map_err(failed)?;
         let mut child = command
             .stdin(Stdio::null())
-            .stdout(writer)
-            .stderr(other)
+            .stdout(writer.try_clone().map_err(failed)?)
+            .stderr(writer)
             .spawn()
             .map_err(|error| not_started(command, &error))?;
         // Close the pipe's write end, which `command` still holds.
         command.stdout(Stdio::null()).stderr(Stdio::null());
 
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let (finished, ended) = channel();
-        let collector = collect(reader, log, Arc::clone(&seen), finished);
+        let (sender, printed) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(reader)
+                .split(b'\n')
+                .map_while(std::io::Result::ok)
+            {
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                // The receiver is gone only after a timeout.
+                let _ = sender.send(line);
+            }
+        });
+        let deadline = self.limit.map(|limit| began + limit);
+        let (mut lines, mut next) = (Vec::new(), began + PULSE);
         loop {
-            let left = self
-                .limit
-                .map_or(PULSE, |limit| limit.saturating_sub(began.elapsed()));
-            match ended.recv_timeout(left.min(PULSE)) {
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
+            let until = deadline.map_or(next, |deadline| deadline.min(next));
+            match printed.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    // The exit status counts, not whether the log is complete.
+                    let _ = writeln!(log, "{line}");
+                    if !line.is_empty() {
+                        lines.push(line);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if self.limit.is_some_and(|limit| began.elapsed() >= limit) {
+            let now = Instant::now();
+            let elapsed = began.elapsed();
+            if deadline.is_some_and(|deadline| now >= deadline) {
                 // The process may have exited already.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(self.failed(&format!("timed out after {:?}", began.elapsed())));
+                return Err(self.failed(&format!("timed out after {}", short(elapsed))));
             }
-            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            pulse(Pulse {
-                lines: seen.lines,
-                last: seen.tail.back().cloned().unwrap_or_default(),
-                running: began.elapsed(),
-            });
+            if now >= next {
+                let lines = &lines;
+                on_pulse(Pulse { lines, elapsed });
+                next += PULSE;
+            }
         }
-        let status = child
-            .wait()
-            .map_err(|error| self.failed(&error.to_string()))?;
-        // The collector fails only if the log is not writable; the exit status counts.
-        let _ = collector.join();
+        let status = child.wait().map_err(failed)?;
         if status.success() {
-            return Ok(());
+            return Ok(lines);
         }
-        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let tail: Vec<_> = seen.tail.iter().cloned().collect();
-        Err(self.failed(&reason(&tail.join("\n"), &status.to_string())))
+        Err(self.failed(&reason(&lines.join("\n"), &status.to_string())))
     }
 
     fn failed(&self, reason: &str) -> ClusterError {
@@ -116,45 +130,13 @@ impl Long<'_> {
     }
 }
 
-fn collect(
-    reader: PipeReader,
-    mut log: File,
-    seen: Arc<Mutex<Seen>>,
-    finished: Sender<()>,
-) -> thread::JoinHandle<std::io::Result<()>> {
-    thread::spawn(move || {
-        for line in BufReader::new(reader).split(b'\n') {
-            let line = String::from_utf8_lossy(&line?).trim_end().to_owned();
-            writeln!(log, "{line}")?;
-            if line.is_empty() {
-                continue;
-            }
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.lines += 1;
-            seen.tail.push_back(line);
-            if seen.tail.len() > LINES_IN_ERRORS {
-                seen.tail.pop_front();
-            }
-        }
-        // The receiver is gone only after a timeout.
-        let _ = finished.send(());
-        Ok(())
-    })
-}
-
 /// Runs a short command and returns its standard output.
-///
-/// # Errors
-/// Fails if the command does not start or fails.
-pub fn capture(step: &str, command: &mut Command) -> Result<String> {
+pub(crate) fn capture(step: &str, command: &mut Command) -> Result<String> {
     printed(step, &output(command)?)
 }
 
 /// Runs a short command and returns its output and exit status.
-///
-/// # Errors
-/// Fails if the command does not start.
-pub fn output(command: &mut Command) -> Result<Output> {
+pub(crate) fn output(command: &mut Command) -> Result<Output> {
     command
         .stdin(Stdio::null())
         .output()
@@ -162,10 +144,7 @@ pub fn output(command: &mut Command) -> Result<Output> {
 }
 
 /// Runs a short command with a file as its standard input.
-///
-/// # Errors
-/// Fails if the file is not readable, or the command does not start or fails.
-pub fn feed(step: &str, command: &mut Command, path: &Utf8Path) -> Result<String> {
+pub(crate) fn feed(step: &str, command: &mut Command, path: &Utf8Path) -> Result<String> {
     let file = File::open(path).map_err(ClusterError::file("cannot read", path))?;
     let output = command
         .stdin(file)
@@ -175,19 +154,11 @@ pub fn feed(step: &str, command: &mut Command, path: &Utf8Path) -> Result<String
 }
 
 /// Runs work that blocks on a thread of its own.
-///
-/// # Errors
-/// Those of the work.
-pub async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let ended = tokio::task::spawn_blocking(work).await;
-    ended.unwrap_or_else(|error| {
-        Err(ClusterError::Command {
-            step: "a background task".to_owned(),
-            reason: error.to_string(),
-        })
-    })
+    ended.unwrap_or_else(|error| Err(ClusterError::failed("a background task", error)))
 }
 
 fn printed(step: &str, output: &Output) -> Result<String> {
@@ -196,18 +167,15 @@ fn printed(step: &str, output: &Output) -> Result<String> {
             .trim_end()
             .to_owned());
     }
-    Err(ClusterError::Command {
-        step: step.to_owned(),
-        reason: reason(
-            &String::from_utf8_lossy(&output.stderr),
-            &output.status.to_string(),
-        ),
-    })
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    Err(ClusterError::failed(
+        step,
+        reason(&complaint, &output.status.to_string()),
+    ))
 }
 
 /// Finds a program on PATH or in the usual system folders.
-#[must_use]
-pub fn find(program: &str) -> Option<camino::Utf8PathBuf> {
+pub(crate) fn find(program: &str) -> Option<camino::Utf8PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .chain([
@@ -243,10 +211,10 @@ fn shown(command: &Command) -> String {
 
 fn not_started(command: &Command, error: &std::io::Error) -> ClusterError {
     let program = command.get_program().to_string_lossy().into_owned();
-    ClusterError::Missing {
-        what: format!("failed to start {program}: {error}"),
-        remedy: "check with `hookproof doctor`, install with `./ci/setup`".to_owned(),
-    }
+    ClusterError::missing(
+        format!("failed to start {program}: {error}"),
+        "check with `hookproof doctor`, install with `./ci/setup`".to_owned(),
+    )
 }
 
 #[cfg(test)]
@@ -264,11 +232,7 @@ mod tests {
     #[test]
     fn step_error_names_step_reason_and_log() {
         let (_folder, path) = log();
-        let long = Long {
-            step: "making tea",
-            log: &path,
-            limit: None,
-        };
+        let long = Long::new("making tea", &path);
         let mut command = Command::new("sh");
         command.args(["-c", "echo boiling; echo no water >&2; exit 3"]);
         let text = long.run(&mut command, &mut |_| {}).unwrap_err().to_string();
@@ -283,9 +247,8 @@ mod tests {
         let (_folder, path) = log();
         let limit = Some(Duration::from_millis(200));
         let long = Long {
-            step: "waiting",
-            log: &path,
             limit,
+            ..Long::new("waiting", &path)
         };
         let text = long
             .run(Command::new("sleep").arg("60"), &mut |_| {})

@@ -5,10 +5,11 @@ use std::process::Command;
 
 use camino::Utf8PathBuf;
 
-use super::cache::{Cache, write};
+use super::cache::Cache;
 use super::command::{Long, find, output};
 use super::error::{ClusterError, Result};
-use super::progress::{Reporter, short};
+use super::progress::{Reporter, percent, short};
+use crate::file::write_atomic;
 
 /// Debian release.
 pub(super) const SUITE: &str = "bookworm";
@@ -48,52 +49,36 @@ pub(super) fn build(
         return Ok(folder);
     }
     if find("debootstrap").is_none() {
-        return Err(ClusterError::Missing {
-                what: format!("debootstrap is required to build the {what} from packages"),
-                remedy: "install it with `./ci/setup` (or on Debian and Ubuntu: apt-get install debootstrap)"
-                    .into(),
-        });
+        return Err(ClusterError::missing(
+            format!("debootstrap is required to build the {what} from packages"),
+            "install it with `./ci/setup` (or on Debian and Ubuntu: apt-get install debootstrap)",
+        ));
     }
     if !can_be_root() {
-        return Err(ClusterError::Missing {
-            what: format!(
-                "debootstrap needs root to build the {what}, and sudo asks for a password"
-            ),
-            remedy: "run this command once as root, or allow sudo without a password".into(),
-        });
+        return Err(ClusterError::missing(
+            format!("debootstrap needs root to build the {what}, and sudo asks for a password"),
+            "run this command once as root, or allow sudo without a password",
+        ));
     }
     let began = std::time::Instant::now();
     reporter.say(format!(
         "{what}: installing Debian {SUITE} with debootstrap"
     ));
     let log = cache.log(name)?;
-    let scratch = cache.scratch()?;
-    let scratch = Utf8PathBuf::from_path_buf(scratch.path().to_owned()).map_err(|path| {
-        ClusterError::Refused(format!(
-            "the cache path is not valid UTF-8: {}",
-            path.display()
-        ))
-    })?;
+    let (_removed_later, scratch) = cache.scratch()?;
     // The debootstrap folder belongs to root and the script removes it. After an interruption it
     // remains until the cache is cleaned.
     let work = scratch.join("work");
     fs::create_dir_all(&work).map_err(ClusterError::file("cannot create", &work))?;
     for (name, text) in helpers.iter().chain([&(*name, *text)]) {
-        write(&scratch.join(name), text.as_bytes())?;
+        write_atomic(&scratch.join(name), text.as_bytes())?;
     }
     let mut command = as_root("sh");
     command.args([scratch.join(name).as_str(), work.as_str(), SUITE, packages]);
-    Long {
-        step: &format!("building the {what}"),
-        log: &log,
-        limit: None,
-    }
-    .run(&mut command, &mut |pulse| {
-        reporter.say(format!(
-            "{what}: {} ({} elapsed)",
-            pulse.last,
-            short(pulse.running)
-        ));
+    let step = &format!("building the {what}");
+    Long::new(step, &log).run(&mut command, &mut |pulse| {
+        let share = installed(pulse.lines);
+        reporter.say(format!("{what}: {share}, {}", short(pulse.elapsed)));
     })?;
     let folder = cache.folder(kept)?;
     for name in *archives {
@@ -103,6 +88,24 @@ pub(super) fn build(
     }
     reporter.say(format!("{what}: built in {}", short(began.elapsed())));
     Ok(folder)
+}
+
+/// How far debootstrap is, from the lines that it printed.
+fn installed(lines: &[String]) -> String {
+    let count = |verb: &str, words: usize| {
+        let lines = lines.iter().map(|line| line.split(' '));
+        lines
+            .filter(|line| line.clone().nth(1) == Some(verb) && line.clone().count() == words)
+            .count()
+    };
+    // Indexes of packages have no version, and headings have more words.
+    let (retrieved, unpacked) = (count("Retrieving", 4), count("Unpacking", 3));
+    let configured = count("Configuring", 3);
+    if unpacked == 0 {
+        return format!("{retrieved} packages downloaded");
+    }
+    let share = percent(unpacked + configured, 2 * retrieved);
+    format!("{configured} of {retrieved} packages installed, {share} %")
 }
 
 /// Whether [`as_root`] works.
@@ -119,4 +122,26 @@ fn as_root(program: &str) -> Command {
     let mut command = Command::new("sudo");
     command.args(["-n", program]);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("I: Retrieving Packages", "0 packages downloaded")]
+    #[case(
+        "I: Retrieving adduser 3.134|I: Validating adduser 3.134",
+        "1 packages downloaded"
+    )]
+    #[case(
+        "I: Retrieving adduser 3.134|I: Retrieving dash 0.5|I: Unpacking required packages...|\
+         I: Unpacking adduser...|I: Unpacking dash...|I: Configuring dash...",
+        "1 of 2 packages installed, 75 %"
+    )]
+    fn progress_counts_packages(#[case] printed: &str, #[case] shown: &str) {
+        let lines: Vec<_> = printed.split('|').map(str::to_owned).collect();
+        assert_eq!(installed(&lines), shown);
+    }
 }

@@ -5,13 +5,40 @@ use std::process::Command;
 use camino::Utf8Path;
 
 use super::command::{capture, feed, output};
-use super::error::Result;
+use super::error::{ClusterError, Result};
 
 /// A docker command.
 pub(crate) fn docker<const N: usize>(args: [&str; N]) -> Command {
     let mut command = Command::new("docker");
     command.args(args);
     command
+}
+
+/// The versions of docker's client and daemon, such as `28.2.2 20.10.24`.
+pub(super) fn versions() -> Result<String> {
+    let format = "--format={{.Client.Version}} {{.Server.Version}}";
+    let output = output(&mut docker(["version", format]))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    Err(unusable(&text(&output.stderr)))
+}
+
+/// Why docker cannot be used, from what it printed.
+pub(super) fn unusable(complaint: &str) -> ClusterError {
+    let (what, remedy) = if complaint.contains("permission denied") {
+        (
+            "permission denied on the docker socket",
+            "sudo usermod -aG docker $USER, then log in again",
+        )
+    } else {
+        (
+            "the docker daemon does not respond",
+            "start it with `./ci/setup` (or: sudo systemctl start docker)",
+        )
+    };
+    ClusterError::missing(what, remedy)
 }
 
 /// The id of an image, if docker has it.
@@ -29,6 +56,21 @@ pub(crate) fn load_image(name: &str, archive: &Utf8Path) -> Result<()> {
         feed(&format!("loading {name}"), &mut docker(["load"]), archive)?;
     }
     Ok(())
+}
+
+/// What `docker ps` prints about the containers with a label, one a line.
+pub(crate) fn containers(label: &str, args: &[&str]) -> Result<Vec<String>> {
+    let mut ps = docker(["ps", &format!("--filter=label={label}")]);
+    let listed = capture("listing containers", ps.args(args))?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
+pub(crate) fn remove(containers: &[String]) -> Result<()> {
+    if containers.is_empty() {
+        return Ok(());
+    }
+    let mut rm = docker(["rm", "--force", "--volumes"]);
+    capture("removing containers", rm.args(containers)).map(drop)
 }
 
 /// A container, removed when dropped.
@@ -61,7 +103,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // Containers have labels, by which `hookproof clean` removes one that remains.
-        let _ = output(&mut docker(["rm", "--force", "--volumes", &self.id]));
+        // A container that remains has a label, by which `hookproof clean` finds it.
+        let _ = remove(std::slice::from_ref(&self.id));
     }
 }

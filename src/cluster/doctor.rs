@@ -1,21 +1,23 @@
 //! Checks whether this machine can run hookproof.
 
-use std::fmt::Write as _;
 use std::process::Command;
 
 use camino::Utf8Path;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 
 use super::cache::Cache;
 use super::command::{find, output};
-use super::docker::docker;
+use super::docker::{docker, versions};
+use super::error::{ClusterError, Result};
 use super::kernel::{cgroup_v2, missing_here};
 use super::kind::tool;
 use super::node_image::list;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Good,
     /// Not ideal, but handled automatically.
     Adapted,
@@ -26,7 +28,7 @@ pub enum Outcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     pub name: &'static str,
     pub outcome: Outcome,
     pub found: String,
@@ -34,16 +36,18 @@ pub struct Check {
     pub remedy: Option<String>,
 }
 
-impl Check {
-    fn new(name: &'static str, outcome: Outcome, found: impl Into<String>) -> Self {
-        Self {
-            name,
-            outcome,
-            found: found.into(),
-            remedy: None,
-        }
-    }
+use Outcome::{Adapted, Bad, Good, Optional};
 
+fn check(name: &'static str, outcome: Outcome, found: impl Into<String>) -> Check {
+    Check {
+        name,
+        outcome,
+        found: found.into(),
+        remedy: None,
+    }
+}
+
+impl Check {
     fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
@@ -57,11 +61,10 @@ const MEMORY: u64 = 2;
 /// Installs everything that is missing.
 const SETUP: &str = "./ci/setup";
 
-#[must_use]
-pub fn examine(cache: &Cache) -> Vec<Check> {
+pub(crate) fn examine(cache: &Cache) -> Vec<Check> {
     let mut checks = Vec::new();
-    let docker = docker_check();
-    let docker_is_there = docker.outcome != Outcome::Bad;
+    let docker = docker_check(versions());
+    let docker_is_there = docker.outcome != Bad;
     checks.push(docker);
     if docker_is_there {
         checks.push(docker_disk());
@@ -70,70 +73,47 @@ pub fn examine(cache: &Cache) -> Vec<Check> {
     let runtime = docker_is_there.then(default_runtime).flatten();
     checks.push(capabilities(missing.as_deref(), runtime.as_deref()));
     checks.push(cgroups(cgroup_v2()));
-    let images = if docker_is_there {
-        list(cache).unwrap_or_default()
-    } else {
-        Vec::new()
-    };
-    let images: Vec<_> = images.iter().map(|image| image.version.clone()).collect();
+    let images = docker_is_there.then(|| list(cache).unwrap_or_default());
+    let images: Vec<_> = images
+        .iter()
+        .flatten()
+        .map(|image| image.version.clone())
+        .collect();
     checks.push(node_images(&images));
-    let needed = if images.is_empty() {
-        Outcome::Bad
+    let (needed, space) = if images.is_empty() {
+        (Bad, DISK.0)
     } else {
-        Outcome::Optional
+        (Optional, DISK.1)
     };
-    checks.push(go(needed));
-    checks.push(debootstrap(needed));
-    checks.push(kind(cache));
-    checks.push(busybox());
-    checks.push(disk(
-        "disk: cache",
-        cache.root(),
-        if images.is_empty() { DISK.0 } else { DISK.1 },
-    ));
-    checks.push(memory(
-        &std::fs::read_to_string("/proc/meminfo").unwrap_or_default(),
-    ));
-    checks.push(inotify(
-        &std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap_or_default(),
-    ));
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    checks.extend([
+        go(needed),
+        debootstrap(needed),
+        kind(cache),
+        busybox(),
+        disk("disk: cache", cache.root(), space),
+        memory(&read("/proc/meminfo")),
+        inotify(&read("/proc/sys/fs/inotify/max_user_instances")),
+    ]);
     checks
 }
 
 /// Whether a run is possible.
-#[must_use]
-pub fn fit(checks: &[Check]) -> bool {
-    checks.iter().all(|check| check.outcome != Outcome::Bad)
+pub(crate) fn fit(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.outcome != Bad)
 }
 
-fn docker_check() -> Check {
+fn docker_check(versions: Result<String>) -> Check {
     const NAME: &str = "docker";
-    if find("docker").is_none() {
-        return Check::new(NAME, Outcome::Bad, "not installed").remedy(SETUP);
+    match versions {
+        Ok(versions) => {
+            let (client, daemon) = versions.split_once(' ').unwrap_or((&versions, "?"));
+            let found = format!("daemon {daemon}, client {client}");
+            check(NAME, Good, found)
+        }
+        Err(ClusterError::Missing { what, remedy }) => check(NAME, Bad, what).remedy(remedy),
+        Err(error) => check(NAME, Bad, error.to_string()).remedy(SETUP),
     }
-    let format = "--format={{.Client.Version}} {{.Server.Version}}";
-    let Ok(answer) = output(&mut docker(["version", format])) else {
-        return Check::new(NAME, Outcome::Bad, "does not start").remedy(SETUP);
-    };
-    let (said, complaint) = (text(&answer.stdout), text(&answer.stderr));
-    docker_answer(answer.status.success(), &said, &complaint)
-}
-
-fn docker_answer(success: bool, said: &str, complaint: &str) -> Check {
-    const NAME: &str = "docker";
-    if success {
-        let (client, daemon) = said.split_once(' ').unwrap_or((said, "?"));
-        return Check::new(
-            NAME,
-            Outcome::Good,
-            format!("daemon {daemon}, client {client}"),
-        );
-    }
-    if complaint.contains("permission denied") {
-        return Check::new(NAME, Outcome::Bad, "permission denied for this user")
-            .remedy("sudo usermod -aG docker $USER, then log in again");
-    }
-    Check::new(NAME, Outcome::Bad, "the daemon does not respond").remedy(SETUP)
 }
 
 fn default_runtime() -> Option<String> {
@@ -143,135 +123,88 @@ fn default_runtime() -> Option<String> {
 
 fn capabilities(missing: Option<&[&str]>, runtime: Option<&str>) -> Check {
     const NAME: &str = "capabilities";
-    match missing {
-        None => Check::new(NAME, Outcome::Optional, "unknown"),
-        Some([]) => Check::new(NAME, Outcome::Good, "none missing"),
-        Some(missing) => {
-            let missing = missing.join(", ");
-            match runtime {
-                Some("hookproof") => Check::new(
-                    NAME,
-                    Outcome::Adapted,
-                    format!("{missing} missing; docker's runtime drops it"),
-                ),
-                Some(_) => Check::new(
-                    NAME,
-                    Outcome::Bad,
-                    format!("{missing} missing, so privileged containers do not start"),
-                )
-                .remedy(format!(
-                    "{SETUP} (configures a docker runtime that drops it)"
-                )),
-                None => {
-                    Check::new(NAME, Outcome::Optional, format!("{missing} missing")).remedy(SETUP)
-                }
-            }
+    let missing = match missing {
+        None => return check(NAME, Optional, "unknown"),
+        Some([]) => return check(NAME, Good, "none missing"),
+        Some(missing) => format!("{} missing", missing.join(", ")),
+    };
+    match runtime {
+        Some("hookproof") => check(NAME, Adapted, missing + "; docker's runtime drops it"),
+        Some(_) => {
+            let found = missing + ", so privileged containers do not start";
+            let remedy = format!("{SETUP} (configures a docker runtime that drops it)");
+            check(NAME, Bad, found).remedy(remedy)
         }
+        None => check(NAME, Optional, missing).remedy(SETUP),
     }
 }
 
 fn cgroups(v2: bool) -> Check {
-    if v2 {
-        Check::new("cgroups", Outcome::Good, "version 2")
+    let (outcome, found) = if v2 {
+        (Good, "version 2")
     } else {
-        Check::new(
-            "cgroups",
-            Outcome::Adapted,
-            "version 1; the kubelet is configured to accept it",
-        )
-    }
+        let adapted = "version 1; the kubelet is configured to accept it";
+        (Adapted, adapted)
+    };
+    check("cgroups", outcome, found)
 }
 
 fn node_images(versions: &[String]) -> Check {
-    if versions.is_empty() {
-        Check::new(
-            "node images",
-            Outcome::Optional,
-            "none yet; pulled if a registry is reachable, else built (some minutes)",
-        )
+    let (outcome, found) = if versions.is_empty() {
+        let none = "none yet; pulled if a registry is reachable, else built (some minutes)";
+        (Optional, none.to_owned())
     } else {
-        Check::new(
-            "node images",
-            Outcome::Good,
-            format!("built: {}", versions.join(", ")),
-        )
-    }
+        (Good, format!("built: {}", versions.join(", ")))
+    };
+    check("node images", outcome, found)
 }
 
 fn go(needed: Outcome) -> Check {
     let version = find("go").and_then(|go| output(Command::new(go).arg("version")).ok());
-    match version {
-        Some(answer) => {
-            let said = text(&answer.stdout);
-            let version = said
-                .split(' ')
-                .nth(2)
-                .unwrap_or("?")
-                .trim_start_matches("go")
-                .to_owned();
-            Check::new("go", Outcome::Good, version)
-        }
-        None => Check::new(
-            "go",
-            needed,
-            "not installed; needed to build node images and kind",
-        )
-        .remedy(SETUP),
-    }
+    let Some(answer) = version else {
+        let found = "not installed; needed to build node images and kind";
+        return check("go", needed, found).remedy(SETUP);
+    };
+    let said = text(&answer.stdout);
+    let version = said.split(' ').nth(2).unwrap_or("?");
+    check("go", Good, version.trim_start_matches("go"))
 }
 
 fn debootstrap(needed: Outcome) -> Check {
+    const NAME: &str = "debootstrap";
     let root = rustix::process::geteuid().is_root();
-    match (find("debootstrap"), root || find("sudo").is_some()) {
-        (Some(_), true) => Check::new("debootstrap", Outcome::Good, "installed"),
-        (Some(_), false) => Check::new(
-            "debootstrap",
-            needed,
-            "needs root, and sudo is not installed",
-        )
-        .remedy("run `hookproof node-image build` as root once"),
-        (None, _) => Check::new(
-            "debootstrap",
-            needed,
-            "not installed; needed to build node images and the nginx image",
-        )
-        .remedy(SETUP),
+    if find(NAME).is_none() {
+        let found = "not installed; needed to build node images and the nginx image";
+        return check(NAME, needed, found).remedy(SETUP);
     }
+    if root || find("sudo").is_some() {
+        return check(NAME, Good, "installed");
+    }
+    let remedy = "run `hookproof node-image build` as root once";
+    check(NAME, needed, "needs root, and sudo is not installed").remedy(remedy)
 }
 
 fn kind(cache: &Cache) -> Check {
-    if let Some(path) = tool::on_path() {
-        return Check::new("kind", Outcome::Good, path);
-    }
-    let installed = tool::installed(cache);
-    if installed.exists() {
-        return Check::new("kind", Outcome::Good, installed);
+    const NAME: &str = "kind";
+    let installed = Some(tool::installed(cache)).filter(|path| path.exists());
+    if let Some(path) = tool::on_path().or(installed) {
+        return check(NAME, Good, path);
     }
     if find("go").is_some() {
-        return Check::new(
-            "kind",
-            Outcome::Adapted,
-            "not installed; installed with go when needed",
-        );
+        let found = "not installed; installed with go when needed";
+        return check(NAME, Adapted, found);
     }
-    Check::new(
-        "kind",
-        Outcome::Bad,
-        "not installed, and go is missing to install it",
-    )
-    .remedy(SETUP)
+    let found = "not installed, and go is missing to install it";
+    check(NAME, Bad, found).remedy(SETUP)
 }
 
 fn busybox() -> Check {
-    match find("busybox") {
-        Some(path) => Check::new("busybox", Outcome::Good, path),
-        None => Check::new(
-            "busybox",
-            Outcome::Bad,
-            "not installed; needed in the agent image",
-        )
-        .remedy(SETUP),
+    const NAME: &str = "busybox";
+    if let Some(path) = find("busybox") {
+        return check(NAME, Good, path);
     }
+    let found = "not installed; needed in the agent image";
+    check(NAME, Bad, found).remedy(SETUP)
 }
 
 fn docker_disk() -> Check {
@@ -283,32 +216,30 @@ fn docker_disk() -> Check {
 fn disk(name: &'static str, path: &Utf8Path, needed: u64) -> Check {
     match rustix::fs::statvfs(path.as_std_path()) {
         Ok(disk) => disk_space(name, path, (disk.f_bavail * disk.f_frsize) >> 30, needed),
-        Err(error) => Check::new(name, Outcome::Optional, format!("{path}: {error}")),
+        Err(error) => check(name, Optional, format!("{path}: {error}")),
     }
 }
 
 fn disk_space(name: &'static str, path: &Utf8Path, free: u64, needed: u64) -> Check {
     let found = format!("{free} GB free in {path}");
     if free >= needed {
-        return Check::new(name, Outcome::Good, found);
+        return check(name, Good, found);
     }
-    Check::new(name, Outcome::Bad, format!("{found}, {needed} GB needed"))
+    check(name, Bad, format!("{found}, {needed} GB needed"))
         .remedy("docker system prune; hookproof clean --images")
 }
 
 fn memory(meminfo: &str) -> Check {
-    let available = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"));
-    let available = available.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    match available.map(|kilobytes| kilobytes >> 20) {
-        None => Check::new("memory", Outcome::Optional, "unknown"),
-        Some(free) if free >= MEMORY => {
-            Check::new("memory", Outcome::Good, format!("{free} GB available"))
-        }
-        Some(free) => Check::new(
-            "memory",
-            Outcome::Bad,
+    const NAME: &str = "memory";
+    let mut lines = meminfo.lines();
+    let available = lines.find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kilobytes = available.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    match kilobytes.map(|kilobytes| kilobytes >> 20) {
+        None => check(NAME, Optional, "unknown"),
+        Some(free) if free >= MEMORY => check(NAME, Good, format!("{free} GB available")),
+        Some(free) => check(
+            NAME,
+            Bad,
             format!("{free} GB available, {MEMORY} GB needed"),
         )
         .remedy("hookproof cluster delete --all, or stop other programs"),
@@ -316,79 +247,64 @@ fn memory(meminfo: &str) -> Check {
 }
 
 fn inotify(limit: &str) -> Check {
-    match limit.trim().parse::<u64>() {
-        Ok(limit) if limit >= 128 => {
-            Check::new("inotify", Outcome::Good, format!("{limit} instances"))
-        }
-        Ok(limit) => Check::new(
-            "inotify",
-            Outcome::Optional,
-            format!("{limit} instances; too few for several clusters"),
-        )
-        .remedy("sudo sysctl fs.inotify.max_user_instances=512"),
-        Err(_) => Check::new("inotify", Outcome::Optional, "unknown"),
+    const NAME: &str = "inotify";
+    let Ok(limit) = limit.trim().parse::<u64>() else {
+        return check(NAME, Optional, "unknown");
+    };
+    let found = format!("{limit} instances");
+    if limit >= 128 {
+        return check(NAME, Good, found);
     }
+    check(NAME, Optional, found + "; too few for several clusters")
+        .remedy("sudo sysctl fs.inotify.max_user_instances=512")
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
-/// Renders the checks, wrapped at 80 columns between words.
-#[must_use]
-pub fn render(checks: &[Check]) -> String {
-    const MARGIN: usize = 23;
-    let mut shown = String::new();
+/// Renders the checks, wrapped at 80 columns.
+pub(crate) fn render(checks: &[Check]) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(80);
     for check in checks {
         let sign = match check.outcome {
-            Outcome::Good => "ok",
-            Outcome::Adapted => "adapted",
-            Outcome::Optional => "note",
-            Outcome::Bad => "FAILED",
+            Good => "ok",
+            Adapted => "adapted",
+            Optional => "note",
+            Bad => "FAILED",
         };
-        let found = wrap(&check.found, 80 - MARGIN, MARGIN);
-        // Writing to a string cannot fail.
-        let _ = writeln!(shown, "{sign:<8} {:<13} {found}", check.name);
+        let mut found = check.found.clone();
         if let Some(remedy) = &check.remedy {
-            let remedy = wrap(&format!("fix: {remedy}"), 80 - MARGIN, MARGIN);
-            let _ = writeln!(shown, "{:MARGIN$}{remedy}", "");
+            found.push_str("\nfix: ");
+            found.push_str(remedy);
         }
+        table.add_row([sign, check.name, &found]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
     let end = if fit(checks) {
         "This machine can run hookproof."
     } else {
         "This machine cannot run hookproof yet: fix the FAILED checks."
     };
-    let _ = writeln!(shown, "\n{end}");
-    shown
-}
-
-fn wrap(text: &str, width: usize, margin: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.len() - 1;
-        if !lines[last].is_empty() && lines[last].chars().count() + 1 + word.chars().count() > width
-        {
-            lines.push(word.to_owned());
-        } else {
-            if !lines[last].is_empty() {
-                lines[last].push(' ');
-            }
-            lines[last].push_str(word);
-        }
-    }
-    lines.join(&format!("\n{:margin$}", ""))
+    format!("{}\n\n{end}\n", table.trim_fmt())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::docker::unusable;
     use super::*;
     use rstest::rstest;
 
     #[test]
     fn renders_checks() {
         let checks = vec![
-            docker_answer(true, "28.2.2 20.10.24", ""),
+            docker_check(Ok("28.2.2 20.10.24".to_owned())),
             capabilities(Some(&["SYS_RESOURCE"]), Some("hookproof")),
             capabilities(Some(&["SYS_RESOURCE", "SYS_ADMIN"]), Some("runc")),
             cgroups(false),
@@ -402,9 +318,9 @@ mod tests {
             ),
             memory("MemTotal: 1 kB\nMemAvailable:   22106112 kB\n"),
             inotify("64\n"),
-            Check::new(
+            check(
                 "go",
-                Outcome::Bad,
+                Bad,
                 "not installed; needed to build node images and kind",
             )
             .remedy(SETUP),
@@ -421,8 +337,8 @@ mod tests {
     #[case("permission denied while trying to connect", "usermod")]
     #[case("Cannot connect to the Docker daemon", "./ci/setup")]
     fn docker_failure_has_remedy(#[case] complaint: &str, #[case] remedy: &str) {
-        let check = docker_answer(false, "", complaint);
-        assert_eq!(check.outcome, Outcome::Bad);
+        let check = docker_check(Err(unusable(complaint)));
+        assert_eq!(check.outcome, Bad);
         assert!(check.remedy.is_some_and(|text| text.contains(remedy)));
     }
 

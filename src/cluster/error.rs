@@ -1,14 +1,19 @@
 //! Errors of clusters and node images.
 
+use std::io;
+
 use camino::Utf8PathBuf;
 use thiserror::Error;
+
+use super::agent_image::BusyboxError;
+use crate::file::WriteError;
 
 #[derive(Debug, Error)]
 pub enum ClusterError {
     /// The user's request is invalid.
     #[error("{0}")]
     Refused(String),
-    /// A long-running step failed.
+    /// A step with a log failed.
     #[error("{step} failed: {reason}\n  full log: {log}")]
     Step {
         step: String,
@@ -16,7 +21,7 @@ pub enum ClusterError {
         reason: String,
         log: Utf8PathBuf,
     },
-    /// A short command failed.
+    /// A short step failed.
     #[error("{step} failed: {reason}")]
     Command {
         step: String,
@@ -33,39 +38,41 @@ pub enum ClusterError {
         what: String,
         remedy: String,
     },
-    /// A file operation failed. The message lacks the source; see [`ClusterError::with_causes`].
-    #[error("{doing} {path}")]
+    /// A file operation failed.
+    #[error("{doing} {path}: {source}")]
     File {
         doing: &'static str,
         path: Utf8PathBuf,
-        source: std::io::Error,
+        source: io::Error,
     },
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error("the agent image needs a static busybox: {0}")]
+    Busybox(#[from] BusyboxError),
 }
 
 impl ClusterError {
     /// Whether the user's request is invalid, as opposed to a failure of the machine.
-    #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Refused(_))
     }
 
-    /// The message with those of all causes.
-    #[must_use]
-    pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(inner) = cause {
-            text.push_str(": ");
-            text.push_str(&inner.to_string());
-            cause = inner.source();
+    pub(crate) fn failed(step: impl Into<String>, reason: impl std::fmt::Display) -> Self {
+        let (step, reason) = (step.into(), reason.to_string());
+        Self::Command { step, reason }
+    }
+
+    pub(crate) fn missing(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Missing {
+            what: what.into(),
+            remedy: remedy.into(),
         }
-        text
     }
 
     pub(crate) fn file(
         doing: &'static str,
         path: impl Into<Utf8PathBuf>,
-    ) -> impl FnOnce(std::io::Error) -> Self {
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File {
             doing,
@@ -75,4 +82,16 @@ impl ClusterError {
     }
 }
 
-pub type Result<T> = std::result::Result<T, ClusterError>;
+pub(crate) type Result<T> = std::result::Result<T, ClusterError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_errors_show_their_cause() {
+        let cause = io::Error::from(io::ErrorKind::StorageFull);
+        let text = ClusterError::file("cannot create", "/cache")(cause).to_string();
+        assert_eq!(text, "cannot create /cache: no storage space");
+    }
+}

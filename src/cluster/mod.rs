@@ -1,15 +1,16 @@
 //! Clusters, node images and pod images.
 
-pub mod agent_image;
-pub mod cache;
-pub mod command;
+pub(crate) mod agent_image;
+pub(crate) mod cache;
+pub(crate) mod command;
 mod debian;
 pub(crate) mod docker;
-pub mod doctor;
-pub mod error;
-pub mod kernel;
-pub mod kind;
-pub mod nginx_image;
-pub mod node_image;
-pub mod pod_image;
-pub mod progress;
+pub(crate) mod doctor;
+pub(crate) mod error;
+mod image_archive;
+mod kernel;
+pub(crate) mod kind;
+pub(crate) mod nginx_image;
+pub(crate) mod node_image;
+pub(crate) mod pod_image;
+pub(crate) mod progress;

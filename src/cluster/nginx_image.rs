@@ -12,21 +12,18 @@ use sha2::{Digest, Sha256};
 use super::cache::Cache;
 use super::debian::{Recipe, SUITE, build};
 use super::error::{ClusterError, Result};
-use super::pod_image::{self, PodImage};
+use super::pod_image::PodImage;
 use super::progress::Reporter;
 use crate::digest::hex;
 
 /// Image name without tag.
-pub const NAME: &str = "hookproof/nginx";
+pub(crate) const NAME: &str = "hookproof/nginx";
 
 const PACKAGES: &str = "nginx,curl,psmisc";
 const BUILD: &str = include_str!("nginx_image/build-nginx");
 
 /// Builds the image, unless it is cached.
-///
-/// # Errors
-/// Fails if debootstrap is missing or fails, or the cache directory is not writable.
-pub fn assemble(cache: &Cache, reporter: &mut Reporter<'_>) -> Result<PodImage> {
+pub(crate) fn assemble(cache: &Cache, reporter: &mut Reporter<'_>) -> Result<PodImage> {
     let _building = cache.lock("nginx-image")?.exclusive(|| {
         reporter.say("nginx image: waiting for another process to build it");
     })?;
@@ -46,13 +43,5 @@ pub fn assemble(cache: &Cache, reporter: &mut Reporter<'_>) -> Result<PodImage> 
         "Cmd": ["nginx", "-g", "daemon off;"],
         "WorkingDir": "/",
     });
-    let failed = |error| ClusterError::file("cannot build the nginx image in", cache.root())(error);
-    let image = pod_image::build(NAME, &layer, &settings).map_err(failed)?;
-    let place = cache.root().join(format!("nginx-{}.tar", image.digest));
-    pod_image::keep(cache.root(), &place, &image.bytes).map_err(failed)?;
-    Ok(PodImage {
-        name: NAME,
-        tag: image.tag,
-        archive: place,
-    })
+    PodImage::save(NAME, layer, &settings, cache.root())
 }

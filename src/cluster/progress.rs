@@ -3,11 +3,14 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
+use jiff::fmt::friendly::{FractionalUnit, Spacing, SpanPrinter};
+
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Time since the operation began.
-    pub elapsed: Duration,
-    pub text: String,
+    pub(crate) elapsed: Duration,
+    pub(crate) text: String,
 }
 
 impl fmt::Display for Progress {
@@ -16,42 +19,44 @@ impl fmt::Display for Progress {
     }
 }
 
-/// A short form of a duration: `3.2s`, `4m07s`.
-#[must_use]
-pub fn short(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    if seconds < 60 {
-        format!("{:.1}s", duration.as_secs_f64())
-    } else if seconds < 3600 {
-        format!("{}m{:02}s", seconds / 60, seconds % 60)
-    } else {
-        format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60)
-    }
+/// A short form of a duration: `3.2s`, `4m7s`.
+pub(crate) fn short(duration: Duration) -> String {
+    let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    let tenths = duration.as_secs() < 60;
+    SpanPrinter::new()
+        .spacing(Spacing::None)
+        .fractional(Some(FractionalUnit::Second))
+        .precision(Some(u8::from(tenths)))
+        .duration_to_string(&duration)
+}
+
+/// A share in percent. Below 100, since what is left takes time, too.
+pub(crate) fn percent(done: usize, total: usize) -> usize {
+    (done * 100).checked_div(total).unwrap_or_default().min(99)
 }
 
 /// Sends progress messages with the time elapsed since its creation.
-pub struct Reporter<'a> {
+pub(crate) struct Reporter<'a> {
     began: Instant,
     on_progress: &'a mut dyn FnMut(Progress),
 }
 
 impl<'a> Reporter<'a> {
-    pub fn new(on_progress: &'a mut dyn FnMut(Progress)) -> Self {
+    pub(crate) fn new(on_progress: &'a mut dyn FnMut(Progress)) -> Self {
         Self {
             began: Instant::now(),
             on_progress,
         }
     }
 
-    pub fn say(&mut self, text: impl Into<String>) {
+    pub(crate) fn say(&mut self, text: impl Into<String>) {
         (self.on_progress)(Progress {
             elapsed: self.began.elapsed(),
             text: text.into(),
         });
     }
 
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 }
@@ -64,9 +69,19 @@ mod tests {
     #[rstest]
     #[case(900, "0.9s")]
     #[case(59_940, "59.9s")]
-    #[case(127_000, "2m07s")]
-    #[case(3_700_000, "1h01m")]
+    #[case(127_000, "2m7s")]
+    #[case(127_900, "2m7s")]
+    #[case(3_700_000, "1h1m40s")]
     fn short_durations(#[case] millis: u64, #[case] text: &str) {
         assert_eq!(short(Duration::from_millis(millis)), text);
+    }
+
+    #[rstest]
+    #[case(0, 0, 0)]
+    #[case(1, 3, 33)]
+    #[case(3, 3, 99)]
+    #[case(4, 3, 99)]
+    fn shares(#[case] done: usize, #[case] total: usize, #[case] share: usize) {
+        assert_eq!(percent(done, total), share);
     }
 }

@@ -1,6 +1,14 @@
 //! The static busybox of this machine.
 
-use std::{fs, io, process::Command};
+use std::fs;
+use std::io;
+use std::process::Command;
+
+use object::LittleEndian;
+use object::elf::{FileHeader64, PT_INTERP};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+
+use crate::cluster::command::capture;
 
 /// Paths of a static busybox in common distributions.
 const PLACES: &[&str] = &["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"];
@@ -46,16 +54,9 @@ pub(super) fn find() -> Result<Busybox, BusyboxError> {
 
 fn applets(path: &'static str) -> Result<Vec<String>, BusyboxError> {
     let failed = |reason: String| BusyboxError::List { path, reason };
-    let output = Command::new(path)
-        .arg("--list")
-        .output()
+    let listed = capture("listing applets", Command::new(path).arg("--list"))
         .map_err(|error| failed(error.to_string()))?;
-    if !output.status.success() {
-        return Err(failed(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ));
-    }
-    let mut names: Vec<String> = String::from_utf8_lossy(&output.stdout)
+    let mut names: Vec<String> = listed
         .lines()
         .map(str::trim)
         .filter(|name| !name.is_empty() && !name.contains('/'))
@@ -72,31 +73,13 @@ fn applets(path: &'static str) -> Result<Vec<String>, BusyboxError> {
 
 /// Checks that a file is a static executable: an ELF file without an interpreter.
 pub(super) fn check_static(binary: &[u8]) -> Result<(), &'static str> {
-    const INTERPRETER: u64 = 3;
-    if !binary.starts_with(b"\x7fELF") {
-        return Err("is not an ELF file");
-    }
-    // Class 2: 64-bit; data 1: little-endian, as on all targets of the agent.
-    if binary.get(4..6) != Some(&[2, 1]) {
-        return Err("is not a 64-bit little-endian executable");
-    }
-    let number = |at: usize, size: usize| -> Result<u64, &'static str> {
-        let end = at.checked_add(size).ok_or("is truncated")?;
-        let bytes = binary.get(at..end).ok_or("is truncated")?;
-        Ok(bytes
-            .iter()
-            .rev()
-            .fold(0, |value, byte| value << 8 | u64::from(*byte)))
-    };
-    // Offset, size and number of the program headers.
-    let (start, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
-    for index in 0..count {
-        let at = start
-            .checked_add(index * size)
-            .and_then(|at| usize::try_from(at).ok());
-        if number(at.ok_or("is truncated")?, 4)? == INTERPRETER {
-            return Err("is not statically linked");
-        }
+    let unfit = |_| "is not a 64-bit little-endian ELF file";
+    let file = FileHeader64::<LittleEndian>::parse(binary).map_err(unfit)?;
+    let endian = file.endian().map_err(unfit)?;
+    let headers = file.program_headers(endian, binary);
+    let mut headers = headers.map_err(|_| "is truncated")?.iter();
+    if headers.any(|header| header.p_type(endian) == PT_INTERP) {
+        return Err("is not statically linked");
     }
     Ok(())
 }
@@ -110,13 +93,16 @@ mod tests {
     use super::*;
 
     /// A 64-bit ELF header followed by one program header of this type.
-    fn elf(kind: u32) -> Vec<u8> {
+    fn elf(kind: u8) -> Vec<u8> {
         let mut file = vec![0; 64 + 56];
-        file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        // Class 64-bit, little-endian, version 1.
+        file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        file[20] = 1;
+        // Offset, size and number of the program headers.
         file[32] = 64;
         file[54] = 56;
         file[56] = 1;
-        file[64..68].copy_from_slice(&kind.to_le_bytes());
+        file[64] = kind;
         file
     }
 
@@ -127,10 +113,10 @@ mod tests {
 
     #[rstest]
     #[case::dynamic(elf(3), "is not statically linked")]
-    #[case::script(b"#!/bin/sh\n".to_vec(), "is not an ELF file")]
-    #[case::empty(Vec::new(), "is not an ELF file")]
-    #[case::truncated(elf(1)[..70].to_vec()[..60].to_vec(), "is truncated")]
-    #[case::thirty_two_bit(b"\x7fELF\x01\x01".to_vec(), "is not a 64-bit little-endian executable")]
+    #[case::script(b"#!/bin/sh\n".to_vec(), "is not a 64-bit little-endian ELF file")]
+    #[case::empty(Vec::new(), "is not a 64-bit little-endian ELF file")]
+    #[case::truncated(elf(1)[..100].to_vec(), "is truncated")]
+    #[case::thirty_two_bit(b"\x7fELF\x01\x01\x01".to_vec(), "is not a 64-bit little-endian ELF file")]
     fn rejects_other_files(#[case] file: Vec<u8>, #[case] problem: &str) {
         assert_eq!(check_static(&file), Err(problem));
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::busybox::Busybox;
-use crate::cluster::pod_image::Tar;
+use crate::cluster::image_archive::Tar;
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/tmp:/bin/sh\n";
 const GROUP: &str = "root:x:0:\napp:x:1000:\n";
@@ -29,7 +29,7 @@ const LINKS: &[(&str, &str)] = &[
 ];
 
 pub(super) fn layer(agent: &[u8], busybox: &Busybox) -> io::Result<Vec<u8>> {
-    let mut layer = Tar::new();
+    let mut layer = Tar::new(Vec::new());
     for (path, mode) in DIRECTORIES {
         layer.directory(path, *mode)?;
     }

@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use jiff::Timestamp;
-use serde::Deserialize;
+use k8s_openapi::api::core::v1::Node;
 
 use super::config::digest;
 use super::state::{self, Stage, State};
 use super::{Options, Shape, kubectl, node, tool};
-use crate::cluster::cache::{Cache, write};
+use crate::cluster::cache::Cache;
 use crate::cluster::command::{Long, capture, output};
 use crate::cluster::docker::docker;
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::node_image::Source;
 use crate::cluster::progress::{Reporter, short};
+use crate::file::write_atomic;
 
 /// Timeout of `kind create cluster`.
 const CREATE_LIMIT: Duration = Duration::from_secs(6 * 60);
@@ -31,39 +32,30 @@ pub(super) fn create(
     reason: &str,
     reporter: &mut Reporter,
 ) -> Result<()> {
-    let cache = &options.cache;
+    let (cache, name) = (&options.cache, shape.name);
     let kind = tool::kind(cache, reporter)?;
-    if !node::containers(shape.name)?.is_empty() {
-        reporter.say(format!(
-            "cluster {}: removing the existing containers because {reason}",
-            shape.name
-        ));
+    if !node::containers(name)?.is_empty() {
+        let doing = "removing the existing containers";
+        reporter.say(format!("cluster {name}: {doing} because {reason}"));
     }
-    state::remove(cache, shape.name)?;
+    state::remove(cache, name)?;
     reserve(shape, options, reporter)?;
 
-    reporter.say(format!(
-        "cluster {}: creating {} nodes",
-        shape.name,
-        shape.profile.workers + 1
-    ));
-    let log = cache.log(&format!("create-{}", shape.name))?;
+    let nodes = shape.profile.workers + 1;
+    reporter.say(format!("cluster {name}: creating {nodes} nodes"));
+    let log = cache.log(&format!("create-{name}"))?;
     let made = run_kind(&kind, shape, cache, &log, reporter)
         .and_then(|()| finish(shape, cache, reporter).map_err(|error| with_log(error, &log)));
     if let Err(error) = made {
-        save_node_logs(shape.name, &log);
+        save_node_logs(name, &log);
         if options.keep_failed {
-            reporter.say(format!(
-                "cluster {}: kept for debugging, see {log}",
-                shape.name
-            ));
+            reporter.say(format!("cluster {name}: kept for debugging, see {log}"));
         } else {
-            state::remove(cache, shape.name)?;
+            state::remove(cache, name)?;
         }
         return Err(error);
     }
-    let ready = state::read(cache, shape.name);
-    if let Some(mut ready) = ready {
+    if let Some(mut ready) = state::read(cache, name) {
         ready.stage = Stage::Ready;
         state::write(cache, &ready)?;
     }
@@ -78,31 +70,26 @@ fn reserve(shape: &Shape, options: &Options, reporter: &mut Reporter) -> Result<
     let mut others = state::list(cache)?;
     while others.len() >= options.max_clusters.max(1) {
         let Some(at) = others.iter().position(|other| !other.in_use) else {
-            return Err(ClusterError::Missing {
-                what: format!("{} clusters are in use, which is the limit", others.len()),
-                remedy: "wait for a run to end, or raise --max-clusters".into(),
-            });
+            return Err(ClusterError::missing(
+                format!("{} clusters are in use, which is the limit", others.len()),
+                "wait for a run to end, or raise --max-clusters",
+            ));
         };
-        let evicted = others.remove(at).state;
-        reporter.say(format!(
-            "cluster {}: evicting it, last used {:.0}",
-            evicted.name, evicted.used
-        ));
-        state::delete(cache, &evicted.name)?;
+        let State { name, used, .. } = others.remove(at).state;
+        reporter.say(format!("cluster {name}: evicting it, last used {used:.0}"));
+        state::delete(cache, &name)?;
     }
     let now = Timestamp::now();
-    state::write(
-        cache,
-        &State {
-            name: shape.name.to_owned(),
-            profile: shape.profile.clone(),
-            image: shape.image.clone(),
-            config: digest(&shape.config),
-            stage: Stage::Creating,
-            created: now,
-            used: now,
-        },
-    )
+    let state = State {
+        name: shape.name.to_owned(),
+        profile: shape.profile.clone(),
+        image: shape.image.clone(),
+        config: digest(&shape.config),
+        stage: Stage::Creating,
+        created: now,
+        used: now,
+    };
+    state::write(cache, &state)
 }
 
 fn run_kind(
@@ -113,36 +100,25 @@ fn run_kind(
     reporter: &mut Reporter,
 ) -> Result<()> {
     let config = state::config(cache, shape.name);
-    write(&config, shape.config.as_bytes())?;
+    write_atomic(&config, shape.config.as_bytes())?;
+    let kubeconfig = state::kubeconfig(cache, shape.name);
     let mut command = Command::new(kind);
     command
         .args(["create", "cluster", "--retain", "--name", shape.name])
-        .args([
-            "--image",
-            &shape.image.reference,
-            "--config",
-            config.as_str(),
-        ])
-        .args([
-            "--kubeconfig",
-            state::kubeconfig(cache, shape.name).as_str(),
-        ])
+        .args(["--image", &shape.image.reference])
+        .args(["--config", config.as_str()])
+        .args(["--kubeconfig", kubeconfig.as_str()])
         .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
         .env_remove("KIND_EXPERIMENTAL_DOCKER_NETWORK");
     let step = format!("creating cluster {}", shape.name);
     let task = Long {
-        step: &step,
-        log,
         limit: Some(CREATE_LIMIT),
+        ..Long::new(&step, log)
     };
     task.run(&mut command, &mut |pulse| {
-        reporter.say(format!(
-            "cluster {}: {} ({} elapsed)",
-            shape.name,
-            pulse.last,
-            short(pulse.running)
-        ));
+        reporter.say(format!("cluster {}: {}", shape.name, pulse.last()));
     })
+    .map(drop)
     .map_err(|error| match error {
         ClusterError::Step { step, reason, log } => {
             let reason = match hint(&reason, !shape.profile.gates.is_empty()) {
@@ -170,18 +146,15 @@ fn hint(printed: &str, gates: bool) -> Option<&'static str> {
 
 /// Sets up routes between the nodes and waits until nodes, DNS and Services are ready.
 fn finish(shape: &Shape, cache: &Cache, reporter: &mut Reporter) -> Result<()> {
-    let kubeconfig = state::kubeconfig(cache, shape.name);
+    let name = shape.name;
+    let kubeconfig = state::kubeconfig(cache, name);
     let kubectl = |args: &[&str]| kubectl(&shape.image.kubectl, &kubeconfig, args);
     if shape.profile.workers > 0 && shape.image.source == Source::Packages {
-        reporter.say(format!(
-            "cluster {}: setting up routes between nodes",
-            shape.name
-        ));
+        reporter.say(format!("cluster {name}: setting up routes between nodes"));
         join_networks(&wait_for_subnets(&kubectl)?)?;
     }
     reporter.say(format!(
-        "cluster {}: waiting for nodes, DNS and Services",
-        shape.name
+        "cluster {name}: waiting for nodes, DNS and Services"
     ));
     let limit = format!("--timeout={}s", READY_LIMIT.as_secs());
     kubectl(&["wait", "--for=condition=Ready", "nodes", "--all", &limit])?;
@@ -203,28 +176,19 @@ struct Subnet {
     pods: String,
 }
 
-#[derive(Deserialize)]
-struct List {
-    items: Vec<serde_json::Value>,
-}
-
-/// Reads the subnets from a `NodeList`; `None` until every node has one.
+/// Reads the subnets from a list of nodes in JSON; `None` until every node has one.
 fn subnets(list: &str) -> Option<Vec<Subnet>> {
-    let list: List = serde_json::from_str(list).ok()?;
-    list.items
-        .iter()
-        .map(|item| {
-            let addresses = item["status"]["addresses"].as_array()?;
-            let address = addresses
-                .iter()
-                .find(|address| address["type"] == "InternalIP")?;
-            Some(Subnet {
-                node: item["metadata"]["name"].as_str()?.to_owned(),
-                address: address["address"].as_str()?.to_owned(),
-                pods: item["spec"]["podCIDR"].as_str()?.to_owned(),
-            })
+    let nodes = node::parse(list).ok()?;
+    let subnet = |node: Node| {
+        let addresses = node.status?.addresses?;
+        let address = addresses.into_iter().find(|at| at.type_ == "InternalIP")?;
+        Some(Subnet {
+            node: node.metadata.name?,
+            address: address.address,
+            pods: node.spec?.pod_cidr?,
         })
-        .collect()
+    };
+    nodes.into_iter().map(subnet).collect()
 }
 
 fn wait_for_subnets(kubectl: &dyn Fn(&[&str]) -> Result<String>) -> Result<Vec<Subnet>> {
@@ -260,10 +224,8 @@ fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Resu
             return Ok(answer);
         }
         if began.elapsed() > READY_LIMIT {
-            return Err(ClusterError::Command {
-                step: format!("waiting for {what}"),
-                reason: format!("timed out after {}", short(began.elapsed())),
-            });
+            let reason = format!("timed out after {}", short(began.elapsed()));
+            return Err(ClusterError::failed(format!("waiting for {what}"), reason));
         }
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -319,13 +281,10 @@ mod tests {
         #[case] gates: bool,
         #[case] expected: Option<&str>,
     ) {
-        let found = hint(printed, gates);
-        assert_eq!(found.is_some(), expected.is_some());
-        assert!(
-            found
-                .unwrap_or_default()
-                .contains(expected.unwrap_or_default())
-        );
+        match (hint(printed, gates), expected) {
+            (Some(hint), Some(expected)) => assert!(hint.contains(expected), "{hint}"),
+            (hint, expected) => assert_eq!(hint, expected),
+        }
     }
 
     #[test]

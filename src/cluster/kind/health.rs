@@ -1,6 +1,6 @@
 //! Checks whether an existing cluster has the requested shape and is healthy.
 
-use serde::Deserialize;
+use kube::ResourceExt as _;
 
 use super::config::digest;
 use super::state::{Stage, State};
@@ -11,7 +11,7 @@ use crate::cluster::cache::Cache;
 pub(super) fn check(cache: &Cache, shape: &Shape) -> Result<(), String> {
     let state = state::read(cache, shape.name).ok_or("it does not exist yet")?;
     matches(&state, shape)?;
-    let nodes = node::names(shape.name).map_err(|error| error.with_causes())?;
+    let nodes = node::names(shape.name).map_err(|error| error.to_string())?;
     let expected = usize::from(shape.profile.workers) + 1;
     if nodes.len() != expected {
         return Err(format!(
@@ -20,7 +20,7 @@ pub(super) fn check(cache: &Cache, shape: &Shape) -> Result<(), String> {
         ));
     }
     for name in &nodes {
-        let image = node::image(name).map_err(|error| error.with_causes())?;
+        let image = node::image(name).map_err(|error| error.to_string())?;
         let digest = &shape.image.digest;
         let published = shape.image.source == crate::cluster::node_image::Source::Published;
         if !published && image != *digest {
@@ -48,49 +48,21 @@ fn matches(state: &State, shape: &Shape) -> Result<(), String> {
     Ok(())
 }
 
-#[derive(Deserialize)]
-struct List {
-    items: Vec<Item>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    metadata: Metadata,
-    #[serde(default)]
-    status: Status,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    name: String,
-}
-
-#[derive(Deserialize, Default)]
-struct Status {
-    #[serde(default)]
-    conditions: Vec<Condition>,
-}
-
-#[derive(Deserialize)]
-struct Condition {
-    r#type: String,
-    status: String,
-}
-
-/// Checks that `list`, a `NodeList` in JSON, has the expected number of nodes and all are ready.
+/// Checks that `list`, a list of nodes in JSON, has the expected number of nodes and all are ready.
 fn all_ready(list: &str, expected: usize) -> Result<(), String> {
-    let list: List = serde_json::from_str(list)
-        .map_err(|error| format!("failed to parse its node list: {error}"))?;
-    if list.items.len() != expected {
+    let nodes =
+        node::parse(list).map_err(|error| format!("failed to parse its node list: {error}"))?;
+    if nodes.len() != expected {
         return Err(format!(
             "it has {} nodes instead of {expected}",
-            list.items.len()
+            nodes.len()
         ));
     }
-    for item in &list.items {
-        let mut conditions = item.status.conditions.iter();
-        if !conditions.any(|condition| condition.r#type == "Ready" && condition.status == "True") {
-            return Err(format!("its node {} is not ready", item.metadata.name));
+    for node in &nodes {
+        let conditions = node.status.iter().flat_map(|status| &status.conditions);
+        let mut conditions = conditions.flatten();
+        if !conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True") {
+            return Err(format!("its node {} is not ready", node.name_any()));
         }
     }
     Ok(())

@@ -13,29 +13,64 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cache::{Cache, Lock};
-use super::command::{capture, output};
-use super::docker::docker;
+use super::command::capture;
+use super::docker;
 use super::error::{ClusterError, Result};
 use super::node_image::versions::resolve;
 use super::node_image::{self, NodeImage, Sources};
 use super::progress::{Progress, Reporter, short};
-pub use state::{Listed, State, delete, list};
+pub(crate) use state::{delete, list};
 
 /// Default number of workers: one node that scenarios may disrupt.
-pub const WORKERS: u8 = 1;
+pub(crate) const WORKERS: u8 = 1;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Profile {
+pub(crate) struct Profile {
+    /// `default`, or the gates that are set, such as `PodLifecycleSleepAction-off`.
     pub name: String,
-    /// Kubernetes version, such as `1.36`.
+    /// Kubernetes version, such as `1.36.3`.
     pub kubernetes: String,
     /// Feature gates, set on every component.
     pub gates: BTreeMap<String, bool>,
     pub workers: u8,
 }
 
+impl Profile {
+    pub(crate) fn new(
+        kubernetes: &str,
+        gates: impl IntoIterator<Item = (String, bool)>,
+        workers: u8,
+    ) -> Result<Self> {
+        let gates: BTreeMap<_, _> = gates.into_iter().collect();
+        for gate in gates.keys() {
+            if gate.is_empty() || !gate.chars().all(|char| char.is_ascii_alphanumeric()) {
+                return Err(ClusterError::Refused(format!(
+                    "invalid feature gate `{gate}`: expected `NAME=BOOL`, for example \
+                     `PodLifecycleSleepAction=false`"
+                )));
+            }
+        }
+        let on_off = |(gate, on): (&String, &bool)| {
+            let state = if *on { "on" } else { "off" };
+            format!("{gate}-{state}")
+        };
+        let names: Vec<_> = gates.iter().map(on_off).collect();
+        let name = if names.is_empty() {
+            "default".to_owned()
+        } else {
+            names.join("-")
+        };
+        Ok(Self {
+            name,
+            kubernetes: resolve(kubernetes)?.version.to_string(),
+            gates,
+            workers,
+        })
+    }
+}
+
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     pub cache: Cache,
     pub sources: Sources,
     pub max_clusters: usize,
@@ -44,8 +79,7 @@ pub struct Options {
 }
 
 impl Options {
-    #[must_use]
-    pub fn new(cache: Cache) -> Self {
+    pub(crate) fn new(cache: Cache) -> Self {
         Self {
             cache,
             sources: Sources::Auto,
@@ -57,7 +91,7 @@ impl Options {
 
 /// A ready cluster. No other process deletes it while this value exists.
 #[derive(Debug)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     pub name: String,
     /// A kubeconfig for this cluster alone; the user's kubeconfig is not changed.
     pub kubeconfig: Utf8PathBuf,
@@ -67,17 +101,13 @@ pub struct Cluster {
     pub nodes: Vec<String>,
     pub version: String,
     pub image: NodeImage,
-    pub profile: Profile,
     /// Why the cluster was created; `None` if an existing one is reused.
     pub created: Option<String>,
     _lease: Lock,
 }
 
 /// Returns a ready cluster of this shape, reusing or creating it.
-///
-/// # Errors
-/// Fails if there is no node image, docker does not respond, kind fails, or too many clusters are in use.
-pub fn ensure(
+pub(crate) fn ensure(
     profile: &Profile,
     options: &Options,
     on_progress: &mut dyn FnMut(Progress),
@@ -85,8 +115,7 @@ pub fn ensure(
     let reporter = &mut Reporter::new(on_progress);
     let cache = &options.cache;
     let wanted = resolve(&profile.kubernetes)?;
-    config::check_gates(profile)?;
-    docker_answers()?;
+    docker::versions()?;
     let image = node_image::get(cache, &wanted, options.sources, reporter)?;
     let name = config::cluster_name(cache, profile, wanted.version);
     let config = config::render(profile, wanted.version, &image);
@@ -131,7 +160,6 @@ pub fn ensure(
         nodes,
         version: wanted.version.to_string(),
         image,
-        profile: profile.clone(),
         created,
         name,
         _lease: lease,
@@ -146,32 +174,32 @@ struct Shape<'a> {
     config: String,
 }
 
-fn docker_answers() -> Result<()> {
-    let answer = output(&mut docker(["version", "--format={{.Server.Version}}"]))?;
-    if answer.status.success() {
-        return Ok(());
-    }
-    let stderr = String::from_utf8_lossy(&answer.stderr);
-    let (what, remedy) = if stderr.contains("permission denied") {
-        (
-            "permission denied on the docker socket",
-            "add this user to the group docker (sudo usermod -aG docker $USER) and log in again",
-        )
-    } else {
-        (
-            "the docker daemon does not respond",
-            "start it with `./ci/setup` (or: sudo systemctl start docker)",
-        )
-    };
-    Err(ClusterError::Missing {
-        what: what.into(),
-        remedy: remedy.into(),
-    })
-}
-
 fn kubectl(program: &Utf8Path, kubeconfig: &Utf8Path, args: &[&str]) -> Result<String> {
     let mut command = std::process::Command::new(program);
     command.arg("--kubeconfig").arg(kubeconfig).args(args);
     let step = format!("kubectl {}", args.first().unwrap_or(&""));
     capture(&step, &mut command)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(&[], "default")]
+    #[case(&[("B", true), ("A", false)], "A-off-B-on")]
+    fn gates_name_the_profile(#[case] gates: &[(&str, bool)], #[case] name: &str) {
+        let gates = gates.iter().map(|(gate, on)| ((*gate).to_owned(), *on));
+        assert_eq!(Profile::new("1.36", gates, 1).unwrap().name, name);
+    }
+
+    #[rstest]
+    #[case("A: true\n  B")]
+    #[case("")]
+    fn gate_names_are_alphanumeric(#[case] gate: &str) {
+        let error = Profile::new("1.36", [(gate.to_owned(), true)], 0).unwrap_err();
+        assert!(error.is_usage());
+    }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use camino::Utf8Path;
+use k8s_openapi::api::core::v1::Node;
 
 use crate::cluster::command::capture;
-use crate::cluster::docker::docker;
+use crate::cluster::docker::{self, docker};
 use crate::cluster::error::Result;
 
 /// kind's label on its containers.
@@ -13,28 +14,30 @@ const LABEL: &str = "io.x-k8s.kind.cluster";
 
 /// Names of a cluster's running nodes, control plane first.
 pub(super) fn names(cluster: &str) -> Result<Vec<String>> {
-    let mut names = list(cluster, &["--format={{.Names}}"])?;
+    let label = format!("{LABEL}={cluster}");
+    let mut names = docker::containers(&label, &["--format={{.Names}}"])?;
     names.sort_by_key(|name| (!name.contains("control-plane"), name.clone()));
     Ok(names)
 }
 
+/// Parses the output of `kubectl get nodes -o json`.
+pub(super) fn parse(list: &str) -> serde_json::Result<Vec<Node>> {
+    #[derive(serde::Deserialize)]
+    struct Nodes {
+        items: Vec<Node>,
+    }
+    serde_json::from_str::<Nodes>(list).map(|list| list.items)
+}
+
 /// Ids of all node containers, running or not.
 pub(super) fn containers(cluster: &str) -> Result<Vec<String>> {
-    list(cluster, &["--all", "--quiet", "--no-trunc"])
+    let label = format!("{LABEL}={cluster}");
+    docker::containers(&label, &["--all", "--quiet", "--no-trunc"])
 }
 
-fn list(cluster: &str, args: &[&str]) -> Result<Vec<String>> {
-    let filter = format!("--filter=label={LABEL}={cluster}");
-    let mut ps = docker(["ps", &filter]);
-    let listed = capture("listing the cluster's nodes", ps.args(args))?;
-    Ok(listed.lines().map(str::to_owned).collect())
-}
-
-pub(super) fn remove(step: &str, containers: &[String]) -> Result<()> {
-    let mut rm = docker(["rm", "--force", "--volumes"]);
-    rm.args(containers);
+pub(super) fn remove(containers: &[String]) -> Result<()> {
     std::thread::scope(|scope| {
-        let removal = scope.spawn(|| capture(step, &mut rm));
+        let removal = scope.spawn(|| docker::remove(containers));
         while !removal.is_finished() {
             thaw(Utf8Path::new("/sys/fs/cgroup/freezer"), containers);
             std::thread::sleep(Duration::from_millis(200));
@@ -42,7 +45,6 @@ pub(super) fn remove(step: &str, containers: &[String]) -> Result<()> {
         let removed = removal.join();
         removed.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
-    .map(drop)
 }
 
 /// With cgroup v1, runc briefly freezes a container during setup. If the node is killed at that moment,

@@ -11,7 +11,7 @@ use crate::cluster::node_image::NodeImage;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Being created, or interrupted during creation if no process holds its lock.
     Creating,
     /// Created completely.
@@ -19,7 +19,7 @@ pub enum Stage {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct State {
+pub(crate) struct State {
     pub name: String,
     pub profile: Profile,
     pub image: NodeImage,
@@ -34,7 +34,7 @@ pub struct State {
 
 /// A cluster as `hookproof cluster list` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Listed {
+pub(crate) struct Listed {
     #[serde(flatten)]
     pub state: State,
     /// Names of the running node containers.
@@ -76,10 +76,7 @@ pub(super) fn touch(cache: &Cache, name: &str) {
 }
 
 /// All recorded clusters, least recently used first.
-///
-/// # Errors
-/// Fails if docker does not respond.
-pub fn list(cache: &Cache) -> Result<Vec<Listed>> {
+pub(crate) fn list(cache: &Cache) -> Result<Vec<Listed>> {
     let mut found = Vec::new();
     let folder = cache.folder("clusters")?;
     let entries = folder
@@ -103,10 +100,7 @@ pub fn list(cache: &Cache) -> Result<Vec<Listed>> {
 }
 
 /// Deletes a recorded cluster.
-///
-/// # Errors
-/// Fails if it is not recorded or in use, or docker fails.
-pub fn delete(cache: &Cache, name: &str) -> Result<()> {
+pub(crate) fn delete(cache: &Cache, name: &str) -> Result<()> {
     if read(cache, name).is_none() {
         return Err(ClusterError::Refused(format!(
             "no cluster named {name}; `hookproof cluster list` shows all clusters"
@@ -126,15 +120,12 @@ pub fn delete(cache: &Cache, name: &str) -> Result<()> {
 /// Removes a cluster's containers and volumes. The record goes last, so that an interrupted removal
 /// can be repeated.
 pub(super) fn remove(cache: &Cache, name: &str) -> Result<()> {
-    let containers = node::containers(name)?;
-    if !containers.is_empty() {
-        node::remove(&format!("removing cluster {name}"), &containers)?;
-    }
-    match std::fs::remove_dir_all(folder(cache, name)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ClusterError::file(
-            "cannot remove",
-            folder(cache, name),
-        )(error)),
+    node::remove(&node::containers(name)?)?;
+    let folder = folder(cache, name);
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(ClusterError::file("cannot remove", folder)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -171,9 +162,7 @@ mod tests {
 
     #[test]
     fn state_round_trips() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache =
-            Cache::at(Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap()).unwrap();
+        let (_folder, cache) = Cache::temporary();
         assert_eq!(read(&cache, &state().name), None);
         write(&cache, &state()).unwrap();
         assert_eq!(read(&cache, &state().name), Some(state()));
@@ -183,9 +172,7 @@ mod tests {
 
     #[test]
     fn delete_refuses_unknown_and_used_clusters() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache =
-            Cache::at(Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap()).unwrap();
+        let (_folder, cache) = Cache::temporary();
         let error = delete(&cache, "foreign").unwrap_err();
         assert!(error.is_usage(), "{error}");
         write(&cache, &state()).unwrap();

@@ -33,34 +33,23 @@ pub(super) fn kind(cache: &Cache, reporter: &mut Reporter) -> Result<Utf8PathBuf
     reporter.say(format!("kind: installing {VERSION}"));
     let began = std::time::Instant::now();
     let log = cache.log("install-kind")?;
-    let scratch = cache.scratch()?;
+    let (_removed_later, scratch) = cache.scratch()?;
     let mut install = go()?;
     install
-        .args([
-            "install",
-            "-v",
-            "-trimpath",
-            "-ldflags",
-            "-s -w",
-            &format!("{MODULE}@v{VERSION}"),
-        ])
-        .env("GOBIN", scratch.path())
+        .args(["install", "-v", "-trimpath", "-ldflags", "-s -w"])
+        .arg(format!("{MODULE}@v{VERSION}"))
+        .env("GOBIN", &scratch)
         .current_dir("/");
-    Long {
-        step: "installing kind",
-        log: &log,
-        limit: None,
-    }
-    .run(&mut install, &mut |pulse| {
-        reporter.say(format!(
-            "kind: compiling ({} elapsed)",
-            short(pulse.running)
-        ));
+    let step = "installing kind";
+    Long::new(step, &log).run(&mut install, &mut |pulse| {
+        let packages = pulse.lines.len();
+        let elapsed = short(pulse.elapsed);
+        reporter.say(format!("kind: {packages} packages, {elapsed}"));
     })?;
     if let Some(folder) = target.parent() {
         crate::cluster::cache::make_folder(folder)?;
     }
-    std::fs::rename(scratch.path().join("kind"), &target)
+    std::fs::rename(scratch.join("kind"), &target)
         .map_err(ClusterError::file("cannot write", &target))?;
     reporter.say(format!("kind: installed in {}", short(began.elapsed())));
     Ok(target)
@@ -83,12 +72,7 @@ pub(in crate::cluster) fn on_path() -> Option<Utf8PathBuf> {
 }
 
 fn is_new_enough(version: &str) -> bool {
-    let mut numbers = version
-        .trim()
-        .trim_start_matches('v')
-        .split(['.', '-', '+']);
-    let mut next = || numbers.next().and_then(|number| number.parse::<u32>().ok());
-    matches!((next(), next()), (Some(major), Some(minor)) if (major, minor) >= OLDEST)
+    crate::version::version(version.trim()).is_some_and(|version| version >= OLDEST)
 }
 
 #[cfg(test)]

@@ -1,23 +1,23 @@
 //! Assembles a node image in docker.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter};
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::json;
 
-use super::archive::{Content, Image, append_bytes, header, write_images};
 use super::go::Programs;
 use super::recipe::{
     ADDONS, CONTAINERD_CONFIG, IMPORT_IMAGES, NODE_FILES, control_plane_digest, image_name,
     userland_digest,
 };
-use super::userland::Userland;
 use super::versions::Release;
 use crate::cluster::cache::Cache;
 use crate::cluster::command::{Long, capture, feed};
 use crate::cluster::docker::{Container, docker, image_id};
 use crate::cluster::error::{ClusterError, Result};
+use crate::cluster::image_archive::{Image, Tar, write_images};
 use crate::cluster::progress::Reporter;
 
 /// Assembles the image of a release and returns its name.
@@ -25,29 +25,28 @@ pub(super) fn assemble(
     cache: &Cache,
     release: &Release,
     programs: &Programs,
-    userland: &Userland,
+    userland: &Utf8Path,
     reporter: &mut Reporter,
 ) -> Result<String> {
     let log = cache.log(&format!("assemble-{}", release.version))?;
-    let scratch = cache.scratch()?;
-    let scratch = Utf8Path::from_path(scratch.path())
-        .unwrap_or(Utf8Path::new("/tmp"))
-        .to_owned();
+    let (_removed_later, scratch) = cache.scratch()?;
 
-    let images = control_plane(release, programs, userland)?;
-    let pause = pause_name(&images)?;
+    let names = control_plane(release, programs)?;
+    let pause = names.iter().find(|name| program_of(name) == "pause");
+    let pause =
+        pause.ok_or_else(|| ClusterError::Refused("kubeadm lists no pause image".into()))?;
     let packed = format!("v{}-{}", release.version, control_plane_digest(release));
     let archive = cache.path(format!("images/{packed}.tar"))?;
     if !archive.exists() {
         reporter.say("node image: packing the control plane images");
         let aside = scratch.join("images.tar");
-        write_images(&images, &scratch, &aside)?;
+        pack(&names, programs, userland, &aside)?;
         std::fs::rename(&aside, &archive).map_err(ClusterError::file("cannot write", &archive))?;
     }
 
     let base = base(userland, reporter)?;
     let files = scratch.join("files.tar");
-    node_files(release, programs, &pause, &files)
+    node_files(release, programs, pause, &files)
         .map_err(ClusterError::file("cannot write", &files))?;
 
     reporter.say("node image: assembling");
@@ -75,56 +74,66 @@ pub(super) fn assemble(
     let label = format!("--change=LABEL hookproof.node={}", release.version);
     let entrypoint = "--change=ENTRYPOINT [\"/usr/local/bin/entrypoint\",\"/sbin/init\"]";
     let mut commit = docker(["commit", entrypoint, &label, &container.id, &name]);
-    Long {
-        step: "writing the node image",
-        log: &log,
-        limit: None,
-    }
-    .run(&mut commit, &mut |_| {})?;
+    let step = "writing the node image";
+    Long::new(step, &log).run(&mut commit, &mut |_| {})?;
     Ok(name)
 }
 
 /// The images that kubeadm requires, under the names that it uses.
-fn control_plane(
-    release: &Release,
-    programs: &Programs,
-    userland: &Userland,
-) -> Result<Vec<Image>> {
+fn control_plane(release: &Release, programs: &Programs) -> Result<Vec<String>> {
     let version = format!("v{}", release.version);
     let mut list = Command::new(programs.path("kubeadm"));
     list.args(["config", "images", "list", "--kubernetes-version", &version]);
     let names = capture("listing the images of kubeadm", &mut list)?;
-    names
-        .lines()
-        .map(|name| image(name.trim(), programs, userland))
-        .collect()
+    Ok(names.lines().map(|name| name.trim().to_owned()).collect())
 }
 
-fn image(name: &str, programs: &Programs, userland: &Userland) -> Result<Image> {
+/// Writes an archive of the control plane's images.
+fn pack(
+    names: &[String],
+    programs: &Programs,
+    userland: &Utf8Path,
+    target: &Utf8Path,
+) -> Result<()> {
+    let images: Vec<_> = names
+        .iter()
+        .map(|name| Ok((name.as_str(), image(name, programs, userland)?)))
+        .collect::<Result<_>>()?;
+    File::create(target)
+        .and_then(|file| write_images(images, BufWriter::new(file)))
+        .map(drop)
+        .map_err(ClusterError::file("cannot write", target))
+}
+
+fn image(name: &str, programs: &Programs, userland: &Utf8Path) -> Result<Image> {
     let program = program_of(name);
     let at = match program {
-        "kube-apiserver" => "kube-apiserver",
-        "kube-controller-manager" => "kube-controller-manager",
-        "kube-scheduler" => "kube-scheduler",
         "kube-proxy" => "usr/local/bin/kube-proxy",
-        "etcd" => "etcd",
-        "coredns" => "coredns",
-        "pause" => "pause",
+        "kube-apiserver"
+        | "kube-controller-manager"
+        | "kube-scheduler"
+        | "etcd"
+        | "coredns"
+        | "pause" => program,
         _ => {
             return Err(ClusterError::Refused(format!(
                 "kubeadm requires the image {name}, which cannot be built"
             )));
         }
     };
-    let mut contents = vec![Content::Program(programs.path(program), at)];
-    if program == "kube-proxy" {
-        contents.insert(0, Content::Archive(userland.proxy.clone()));
-    }
-    Ok(Image {
-        name: name.to_owned(),
-        contents,
-        entrypoint: vec![format!("/{at}")],
-    })
+    let build = || -> io::Result<Image> {
+        let mut layer = Tar::new(Vec::new());
+        if program == "kube-proxy" {
+            layer.entries(&userland.join("proxy.tar"))?;
+        }
+        layer.program(at, &programs.path(program))?;
+        let settings = json!({
+            "Entrypoint": [format!("/{at}")],
+            "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/"],
+        });
+        Image::new(layer.finish()?, &settings).compressed()
+    };
+    build().map_err(|error| ClusterError::failed(format!("building the image {name}"), error))
 }
 
 /// `host/path/coredns:v1` → `coredns`.
@@ -133,22 +142,14 @@ fn program_of(name: &str) -> &str {
     last.split(':').next().unwrap_or(last)
 }
 
-fn pause_name(images: &[Image]) -> Result<String> {
-    images
-        .iter()
-        .map(|image| &image.name)
-        .find(|name| program_of(name) == "pause")
-        .cloned()
-        .ok_or_else(|| ClusterError::Refused("kubeadm lists no pause image".to_owned()))
-}
-
 /// Imports the userland into docker as a base image.
-fn base(userland: &Userland, reporter: &mut Reporter) -> Result<String> {
+fn base(userland: &Utf8Path, reporter: &mut Reporter) -> Result<String> {
     let name = format!("hookproof/node-base:{}", userland_digest());
     if image_id(&name)?.is_none() {
         reporter.say("node image: importing the userland");
+        let archive = userland.join("node.tar");
         let change = "--change=ENV container=docker";
-        let mut import = docker(["import", change, userland.node.as_str(), &name]);
+        let mut import = docker(["import", change, archive.as_str(), &name]);
         capture("importing the node userland", &mut import)?;
     }
     Ok(name)
@@ -160,31 +161,27 @@ fn node_files(
     programs: &Programs,
     pause: &str,
     target: &Utf8Path,
-) -> std::io::Result<()> {
-    let mut archive = tar::Builder::new(BufWriter::new(File::create(target)?));
+) -> io::Result<()> {
+    let mut archive = Tar::new(BufWriter::new(File::create(target)?));
     for (path, mode, content) in NODE_FILES {
-        let mut header = header(content.len() as u64, mode);
-        archive.append_data(&mut header, path, content.as_bytes())?;
+        archive.file(path, mode, content.as_bytes())?;
     }
-    let config = CONTAINERD_CONFIG.replace("@PAUSE@", pause);
-    append_bytes(
-        &mut archive,
-        "etc/containerd/config.toml",
-        config.as_bytes(),
-    )?;
-    append_bytes(
-        &mut archive,
-        "kind/version",
-        format!("v{}\n", release.version).as_bytes(),
-    )?;
-    append_bytes(&mut archive, "kind/import-images", IMPORT_IMAGES.as_bytes())?;
-    append_bytes(&mut archive, "kind/contents", contents(release).as_bytes())?;
+    let texts = [
+        (
+            "etc/containerd/config.toml",
+            CONTAINERD_CONFIG.replace("@PAUSE@", pause),
+        ),
+        ("kind/version", format!("v{}\n", release.version)),
+        ("kind/import-images", IMPORT_IMAGES.to_owned()),
+        ("kind/contents", contents(release)),
+    ];
+    for (path, text) in texts {
+        archive.file(path, 0o644, text.as_bytes())?;
+    }
     for name in ["kubelet", "kubeadm", "kubectl"] {
-        let mut file = File::open(programs.path(name))?;
-        let mut header = header(file.metadata()?.len(), 0o755);
-        archive.append_data(&mut header, format!("usr/bin/{name}"), &mut file)?;
+        archive.program(&format!("usr/bin/{name}"), &programs.path(name))?;
     }
-    std::io::Write::flush(&mut archive.into_inner()?)
+    archive.finish().map(drop)
 }
 
 /// The content of /kind/contents, which documents the image.

@@ -1,18 +1,21 @@
 //! Builds programs from Go modules.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
+use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::recipe::{ADDONS, Addon, addon_digest};
 use super::versions::{RELEASES, Release, Version};
-use crate::cluster::cache::{Cache, make_folder, write};
-use crate::cluster::command::{Long, capture, find};
+use crate::cluster::cache::Cache;
+use crate::cluster::command::{Long, Pulse, capture, find};
 use crate::cluster::error::{ClusterError, Result};
-use crate::cluster::progress::{Reporter, short};
+use crate::cluster::progress::{Reporter, percent, short};
+use crate::file::write_atomic;
 
 /// Kubernetes programs, in build order.
 const PROGRAMS: [&str; 7] = [
@@ -57,29 +60,25 @@ pub(super) fn programs(
     release: &Release,
     reporter: &mut Reporter,
 ) -> Result<Programs> {
-    let log = cache.log(&format!("build-{}", release.version))?;
-    let log = log.as_path();
     let (of_controllers, of_release): (Vec<_>, Vec<_>) =
         PROGRAMS.into_iter().partition(|name| is_controller(name));
-    let kubernetes = kubernetes(cache, release, &of_release, log, reporter)?;
     let source = RELEASES
         .iter()
         .find(|other| other.version == release.controllers);
-    let controllers = self::kubernetes(
+    let mut builder = Builder {
         cache,
-        source.unwrap_or(release),
-        &of_controllers,
-        log,
+        log: &cache.log(&format!("build-{}", release.version))?,
         reporter,
-    )?;
-    let addons = ADDONS
-        .iter()
-        .map(|addon| Ok((addon.name, build_addon(cache, addon, log, reporter)?)))
-        .collect::<Result<_>>()?;
+        number: 0,
+        compiled: HashSet::new(),
+    };
     Ok(Programs {
-        kubernetes,
-        controllers,
-        addons,
+        kubernetes: builder.kubernetes(release, &of_release)?,
+        controllers: builder.kubernetes(source.unwrap_or(release), &of_controllers)?,
+        addons: ADDONS
+            .iter()
+            .map(|addon| Ok((addon.name, builder.addon(addon)?)))
+            .collect::<Result<_>>()?,
     })
 }
 
@@ -87,145 +86,177 @@ fn is_controller(name: &str) -> bool {
     matches!(name, "kube-controller-manager" | "kube-scheduler")
 }
 
-fn kubernetes(
-    cache: &Cache,
-    release: &Release,
-    names: &[&str],
-    log: &Utf8Path,
-    reporter: &mut Reporter,
-) -> Result<Utf8PathBuf> {
-    let version = release.version;
-    let target = cache.folder(folder(version))?;
-    let missing: Vec<_> = names
-        .iter()
-        .filter(|name| !target.join(name).exists())
-        .collect();
-    if missing.is_empty() {
-        return Ok(target);
-    }
-    let workspace = cache.folder(format!("workspaces/kubernetes-{version}"))?;
-    reporter.say(format!("Kubernetes {version}: downloading the module"));
-    let source = download(&format!("k8s.io/kubernetes@v{version}"))?;
-    let path = source.join("go.mod");
-    let theirs =
-        fs::read_to_string(&path).map_err(ClusterError::file("cannot read", path.as_path()))?;
-    write(
-        &workspace.join("go.mod"),
-        go_mod(&theirs, release, version).as_bytes(),
-    )?;
-    // Keeps the requirement from being removed as unused.
-    write(&workspace.join("tools.go"), TOOLS.as_bytes())?;
-    let sums = source.join("go.sum");
-    if let Ok(sums) = fs::read(&sums) {
-        write(&workspace.join("go.sum"), &sums)?;
-    }
-    for name in missing {
-        let package = format!("k8s.io/kubernetes/cmd/{name}");
-        let flags = ldflags(version);
-        build(
-            name,
-            &package,
-            &flags,
-            release.tags,
-            &workspace,
-            &target.join(name),
-            log,
-            reporter,
-        )?;
-    }
-    Ok(target)
-}
-
 const TOOLS: &str =
     "//go:build tools\n\npackage tools\n\nimport _ \"k8s.io/kubernetes/cmd/kubelet\"\n";
 
-fn build_addon(
-    cache: &Cache,
-    addon: &Addon,
-    log: &Utf8Path,
-    reporter: &mut Reporter,
-) -> Result<Utf8PathBuf> {
-    let kept = format!("{}-{}", addon.name, addon_digest(addon));
-    let target = cache.path(format!("binaries/{kept}/{}", addon.name))?;
-    if target.exists() {
-        return Ok(target);
-    }
-    let workspace = cache.folder(format!("workspaces/{kept}"))?;
-    let mut module = format!("module hookproof.local/{}\n\ngo 1.23\n", addon.name);
-    if let Some((path, version)) = addon.module {
-        let source = download(&format!("{path}@{version}"))?;
-        let go = fs::read_to_string(source.join("go.mod")).unwrap_or_default();
-        let go = go
-            .lines()
-            .find(|line| line.starts_with("go "))
-            .unwrap_or("go 1.23")
-            .to_owned();
-        module = format!(
-            "module hookproof.local/{}\n\n{go}\n\nrequire {path} {version}\n",
-            addon.name
-        );
-    }
-    write(&workspace.join("go.mod"), module.as_bytes())?;
-    write(&workspace.join("main.go"), addon.main.as_bytes())?;
-    build(
-        addon.name, ".", "-s -w", "", &workspace, &target, log, reporter,
-    )?;
-    Ok(target)
+struct Builder<'a, 'r> {
+    cache: &'a Cache,
+    log: &'a Utf8Path,
+    reporter: &'a mut Reporter<'r>,
+    /// Number of the current component, from 1.
+    number: usize,
+    /// Packages that need not be compiled again.
+    compiled: HashSet<String>,
 }
 
-/// Runs `go build` and moves the finished program to `target` atomically.
-#[allow(clippy::too_many_arguments)]
-fn build(
-    name: &str,
-    package: &str,
-    ldflags: &str,
-    tags: &str,
-    workspace: &Utf8Path,
-    target: &Utf8Path,
-    log: &Utf8Path,
-    reporter: &mut Reporter,
-) -> Result<()> {
-    reporter.say(format!("{name}: compiling"));
-    if let Some(folder) = target.parent() {
-        make_folder(folder)?;
+/// A program to build.
+struct Program<'a> {
+    name: &'a str,
+    package: &'a str,
+    ldflags: &'a str,
+    tags: &'a str,
+    workspace: &'a Utf8Path,
+    target: &'a Utf8Path,
+}
+
+impl Builder<'_, '_> {
+    /// Builds programs of Kubernetes. Returns their folder.
+    fn kubernetes(&mut self, release: &Release, names: &[&str]) -> Result<Utf8PathBuf> {
+        let version = release.version;
+        let folder = self.cache.folder(folder(version))?;
+        if names.iter().all(|name| folder.join(name).exists()) {
+            self.number += names.len();
+            return Ok(folder);
+        }
+        let workspace = format!("workspaces/kubernetes-{version}");
+        let workspace = &self.cache.folder(workspace)?;
+        let doing = format!("Kubernetes {version}: downloading the module");
+        self.reporter.say(doing);
+        let source = download(&format!("k8s.io/kubernetes@v{version}"))?;
+        let path = source.join("go.mod");
+        let theirs = fs::read_to_string(&path).map_err(ClusterError::file("cannot read", &path))?;
+        let module = go_mod(&theirs, release, version);
+        write_atomic(&workspace.join("go.mod"), module.as_bytes())?;
+        // Keeps the requirement from being removed as unused.
+        write_atomic(&workspace.join("tools.go"), TOOLS.as_bytes())?;
+        if let Ok(sums) = fs::read(source.join("go.sum")) {
+            write_atomic(&workspace.join("go.sum"), &sums)?;
+        }
+        for name in names {
+            self.build(&Program {
+                name,
+                package: &format!("k8s.io/kubernetes/cmd/{name}"),
+                ldflags: &ldflags(version),
+                tags: release.tags,
+                workspace,
+                target: &folder.join(name),
+            })?;
+        }
+        Ok(folder)
     }
-    let began = std::time::Instant::now();
-    let aside = target.with_extension("part");
-    let mut command = go()?;
-    command.args(["build", "-v", "-trimpath", "-ldflags", ldflags]);
-    if !tags.is_empty() {
-        command.args(["-tags", tags]);
+
+    /// Builds an addon. Returns its path.
+    fn addon(&mut self, addon: &Addon) -> Result<Utf8PathBuf> {
+        let kept = format!("{}-{}", addon.name, addon_digest(addon));
+        let target = self.cache.path(format!("binaries/{kept}/{}", addon.name))?;
+        if target.exists() {
+            self.number += 1;
+            return Ok(target);
+        }
+        let workspace = &self.cache.folder(format!("workspaces/{kept}"))?;
+        let (mut go, mut require) = ("go 1.23".to_owned(), String::new());
+        if let Some((path, version)) = addon.module {
+            let source = download(&format!("{path}@{version}"))?;
+            let theirs = fs::read_to_string(source.join("go.mod")).unwrap_or_default();
+            if let Some(line) = theirs.lines().find(|line| line.starts_with("go ")) {
+                line.clone_into(&mut go);
+            }
+            require = format!("\nrequire {path} {version}\n");
+        }
+        let module = format!("module hookproof.local/{}\n\n{go}\n{require}", addon.name);
+        write_atomic(&workspace.join("go.mod"), module.as_bytes())?;
+        write_atomic(&workspace.join("main.go"), addon.main.as_bytes())?;
+        self.build(&Program {
+            name: addon.name,
+            package: ".",
+            ldflags: "-s -w",
+            tags: "",
+            workspace,
+            target: &target,
+        })?;
+        Ok(target)
     }
-    command
-        .args(["-o", aside.as_str(), package])
-        .current_dir(workspace);
-    let step = format!("building {name}");
-    Long {
-        step: &step,
-        log,
-        limit: None,
+
+    /// Builds a program, unless it exists, and moves it to its place when it is complete.
+    fn build(&mut self, program: &Program<'_>) -> Result<()> {
+        let Program { name, target, .. } = *program;
+        self.number += 1;
+        if target.exists() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let of = PROGRAMS.len() + ADDONS.len();
+        let component = format!("{name}: component {} of {of}", self.number);
+        self.reporter
+            .say(format!("{component}, resolving packages"));
+        let mut list = program.go(&["list", "-deps", "-f", "{{.ImportPath}}"])?;
+        let listed = self.run(program, list.arg(program.package), |pulse| {
+            let elapsed = short(pulse.elapsed);
+            format!("{component}, {}, {elapsed}", downloading(pulse.lines))
+        })?;
+        let packages: HashSet<String> = listed
+            .into_iter()
+            .filter(|line| !line.contains(' ') && !self.compiled.contains(line))
+            .collect();
+        let aside = target.with_extension("part");
+        let mut build = program.go(&["build", "-v", "-trimpath", "-ldflags", program.ldflags])?;
+        build.args(["-o", aside.as_str(), program.package]);
+        self.run(program, &mut build, |pulse| {
+            let share = compiled(pulse.lines, &packages);
+            format!("{component}, {share} %, {}", short(pulse.elapsed))
+        })?;
+        self.compiled.extend(packages);
+        fs::rename(&aside, target).map_err(ClusterError::file("cannot write", target))?;
+        let elapsed = short(began.elapsed());
+        self.reporter
+            .say(format!("{component}, built in {elapsed}"));
+        Ok(())
     }
-    .run(&mut command, &mut |pulse| {
-        let what = if pulse.last.starts_with("go: downloading") {
-            format!(
-                "downloading {}",
-                pulse.last.split(' ').nth(2).unwrap_or("modules")
-            )
-        } else {
-            format!("{} packages compiled or downloaded", pulse.lines)
-        };
-        reporter.say(format!("{name}: {what} ({} elapsed)", short(pulse.running)));
-    })?;
-    fs::rename(&aside, target).map_err(ClusterError::file("cannot write", target))?;
-    reporter.say(format!("{name}: built in {}", short(began.elapsed())));
-    Ok(())
+
+    fn run(
+        &mut self,
+        program: &Program<'_>,
+        command: &mut Command,
+        show: impl Fn(&Pulse<'_>) -> String,
+    ) -> Result<Vec<String>> {
+        let step = format!("building {}", program.name);
+        Long::new(&step, self.log).run(command, &mut |pulse| self.reporter.say(show(&pulse)))
+    }
+}
+
+impl Program<'_> {
+    /// A go command for this program.
+    fn go(&self, args: &[&str]) -> Result<Command> {
+        let mut command = go()?;
+        command.args(args).current_dir(self.workspace);
+        if !self.tags.is_empty() {
+            command.args(["-tags", self.tags]);
+        }
+        Ok(command)
+    }
+}
+
+/// The compiled share of packages in percent, from the lines that `go build -v` printed.
+fn compiled(lines: &[String], packages: &HashSet<String>) -> usize {
+    let done = lines.iter().filter(|line| packages.contains(*line));
+    percent(done.count(), packages.len())
+}
+
+/// What `go list` does, from the lines that it printed.
+fn downloading(lines: &[String]) -> String {
+    let modules = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("go: downloading "));
+    format!("{} modules downloaded", modules.count())
 }
 
 /// The `go` command with the settings that all builds share.
 pub(crate) fn go() -> Result<Command> {
-    let go = find("go").ok_or_else(|| ClusterError::Missing {
-        what: "go is not on PATH, which is required to build node images from packages".into(),
-        remedy: "install it with `./ci/setup`".into(),
+    let go = find("go").ok_or_else(|| {
+        ClusterError::missing(
+            "go is not on PATH, which is required to build node images from packages",
+            "install it with `./ci/setup`",
+        )
     })?;
     let mut command = Command::new(go);
     command
@@ -250,27 +281,14 @@ fn download(module: &str) -> Result<Utf8PathBuf> {
         .args(["mod", "download", "-json", module])
         .current_dir("/");
     let step = format!("downloading the Go module {module}");
-    let answer = match capture(&step, &mut command) {
-        Ok(text) => serde_json::from_str::<Answer>(&text)
-            .map_err(|error| failed(&step, &format!("cannot parse the output: {error}")))?,
-        Err(error) => return Err(error),
-    };
-    answer.dir.ok_or_else(|| {
-        failed(
-            &step,
-            answer
-                .error
-                .as_deref()
-                .unwrap_or("the output names no folder"),
-        )
-    })
-}
-
-fn failed(step: &str, reason: &str) -> ClusterError {
-    ClusterError::Command {
-        step: step.to_owned(),
-        reason: reason.to_owned(),
-    }
+    let text = capture(&step, &mut command)?;
+    let answer: Answer = serde_json::from_str(&text).map_err(|error| {
+        ClusterError::failed(&step, format!("cannot parse the output: {error}"))
+    })?;
+    let reason = answer
+        .error
+        .unwrap_or("the output names no folder".to_owned());
+    answer.dir.ok_or_else(|| ClusterError::failed(step, reason))
 }
 
 /// A go.mod that requires Kubernetes. Its local replacements do not work in another module, so the
@@ -375,5 +393,19 @@ mod tests {
             flags.contains("-X k8s.io/client-go/pkg/version.gitMinor=36 "),
             "{flags}"
         );
+    }
+
+    #[test]
+    fn progress_counts_modules_and_packages() {
+        let lines = |text: &str| text.split('|').map(str::to_owned).collect::<Vec<_>>();
+        let listing = lines("go: downloading k8s.io/api v0.36.3|go: finding x|fmt");
+        assert_eq!(downloading(&listing), "1 modules downloaded");
+        let packages = lines("fmt|k8s.io/api|k8s.io/kubernetes/cmd/kubelet");
+        let packages: HashSet<_> = packages.into_iter().collect();
+        assert_eq!(
+            compiled(&lines("go: downloading x v1|fmt|unrelated"), &packages),
+            33
+        );
+        assert_eq!(compiled(&[], &packages), 0);
     }
 }

@@ -1,13 +1,11 @@
 //! Node images for `kind create cluster --image`: pulled from a registry, or built from packages
 //! alone (Go modules for Kubernetes, etcd and `CoreDNS`; Debian packages for the userland).
 
-mod archive;
 mod assemble;
 pub(crate) mod go;
 mod published;
 mod recipe;
-mod userland;
-pub mod versions;
+pub(crate) mod versions;
 
 use std::fmt;
 
@@ -17,14 +15,15 @@ use serde::{Deserialize, Serialize};
 use super::agent_image;
 use super::cache::Cache;
 use super::command::capture;
-use super::docker::{docker, image_id};
+use super::debian;
+use super::docker::{self, docker, image_id};
 use super::error::{ClusterError, Result};
 use super::progress::Reporter;
 use versions::{RELEASES, Release, Wanted};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
+pub(crate) enum Source {
     /// Published by the kind project.
     Published,
     /// Built here from packages.
@@ -42,7 +41,7 @@ impl fmt::Display for Source {
 
 /// Allowed sources of node images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Sources {
+pub(crate) enum Sources {
     /// An image already built, else a published image, else build from packages
     #[default]
     Auto,
@@ -54,7 +53,7 @@ pub enum Sources {
 
 /// A node image in docker's image store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeImage {
+pub(crate) struct NodeImage {
     /// Kubernetes version, such as `1.36.3`.
     pub version: String,
     pub source: Source,
@@ -78,10 +77,7 @@ impl fmt::Display for NodeImage {
 }
 
 /// Finds, pulls or builds the node image of a version.
-///
-/// # Errors
-/// Fails if it can be neither pulled nor built.
-pub fn get(
+pub(crate) fn get(
     cache: &Cache,
     wanted: &Wanted,
     sources: Sources,
@@ -96,26 +92,23 @@ pub fn get(
             {
                 return Ok(built);
             }
-            match published::image(cache, wanted.version, reporter) {
-                Ok(image) => Ok(image),
-                Err(ClusterError::Missing { what, .. }) => {
-                    let release = wanted
-                        .release()
-                        .map_err(|error| ClusterError::Refused(format!("{what}, and {error}")))?;
+            let image = published::image(cache, wanted.version, reporter);
+            let Err(ClusterError::Missing { what, .. }) = image else {
+                return image;
+            };
+            match &wanted.release {
+                Ok(release) => {
                     reporter.say(format!("node image: {what}; building from packages"));
                     build(cache, release, reporter)
                 }
-                Err(error) => Err(error),
+                Err(why) => Err(ClusterError::Refused(format!("{what}, and {why}"))),
             }
         }
     }
 }
 
 /// The image of a release, if it is already built.
-///
-/// # Errors
-/// Fails if docker does not start.
-pub fn built(cache: &Cache, release: &Release) -> Result<Option<NodeImage>> {
+pub(crate) fn built(cache: &Cache, release: &Release) -> Result<Option<NodeImage>> {
     let reference = recipe::image_name(release);
     let kubectl = cache
         .root()
@@ -135,23 +128,18 @@ pub fn built(cache: &Cache, release: &Release) -> Result<Option<NodeImage>> {
 }
 
 /// All images that are already built.
-///
-/// # Errors
-/// Fails if docker does not start.
-pub fn list(cache: &Cache) -> Result<Vec<NodeImage>> {
-    let found: Result<Vec<_>> = RELEASES
-        .iter()
-        .map(|release| built(cache, release))
-        .collect();
-    Ok(found?.into_iter().flatten().collect())
+pub(crate) fn list(cache: &Cache) -> Result<Vec<NodeImage>> {
+    let found = RELEASES.iter().map(|release| built(cache, release));
+    found.filter_map(Result::transpose).collect()
 }
 
 /// Builds the image of a release, unless it is already built. Only one process builds at a time,
 /// since parallel builds would only slow each other down.
-///
-/// # Errors
-/// Fails if a tool is missing or a step fails.
-pub fn build(cache: &Cache, release: &Release, reporter: &mut Reporter) -> Result<NodeImage> {
+pub(crate) fn build(
+    cache: &Cache,
+    release: &Release,
+    reporter: &mut Reporter,
+) -> Result<NodeImage> {
     if let Some(image) = built(cache, release)? {
         return Ok(image);
     }
@@ -168,35 +156,32 @@ pub fn build(cache: &Cache, release: &Release, reporter: &mut Reporter) -> Resul
         "node image: building Kubernetes {}{note} from packages",
         release.version
     ));
-    let userland = userland::userland(cache, reporter)?;
+    let userland = debian::build(cache, &recipe::userland(), reporter)?;
     let programs = go::programs(cache, release, reporter)?;
     let reference = assemble::assemble(cache, release, &programs, &userland, reporter)?;
     reporter.say(format!("node image: {reference} is ready"));
-    built(cache, release)?.ok_or_else(|| ClusterError::Missing {
-        what: format!("the node image {reference} disappeared right after its build"),
-        remedy: "check whether another process removes docker images".into(),
+    built(cache, release)?.ok_or_else(|| {
+        ClusterError::missing(
+            format!("the node image {reference} disappeared right after its build"),
+            "check whether another process removes docker images",
+        )
     })
 }
 
 /// Removes all built images and the containers of interrupted builds. Returns the names of the images.
-///
-/// # Errors
-/// Fails if docker does, for instance because a cluster uses an image.
-pub fn remove_images() -> Result<Vec<String>> {
-    let list = |command: &mut std::process::Command| -> Result<Vec<String>> {
-        let text = capture("listing built images", command)?;
-        Ok(text.lines().map(str::to_owned).collect())
-    };
-    let filter = "--filter=label=hookproof.build";
-    let left = list(&mut docker(["ps", "--all", "--quiet", filter]))?;
-    if !left.is_empty() {
-        let mut rm = docker(["rm", "--force", "--volumes"]);
-        capture("removing containers of interrupted builds", rm.args(&left))?;
-    }
+pub(crate) fn remove_images() -> Result<Vec<String>> {
+    docker::remove(&docker::containers(
+        "hookproof.build",
+        &["--all", "--quiet"],
+    )?)?;
     let mut images = Vec::new();
     for name in ["hookproof/node", "hookproof/node-base", agent_image::NAME] {
         let format = "--format={{.Repository}}:{{.Tag}}";
-        images.extend(list(&mut docker(["images", format, name]))?);
+        let listed = capture(
+            "listing built images",
+            &mut docker(["images", format, name]),
+        )?;
+        images.extend(listed.lines().map(str::to_owned));
     }
     if !images.is_empty() {
         capture("removing images", docker(["rmi"]).args(&images))?;

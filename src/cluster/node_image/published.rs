@@ -9,7 +9,7 @@ use crate::cluster::cache::Cache;
 use crate::cluster::command::{Long, capture, output};
 use crate::cluster::docker::{docker, image_id};
 use crate::cluster::error::{ClusterError, Result};
-use crate::cluster::progress::{Reporter, short};
+use crate::cluster::progress::Reporter;
 
 /// Timeout of the registry's first response.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
@@ -56,25 +56,21 @@ pub(super) fn image(cache: &Cache, version: Version, reporter: &mut Reporter) ->
 
 fn pull(cache: &Cache, version: Version, tag: &str, reporter: &mut Reporter) -> Result<()> {
     if !is_available(tag)? {
-        return Err(ClusterError::Missing {
-            what: format!("cannot reach {tag} in a registry"),
-            remedy: "pass --source packages to build it".into(),
-        });
+        return Err(ClusterError::missing(
+            format!("cannot reach {tag} in a registry"),
+            "pass --source packages to build it",
+        ));
     }
     reporter.say(format!("node image: pulling {tag}"));
     let log = cache.log(&format!("pull-{version}"))?;
     let task = Long {
-        step: "pulling the published node image",
-        log: &log,
         limit: Some(PULL_LIMIT),
+        ..Long::new("pulling the published node image", &log)
     };
     task.run(&mut docker(["pull", tag]), &mut |pulse| {
-        reporter.say(format!(
-            "node image: {} ({} elapsed)",
-            pulse.last,
-            short(pulse.running)
-        ));
+        reporter.say(format!("node image: {}", pulse.last()));
     })
+    .map(drop)
 }
 
 /// Whether a registry has the image. `docker manifest` transfers only a few kilobytes.

@@ -3,18 +3,30 @@
 use sha2::{Digest, Sha256};
 
 use super::versions::Release;
-use crate::cluster::debian::SUITE;
+use crate::cluster::debian::{Recipe, SUITE};
 use crate::digest::hex;
 
 /// Debian packages of a node, in addition to the minimal set.
-pub(super) const PACKAGES: &str = "systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,\
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,\
 ethtool,util-linux,mount,kmod,libseccomp2,ca-certificates,jq,procps,hostname,containerd,runc,\
 containernetworking-plugins";
 
-pub(super) const PREPARE_ROOTFS: &str = include_str!("files/prepare-rootfs");
-pub(super) const BUILD_USERLAND: &str = include_str!("files/build-userland");
+const PREPARE_ROOTFS: &str = include_str!("files/prepare-rootfs");
+const BUILD_USERLAND: &str = include_str!("files/build-userland");
 pub(super) const IMPORT_IMAGES: &str = include_str!("files/import-images");
 pub(super) const CONTAINERD_CONFIG: &str = include_str!("files/containerd.toml");
+
+/// The userlands of a node (`node.tar`) and of kube-proxy (`proxy.tar`: iptables and its dependencies).
+pub(super) fn userland() -> Recipe<'static> {
+    Recipe {
+        what: "node userland",
+        kept: format!("userland/{SUITE}-{}", userland_digest()),
+        script: ("build-userland", BUILD_USERLAND),
+        helpers: &[("prepare-rootfs", PREPARE_ROOTFS)],
+        packages: PACKAGES,
+        archives: &["proxy.tar", "node.tar"],
+    }
+}
 
 /// Files of every node: path, mode and content.
 pub(super) const NODE_FILES: [(&str, u32, &str); 6] = [

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use crate::cluster::error::{ClusterError, Result};
+use crate::version::full_version;
 
 /// A Kubernetes version that can be built from packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Release {
+pub(crate) struct Release {
     pub version: Version,
     /// The version of controller-manager and scheduler, which may differ.
     pub controllers: Version,
@@ -17,8 +18,8 @@ pub struct Release {
 }
 
 impl Release {
-    const fn plain(minor: u16, patch: u16) -> Self {
-        let version = Version { minor, patch };
+    const fn plain(minor: u32, patch: u32) -> Self {
+        let version = Version::new(minor, patch);
         Self {
             version,
             controllers: version,
@@ -28,38 +29,23 @@ impl Release {
     }
 
     /// A deviation from the version, for users.
-    #[must_use]
-    pub fn note(&self) -> Option<String> {
+    pub(crate) fn note(&self) -> Option<String> {
         (self.controllers != self.version)
             .then(|| format!("controller-manager and scheduler of {}", self.controllers))
     }
 }
 
 /// All releases that can be built, oldest first. The last one is the default.
-pub const RELEASES: [Release; 6] = [
+pub(crate) const RELEASES: [Release; 6] = [
     Release {
-        version: Version {
-            minor: 29,
-            patch: 6,
-        },
-        controllers: Version {
-            minor: 30,
-            patch: 4,
-        },
+        version: Version::new(29, 6),
+        controllers: Version::new(30, 4),
         substitutes: &[("k8s.io/legacy-cloud-providers", "v0.30.14")],
         tags: "providerless",
     },
     Release {
-        version: Version {
-            minor: 30,
-            patch: 4,
-        },
-        controllers: Version {
-            minor: 30,
-            patch: 4,
-        },
-        substitutes: &[],
         tags: "providerless",
+        ..Release::plain(30, 4)
     },
     Release::plain(33, 13),
     Release::plain(34, 4),
@@ -69,9 +55,15 @@ pub const RELEASES: [Release; 6] = [
 
 /// A Kubernetes version 1.minor.patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    pub minor: u16,
-    pub patch: u16,
+pub(crate) struct Version {
+    pub minor: u32,
+    pub patch: u32,
+}
+
+impl Version {
+    const fn new(minor: u32, patch: u32) -> Self {
+        Self { minor, patch }
+    }
 }
 
 impl fmt::Display for Version {
@@ -82,45 +74,39 @@ impl fmt::Display for Version {
 
 /// A requested version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     pub version: Version,
     /// The release to build from packages, or why it cannot be built.
     pub release: std::result::Result<&'static Release, String>,
 }
 
+impl From<&'static Release> for Wanted {
+    fn from(release: &'static Release) -> Self {
+        Self {
+            version: release.version,
+            release: Ok(release),
+        }
+    }
+}
+
 impl Wanted {
-    /// # Errors
-    /// Fails if the version cannot be built from packages.
-    pub fn release(&self) -> Result<&'static Release> {
+    pub(crate) fn release(&self) -> Result<&'static Release> {
         self.release.clone().map_err(ClusterError::Refused)
     }
 }
 
-#[must_use]
-pub fn newest() -> &'static Release {
+pub(crate) fn newest() -> &'static Release {
     &RELEASES[RELEASES.len() - 1]
 }
 
 /// Parses `1.36`, `v1.36.3` or `newest`. A minor version selects the patch version that can be built.
 /// A minor version that cannot be built needs a patch version, since only published images have it.
-///
-/// # Errors
-/// Fails for an invalid version, or for a minor version that needs a patch version.
-pub fn resolve(text: &str) -> Result<Wanted> {
+pub(crate) fn resolve(text: &str) -> Result<Wanted> {
     if text == "newest" {
-        return Ok(Wanted {
-            version: newest().version,
-            release: Ok(newest()),
-        });
+        return Ok(newest().into());
     }
-    let number = |text: &str| text.parse::<u16>().ok();
-    let parts: Vec<_> = text.strip_prefix('v').unwrap_or(text).split('.').collect();
-    let (minor, patch) = match parts[..] {
-        ["1", minor] => (number(minor), None),
-        ["1", minor, patch] => (number(minor), Some(number(patch))),
-        _ => (None, None),
-    };
-    let (Some(minor), true) = (minor, patch != Some(None)) else {
+    let version = full_version(text).filter(|_| !text.contains(['-', '+']));
+    let Some((1, minor, patch)) = version else {
         return Err(ClusterError::Refused(format!(
             "invalid Kubernetes version `{text}`: expected a value such as `{}` or `1.{}`",
             newest().version,
@@ -130,15 +116,9 @@ pub fn resolve(text: &str) -> Result<Wanted> {
     let built = RELEASES
         .iter()
         .find(|release| release.version.minor == minor);
-    match (built, patch.flatten()) {
-        (Some(release), None) => Ok(Wanted {
-            version: release.version,
-            release: Ok(release),
-        }),
-        (Some(release), Some(patch)) if release.version.patch == patch => Ok(Wanted {
-            version: release.version,
-            release: Ok(release),
-        }),
+    match (built, patch) {
+        (Some(release), None) => Ok(release.into()),
+        (Some(release), Some(patch)) if release.version.patch == patch => Ok(release.into()),
         (Some(release), Some(patch)) => Ok(Wanted {
             version: Version { minor, patch },
             release: Err(format!(
@@ -159,7 +139,7 @@ pub fn resolve(text: &str) -> Result<Wanted> {
 }
 
 /// The reason why a minor version cannot be built from packages.
-fn why_not(minor: u16) -> String {
+fn why_not(minor: u32) -> String {
     let (oldest, newest) = (RELEASES[0].version.minor, newest().version.minor);
     let because = match minor {
         31 | 32 => {
@@ -241,7 +221,7 @@ mod tests {
         }
 
         #[test]
-        fn full_versions_are_unchanged(minor in 0_u16..200, patch in 0_u16..200) {
+        fn full_versions_are_unchanged(minor in 0_u32..200, patch in 0_u32..200) {
             let wanted = resolve(&format!("1.{minor}.{patch}")).unwrap();
             prop_assert_eq!(wanted.version, Version { minor, patch });
         }
