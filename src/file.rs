@@ -23,10 +23,7 @@ pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), WriteError> {
         path: path.to_owned(),
         source,
     };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_str().is_empty() => folder,
-        _ => Utf8Path::new("."),
-    };
+    let folder = folder(path);
     fs::create_dir_all(folder).map_err(error)?;
     let mut file = tempfile::Builder::new()
         .prefix(".hookproof-")
@@ -37,6 +34,21 @@ pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), WriteError> {
     file.write_all(content).map_err(error)?;
     file.persist(path).map_err(|e| error(e.error))?;
     Ok(())
+}
+
+/// Moves a complete file to its place on the same disk. Creates missing folders.
+pub(crate) fn rename(from: &Utf8Path, to: &Utf8Path) -> Result<(), WriteError> {
+    let path = to.to_owned();
+    fs::create_dir_all(folder(to))
+        .and_then(|()| fs::rename(from, to))
+        .map_err(|source| WriteError { path, source })
+}
+
+fn folder(path: &Utf8Path) -> &Utf8Path {
+    match path.parent() {
+        Some(folder) if !folder.as_str().is_empty() => folder,
+        _ => Utf8Path::new("."),
+    }
 }
 
 /// Whether a relative path stays inside its base folder.

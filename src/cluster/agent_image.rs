@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::error::{ClusterError, Result};
 use super::pod_image::PodImage;
-pub(super) use busybox::BusyboxError;
 
 /// Built by build.rs.
 const AGENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent"));

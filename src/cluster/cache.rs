@@ -130,7 +130,7 @@ impl Lock {
     }
 }
 
-pub(crate) fn make_folder(path: &Utf8Path) -> Result<()> {
+fn make_folder(path: &Utf8Path) -> Result<()> {
     fs::create_dir_all(path).map_err(ClusterError::file("cannot create", path))
 }
 

@@ -9,7 +9,7 @@ use super::cache::Cache;
 use super::command::{Long, find, output};
 use super::error::{ClusterError, Result};
 use super::progress::{Reporter, percent, short};
-use crate::file::write_atomic;
+use crate::file::{rename, write_atomic};
 
 /// Debian release.
 pub(super) const SUITE: &str = "bookworm";
@@ -82,9 +82,7 @@ pub(super) fn build(
     })?;
     let folder = cache.folder(kept)?;
     for name in *archives {
-        let target = folder.join(name);
-        fs::rename(work.join(name), &target)
-            .map_err(ClusterError::file("cannot write", &target))?;
+        rename(&work.join(name), &folder.join(name))?;
     }
     reporter.say(format!("{what}: built in {}", short(began.elapsed())));
     Ok(folder)

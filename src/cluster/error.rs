@@ -5,7 +5,6 @@ use std::io;
 use camino::Utf8PathBuf;
 use thiserror::Error;
 
-use super::agent_image::BusyboxError;
 use crate::file::WriteError;
 
 #[derive(Debug, Error)]
@@ -47,8 +46,6 @@ pub enum ClusterError {
     },
     #[error(transparent)]
     Write(#[from] WriteError),
-    #[error("the agent image needs a static busybox: {0}")]
-    Busybox(#[from] BusyboxError),
 }
 
 impl ClusterError {

@@ -1,7 +1,6 @@
 //! The static busybox of this machine.
 
 use std::fs;
-use std::io;
 use std::process::Command;
 
 use object::LittleEndian;
@@ -9,6 +8,7 @@ use object::elf::{FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
 use crate::cluster::command::capture;
+use crate::cluster::error::{ClusterError, Result};
 
 /// Paths of a static busybox in common distributions.
 const PLACES: &[&str] = &["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"];
@@ -19,43 +19,24 @@ pub(super) struct Busybox {
     pub(super) applets: Vec<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum BusyboxError {
-    #[error("not found at {}; install the package busybox-static", PLACES.join(", "))]
-    Missing,
-    #[error("cannot read {path}: {source}")]
-    Read {
-        path: &'static str,
-        source: io::Error,
-    },
-    /// It would not start in the image.
-    #[error("{path} {problem}; replace it with the package busybox-static")]
-    Unfit {
-        path: &'static str,
-        problem: &'static str,
-    },
-    #[error("`{path} --list` failed: {reason}; reinstall the package busybox-static")]
-    List { path: &'static str, reason: String },
+pub(super) fn find() -> Result<Busybox> {
+    const REMEDY: &str = "install the package busybox-static";
+    let mut places = PLACES.iter();
+    let path = places.find(|path| fs::exists(path).unwrap_or(false));
+    let path = *path.ok_or_else(|| {
+        let places = PLACES.join(", ");
+        ClusterError::missing(format!("no static busybox at {places}"), REMEDY)
+    })?;
+    let binary = fs::read(path).map_err(ClusterError::file("cannot read", path))?;
+    check_static(&binary)
+        .map_err(|problem| ClusterError::missing(format!("{path} {problem}"), REMEDY))?;
+    let applets = applets(path)?;
+    Ok(Busybox { binary, applets })
 }
 
-pub(super) fn find() -> Result<Busybox, BusyboxError> {
-    let path = PLACES
-        .iter()
-        .copied()
-        .find(|path| fs::exists(path).unwrap_or(false))
-        .ok_or(BusyboxError::Missing)?;
-    let binary = fs::read(path).map_err(|source| BusyboxError::Read { path, source })?;
-    check_static(&binary).map_err(|problem| BusyboxError::Unfit { path, problem })?;
-    Ok(Busybox {
-        binary,
-        applets: applets(path)?,
-    })
-}
-
-fn applets(path: &'static str) -> Result<Vec<String>, BusyboxError> {
-    let failed = |reason: String| BusyboxError::List { path, reason };
-    let listed = capture("listing applets", Command::new(path).arg("--list"))
-        .map_err(|error| failed(error.to_string()))?;
+fn applets(path: &str) -> Result<Vec<String>> {
+    let step = "listing the applets of busybox";
+    let listed = capture(step, Command::new(path).arg("--list"))?;
     let mut names: Vec<String> = listed
         .lines()
         .map(str::trim)
@@ -66,13 +47,13 @@ fn applets(path: &'static str) -> Result<Vec<String>, BusyboxError> {
     names.sort_unstable();
     names.dedup();
     if names.is_empty() {
-        return Err(failed("it lists no applets".to_owned()));
+        return Err(ClusterError::failed(step, "it printed none"));
     }
     Ok(names)
 }
 
 /// Checks that a file is a static executable: an ELF file without an interpreter.
-pub(super) fn check_static(binary: &[u8]) -> Result<(), &'static str> {
+pub(super) fn check_static(binary: &[u8]) -> std::result::Result<(), &'static str> {
     let unfit = |_| "is not a 64-bit little-endian ELF file";
     let file = FileHeader64::<LittleEndian>::parse(binary).map_err(unfit)?;
     let endian = file.endian().map_err(unfit)?;

@@ -6,9 +6,10 @@ use camino::Utf8PathBuf;
 
 use crate::cluster::cache::Cache;
 use crate::cluster::command::{Long, capture, find};
-use crate::cluster::error::{ClusterError, Result};
+use crate::cluster::error::Result;
 use crate::cluster::node_image::go::go;
 use crate::cluster::progress::{Reporter, short};
+use crate::file::rename;
 
 const MODULE: &str = "sigs.k8s.io/kind";
 const VERSION: &str = "0.33.0";
@@ -40,17 +41,12 @@ pub(super) fn kind(cache: &Cache, reporter: &mut Reporter) -> Result<Utf8PathBuf
         .arg(format!("{MODULE}@v{VERSION}"))
         .env("GOBIN", &scratch)
         .current_dir("/");
-    let step = "installing kind";
-    Long::new(step, &log).run(&mut install, &mut |pulse| {
+    Long::new("installing kind", &log).run(&mut install, &mut |pulse| {
         let packages = pulse.lines.len();
         let elapsed = short(pulse.elapsed);
         reporter.say(format!("kind: {packages} packages, {elapsed}"));
     })?;
-    if let Some(folder) = target.parent() {
-        crate::cluster::cache::make_folder(folder)?;
-    }
-    std::fs::rename(scratch.join("kind"), &target)
-        .map_err(ClusterError::file("cannot write", &target))?;
+    rename(&scratch.join("kind"), &target)?;
     reporter.say(format!("kind: installed in {}", short(began.elapsed())));
     Ok(target)
 }

@@ -19,6 +19,7 @@ use crate::cluster::docker::{Container, docker, image_id};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::image_archive::{Image, Tar, write_images};
 use crate::cluster::progress::Reporter;
+use crate::file::rename;
 
 /// Assembles the image of a release and returns its name.
 pub(super) fn assemble(
@@ -41,7 +42,7 @@ pub(super) fn assemble(
         reporter.say("node image: packing the control plane images");
         let aside = scratch.join("images.tar");
         pack(&names, programs, userland, &aside)?;
-        std::fs::rename(&aside, &archive).map_err(ClusterError::file("cannot write", &archive))?;
+        rename(&aside, &archive)?;
     }
 
     let base = base(userland, reporter)?;
@@ -208,7 +209,7 @@ pub(super) fn take_kubectl(image: &str, target: &Utf8PathBuf) -> Result<()> {
         "copying kubectl from the node image",
         &mut docker(["cp", &from, aside.as_str()]),
     )?;
-    std::fs::rename(&aside, target).map_err(ClusterError::file("cannot write", target))
+    Ok(rename(&aside, target)?)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::cluster::cache::Cache;
 use crate::cluster::command::{Long, Pulse, capture, find};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::progress::{Reporter, percent, short};
-use crate::file::write_atomic;
+use crate::file::{rename, write_atomic};
 
 /// Kubernetes programs, in build order.
 const PROGRAMS: [&str; 7] = [
@@ -206,7 +206,7 @@ impl Builder<'_, '_> {
             format!("{component}, {share} %, {}", short(pulse.elapsed))
         })?;
         self.compiled.extend(packages);
-        fs::rename(&aside, target).map_err(ClusterError::file("cannot write", target))?;
+        rename(&aside, target)?;
         let elapsed = short(began.elapsed());
         self.reporter
             .say(format!("{component}, built in {elapsed}"));

@@ -6,10 +6,10 @@ use camino::Utf8Path;
 use serde::Serialize;
 
 use crate::catalogue::model::Verdict;
+use crate::file::stays_inside;
 use crate::judge::judgement::CheckJudgement;
 use crate::observe::store::{self, StoreError};
 use crate::report::essentials::{verdict_in_words, without_outcome};
-use crate::file::stays_inside;
 use crate::report::results::{ClaimInfo, ClusterResults, Results, ScenarioResults};
 use crate::report::text::{count, line_numbers, one_line, seconds, value};
 use crate::report::timeline::Timeline;

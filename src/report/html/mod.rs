@@ -10,11 +10,11 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Value, context};
 
 use super::error::ReportError;
-use crate::file::write_atomic;
 use super::results::{ClaimInfo, ClusterResults, Results};
 use super::text::{clean, count, one_line, seconds};
 use super::view::{Cell, Counts, State, labels};
 use crate::catalogue::model::Verdict;
+use crate::file::write_atomic;
 use crate::version::number;
 use claims::{Data, differs};
 
@@ -32,7 +32,7 @@ const SCRIPTS: [&str; 3] = [
 /// The page cannot be rendered or written.
 pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     let page = page(results, folder).map_err(|source| ReportError::Page { source })?;
-    write_atomic(&folder.join(PAGE), page.as_bytes())
+    Ok(write_atomic(&folder.join(PAGE), page.as_bytes())?)
 }
 
 /// Renders the page.
