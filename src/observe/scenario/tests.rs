@@ -387,7 +387,7 @@ async fn background_programs_are_awaited_or_stopped_at_the_end() {
 async fn a_program_that_runs_for_too_long_is_interrupted() {
     let ran = run(
         "wait",
-        "  - {kubectl: port-forward web :80, as: forward, cap: 1s}",
+        "  - {kubectl: port-forward web :80, as: forward, cap: 8s}",
     )
     .await
     .without_problems();
