@@ -208,7 +208,7 @@ impl Timelines<'_> {
         }
         match store::read(&self.folder.join(path)) {
             Ok(evidence) => Ok(Timeline::of(&evidence)),
-            Err(StoreError::Io { .. }) => Err(format!("{path} is missing")),
+            Err(StoreError::Read { .. }) => Err(format!("{path} is missing")),
             Err(error) => Err(error.to_string()),
         }
     }
