@@ -1,16 +1,22 @@
 //! `hookproof annotate DOC...`.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::catalogue::model::Verdict;
 use crate::file::write_atomic;
-use crate::report::annotate::{annotate as page, changed};
-use crate::report::json;
+use crate::report::annotate::annotate as annotated;
+use crate::report::{json, text};
 
 use super::exit::{Exit, Failure};
+use super::links::Links;
 
 /// Write documents as HTML, with each cited passage marked by its verdict
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes:
+  0  no cited statement is refuted or qualified
+  1  a cited statement is refuted or qualified, or its text has changed since it was tested
+  2  invalid usage, document or results folder
+  3  a page could not be written")]
 pub(super) struct AnnotateArgs {
     /// Documents to annotate
     #[arg(required = true, value_name = "DOC")]
@@ -21,46 +27,50 @@ pub(super) struct AnnotateArgs {
     /// Folder for the HTML pages
     #[arg(long, value_name = "DIR", default_value = "annotated")]
     out: Utf8PathBuf,
+    #[command(flatten)]
+    links: Links,
 }
 
-/// Exits with [`Exit::Changed`] if a statement is refuted or qualified, or changed since it was tested.
 pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
     let results = json::read_results(&args.results).map_err(Failure::usage)?;
-    let mut exit = Exit::AsExpected;
+    let mut pages = Vec::new();
     for document in &args.documents {
         let text = std::fs::read_to_string(document)
             .map_err(|e| Failure::usage(format!("cannot read {document}: {e}")))?;
-        let name = document.file_name().unwrap_or(document.as_str());
-        let cited = |claim: &str| {
-            results
-                .claims
-                .iter()
-                .any(|info| info.id == claim && info.cites.iter().any(|c| c.document == name))
-        };
-        let wrong = results
-            .clusters
-            .iter()
-            .flat_map(|cluster| &cluster.judgements)
-            .filter(|j| cited(&j.claim))
-            .filter(|j| matches!(j.verdict, Verdict::Refuted | Verdict::Qualified))
-            .count();
+        pages.push((document.file_name().unwrap_or(document.as_str()), text));
+    }
+    std::fs::create_dir_all(&args.out).map_err(|e| {
+        Failure::infrastructure(format!("cannot create the folder {}: {e}", args.out))
+    })?;
+    let report = match args.links.base_url() {
+        Some(url) => url.to_owned(),
+        None => relative(&args.out, &args.results),
+    };
+    let mut exit = Exit::AsExpected;
+    for (name, text) in pages {
+        let done = annotated(name, &text, &results, &report).map_err(Failure::infrastructure)?;
         let path = args.out.join(format!("{name}.html"));
-        write_atomic(
-            &path,
-            page(name, &text, &results)
-                .map_err(Failure::usage)?
-                .as_bytes(),
-        )
-        .map_err(Failure::usage)?;
-        let changed = changed(name, &text, &results);
-        text!("{path}: {wrong} refuted or qualified verdicts");
-        if changed > 0 {
-            text!("; {changed} passages changed since they were tested");
-        }
-        line!("");
-        if wrong + changed > 0 {
+        write_atomic(&path, done.page.as_bytes()).map_err(Failure::infrastructure)?;
+        line!("{path}: {}", done.summary);
+        if done.needs_attention {
             exit = Exit::Changed;
         }
     }
     Ok(exit)
+}
+
+/// The URL of a folder relative to another one, with a slash at the end.
+fn relative(from: &Utf8Path, to: &Utf8Path) -> String {
+    let full = |path: &Utf8Path| path.canonicalize_utf8().unwrap_or_else(|_| path.to_owned());
+    let (from, to) = (full(from), full(to));
+    let shared = from.components().zip(to.components());
+    let shared = shared.take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| "..");
+    let down = to.components().skip(shared).map(|part| part.as_str());
+    let path: Vec<&str> = up.chain(down).collect();
+    if path.is_empty() {
+        "./".to_owned()
+    } else {
+        format!("{}/", text::url_path(&path.join("/")))
+    }
 }

@@ -56,7 +56,7 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
     }
     let results = results(&catalogue, found, args.out.as_deref())?;
     if let Some(out) = &args.out {
-        write_all(&results, out).map_err(Failure::usage)?;
+        write_all(&results, out, "./").map_err(Failure::usage)?;
     }
     let page = args.out.as_ref().map(|out| out.join("index.html"));
     let layout = terminal::Layout::for_stdout();

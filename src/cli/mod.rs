@@ -31,6 +31,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod judge;
+mod links;
 mod lint;
 mod list;
 mod new;

@@ -10,6 +10,7 @@ use crate::report::reports::write_all;
 use crate::report::{json, terminal};
 
 use super::exit::{Exit, Failure};
+use super::links::Links;
 
 /// Write the reports of results again, merging several results folders into one
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,8 @@ pub(super) struct ReportArgs {
     /// Folder for the report [default: the results folder, if there is only one]
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    links: Links,
 }
 
 /// Returns the exit code that the merged results imply.
@@ -54,7 +57,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     for note in &merged.notes {
         note!("warning: {note}");
     }
-    write_all(&merged.results, &out).map_err(Failure::infrastructure)?;
+    write_all(&merged.results, &out, args.links.base()).map_err(Failure::infrastructure)?;
     let layout = terminal::Layout::for_stdout();
     let page = out.join(PAGE);
     super::print::page(&terminal::summary(&merged.results, Some(&page), layout));

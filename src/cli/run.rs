@@ -22,6 +22,7 @@ use crate::run::stop::Stop;
 
 use super::cluster_args::ClusterArgs;
 use super::exit::{Exit, Failure};
+use super::links::Links;
 use super::suites::Selection;
 
 /// Run experiments and report verdicts
@@ -65,6 +66,8 @@ pub(super) struct RunArgs {
     /// Folder for the results; results of an earlier run are replaced
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: Utf8PathBuf,
+    #[command(flatten)]
+    links: Links,
     /// Print only unexpected verdicts, errors and the last line
     #[arg(short, long)]
     quiet: bool,
@@ -162,7 +165,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             print_message(event);
         }
     };
-    let collected = tokio::spawn(collect(received, Reports::new(args.out), show));
+    let reports = Reports::new(args.out).with_base(args.links.base());
+    let collected = tokio::spawn(collect(received, reports, show));
     let stopped = Box::pin(driver.run(&places)).await;
     let (reports, failed) = collected.await.map_err(Failure::infrastructure)?;
     let results = reports.results();

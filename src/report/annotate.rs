@@ -1,31 +1,46 @@
-//! A document as an HTML page in which every cited passage is marked with the verdict.
+//! A document as an HTML page in which each cited passage is marked with the verdict.
 
-use minijinja::{AutoEscape, Environment, Value};
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, Value, context};
+use pulldown_cmark::{Event, Tag, TagEnd, html};
 use serde::Serialize;
 
+use super::document::{Piece, pieces};
 use super::error::ReportError;
 use super::passage::{self, Passage, written};
 use super::results::{ClaimInfo, Results};
-use super::text::{clean, count, line_numbers, one_line};
+use super::text::{clean, count, line_numbers, one_line, url_path};
 use super::view::{Cell, State, document_stem, labels};
 use crate::catalogue::model::Verdict;
+use crate::file::stays_inside;
 
-/// The combined verdict of a claim over all clusters.
+/// The combined verdict of a claim over all columns, from the least to the most important.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Overall {
-    /// Confirmed on every cluster that decided it.
-    Holds,
-    /// True only on some clusters, or under a condition.
-    Depends,
-    /// Refuted on every cluster that decided it.
-    Wrong,
-    /// Not decided on any cluster.
+    /// Not decided in any column.
     Open,
+    /// Confirmed in each column that decided it.
+    Holds,
     /// The cited text has changed since it was tested.
     Changed,
+    /// True only in some columns, or under a condition.
+    Depends,
+    /// Refuted in each column that decided it.
+    Wrong,
 }
 
 impl Overall {
+    const ALL: [Self; 5] = [
+        Self::Wrong,
+        Self::Depends,
+        Self::Changed,
+        Self::Holds,
+        Self::Open,
+    ];
+
     fn of(states: &[State]) -> Self {
         let any = |verdict| states.contains(&State::Verdict(verdict));
         match (
@@ -50,151 +65,324 @@ impl Overall {
         }
     }
 
+    /// `3 are wrong`, `1 is wrong`.
+    fn counted(self, number: usize) -> String {
+        let one = number == 1;
+        let words = match self {
+            Self::Holds if one => "holds",
+            Self::Holds => "hold",
+            Self::Depends if one => "holds under a condition",
+            Self::Depends => "hold under a condition",
+            Self::Wrong if one => "is wrong",
+            Self::Wrong => "are wrong",
+            Self::Changed if one => "has changed since it was tested",
+            Self::Changed => "have changed since they were tested",
+            Self::Open if one => "is not decided",
+            Self::Open => "are not decided",
+        };
+        format!("{number} {words}")
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Holds => "holds",
             Self::Depends => "holds under a condition",
-            Self::Wrong => "is wrong",
+            Self::Wrong => "wrong",
+            Self::Changed => "changed since it was tested",
             Self::Open => "not decided",
-            Self::Changed => "text has changed since it was tested",
         }
     }
 
-    /// The word after a number of claims: `1 is wrong`, `3 are wrong`.
-    fn counted(self, number: usize) -> &'static str {
-        match self {
-            Self::Holds if number != 1 => "hold",
-            Self::Depends if number != 1 => "hold under a condition",
-            Self::Wrong if number != 1 => "are wrong",
-            _ => self.word(),
-        }
+    /// Whether the note is shown, not only on demand.
+    fn is_prominent(self) -> bool {
+        matches!(self, Self::Wrong | Self::Depends | Self::Changed)
     }
+}
+
+/// A document with its notes.
+#[derive(Debug)]
+pub struct Annotated {
+    /// The HTML page.
+    pub page: String,
+    /// `24 claims: 3 are wrong, 21 hold`.
+    pub summary: String,
+    /// Whether a passage is wrong, true only under a condition, or changed since it was tested.
+    pub needs_attention: bool,
 }
 
 #[derive(Serialize)]
 struct Note {
     key: &'static str,
     word: &'static str,
-    says: String,
     id: String,
-    lines: String,
+    says: String,
     instead: Option<String>,
+    lines: String,
+    /// The first cited line that has text.
+    line: Option<usize>,
     found: Vec<Found>,
 }
 
-#[derive(Serialize)]
+/// What columns with the same verdict and reason found.
+#[derive(Serialize, PartialEq)]
 struct Found {
-    labels: String,
     key: &'static str,
     word: &'static str,
     reason: String,
+    columns: Vec<Column>,
 }
 
-/// Consecutive lines cited by the same claims, and their notes.
-#[derive(Serialize)]
-struct Block {
-    key: &'static str,
-    word: &'static str,
-    lines: Vec<Line>,
-    notes: Vec<Note>,
+#[derive(Serialize, PartialEq)]
+struct Column {
+    label: String,
+    evidence: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Line {
-    number: usize,
-    text: String,
-}
-
-#[derive(Serialize)]
-struct Tally {
-    key: &'static str,
-    number: usize,
-    word: &'static str,
-}
-
-/// A claim that cites the document, the cited lines, and the combined verdict.
+/// A claim that cites the document.
 struct Cited<'a> {
     claim: &'a ClaimInfo,
     ranges: Vec<(usize, usize)>,
     overall: Overall,
 }
 
-/// Renders the document as HTML with its cited passages marked. Each has notes with the claim, the
-/// verdict per version, and the correction. `document` is the name used in citations.
+impl Cited<'_> {
+    fn on(&self, lines: &RangeInclusive<usize>) -> bool {
+        let mut ranges = self.ranges.iter();
+        ranges.any(|(from, to)| from <= lines.end() && to >= lines.start())
+    }
+}
+
+/// Renders a document as HTML with its cited passages marked. `document` is the name used in citations,
+/// and `report` is the URL of the results folder, with a slash at the end.
 ///
 /// # Errors
 /// The template fails.
-pub fn annotate(document: &str, text: &str, results: &Results) -> Result<String, ReportError> {
-    let labels = labels(&results.clusters);
-    let cited = cited(document, text, results);
-    let every = [
-        Overall::Holds,
-        Overall::Depends,
-        Overall::Wrong,
-        Overall::Open,
-        Overall::Changed,
-    ];
-    let tallies: Vec<Tally> = every
-        .into_iter()
-        .map(|overall| {
-            let matching = cited.iter().filter(|cited| cited.overall == overall);
-            let number = matching.count();
-            Tally {
-                key: overall.state().key(),
-                number,
-                word: overall.counted(number),
-            }
-        })
-        .filter(|tally| tally.number > 0)
-        .collect();
-    let clusters = count(results.clusters.len(), "cluster");
-    let page = minijinja::context! {
-        style => Value::from_safe_string(include_str!("templates/style.css").to_owned()),
-        own_style => Value::from_safe_string(include_str!("templates/annotate.css").to_owned()),
-        document => clean(document_stem(document)),
-        claims => count(cited.len(), "claim"),
-        tested_on => format!("{clusters}: Kubernetes {}", labels.join(", ")),
-        tallies => Value::from(minijinja::value::Serde(&tallies)),
-        blocks => Value::from(minijinja::value::Serde(&blocks(text, &cited, results, &labels))),
-    };
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment
-        .add_template("marks.svg", include_str!("templates/marks.svg"))
-        .and_then(|()| {
-            environment.add_template("annotate.html", include_str!("templates/annotate.html"))
-        })
-        .and_then(|()| environment.get_template("annotate.html")?.render(page))
-        .map_err(|source| ReportError::Page { source })
+pub fn annotate(
+    document: &str,
+    text: &str,
+    results: &Results,
+    report: &str,
+) -> Result<Annotated, ReportError> {
+    render(document, text, results, report).map_err(|source| ReportError::Page { source })
 }
 
-/// Number of cited passages whose text has changed since they were tested.
-#[must_use]
-pub fn changed(document: &str, text: &str, results: &Results) -> usize {
-    let cited = cited(document, text, results).into_iter();
-    cited
-        .filter(|cited| cited.overall == Overall::Changed)
-        .count()
+fn render(
+    document: &str,
+    text: &str,
+    results: &Results,
+    report: &str,
+) -> Result<Annotated, minijinja::Error> {
+    let labels = labels(&results.clusters);
+    let cited = cited(document, text, results);
+    let pieces = pieces(text);
+    let written: BTreeSet<usize> = pieces
+        .iter()
+        .filter_map(|piece| match piece {
+            Piece::Words(line, _) => Some(*line),
+            _ => None,
+        })
+        .collect();
+    let notes: Vec<Note> = cited
+        .iter()
+        .map(|cited| note(cited, &written, results, &labels))
+        .collect();
+    let number = |overall| cited.iter().filter(|c| c.overall == overall).count();
+    let tallies: Vec<(&str, String)> = Overall::ALL
+        .into_iter()
+        .filter(|overall| number(*overall) > 0)
+        .map(|overall| (overall.state().key(), overall.counted(number(overall))))
+        .collect();
+    let words: Vec<&str> = tallies.iter().map(|(_, words)| words.as_str()).collect();
+    let claims = count(cited.len(), "claim");
+    let mut prominent: Vec<(&Cited<'_>, &Note)> = cited.iter().zip(&notes).collect();
+    prominent.retain(|(cited, _)| cited.overall.is_prominent());
+    prominent.sort_by_key(|(cited, note)| (std::cmp::Reverse(cited.overall), note.line));
+    let prominent: Vec<&Note> = prominent.into_iter().map(|(_, note)| note).collect();
+
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.add_template("marks.svg", include_str!("templates/marks.svg"))?;
+    environment.add_template("notes.html", include_str!("templates/notes.html"))?;
+    environment.add_template("annotate.html", include_str!("templates/annotate.html"))?;
+    let mut marker = Marker {
+        cited: &cited,
+        notes: &notes,
+        report,
+        environment: &environment,
+        noted: BTreeSet::new(),
+        lines: BTreeSet::new(),
+        referred: BTreeSet::new(),
+    };
+    let body = marker.body(pieces)?;
+    let page = environment
+        .get_template("annotate.html")?
+        .render(context! {
+            style => Value::from_safe_string(include_str!("templates/style.css").to_owned()),
+            own_style => Value::from_safe_string(include_str!("templates/annotate.css").to_owned()),
+            document => clean(document),
+            claims => &claims,
+            columns => labels.join(", "),
+            tallies => &tallies,
+            prominent => Value::from(Serde(&prominent)),
+            report => report,
+            body => Value::from_safe_string(body),
+        })?;
+    Ok(Annotated {
+        page,
+        summary: if words.is_empty() {
+            claims
+        } else {
+            format!("{claims}: {}", words.join(", "))
+        },
+        needs_attention: !prominent.is_empty(),
+    })
+}
+
+/// Adds marks and notes to the pieces of a document.
+struct Marker<'a> {
+    cited: &'a [Cited<'a>],
+    notes: &'a [Note],
+    report: &'a str,
+    environment: &'a Environment<'a>,
+    /// Claims whose note is written.
+    noted: BTreeSet<usize>,
+    /// Lines with an anchor.
+    lines: BTreeSet<usize>,
+    /// Claims to which the current block refers.
+    referred: BTreeSet<usize>,
+}
+
+impl Marker<'_> {
+    fn body(&mut self, pieces: Vec<Piece<'_>>) -> Result<String, minijinja::Error> {
+        let mut events: Vec<Event<'_>> = Vec::new();
+        let mut in_link = false;
+        for piece in pieces {
+            match piece {
+                Piece::Block(lines) => {
+                    self.referred.clear();
+                    // A note appears where its claim is first cited.
+                    let notes = self.notes(|cited| cited.on(&lines))?;
+                    let class = if notes.is_empty() {
+                        "block"
+                    } else {
+                        "block noted"
+                    };
+                    events.push(Event::Html(
+                        format!("<div class=\"{class}\">{notes}").into(),
+                    ));
+                }
+                Piece::BlockEnd => events.push(Event::Html("</div>\n".into())),
+                Piece::Words(line, words) => {
+                    let start = self.start_of_passage(line, in_link);
+                    let end = if start.is_empty() { "" } else { "</mark>" };
+                    events.extend([
+                        Event::InlineHtml(start.into()),
+                        words,
+                        Event::InlineHtml(end.into()),
+                    ]);
+                }
+                Piece::Markup(event) => {
+                    match &event {
+                        Event::Start(Tag::Link { .. }) => in_link = true,
+                        Event::End(TagEnd::Link) => in_link = false,
+                        _ => {}
+                    }
+                    events.push(event);
+                }
+            }
+        }
+        let mut body = String::new();
+        html::push_html(&mut body, events.into_iter());
+        let rest = self.notes(|_| true)?;
+        if !rest.is_empty() {
+            body.push_str("<h2>Passages outside of the text</h2>");
+            body.push_str(&rest);
+        }
+        Ok(body)
+    }
+
+    /// The notes of claims that have none yet; empty if there are none.
+    fn notes(&mut self, wanted: impl Fn(&Cited<'_>) -> bool) -> Result<String, minijinja::Error> {
+        let all = self.cited.iter().enumerate();
+        let new: Vec<usize> = all
+            .filter(|(at, cited)| !self.noted.contains(at) && wanted(cited))
+            .map(|(at, _)| at)
+            .collect();
+        if new.is_empty() {
+            return Ok(String::new());
+        }
+        let of = |overall: Overall| -> Vec<&Note> {
+            let new = new.iter().filter(|at| self.cited[**at].overall == overall);
+            new.map(|at| &self.notes[*at]).collect()
+        };
+        let prominent = Overall::ALL.into_iter().filter(|o| o.is_prominent());
+        let prominent: Vec<&Note> = prominent.flat_map(of).collect();
+        let groups: Vec<_> = [Overall::Holds, Overall::Open]
+            .into_iter()
+            .map(|overall| (overall, of(overall)))
+            .filter(|(_, notes)| !notes.is_empty())
+            .map(|(overall, notes)| (overall.state().key(), overall.counted(notes.len()), notes))
+            .collect();
+        let html = self
+            .environment
+            .get_template("notes.html")?
+            .render(context! {
+                prominent => Value::from(Serde(&prominent)),
+                groups => Value::from(Serde(&groups)),
+                report => self.report,
+            })?;
+        self.noted.extend(new);
+        Ok(html)
+    }
+
+    /// References to the notes of a passage that begins here, and the start of the marked text. Empty if
+    /// no claim cites the line.
+    fn start_of_passage(&mut self, line: usize, in_link: bool) -> String {
+        use std::fmt::Write as _;
+
+        let lines = line..=line;
+        let all = self.cited.iter().enumerate();
+        let here: Vec<usize> = all
+            .filter(|(_, c)| c.on(&lines))
+            .map(|(at, _)| at)
+            .collect();
+        // The worst verdict decides the passage's colour.
+        let Some(worst) = here.iter().map(|at| self.cited[*at].overall).max() else {
+            return String::new();
+        };
+        let mut out = String::new();
+        for overall in Overall::ALL.into_iter().filter(|_| !in_link) {
+            let of = here.iter().filter(|at| self.cited[**at].overall == overall);
+            let new: Vec<usize> = of.copied().filter(|at| self.referred.insert(*at)).collect();
+            if let Some(note) = new.first().and_then(|at| self.notes.get(*at)) {
+                let (key, words) = (note.key, overall.counted(new.len()));
+                let id = url_path(&note.id);
+                let _ = write!(
+                    out,
+                    "<a class=\"ref\" href=\"#{id}\" title=\"{words}\" aria-label=\"{words}\"><svg class=\"v v-{key}\" aria-hidden=\"true\"><use href=\"#v-{key}\"/></svg></a>"
+                );
+            }
+        }
+        let key = worst.state().key();
+        let anchor = if self.lines.insert(line) {
+            format!(" id=\"L{line}\"")
+        } else {
+            String::new()
+        };
+        let _ = write!(out, "<mark class=\"m-{key}\"{anchor}>");
+        out
+    }
 }
 
 fn cited<'a>(document: &str, text: &str, results: &'a Results) -> Vec<Cited<'a>> {
-    let mut found: Vec<Cited<'a>> = Vec::new();
+    let mut found = Vec::new();
     for claim in &results.claims {
-        let cites: Vec<_> = claim
-            .cites
-            .iter()
-            .filter(|cite| document_stem(&cite.document) == document_stem(document))
-            .collect();
-        if cites.is_empty() {
-            continue;
-        }
-        let states: Vec<State> = results
-            .clusters
-            .iter()
-            .map(|cluster| Cell::of(cluster, claim).state())
-            .collect();
-        let (mut ranges, mut is_changed) = (Vec::new(), false);
-        for cite in cites {
+        let (mut ranges, mut is_changed, mut is_cited) = (Vec::new(), false, false);
+        for cite in &claim.cites {
+            if document_stem(&cite.document) != document_stem(document) {
+                continue;
+            }
+            is_cited = true;
             match passage::find(text, cite) {
                 Passage::At(found) => ranges.extend(found),
                 Passage::Changed(former) => {
@@ -203,115 +391,66 @@ fn cited<'a>(document: &str, text: &str, results: &'a Results) -> Vec<Cited<'a>>
                 }
             }
         }
-        found.push(Cited {
-            claim,
-            ranges,
-            overall: if is_changed {
-                Overall::Changed
-            } else {
-                Overall::of(&states)
-            },
-        });
+        let columns = results.clusters.iter();
+        let states: Vec<State> = columns.map(|c| Cell::of(c, claim).state()).collect();
+        let overall = if is_changed {
+            Overall::Changed
+        } else {
+            Overall::of(&states)
+        };
+        if is_cited {
+            found.push(Cited {
+                claim,
+                ranges,
+                overall,
+            });
+        }
     }
     found
 }
 
-fn blocks(text: &str, cited: &[Cited<'_>], results: &Results, labels: &[String]) -> Vec<Block> {
-    let on = |line: usize| -> Vec<usize> {
-        let covers = |c: &Cited<'_>| {
-            c.ranges
-                .iter()
-                .any(|(from, to)| (*from..=*to).contains(&line))
-        };
-        (0..cited.len())
-            .filter(|at| cited.get(*at).is_some_and(covers))
-            .collect()
-    };
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut before: Option<Vec<usize>> = None;
-    let mut noted: Vec<usize> = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        let here = on(at + 1);
-        let line = Line {
-            number: at + 1,
-            text: clean(line),
-        };
-        if before.as_ref() == Some(&here) {
-            if let Some(block) = blocks.last_mut() {
-                block.lines.push(line);
-            }
-            continue;
-        }
-        // The worst verdict decides the passage's colour.
-        let worst = here
-            .iter()
-            .filter_map(|at| cited.get(*at))
-            .map(|cited| cited.overall)
-            .max_by_key(|overall| match overall {
-                Overall::Open => 0,
-                Overall::Holds => 1,
-                Overall::Changed => 2,
-                Overall::Depends => 3,
-                Overall::Wrong => 4,
-            });
-        // A note appears where its claim is first cited.
-        let new: Vec<usize> = here
-            .iter()
-            .copied()
-            .filter(|at| !noted.contains(at))
-            .collect();
-        noted.extend(&new);
-        blocks.push(Block {
-            key: worst.map_or("", |overall| overall.state().key()),
-            word: worst.map_or("", Overall::word),
-            lines: vec![line],
-            notes: new
-                .into_iter()
-                .filter_map(|at| cited.get(at))
-                .map(|cited| note(cited, results, labels))
-                .collect(),
-        });
-        before = Some(here);
-    }
-    blocks
-}
-
-fn note(cited: &Cited<'_>, results: &Results, labels: &[String]) -> Note {
+fn note(cited: &Cited<'_>, text: &BTreeSet<usize>, results: &Results, labels: &[String]) -> Note {
     let Cited {
         claim,
         ranges,
         overall,
     } = cited;
     let mut found: Vec<Found> = Vec::new();
-    for (cluster, label) in results.clusters.iter().zip(labels) {
-        let cell = Cell::of(cluster, claim);
-        let (key, reason) = (cell.state().key(), clean(&cell.reason()));
+    for (column, label) in results.clusters.iter().zip(labels) {
+        let cell = Cell::of(column, claim);
+        let evidence = cell.evidence().filter(|path| stays_inside(path.as_ref()));
+        let column = Column {
+            label: label.clone(),
+            evidence: evidence.map(url_path),
+        };
+        let (key, word, reason) = (
+            cell.state().key(),
+            cell.state().word(),
+            clean(&cell.reason()),
+        );
         match found
             .iter_mut()
-            .find(|known| known.key == key && known.reason == reason)
+            .find(|f| f.key == key && f.reason == reason)
         {
-            Some(known) => {
-                known.labels.push_str(", ");
-                known.labels.push_str(label);
-            }
-            None => {
-                found.push(Found {
-                    labels: label.clone(),
-                    key,
-                    word: cell.state().word(),
-                    reason,
-                });
-            }
+            Some(same) => same.columns.push(column),
+            None => found.push(Found {
+                key,
+                word,
+                reason,
+                columns: vec![column],
+            }),
         }
     }
-    let wrong = matches!(overall, Overall::Wrong | Overall::Depends);
+    let corrected = matches!(overall, Overall::Wrong | Overall::Depends);
+    let in_text = |(from, to): &(usize, usize)| text.range(*from..=*(to.max(from))).next().copied();
     Note {
         key: overall.state().key(),
         word: overall.word(),
-        says: one_line(&claim.says),
         id: one_line(&claim.id),
+        says: one_line(&claim.says),
+        instead: claim.instead.as_deref().map(one_line).filter(|_| corrected),
         lines: line_numbers(&written(ranges)),
-        instead: claim.instead.as_deref().map(one_line).filter(|_| wrong),
+        line: ranges.iter().find_map(in_text),
         found,
     }
 }
@@ -321,15 +460,18 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use proptest::prelude::*;
+    use rstest::rstest;
 
     use super::*;
     use crate::catalogue::citations::digest_of;
     use crate::report::fixture;
 
+    const NAME: &str = "001_144d6a860ab479a7.txt";
+
     fn document() -> String {
         use std::fmt::Write as _;
         (1..=240).fold(String::new(), |mut text, line| {
-            let _ = writeln!(text, "Line {line} of an invented document.");
+            let _ = writeln!(text, "Line {line} of an *invented* document.");
             text
         })
     }
@@ -343,55 +485,89 @@ mod tests {
         results
     }
 
+    fn annotated(text: &str) -> Annotated {
+        annotate(NAME, text, &results(), "../results/").unwrap()
+    }
+
     #[test]
     fn a_changed_passage_is_not_marked_as_wrong() {
-        let changed_lines = document().replace("invented", "changed");
-        let page = annotate("001_144d6a860ab479a7.txt", &changed_lines, &results()).unwrap();
-        assert!(page.contains("text has changed since it was tested"));
-        assert!(!page.contains("the output after the colon stays empty"));
+        let done = annotated(&document().replace("invented", "changed"));
         assert_eq!(
-            changed("001_144d6a860ab479a7.txt", &changed_lines, &results()),
-            6
+            done.summary,
+            "6 claims: 6 have changed since they were tested"
         );
-        assert_eq!(
-            changed("001_144d6a860ab479a7.txt", &document(), &results()),
-            0
-        );
+        assert!(done.needs_attention);
+        assert!(!done.page.contains("the output after the colon stays empty"));
     }
 
     #[test]
-    fn marks_cited_passages_and_keeps_every_line() {
-        let page = annotate("001_144d6a860ab479a7.txt", &document(), &results()).unwrap();
+    fn each_line_appears_once_and_each_claim_has_one_note() {
+        let Annotated { page, .. } = annotated(&document());
         for line in 1..=240 {
-            assert_eq!(page.matches(&format!("Line {line} of")).count(), 1);
+            assert_eq!(page.matches(&format!("Line {line} of an ")).count(), 1);
         }
-        assert_eq!(page.matches("class=\"note\"").count(), 6);
+        for note in ["class=\"note n-", "in the report</p>"] {
+            assert_eq!(page.matches(note).count(), 6, "{note}");
+        }
         assert!(page.contains("the output after the colon stays empty"));
-        if let Some(path) = std::env::var_os("HOOKPROOF_KEEP_DOCUMENT") {
-            std::fs::write(path, page).unwrap();
+    }
+
+    /// Every link within the page leads to an anchor, and the others to the report, the evidence and the web.
+    #[test]
+    fn links_lead_somewhere() {
+        let page = annotated(&document()).page.replace("&#x2f;", "/");
+        for link in page.split("href=\"").skip(1) {
+            let link = link.split('"').next().unwrap();
+            match link.strip_prefix('#') {
+                Some(anchor) => assert!(page.contains(&format!("id=\"{anchor}\"")), "{link}"),
+                None => assert!(link.starts_with("../results/"), "{link}"),
+            }
         }
+        assert!(page.contains("\"../results/index.html#poststart.concurrent-with-entrypoint\""));
+        assert!(page.contains("\"../results/evidence/1.36/poststart/slow-hook.json\""));
     }
 
     #[test]
-    fn a_document_without_citations_is_shown_unmarked() {
-        let page = annotate("other.md", "one\n<two>\n", &fixture::results()).unwrap();
-        assert!(page.contains("&lt;two&gt;"));
-        assert!(page.contains("0 claims"));
+    fn a_passage_outside_of_the_text_keeps_its_note() {
+        let page = annotate(NAME, "---\n", &fixture::results(), "./")
+            .unwrap()
+            .page;
+        assert_eq!(page.matches("class=\"note n-").count(), 6);
     }
 
     #[test]
-    fn tallies_agree_in_number() {
-        assert_eq!(Overall::Wrong.counted(1), "is wrong");
-        assert_eq!(Overall::Wrong.counted(3), "are wrong");
-        assert_eq!(Overall::Open.counted(2), "not decided");
+    fn a_document_without_citations_has_no_notes() {
+        let done = annotate("other.md", "one\n\n<two>\n", &fixture::results(), "./").unwrap();
+        assert!(done.page.contains("&lt;two&gt;"));
+        assert_eq!(done.summary, "0 claims");
+        assert!(!done.needs_attention);
+    }
+
+    #[rstest]
+    #[case(Overall::Wrong, 1, "1 is wrong")]
+    #[case(Overall::Wrong, 3, "3 are wrong")]
+    #[case(Overall::Holds, 1, "1 holds")]
+    #[case(Overall::Open, 2, "2 are not decided")]
+    fn tallies_agree_in_number(
+        #[case] overall: Overall,
+        #[case] number: usize,
+        #[case] words: &str,
+    ) {
+        assert_eq!(overall.counted(number), words);
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn untrusted_text_is_escaped(text in fixture::nasty_text()) {
-            let page = annotate(&text, &text, &fixture::poisoned(&text)).unwrap();
-            prop_assert!(!page.contains("<script") && !page.contains("onload='"));
+            let page = annotate(&text, &text, &fixture::poisoned(&text), "./").unwrap().page;
+            prop_assert!(!page.contains("<script") && !page.contains("<img"));
+            // It is not within a tag.
+            let mut parts = page.split("onload='").collect::<Vec<_>>();
+            parts.pop();
+            let outside = parts.iter().all(|before| before.rfind('<') < before.rfind('>'));
+            prop_assert!(outside);
+            prop_assert!(!page.contains("=\"javascript:"));
         }
     }
 }

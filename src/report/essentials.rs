@@ -69,6 +69,18 @@ pub(super) fn verdict_of(judgement: &Judgement) -> String {
     }
 }
 
+/// The verdict and its reason: `refuted, as expected: both ended at once`.
+#[must_use]
+pub fn with_reason(cell: &Cell<'_>) -> String {
+    let (found, reason) = (verdict_in_words(cell), cell.reason());
+    // A reason may be no more than the verdict.
+    if found.starts_with(&reason) {
+        found
+    } else {
+        format!("{found}: {reason}")
+    }
+}
+
 #[must_use]
 pub fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {

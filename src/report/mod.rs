@@ -1,6 +1,7 @@
 //! Reports: JUnit, HTML, Markdown, terminal, JSON. Reporters only read results and evidence.
 
 pub mod annotate;
+mod document;
 pub mod error;
 pub mod essentials;
 pub mod event;

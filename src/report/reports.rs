@@ -11,14 +11,14 @@ use crate::evidence::ClusterFacts;
 use crate::report::event::RunEvent;
 
 /// Writes all reports: `results.json`, `junit/`, `summary.md`, `index.html`. Reads evidence from the
-/// same folder.
+/// same folder. `base` is the folder's URL for links, with a slash at the end.
 ///
 /// # Errors
 /// A report cannot be rendered or written.
-pub fn write_all(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
+pub fn write_all(results: &Results, folder: &Utf8Path, base: &str) -> Result<(), ReportError> {
     json::write_results(results, folder)?;
     junit::write(results, folder)?;
-    markdown::write(results, folder)?;
+    markdown::write(results, folder, base)?;
     html::write(results, folder)
 }
 
@@ -26,6 +26,8 @@ pub fn write_all(results: &Results, folder: &Utf8Path) -> Result<(), ReportError
 #[derive(Debug)]
 pub(crate) struct Reports {
     folder: Utf8PathBuf,
+    /// URL of the folder, with a slash at the end.
+    base: String,
     results: Results,
     /// Cluster names as used in events; the name in the facts may differ.
     names: Vec<String>,
@@ -37,6 +39,7 @@ impl Reports {
     pub(crate) fn new(folder: impl Into<Utf8PathBuf>) -> Self {
         Self {
             folder: folder.into(),
+            base: "./".to_owned(),
             results: Results {
                 schema: SCHEMA.to_owned(),
                 hookproof: env!("CARGO_PKG_VERSION").to_owned(),
@@ -48,6 +51,13 @@ impl Reports {
             },
             names: Vec::new(),
         }
+    }
+
+    /// Uses this URL of the folder in links.
+    #[must_use]
+    pub(crate) fn with_base(mut self, base: &str) -> Self {
+        base.clone_into(&mut self.base);
+        self
     }
 
     #[must_use]
@@ -118,7 +128,7 @@ impl Reports {
             }
             RunEvent::Ended { stopped } => {
                 self.results.ended = stopped.is_none().then(Timestamp::now);
-                write_all(&self.results, &self.folder)
+                write_all(&self.results, &self.folder, &self.base)
             }
             RunEvent::Planned { .. }
             | RunEvent::PhaseBegun { .. }

@@ -1,5 +1,7 @@
 //! Text helpers shared by all reports.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 /// Removes escape sequences and characters that are invalid in XML. Container output ends up in
@@ -85,6 +87,20 @@ pub fn value(value: &Value) -> String {
         },
         other => one_line(&other.to_string()),
     }
+}
+
+/// Percent-encodes a path for a URL.
+#[must_use]
+pub(crate) fn url_path(path: &str) -> String {
+    path.bytes().fold(String::new(), |mut url, byte| {
+        let safe = byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte);
+        if safe {
+            url.push(char::from(byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+        url
+    })
 }
 
 /// `1 claim`, `2 claims`.

@@ -119,6 +119,22 @@ impl<'a> Cell<'a> {
         }
     }
 
+    /// The scenario that ran for the claim.
+    #[must_use]
+    pub fn scenario(&self) -> Option<&'a ScenarioResults> {
+        match *self {
+            Self::Judged { scenario, .. } => scenario,
+            Self::Problem { scenario } => Some(scenario),
+            _ => None,
+        }
+    }
+
+    /// Path of the evidence, relative to the results folder.
+    #[must_use]
+    pub fn evidence(&self) -> Option<&'a str> {
+        self.scenario()?.evidence.as_deref()
+    }
+
     /// Whether the verdict differs from the expected one.
     #[must_use]
     pub fn changed(&self) -> bool {
@@ -264,13 +280,13 @@ pub fn document_stem(document: &str) -> &str {
     )
 }
 
-/// Where a claim is documented: `001_x:174, 184-190`. Empty for hookproof's own claims.
+/// Where a claim is documented: `001_x.txt:174, 184-190`. Empty for hookproof's own claims.
 #[must_use]
 pub fn cited(claim: &ClaimInfo) -> String {
     let places: Vec<_> = claim
         .cites
         .iter()
-        .map(|cite| format!("{}:{}", document_stem(&cite.document), cite.lines))
+        .map(|cite| format!("{}:{}", cite.document, cite.lines))
         .collect();
     places.join("; ")
 }

@@ -1,0 +1,31 @@
+//! The option `--base-url`.
+
+/// Where the results folder is published.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Links {
+    /// URL at which the results folder is published, for links in summary.md and annotated documents
+    #[arg(long, value_name = "URL", env = "HOOKPROOF_BASE_URL", value_parser = base_url)]
+    base_url: Option<String>,
+}
+
+impl Links {
+    /// Ends with a slash.
+    pub(super) fn base_url(&self) -> Option<&str> {
+        self.base_url.as_deref()
+    }
+
+    /// The URL, or the folder of the file with the link.
+    pub(super) fn base(&self) -> &str {
+        self.base_url().unwrap_or("./")
+    }
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    let web = text.starts_with("https://") || text.starts_with("http://");
+    let safe = |c: char| c.is_ascii_graphic() && !"()<>\"'`\\?#".contains(c);
+    if web && text.chars().all(safe) {
+        Ok(format!("{}/", text.trim_end_matches('/')))
+    } else {
+        Err("expected the URL of a folder, for example https://ci.example/results".to_owned())
+    }
+}
