@@ -1,10 +1,16 @@
 //! The command line as a user meets it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use hookproof::catalogue::model::Verdict;
+use hookproof::report::json::{read_results, write_results};
+use hookproof::report::results::{Phase, Results};
+use hookproof::report::view::{Cell, State};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -333,5 +339,125 @@ fn a_failed_provision_shows_its_cause() -> anyhow::Result<()> {
     let results = std::fs::read_to_string(folder.path().join("results.json"))?;
     let cause = "cannot create /dev/null/cache: Not a directory";
     assert!(results.contains(cause), "{results}");
+    Ok(())
+}
+
+#[rstest]
+fn foreign_folders_are_refused(
+    #[values(
+        &["judge", "tests/evidence/gates"],
+        &["report", "tests/fixtures/report"],
+        &["annotate", "README.md", "--results", "tests/fixtures/report"],
+        &["run", "--suites", SUITES]
+    )]
+    args: &[&str],
+) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("mine"), "")?;
+    let output = hookproof(args).arg("--out").arg(folder.path()).output()?;
+    let message = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("did not write"), "{message}");
+    assert_eq!(fs::read_dir(folder.path())?.count(), 1);
+    Ok(())
+}
+
+#[test]
+fn judging_again_keeps_every_claim() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| Utf8PathBuf::try_from(folder.path().join(name));
+    let run = |args: &[&str]| anyhow::Ok(hookproof(args).stdout(Stdio::null()).status()?.code());
+    let judge = |from: &Utf8Path, to: &Utf8Path| {
+        let args = ["judge", from.as_str(), "--out", to.as_str()];
+        anyhow::Ok((run(&args)?, read_results(to)?))
+    };
+    let (first, second, third) = (path("1")?, path("2")?, path("3")?);
+    let (code, mut before) = judge("tests/evidence/gates".into(), &first)?;
+    assert_eq!(code, Some(0));
+    let states = |results: &Results| {
+        let cell = |claim| Cell::of(&results.clusters[0], claim).state();
+        let cells = results
+            .claims
+            .iter()
+            .map(|claim| (claim.id.clone(), cell(claim)));
+        cells.collect::<BTreeMap<_, _>>()
+    };
+    assert!(
+        states(&before)
+            .values()
+            .any(|state| *state == State::Verdict(Verdict::NotTestable))
+    );
+    // Phases are not in the evidence.
+    before.clusters[0].phases.push(Phase {
+        name: "provision".to_owned(),
+        began: before.began,
+        seconds: 1.0,
+        error: None,
+        note: "created".to_owned(),
+    });
+    write_results(&before, &first)?;
+    let (code, again) = judge(&first, &second)?;
+    assert_eq!(code, Some(0));
+    assert_eq!(again, before);
+    assert_eq!(
+        run(&["diff", first.as_str(), second.as_str(), "--values"])?,
+        Some(0)
+    );
+
+    let lost = &before.clusters[0].scenarios[0];
+    fs::remove_file(first.join(lost.evidence.as_deref().unwrap_or_default()))?;
+    let (code, less) = judge(&first, &third)?;
+    assert_eq!(code, Some(3));
+    assert_eq!(less.claims, before.claims);
+    for (claim, state) in states(&less) {
+        let info = before.claims.iter().find(|info| info.id == claim);
+        let is_lost = info.is_some_and(|info| info.scenario.as_ref() == Some(&lost.scenario));
+        assert_eq!(
+            state == State::NotRun,
+            is_lost || states(&before)[&claim] == State::NotRun
+        );
+    }
+    assert_eq!(run(&["diff", first.as_str(), third.as_str()])?, Some(1));
+    Ok(())
+}
+
+#[test]
+fn reports_of_two_runs_of_one_cluster_keep_both() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| Utf8PathBuf::try_from(folder.path().join(name));
+    let (other, both) = (path("other")?, path("both")?);
+    let fixture = Utf8Path::new("tests/fixtures/report");
+    let one = read_results(fixture)?;
+    let mut two = one.clone();
+    for column in &mut two.clusters {
+        column.facts.nodes = 7;
+        column.run.id = "other".to_owned();
+        for judgement in &mut column.judgements {
+            judgement.reason = format!("other: {}", judgement.reason);
+        }
+    }
+    fs::create_dir(&other)?;
+    write_results(&two, &other)?;
+    let args = [
+        "report",
+        fixture.as_str(),
+        other.as_str(),
+        "--out",
+        both.as_str(),
+    ];
+    hookproof(&args).stdout(Stdio::null()).status()?;
+    let merged = read_results(&both)?;
+    let expected: Vec<_> = one.clusters.iter().chain(&two.clusters).collect();
+    assert_eq!(merged.clusters.len(), expected.len());
+    for (found, expected) in merged.clusters.iter().zip(expected) {
+        assert_eq!(found.run, expected.run);
+        assert_eq!(found.facts, expected.facts);
+        assert_eq!(found.phases, expected.phases);
+        assert_eq!(found.judgements, expected.judgements);
+        assert!(
+            both.join(format!("junit/junit-{}.xml", found.key))
+                .is_file()
+        );
+    }
     Ok(())
 }

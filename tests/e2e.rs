@@ -9,8 +9,10 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
 use hookproof::catalogue::load;
+use hookproof::catalogue::model::Verdict;
 use hookproof::report::json::read_results;
-use hookproof::report::results::{ClusterResults, Results, Standing};
+use hookproof::report::results::{ClusterResults, Results};
+use hookproof::report::view::{Cell, State};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 const OUT: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/e2e-results");
@@ -112,21 +114,22 @@ fn run(claims: &[String]) -> Result<Results> {
 
 fn outcome(results: &Results, claim: &str) -> Result<Completion, Failed> {
     let mut skipped = Vec::new();
+    let info = results.claims.iter().find(|info| info.id == claim);
+    let info = info.ok_or_else(|| format!("{claim} was not selected"))?;
     for cluster in &results.clusters {
-        match cluster.standing(claim) {
-            Standing::AsExpected => {}
-            Standing::Skipped => skipped.push(reason(cluster, claim)),
-            Standing::Changed => {
-                return Err(format!("{}: {}", cluster.facts.name, reason(cluster, claim)).into());
+        let cell = Cell::of(cluster, info);
+        let name = &cluster.facts.name;
+        match cell.state() {
+            State::Error | State::NotRun => {
+                return Err(format!("{name}: {}", problems(results, cluster, claim)).into());
             }
-            Standing::Error => {
-                return Err(format!(
-                    "{}: {}",
-                    cluster.facts.name,
-                    problems(results, cluster, claim)
-                )
-                .into());
+            _ if cell.changed() => {
+                return Err(format!("{name}: {}", reason(cluster, claim)).into());
             }
+            State::Verdict(Verdict::NotApplicable | Verdict::NotTestable) => {
+                skipped.push(reason(cluster, claim));
+            }
+            State::Verdict(_) => {}
         }
     }
     if skipped.len() == results.clusters.len() && !skipped.is_empty() {

@@ -4,6 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::file::write_atomic;
 use crate::report::annotate::annotate as annotated;
+use crate::report::output::{MARKER, own};
 use crate::report::{json, text};
 
 use super::exit::{Exit, Failure};
@@ -39,9 +40,9 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
             .map_err(|e| Failure::usage(format!("cannot read {document}: {e}")))?;
         pages.push((document.file_name().unwrap_or(document.as_str()), text));
     }
-    std::fs::create_dir_all(&args.out).map_err(|e| {
-        Failure::infrastructure(format!("cannot create the folder {}: {e}", args.out))
-    })?;
+    own(&args.out).map_err(Failure::usage)?;
+    write_atomic(&args.out.join(MARKER), b"written by hookproof annotate\n")
+        .map_err(Failure::infrastructure)?;
     let report = match args.links.base_url() {
         Some(url) => url.to_owned(),
         None => relative(&args.out, &args.results),

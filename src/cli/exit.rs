@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::report::results::{ClusterResults, Results};
+use crate::report::results::Results;
 use crate::report::view::{Cell, State};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,26 +21,26 @@ pub(super) enum Exit {
 
 impl Exit {
     /// The exit code that results imply. An infrastructure failure takes precedence over a changed
-    /// verdict, since it may hide one. In `partial` results, claims may lack a verdict.
+    /// verdict, since it may hide one. So does an incomplete run, unless `partial` results are expected;
+    /// claims that a run did not select have no effect.
     pub(super) fn of(results: &Results, partial: bool) -> Self {
-        let failed =
-            |cluster: &ClusterResults| cluster.phases.iter().any(|phase| phase.error.is_some());
-        let cells = || {
-            let clusters = results.clusters.iter();
-            clusters.flat_map(|cluster| results.claims.iter().map(|info| Cell::of(cluster, info)))
-        };
-        let is_failure = |cell: Cell<'_>| match cell.state() {
-            State::Error => true,
-            State::NotRun => !partial,
-            State::Verdict(_) => false,
-        };
-        if results.clusters.iter().any(failed) || cells().any(is_failure) {
-            Self::Infrastructure
-        } else if cells().any(|cell| cell.changed()) {
-            Self::Changed
-        } else {
-            Self::AsExpected
+        let mut exit = Self::AsExpected;
+        for column in &results.clusters {
+            let unfinished = column.run.ended.is_none() && !partial;
+            if unfinished || column.phases.iter().any(|phase| phase.error.is_some()) {
+                return Self::Infrastructure;
+            }
+            for claim in &results.claims {
+                let cell = Cell::of(column, claim);
+                if cell.state() == State::Error || (cell.is_missing() && !partial) {
+                    return Self::Infrastructure;
+                }
+                if cell.changed() {
+                    exit = Self::Changed;
+                }
+            }
         }
+        exit
     }
 
     #[must_use]

@@ -1,32 +1,33 @@
 //! `hookproof judge DIR`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use jiff::Timestamp;
 
-use crate::catalogue::model::{Catalogue, Verdict};
-use crate::evidence::Evidence;
+use crate::catalogue::model::{Catalogue, Scenario};
+use crate::evidence::{ClusterFacts, Evidence};
 use crate::judge::judgement::Judgement;
-use crate::judge::verdict::judge as judge_one;
-use crate::observe::session::slug;
-use crate::observe::store::{self, StoreError};
-use crate::report::reports::write_all;
+use crate::judge::verdict::{Unusable, judge as judge_one, not_applicable, untestable};
+use crate::observe::store;
+use crate::report::json::{RESULTS_FILE, read_results};
+use crate::report::output::{Output, resolve};
 use crate::report::results::{ClusterResults, EarlierAttempt, Results, SCHEMA, ScenarioResults};
-use crate::report::terminal;
 use crate::run::plan::Plan;
 
 use super::exit::{Exit, Failure};
+use super::report::{Labels, publish};
 use super::suites::SuiteArgs;
 
 /// Judge recorded evidence again, without a cluster
 #[derive(Debug, clap::Args)]
 pub(super) struct JudgeArgs {
-    /// Folders with evidence files, or results folders
+    /// Results folders, or folders with evidence files
     #[arg(required = true)]
     folders: Vec<Utf8PathBuf>,
     #[command(flatten)]
     suites: SuiteArgs,
+    #[command(flatten)]
+    labels: Labels,
     /// Write reports to this folder
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
@@ -34,168 +35,286 @@ pub(super) struct JudgeArgs {
 
 pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
     let catalogue = args.suites.load()?;
-    let mut found = Vec::new();
+    let out = args.out.as_ref().map(|out| Output::new(out, &args.folders));
+    let out = out.transpose().map_err(Failure::usage)?;
+    let mut parts = Vec::new();
     for folder in &args.folders {
-        let inside = folder.join("evidence");
-        let folder = if inside.is_dir() { &inside } else { folder };
-        for file in store::files(folder).map_err(Failure::usage)? {
-            // Earlier attempts are read with the last one, whose verdicts count.
-            if file
-                .file_stem()
-                .is_some_and(|stem| stem.contains(".attempt-"))
+        let again = Again {
+            catalogue: &catalogue,
+            folder,
+        };
+        let results = if folder.join(RESULTS_FILE).is_file() {
+            again.results(read_results(folder).map_err(Failure::usage)?)?
+        } else {
+            again.evidence()?
+        };
+        parts.push((folder.clone(), results));
+    }
+    args.labels.set(&mut parts)?;
+    publish(parts, out, "./")
+}
+
+/// Judges the evidence of a folder again.
+struct Again<'a> {
+    catalogue: &'a Catalogue,
+    folder: &'a Utf8Path,
+}
+
+impl Again<'_> {
+    /// Replaces the verdicts of results. Everything else of the run stays.
+    fn results(&self, mut results: Results) -> Result<Results, Failure> {
+        let mut claims: BTreeSet<String> = results.claims.iter().map(|c| c.id.clone()).collect();
+        for column in &mut results.clusters {
+            self.column(column)?;
+            column.texts.clear();
+            claims.extend(column.judgements.iter().map(|j| j.claim.clone()));
+        }
+        let infos = Plan::new(self.catalogue, &claims, None).infos(self.catalogue);
+        let removed = |id: &String| infos.iter().all(|info| info.id != *id);
+        let old = std::mem::take(&mut results.claims).into_iter();
+        let old: Vec<_> = old.filter(|claim| removed(&claim.id)).collect();
+        for claim in &old {
+            note!("warning: {}: no suite defines {}", self.folder, claim.id);
+        }
+        results.claims = infos.into_iter().chain(old).collect();
+        SCHEMA.clone_into(&mut results.schema);
+        env!("CARGO_PKG_VERSION").clone_into(&mut results.hookproof);
+        Ok(results)
+    }
+
+    fn column(&self, column: &mut ClusterResults) -> Result<(), Failure> {
+        let wanted = column.run.claims.clone();
+        let mut judgements = untestable(self.catalogue);
+        let mut scenarios = Vec::new();
+        for ran in std::mem::take(&mut column.scenarios) {
+            let scenario = self.catalogue.scenarios.get(&ran.scenario).ok_or_else(|| {
+                Failure::usage(format!(
+                    "{} has evidence of {}, which no suite defines; pass its suite folder with --suites",
+                    self.folder, ran.scenario
+                ))
+            })?;
+            if let Some(path) = &ran.evidence {
+                if !self.folder.join(path).exists() {
+                    note!("warning: {}: evidence {path} is missing", self.folder);
+                    continue;
+                }
+                let evidence = self.read(path)?;
+                let found = self.judge(scenario, &evidence)?;
+                column
+                    .run
+                    .claims
+                    .extend(found.iter().map(|j| j.claim.clone()));
+                column
+                    .judgements
+                    .retain(|j| !found.iter().any(|new| new.claim == j.claim));
+                judgements.extend(found);
+                let earlier = ran
+                    .earlier
+                    .into_iter()
+                    .map(|attempt| self.attempt(scenario, attempt));
+                let earlier = earlier.collect::<Result<_, _>>()?;
+                scenarios.push(ScenarioResults::new(
+                    scenario,
+                    &evidence,
+                    earlier,
+                    ran.evidence,
+                ));
+            } else if !ran.problems.is_empty() || not_applicable(scenario, &column.facts).is_some()
             {
-                continue;
+                scenarios.push(ran);
             }
-            found.push(read(file).map_err(Failure::usage)?);
+        }
+        let observed = |id: &str| {
+            scenarios
+                .iter()
+                .any(|s| s.scenario == id && s.evidence.is_some())
+        };
+        // Facts are unknown if provisioning failed.
+        let others = self.catalogue.scenarios.values();
+        let others = others.filter(|s| !column.facts.kubernetes.is_empty() && !observed(&s.id));
+        let others = others.filter_map(|scenario| not_applicable(scenario, &column.facts));
+        judgements.extend(others.flatten());
+        judgements.retain(|j| column.run.claims.contains(&j.claim) || wanted.contains(&j.claim));
+        column.judgements = judgements;
+        column.scenarios = scenarios;
+        Ok(())
+    }
+
+    fn read(&self, path: &str) -> Result<Evidence, Failure> {
+        let file = resolve(self.folder, path).map_err(Failure::usage)?;
+        store::read(&file).map_err(Failure::usage)
+    }
+
+    fn attempt(
+        &self,
+        scenario: &Scenario,
+        attempt: EarlierAttempt,
+    ) -> Result<EarlierAttempt, Failure> {
+        match &attempt.evidence {
+            Some(path) if self.folder.join(path).exists() => {
+                let evidence = self.read(path)?;
+                let judgements = self.judge(scenario, &evidence)?;
+                Ok(EarlierAttempt::new(
+                    &evidence,
+                    &judgements,
+                    attempt.evidence,
+                ))
+            }
+            _ => Ok(attempt),
         }
     }
-    if found.is_empty() {
-        return Err(Failure::usage(
-            "no evidence found in these folders; record some with `hookproof run`",
-        ));
-    }
-    let results = results(&catalogue, found, args.out.as_deref())?;
-    if let Some(out) = &args.out {
-        write_all(&results, out, "./").map_err(Failure::usage)?;
-    }
-    let page = args.out.as_ref().map(|out| out.join("index.html"));
-    let layout = terminal::Layout::for_stdout();
-    super::print::page(&terminal::summary(&results, page.as_deref(), layout));
-    Ok(Exit::of(&results, false))
-}
 
-struct Found {
-    file: Utf8PathBuf,
-    evidence: Evidence,
-    /// Evidence of earlier attempts, from the same folder.
-    earlier: Vec<Evidence>,
-}
-
-fn read(file: Utf8PathBuf) -> Result<Found, StoreError> {
-    let evidence = store::read(&file)?;
-    let earlier = (1..evidence.attempt)
-        .map(|attempt| file.with_extension(format!("attempt-{attempt}.json")))
-        .filter(|file| file.is_file())
-        .map(|file| store::read(&file))
-        .collect::<Result<_, _>>()?;
-    Ok(Found {
-        file,
-        evidence,
-        earlier,
-    })
-}
-
-fn no_evidence(scenario: &str, claim: &str) -> Judgement {
-    Judgement {
-        claim: claim.to_owned(),
-        scenario: Some(scenario.to_owned()),
-        verdict: Verdict::NotApplicable,
-        expected: None,
-        reason: "no evidence from this cluster".to_owned(),
-        checks: Vec::new(),
-        measured: BTreeMap::new(),
-    }
-}
-
-/// Copies evidence into the report's folder, so that the folder can be moved as a whole.
-fn copy(evidence: &Evidence, last: bool, out: &Utf8Path) -> Result<String, Failure> {
-    let cluster = slug(&format!(
-        "{} {}",
-        evidence.cluster.name, evidence.cluster.kubernetes
-    ));
-    let relative = format!("evidence/{cluster}/{}", store::file_name(evidence, last));
-    store::write(&out.join(&relative), evidence).map_err(Failure::usage)?;
-    Ok(relative)
-}
-
-fn results(
-    catalogue: &Catalogue,
-    found: Vec<Found>,
-    out: Option<&Utf8Path>,
-) -> Result<Results, Failure> {
-    let mut clusters: Vec<ClusterResults> = Vec::new();
-    let mut claims = std::collections::BTreeSet::new();
-    let now = Timestamp::now();
-    let (mut began, mut ended) = (now, Timestamp::MIN);
-    let mut run = String::new();
-    for found in found {
-        let Found {
-            file,
-            evidence,
-            earlier,
-        } = found;
-        let scenario = catalogue.scenarios.get(&evidence.scenario).ok_or_else(|| {
-            Failure::usage(format!(
-                "{file} records scenario {}, which no suite defines; pass its suite folder with --suites",
-                evidence.scenario
-            ))
-        })?;
-        began = began.min(evidence.began);
-        ended = ended.max(evidence.ended);
-        run.clone_from(&evidence.run);
-        claims.extend(scenario.claims.iter().map(|claim| claim.id.clone()));
-        let judge = |evidence: &Evidence| match judge_one(scenario, evidence) {
+    /// The verdicts on a scenario's claims; none if the evidence has problems, which the results contain.
+    fn judge(&self, scenario: &Scenario, evidence: &Evidence) -> Result<Vec<Judgement>, Failure> {
+        match judge_one(scenario, evidence) {
             Ok(judged) => {
                 for warning in judged.warnings {
-                    note!("warning: {file}: {warning}");
+                    note!("warning: {}: {warning}", self.folder);
                 }
-                judged.judgements
+                Ok(judged.judgements)
             }
-            // The results contain its problems.
-            Err(_) => Vec::new(),
+            Err(Unusable::Problems { .. }) => Ok(Vec::new()),
+            Err(error) => Err(Failure::usage(format!("{}: {error}", self.folder))),
+        }
+    }
+
+    /// Judges evidence without results: each cluster is a column, and each run if they overlap.
+    fn evidence(&self) -> Result<Results, Failure> {
+        let mut groups: BTreeMap<String, Vec<(String, Evidence)>> = BTreeMap::new();
+        for file in store::files(self.folder).map_err(Failure::usage)? {
+            // Earlier attempts are found with the last one, whose verdicts count.
+            if file.as_str().contains(".attempt-") {
+                continue;
+            }
+            let evidence = store::read(&file).map_err(Failure::usage)?;
+            let path = file.strip_prefix(self.folder).unwrap_or(&file).to_string();
+            let ClusterFacts {
+                name,
+                kubernetes,
+                profile,
+                gates,
+                container_runtimes,
+                ..
+            } = &evidence.cluster;
+            let group = format!("{kubernetes} {profile} {name} {gates:?} {container_runtimes:?}");
+            groups.entry(group).or_default().push((path, evidence));
+        }
+        let mut columns = Vec::new();
+        for group in groups.into_values() {
+            let ids: BTreeSet<_> = group.iter().map(|(_, found)| &found.scenario).collect();
+            let overlap = ids.len() < group.len();
+            let mut runs: BTreeMap<String, Vec<(String, Evidence)>> = BTreeMap::new();
+            for (path, evidence) in group {
+                let run = if overlap {
+                    evidence.run.clone()
+                } else {
+                    String::new()
+                };
+                runs.entry(run).or_default().push((path, evidence));
+            }
+            for run in runs.into_values() {
+                columns.push(self.skeleton(run)?);
+            }
+        }
+        let (Some(began), Some(ended)) = (
+            columns.iter().map(|c| c.run.began).min(),
+            columns.iter().map(|c| c.run.ended).max(),
+        ) else {
+            return Err(Failure::usage(format!(
+                "no evidence found in {}; record some with `hookproof run`",
+                self.folder
+            )));
         };
-        let judgements = judge(&evidence);
-        let copied = |evidence: &Evidence, last| {
-            let copied = out.map(|out| copy(evidence, last, out));
-            copied.transpose()
-        };
-        let earlier = earlier
-            .iter()
-            .map(|earlier| {
-                let written = copied(earlier, false)?;
-                Ok(EarlierAttempt::new(earlier, &judge(earlier), written))
-            })
-            .collect::<Result<_, Failure>>()?;
-        let same = |c: &ClusterResults| {
-            c.facts.kubernetes == evidence.cluster.kubernetes
-                && c.facts.gates == evidence.cluster.gates
-        };
-        let at = clusters.iter().position(same).unwrap_or_else(|| {
-            clusters.push(ClusterResults {
-                facts: evidence.cluster.clone(),
-                phases: Vec::new(),
-                scenarios: Vec::new(),
-                judgements: Vec::new(),
+        let all = self.catalogue.scenarios.values().flat_map(|s| &s.claims);
+        let all = all
+            .chain(&self.catalogue.untestable)
+            .map(|claim| claim.id.clone());
+        let all: BTreeSet<String> = all.collect();
+        for column in &mut columns {
+            column.run.claims.clone_from(&all);
+        }
+        let mut results = self.results(Results {
+            schema: String::new(),
+            hookproof: String::new(),
+            run: columns
+                .first()
+                .map(|c| c.run.id.clone())
+                .unwrap_or_default(),
+            began,
+            ended,
+            claims: Plan::new(self.catalogue, &all, None).infos(self.catalogue),
+            clusters: columns,
+        })?;
+        // Evidence that is missing is not a failure: no run has selected these claims.
+        for column in &mut results.clusters {
+            let ran = |id: &str| column.scenarios.iter().any(|s| s.scenario == id);
+            let of_ran = results.claims.iter();
+            let of_ran = of_ran.filter(|c| c.scenario.as_deref().is_some_and(ran));
+            let judged = column.judgements.iter().map(|j| j.claim.clone());
+            column.run.claims = judged.chain(of_ran.map(|c| c.id.clone())).collect();
+        }
+        Ok(results)
+    }
+
+    /// A column of evidence that is not judged yet.
+    fn skeleton(&self, found: Vec<(String, Evidence)>) -> Result<ClusterResults, Failure> {
+        let mut files: BTreeMap<String, String> = BTreeMap::new();
+        let mut column: Option<ClusterResults> = None;
+        let mut runs = BTreeSet::new();
+        for (path, evidence) in found {
+            let facts = &evidence.cluster;
+            let column = column.get_or_insert_with(|| {
+                let version = facts.kubernetes.trim_start_matches('v');
+                let mut column = ClusterResults::new(&format!("{version} {}", facts.profile));
+                column.facts = facts.clone();
+                column.run.began = evidence.began;
+                column.run.ended = Some(evidence.ended);
+                column
             });
-            clusters.len() - 1
-        });
-        clusters[at].judgements.extend(judgements);
-        let written = copied(&evidence, true)?;
-        let ran = ScenarioResults::new(scenario, &evidence, earlier, written);
-        clusters[at].scenarios.push(ran);
+            column.run.began = column.run.began.min(evidence.began);
+            column.run.ended = column.run.ended.max(Some(evidence.ended));
+            runs.insert(evidence.run.clone());
+            // A fact of only some of the evidence is not a fact of the column.
+            if column.facts.node_image != facts.node_image {
+                column.facts.node_image = None;
+            }
+            column
+                .facts
+                .capabilities
+                .extend(facts.capabilities.iter().cloned());
+            column.facts.capabilities.sort();
+            column.facts.capabilities.dedup();
+            let attempts = 1..evidence.attempt;
+            let attempts = attempts.filter_map(|attempt| {
+                let path = Utf8Path::new(&path).with_extension(format!("attempt-{attempt}.json"));
+                self.folder.join(&path).is_file().then(|| EarlierAttempt {
+                    attempt,
+                    problems: Vec::new(),
+                    unexpected: Vec::new(),
+                    evidence: Some(path.into_string()),
+                })
+            });
+            column.scenarios.push(ScenarioResults {
+                scenario: evidence.scenario.clone(),
+                title: String::new(),
+                began: evidence.began,
+                seconds: 0.0,
+                problems: Vec::new(),
+                evidence: Some(path.clone()),
+                earlier: attempts.collect(),
+            });
+            if let Some(other) = files.insert(evidence.scenario, path.clone()) {
+                return Err(Failure::usage(format!(
+                    "{}: {other} and {path} are evidence of the same scenario and run; remove one",
+                    self.folder
+                )));
+            }
+        }
+        let mut column = column.unwrap_or_default();
+        column.run.id = match runs.len() {
+            0..4 => runs.into_iter().collect::<Vec<_>>().join(", "),
+            number => format!("{number} runs"),
+        };
+        Ok(column)
     }
-    // Evidence that is missing for a cluster is not a failure.
-    for cluster in &mut clusters {
-        let recorded: Vec<&String> = cluster.scenarios.iter().map(|s| &s.scenario).collect();
-        let others = catalogue
-            .scenarios
-            .values()
-            .filter(|s| !recorded.contains(&&s.id));
-        let missing: Vec<Judgement> = others
-            .flat_map(|scenario| scenario.claims.iter().map(move |claim| (scenario, claim)))
-            .filter(|(_, claim)| claims.contains(&claim.id))
-            .map(|(scenario, claim)| no_evidence(&scenario.id, &claim.id))
-            .collect();
-        cluster.judgements.extend(missing);
-    }
-    let plan = Plan::new(catalogue, &claims, None);
-    Ok(Results {
-        schema: SCHEMA.to_owned(),
-        hookproof: env!("CARGO_PKG_VERSION").to_owned(),
-        run,
-        began,
-        ended: Some(ended),
-        claims: plan.infos(catalogue),
-        clusters,
-    })
 }

@@ -27,6 +27,7 @@ mod check;
 mod cluster;
 mod cluster_args;
 mod completions;
+mod diff;
 mod doctor;
 mod exit;
 mod explain;
@@ -117,6 +118,8 @@ enum Command {
     Annotate(annotate::AnnotateArgs),
     #[command(after_help = codes(&[EXPECTED, UNEXPECTED, NOT_OBSERVED]))]
     Report(report::ReportArgs),
+    #[command(after_help = codes(&[(AsExpected, "no difference"), (Changed, "the results differ")]))]
+    Diff(diff::DiffArgs),
     /// Create, list and delete kind clusters
     #[command(after_help = codes(&[NOT_DONE]))]
     Cluster(cluster::ClusterCommand),
@@ -204,6 +207,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
             Command::Check(args) => check::check(&args),
             Command::Judge(args) => judge::judge(&args),
             Command::Report(args) => report::report(&args),
+            Command::Diff(args) => diff::diff(&args),
             Command::Cluster(args) => cluster::run(args),
             Command::NodeImage(args) => node_image::run(args),
             Command::Clean(args) => Box::pin(cluster::clean(&args)).await,

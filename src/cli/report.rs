@@ -1,23 +1,26 @@
 //! `hookproof report`.
 
-use std::collections::BTreeSet;
-
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use crate::report::html::PAGE;
-use crate::report::merge::{gather, merge};
+use crate::report::junit;
+use crate::report::merge::{gather, merge, rekey};
+use crate::report::output::Output;
 use crate::report::reports::write_all;
+use crate::report::results::Results;
 use crate::report::{json, terminal};
 
 use super::exit::{Exit, Failure};
 use super::links::Links;
 
-/// Write the reports of results again, merging several results folders into one
+/// Write the reports of results again, with the runs of several results folders side by side
 #[derive(Debug, clap::Args)]
 pub(super) struct ReportArgs {
     /// Results folders of `hookproof run`
     #[arg(required = true, value_name = "DIR")]
     folders: Vec<Utf8PathBuf>,
+    #[command(flatten)]
+    labels: Labels,
     /// Folder for the report [default: the results folder, if there is only one]
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
@@ -25,66 +28,88 @@ pub(super) struct ReportArgs {
     links: Links,
 }
 
-/// Returns the exit code that the merged results imply.
-pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
-    let out = match (&args.out, args.folders.as_slice()) {
-        (Some(out), _) => out.clone(),
-        (None, [only]) => only.clone(),
-        (None, _) => {
-            return Err(Failure::usage(
-                "several results folders given; pass the folder for the merged report with --out DIR",
-            ));
+#[derive(Debug, clap::Args)]
+pub(super) struct Labels {
+    /// Heading of a folder's columns; repeat it for each folder, in the same order
+    #[arg(long = "label", value_name = "TEXT")]
+    given: Vec<String>,
+}
+
+impl Labels {
+    /// Sets the labels of the results of each folder.
+    pub(super) fn set(&self, parts: &mut [(Utf8PathBuf, Results)]) -> Result<(), Failure> {
+        if !self.given.is_empty() && self.given.len() != parts.len() {
+            return Err(Failure::usage(format!(
+                "{} labels for {} folders; pass --label once for each folder",
+                self.given.len(),
+                parts.len()
+            )));
         }
+        for ((_, results), label) in parts.iter_mut().zip(&self.given) {
+            for column in &mut results.clusters {
+                column.label = Some(label.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the exit code that the results imply.
+pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
+    let read = |folder: &Utf8PathBuf| Ok((folder.clone(), json::read_results(folder)?));
+    let parts: Result<Vec<_>, _> = args.folders.iter().map(read).collect();
+    let mut parts =
+        parts.map_err(|error: crate::report::error::ReportError| Failure::usage(error))?;
+    args.labels.set(&mut parts)?;
+    let same = |out: &Utf8PathBuf| {
+        let place = |folder: &Utf8PathBuf| folder.canonicalize_utf8().ok();
+        args.folders.len() == 1 && place(out).is_some() && place(out) == place(&args.folders[0])
     };
-    let in_place = args.folders.len() == 1 && same_folder(&out, &args.folders[0]);
-    if !in_place {
-        check_out(&out, &args.folders)?;
+    match (&args.out, parts.as_mut_slice()) {
+        (Some(out), _) if !same(out) => {
+            let out = Output::new(out, &args.folders).map_err(Failure::usage)?;
+            publish(parts, Some(out), args.links.base())
+        }
+        (_, [(folder, results)]) => {
+            write_all(results, folder, args.links.base()).map_err(Failure::infrastructure)?;
+            junit::remove_others(results, folder).map_err(Failure::infrastructure)?;
+            Ok(show(results, Some(folder)))
+        }
+        _ => Err(Failure::usage(
+            "several results folders given; pass the folder for the report with --out DIR",
+        )),
     }
-    let mut parts = Vec::new();
-    let mut taken = BTreeSet::new();
-    for folder in &args.folders {
-        parts.push((folder, json::read_results(folder).map_err(Failure::usage)?));
-    }
-    for (folder, results) in &mut parts {
-        if !in_place {
-            gather(results, folder, &out, &mut taken).map_err(Failure::infrastructure)?;
+}
+
+/// Writes the reports of several results, with their evidence, and prints the summary.
+pub(super) fn publish(
+    mut parts: Vec<(Utf8PathBuf, Results)>,
+    out: Option<Output>,
+    base: &str,
+) -> Result<Exit, Failure> {
+    rekey(parts.iter_mut().map(|(_, results)| results));
+    let mut notes = Vec::new();
+    if let Some(out) = &out {
+        for (folder, results) in &mut parts {
+            notes.extend(gather(results, folder, &out.path()).map_err(Failure::usage)?);
         }
     }
     let parts = parts.into_iter().map(|(_, results)| results).collect();
-    let Some(merged) = merge(parts) else {
-        return Err(Failure::usage("no results folder given"));
-    };
-    for note in &merged.notes {
+    let (results, more) = merge(parts).ok_or_else(|| Failure::usage("no results folder given"))?;
+    for note in notes.iter().chain(&more) {
         note!("warning: {note}");
     }
-    write_all(&merged.results, &out, args.links.base()).map_err(Failure::infrastructure)?;
+    let mut folder = None;
+    if let Some(out) = out {
+        write_all(&results, &out.path(), base).map_err(Failure::infrastructure)?;
+        folder = Some(out.commit().map_err(Failure::infrastructure)?);
+    }
+    Ok(show(&results, folder.as_ref()))
+}
+
+fn show(results: &Results, folder: Option<&Utf8PathBuf>) -> Exit {
+    let page = folder.map(|folder| folder.join(PAGE));
     let layout = terminal::Layout::for_stdout();
-    let page = out.join(PAGE);
-    super::print::page(&terminal::summary(&merged.results, Some(&page), layout));
-    Ok(Exit::of(&merged.results, false))
-}
-
-fn same_folder(a: &Utf8Path, b: &Utf8Path) -> bool {
-    match (a.canonicalize_utf8(), b.canonicalize_utf8()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
-    }
-}
-
-/// The output folder must not be one of the inputs, and may hold only earlier results.
-fn check_out(out: &Utf8Path, folders: &[Utf8PathBuf]) -> Result<(), Failure> {
-    if folders.iter().any(|folder| same_folder(out, folder)) {
-        return Err(Failure::usage(format!(
-            "{out} is one of the input folders; choose another with --out"
-        )));
-    }
-    let Ok(mut entries) = out.read_dir_utf8() else {
-        return Ok(());
-    };
-    if entries.next().is_some() && !out.join(json::RESULTS_FILE).is_file() {
-        return Err(Failure::usage(format!(
-            "{out} contains files other than results; choose another folder with --out"
-        )));
-    }
-    Ok(())
+    super::print::page(&terminal::summary(results, page.as_deref(), layout));
+    Exit::of(results, false)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use clap::builder::RangedU64ValueParser;
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
@@ -12,8 +12,10 @@ use tokio::sync::mpsc;
 use crate::catalogue::capability::NGINX_IMAGE;
 use crate::report::event::{Message, RunEvent, Stopped};
 use crate::report::json::read_results;
+use crate::report::output::{clear, own};
 use crate::report::progress::{Progress, Verbosity};
 use crate::report::reports::Reports;
+use crate::report::results::Shards;
 use crate::report::terminal::{self, Layout};
 use crate::run::dispatch::Options;
 use crate::run::driver::{Driver, collect};
@@ -60,6 +62,9 @@ pub(super) struct RunArgs {
     /// Limit of an attempt at a scenario, such as 5m
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     scenario_timeout: Option<Duration>,
+    /// Heading of this run in reports; shards of one run need the same label [default: version and profile]
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
     /// Keep namespaces after the run
     #[arg(long)]
     keep: bool,
@@ -142,6 +147,11 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         },
         repeat: args.repeat,
         timeout: args.timeout,
+        label: args.label,
+        shards: args.shard.map(|shard| Shards {
+            parts: [shard.index].into(),
+            of: shard.count,
+        }),
         events,
         stop: Stop::default(),
     };
@@ -155,7 +165,9 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         }
         return Ok(Exit::AsExpected);
     }
-    prepare_folder(&args.out)?;
+    own(&args.out)
+        .and_then(|()| clear(&args.out))
+        .map_err(Failure::usage)?;
     let again = || std::process::exit(i32::from(Exit::Interrupted.code()));
     driver.stop.on_signals(again);
     let mut progress = Progress::for_stderr(verbosity);
@@ -204,30 +216,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     positive
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "expected a duration such as `90s`, `5m` or `1h30m`".to_owned())
-}
-
-/// Creates the results folder, or clears earlier results. A folder with other content is an error.
-fn prepare_folder(out: &Utf8Path) -> Result<(), Failure> {
-    let fail = |e: std::io::Error| {
-        Failure::usage(format!(
-            "cannot use {out} for results: {e}; choose another folder with --out"
-        ))
-    };
-    if out.exists() {
-        let ours = out.join("results.json").is_file();
-        let mut entries = out.read_dir_utf8().map_err(fail)?;
-        if !ours && entries.next().is_some() {
-            return Err(Failure::usage(format!(
-                "{out} contains files other than results; choose another folder with --out"
-            )));
-        }
-        for part in ["evidence", "junit"] {
-            if out.join(part).exists() {
-                std::fs::remove_dir_all(out.join(part)).map_err(fail)?;
-            }
-        }
-    }
-    std::fs::create_dir_all(out).map_err(fail)
 }
 
 #[cfg(test)]

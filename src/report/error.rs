@@ -10,6 +10,34 @@ use crate::file::WriteError;
 pub enum ReportError {
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error("failed to replace {path}: {source}; check the folder's permissions")]
+    Replace {
+        path: Utf8PathBuf,
+        source: io::Error,
+    },
+    #[error(
+        "{path} contains files that hookproof did not write; choose an empty folder with --out"
+    )]
+    Foreign { path: Utf8PathBuf },
+    #[error("failed to use {path} for output: {source}; choose another folder with --out")]
+    Folder {
+        path: Utf8PathBuf,
+        source: io::Error,
+    },
+    #[error(
+        "{path} contains the input {input}, which would be replaced; choose another folder with --out"
+    )]
+    Input {
+        path: Utf8PathBuf,
+        input: Utf8PathBuf,
+    },
+    #[error(
+        "{folder} refers to {path}, which is outside of it; pass a results folder written by `hookproof run`"
+    )]
+    Outside {
+        path: Utf8PathBuf,
+        folder: Utf8PathBuf,
+    },
     #[error("failed to read {path}: {source}; pass a results folder written by `hookproof run`")]
     Read {
         path: Utf8PathBuf,
@@ -25,13 +53,17 @@ pub enum ReportError {
     },
     #[error(
         "unsupported format `{found}` in {path}: this version reads `{wanted}`; \
-         use the hookproof version that wrote it, or run the claims again"
+         use hookproof {version}, or run the claims again"
     )]
     Schema {
         path: Utf8PathBuf,
         found: String,
         wanted: &'static str,
+        /// The version that wrote the file.
+        version: String,
     },
+    #[error("invalid results file {path}: {why}; the file may be edited, run the claims again")]
+    Contradiction { path: Utf8PathBuf, why: String },
     #[error("failed to serialize {what} as JSON: {source}; report this with the command you ran")]
     Json {
         what: &'static str,

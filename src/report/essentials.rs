@@ -36,7 +36,7 @@ pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> S
             }
         }
         Cell::Problem { scenario } => ran(&mut out, scenario),
-        Cell::NoCluster { .. } | Cell::NotRun => {}
+        Cell::NoCluster { .. } | Cell::NotRun { .. } => {}
     }
     let image = facts.node_image.as_deref().unwrap_or("unknown");
     line(

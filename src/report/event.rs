@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
-use crate::report::results::{ClaimInfo, EarlierAttempt, Phase, ScenarioResults};
+use crate::report::results::{ClaimInfo, ClusterResults, EarlierAttempt, Phase, ScenarioResults};
 
 /// The value of [`Message::schema`].
 pub(crate) const SCHEMA: &str = "hookproof.events/1";
@@ -42,8 +42,8 @@ pub(crate) enum RunEvent {
     Begun {
         run: String,
         claims: Vec<ClaimInfo>,
-        /// Names of all clusters of the run (profile or context).
-        clusters: Vec<String>,
+        /// The empty columns of the run. Events name a cluster as the column's facts do here.
+        clusters: Vec<ClusterResults>,
     },
     /// A phase of a cluster begins: `provision`, `clean`, `ready` or `teardown`.
     PhaseBegun { cluster: String, name: String },

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use proptest::prelude::*;
 
 use super::json::read_results;
-use super::results::Results;
+use super::results::{ClusterResults, Results, Run};
 use crate::evidence::Evidence;
 use crate::observe::store;
 use crate::report::event::RunEvent;
@@ -48,6 +48,7 @@ pub(super) fn poisoned(text: &str) -> Results {
         }
     }
     for cluster in &mut results.clusters {
+        cluster.label = Some(text.to_owned());
         cluster.facts.name = text.to_owned();
         cluster.facts.profile = text.to_owned();
         cluster.facts.node_image = Some(text.to_owned());
@@ -108,16 +109,23 @@ pub(super) fn poisoned_evidence(text: &str) -> Evidence {
     evidence
 }
 
+fn empty(column: &ClusterResults) -> ClusterResults {
+    ClusterResults {
+        key: column.key.clone(),
+        run: Run {
+            ended: None,
+            ..column.run.clone()
+        },
+        ..ClusterResults::new(&column.facts.name)
+    }
+}
+
 /// The events of a run that ends with these results.
 pub(super) fn events(results: &Results) -> Vec<RunEvent> {
     let mut events = vec![RunEvent::Begun {
         run: results.run.clone(),
         claims: results.claims.clone(),
-        clusters: results
-            .clusters
-            .iter()
-            .map(|c| c.facts.name.clone())
-            .collect(),
+        clusters: results.clusters.iter().map(empty).collect(),
     }];
     for cluster in &results.clusters {
         let name = cluster.facts.name.clone();

@@ -1,17 +1,23 @@
 //! `results.json`, and the schemas of all files. Reading checks the format version; writing is atomic.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use camino::Utf8Path;
 use schemars::{Schema, schema_for};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::error::ReportError;
-use super::results::{self, Results};
+use super::results::{self, ClusterResults, Results};
+use super::view::number;
 use crate::evidence::Evidence;
 use crate::file::write_atomic;
 
 pub const RESULTS_FILE: &str = "results.json";
+
+/// The previous format of results.
+const V1: &str = "hookproof.results/1";
 
 /// Writes `results.json` into a results folder.
 ///
@@ -26,7 +32,7 @@ pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportE
     Ok(write_atomic(&folder.join(RESULTS_FILE), &text)?)
 }
 
-/// Reads `results.json` of a results folder.
+/// Reads `results.json` of a results folder, also of the previous format.
 ///
 /// # Errors
 /// The file is missing, damaged, or has another format version.
@@ -42,14 +48,91 @@ pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
         source,
     };
     let head: Head = serde_json::from_slice(&text).map_err(parse)?;
-    if head.schema != results::SCHEMA {
+    let results: Results = if head.schema == results::SCHEMA {
+        serde_json::from_slice(&text).map_err(parse)?
+    } else if head.schema == V1 {
+        let mut whole = serde_json::from_slice(&text).map_err(parse)?;
+        upgrade(&mut whole);
+        serde_json::from_value(whole).map_err(parse)?
+    } else {
         return Err(ReportError::Schema {
             path: path_owned(),
             found: head.schema,
             wanted: results::SCHEMA,
+            version: head.hookproof.unwrap_or_else(|| "its version".to_owned()),
         });
+    };
+    let contradiction = |why| ReportError::Contradiction {
+        path: path.clone(),
+        why,
+    };
+    let keys = results.clusters.iter().map(|column| column.key.as_str());
+    if let Some(key) = repeated(keys) {
+        return Err(contradiction(format!("two columns have the key {key}")));
     }
-    serde_json::from_slice(&text).map_err(parse)
+    for ClusterResults {
+        key,
+        judgements,
+        scenarios,
+        ..
+    } in &results.clusters
+    {
+        let claim = repeated(judgements.iter().map(|judgement| judgement.claim.as_str()));
+        let scenario = repeated(scenarios.iter().map(|ran| ran.scenario.as_str()));
+        if let Some(twice) = claim.or(scenario) {
+            return Err(contradiction(format!(
+                "column {key} has two results of {twice}"
+            )));
+        }
+    }
+    Ok(results)
+}
+
+/// The first name that occurs again, whatever its case.
+fn repeated<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut known = BTreeSet::new();
+    names.find(|name| !known.insert(name.to_lowercase()))
+}
+
+/// Converts results of format 1, in which the columns of a run share its facts and the number of the
+/// repetition is part of the profile.
+fn upgrade(whole: &mut Value) {
+    let ids = whole["claims"].as_array().into_iter().flatten();
+    let claims: Vec<Value> = ids.map(|claim| claim["id"].clone()).collect();
+    let fields = ["run", "hookproof", "began", "ended"].map(|name| whole[name].clone());
+    let [id, hookproof, began, ended] = fields;
+    whole["schema"] = results::SCHEMA.into();
+    let mut keys = Vec::new();
+    for column in whole["clusters"].as_array_mut().into_iter().flatten() {
+        let text = |name: &str| {
+            column["facts"][name]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let profile = text("profile");
+        let (profile, round) = profile.split_once(" #").unwrap_or((&profile, "1"));
+        let version = text("kubernetes");
+        let key = match version.trim_start_matches('v') {
+            "" => text("name"),
+            version => format!("{version} {profile}"),
+        };
+        column["run"] = json!({
+            "id": id, "hookproof": hookproof, "began": began, "ended": ended, "claims": claims,
+            "round": round.parse().unwrap_or(1),
+        });
+        column["facts"]["profile"] = profile.into();
+        keys.push(results::key(&key));
+    }
+    let keys = number(keys, "-");
+    for (column, key) in whole["clusters"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+        .zip(keys)
+    {
+        column["key"] = key.into();
+    }
 }
 
 #[must_use]
@@ -65,6 +148,7 @@ pub fn evidence_schema() -> Schema {
 #[derive(Deserialize)]
 struct Head {
     schema: String,
+    hookproof: Option<String>,
 }
 
 #[cfg(test)]
@@ -95,12 +179,60 @@ mod tests {
         let (_keep, path) = folder();
         fs::write(
             path.join(RESULTS_FILE),
-            r#"{"schema": "hookproof.results/9"}"#,
+            r#"{"schema": "hookproof.results/9", "hookproof": "3.0.0"}"#,
         )
         .unwrap();
         let message = read_results(&path).unwrap_err().to_string();
-        assert!(message.contains("hookproof.results/9"), "{message}");
-        assert!(message.contains(results::SCHEMA), "{message}");
+        insta::assert_snapshot!(message.replace(path.as_str(), "RESULTS"));
+    }
+
+    /// The fixture in format 1, as its run with `--repeat 2` would have written it.
+    #[test]
+    fn the_previous_format_is_read() {
+        let (_keep, path) = folder();
+        let mut expected = fixture::results();
+        let mut old = serde_json::to_value(&expected).unwrap();
+        old["schema"] = V1.into();
+        for column in old["clusters"].as_array_mut().unwrap() {
+            for field in ["key", "run"] {
+                column.as_object_mut().unwrap().remove(field);
+            }
+        }
+        old["clusters"][1]["facts"]["profile"] = "default #2".into();
+        fs::write(path.join(RESULTS_FILE), old.to_string()).unwrap();
+        for (n, column) in expected.clusters.iter_mut().enumerate() {
+            column.key = ["1.35.6-default", "1.36.3-default"][n].to_owned();
+            column.run.round = [1, 2][n];
+            (column.run.began, column.run.ended) = (expected.began, expected.ended);
+        }
+        assert_eq!(read_results(&path).unwrap(), expected);
+    }
+
+    #[rstest::rstest]
+    #[case("key", "/clusters/0/key", "../x")]
+    #[case("evidence", "/clusters/1/scenarios/0/evidence", "../../etc/passwd")]
+    #[case("absolute", "/clusters/1/scenarios/0/evidence", "/etc/passwd")]
+    #[case("same_key", "/clusters/0/key", "1.36-default")]
+    #[case(
+        "two_verdicts",
+        "/clusters/0/judgements/1/claim",
+        "poststart.concurrent-with-entrypoint"
+    )]
+    #[case("type", "/claims/0/cites", "x")]
+    fn damaged_results_are_refused(#[case] name: &str, #[case] place: &str, #[case] value: &str) {
+        let (_keep, path) = folder();
+        let mut whole = serde_json::to_value(fixture::results()).unwrap();
+        *whole.pointer_mut(place).unwrap() = value.into();
+        fs::write(
+            path.join(RESULTS_FILE),
+            serde_json::to_vec_pretty(&whole).unwrap(),
+        )
+        .unwrap();
+        let message = read_results(&path).unwrap_err().to_string();
+        insta::assert_snapshot!(
+            format!("damaged_{name}"),
+            message.replace(path.as_str(), "RESULTS")
+        );
     }
 
     #[test]

@@ -30,31 +30,9 @@ const CHANGED: &str = "verdict-changed";
 /// Error type of failed setup or observation.
 const INFRASTRUCTURE: &str = "infrastructure";
 
-/// File path of each cluster, relative to the results folder.
-fn paths(results: &Results) -> Vec<Utf8PathBuf> {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let name = |cluster: &ClusterResults| {
-        let facts = &cluster.facts;
-        let stem = match minor(facts) {
-            Some(minor) if facts.profile.is_empty() => format!("{minor}-{}", facts.name),
-            Some(minor) => format!("{minor}-{}", facts.profile),
-            None => format!("none-{}", facts.name),
-        };
-        let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        let stem: String = stem
-            .chars()
-            .map(|c| if safe(c) { c } else { '_' })
-            .collect();
-        let nth = seen.entry(stem.clone()).or_default();
-        *nth += 1;
-        let suffix = if *nth == 1 {
-            String::new()
-        } else {
-            format!("-{nth}")
-        };
-        Utf8PathBuf::from(format!("junit/junit-{stem}{suffix}.xml"))
-    };
-    results.clusters.iter().map(name).collect()
+/// File path of a column, relative to the results folder.
+fn path(column: &ClusterResults) -> Utf8PathBuf {
+    format!("junit/junit-{}.xml", column.key).into()
 }
 
 /// Writes the file of every cluster.
@@ -62,13 +40,32 @@ fn paths(results: &Results) -> Vec<Utf8PathBuf> {
 /// # Errors
 /// A file cannot be rendered or written.
 pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
-    for (cluster, path) in results.clusters.iter().zip(paths(results)) {
-        let path = folder.join(path);
+    for cluster in &results.clusters {
+        let path = folder.join(path(cluster));
         let xml = to_xml(results, cluster).map_err(|source| ReportError::Junit {
             path: path.clone(),
             source,
         })?;
         write_atomic(&path, xml.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Removes files of columns that the results do not have.
+///
+/// # Errors
+/// A file cannot be removed.
+pub(crate) fn remove_others(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
+    let known: Vec<_> = results
+        .clusters
+        .iter()
+        .map(|c| folder.join(path(c)))
+        .collect();
+    let entries = folder.join("junit").read_dir_utf8().into_iter().flatten();
+    for path in entries.flatten().map(|entry| entry.path().to_owned()) {
+        if !known.contains(&path) {
+            std::fs::remove_file(&path).map_err(|source| ReportError::Replace { path, source })?;
+        }
     }
     Ok(())
 }
@@ -145,16 +142,16 @@ fn scenario_suite(
 
 /// Adds the phases and whether the run completed. Returns the total duration.
 fn cluster_suite(suite: &mut TestSuite, results: &Results, cluster: &ClusterResults) -> Duration {
-    suite.add_property(property("run", &results.run));
-    suite.add_property(property("hookproof", &results.hookproof));
+    suite.add_property(property("run", &cluster.run.id));
+    suite.add_property(property("hookproof", &cluster.run.hookproof));
     suite.add_properties(cluster_properties(&cluster.facts));
     if let Some(first) = cluster.phases.first() {
         set_timestamp(suite, first.began);
     }
     suite.add_test_cases(cluster.phases.iter().map(phase_case));
     let cells = results.claims.iter().map(|c| Cell::of(cluster, c));
-    let complete = results.ended.is_some();
-    let missing = cells.filter(|cell| matches!(cell, Cell::NotRun)).count();
+    let missing = cells.filter(Cell::is_missing).count();
+    let complete = cluster.run.ended.is_some() && missing == 0;
     suite.add_test_case(completeness_case(complete, missing));
     let phases = cluster.phases.iter();
     phases.map(|phase| duration(phase.seconds)).sum()
@@ -213,7 +210,7 @@ fn completeness_case(complete: bool, missing: usize) -> TestCase {
     let status = if complete {
         TestCaseStatus::success()
     } else {
-        let text = format!("the run has not finished; {text}; run it again");
+        let text = format!("the run is not complete; {text}; run it again");
         failed(NonSuccessKind::Error, INFRASTRUCTURE, &text)
     };
     let mut case = TestCase::new("run complete", status);
@@ -227,12 +224,11 @@ fn status(claim: &ClaimInfo, cell: &Cell<'_>) -> TestCaseStatus {
     let reason = with_reason(cell);
     let mut status = match cell.state() {
         _ if cell.changed() => failed(NonSuccessKind::Failure, CHANGED, &reason),
-        State::Error | State::NotRun => failed(NonSuccessKind::Error, INFRASTRUCTURE, &reason),
-        State::Verdict(verdict @ (Verdict::NotApplicable | Verdict::NotTestable)) => {
+        _ if cell.is_missing() => failed(NonSuccessKind::Error, INFRASTRUCTURE, &reason),
+        State::Error => failed(NonSuccessKind::Error, INFRASTRUCTURE, &reason),
+        state @ (State::NotRun | State::Verdict(Verdict::NotApplicable | Verdict::NotTestable)) => {
             let mut status = TestCaseStatus::skipped();
-            status
-                .set_type(verdict.as_str())
-                .set_message(one_line(&reason));
+            status.set_type(state.key()).set_message(one_line(&reason));
             status
         }
         State::Verdict(_) => TestCaseStatus::success(),
@@ -363,7 +359,7 @@ mod tests {
 
     #[rstest]
     #[case::complete(fixture::results())]
-    #[case::interrupted({ let mut r = fixture::results(); r.ended = None; r.clusters[0].judgements.clear(); r })]
+    #[case::interrupted({ let mut r = fixture::results(); r.clusters[0].run.ended = None; r.clusters[0].judgements.clear(); r })]
     #[case::poisoned(fixture::poisoned("]]> \0 <testcase/>"))]
     fn the_schema_accepts_every_file(#[case] results: Results) {
         for cluster in &results.clusters {
@@ -473,8 +469,8 @@ mod tests {
     #[test]
     fn a_run_in_progress_is_an_error() {
         let mut results = fixture::results();
-        results.ended = None;
         let cluster = results.clusters.first_mut().unwrap();
+        cluster.run.ended = None;
         cluster.scenarios.truncate(1);
         let kept = cluster.scenarios.first().unwrap().scenario.clone();
         cluster
@@ -483,21 +479,6 @@ mod tests {
         let report = report(&results, results.clusters.first().unwrap());
         assert_eq!(report.test_suites.last().unwrap().errors, 1);
         assert!(report.errors > 0, "claims that are not reached");
-    }
-
-    #[test]
-    fn clusters_of_the_same_version_and_profile_get_separate_files() {
-        let mut results = fixture::results();
-        let again = results.clusters.first().unwrap().clone();
-        results.clusters.push(again);
-        assert_eq!(
-            paths(&results),
-            [
-                "junit/junit-1.35-default.xml",
-                "junit/junit-1.36-default.xml",
-                "junit/junit-1.35-default-2.xml"
-            ]
-        );
     }
 
     proptest! {

@@ -1,331 +1,353 @@
-//! Merges several results folders, such as those of CI jobs.
+//! Puts the columns of several results folders next to each other, such as those of CI jobs.
 
-use std::collections::BTreeSet;
 use std::fs;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use super::error::ReportError;
-use super::results::{ClusterResults, Results, ScenarioResults};
-use super::text::one_line;
+use super::output::resolve;
+use super::results::{ClusterResults, Results};
+use super::text::count;
+use super::view::{labels, number, shards};
 use crate::file::{stays_inside, write_atomic};
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct Merged {
-    /// Every claim and every cluster occurs once.
-    pub results: Results,
-    /// Conflicts: scenarios that ran twice, claims that differ.
-    pub notes: Vec<String>,
+/// Makes the keys of all columns unique.
+pub fn rekey<'a>(parts: impl Iterator<Item = &'a mut Results>) {
+    let columns: Vec<_> = parts.flat_map(|part| &mut part.clusters).collect();
+    let keys = number(columns.iter().map(|c| c.key.clone()).collect(), "-");
+    for (column, key) in columns.into_iter().zip(keys) {
+        column.key = key;
+    }
 }
 
-/// Copies the evidence of results into another folder and updates its paths. `taken` keeps file
-/// names from different folders unique.
+/// Copies the evidence of all columns into another folder, below the columns' keys. Returns notes on
+/// evidence that is missing.
 ///
 /// # Errors
-/// A file cannot be written. Missing evidence is not an error: the report notes it.
+/// A file cannot be written, or is outside the results folder.
 pub fn gather(
     results: &mut Results,
     from: &Utf8Path,
     into: &Utf8Path,
-    taken: &mut BTreeSet<Utf8PathBuf>,
-) -> Result<(), ReportError> {
-    for cluster in &mut results.clusters {
-        for scenario in &mut cluster.scenarios {
-            let Some(path) = scenario.evidence.as_deref().map(Utf8Path::new) else {
-                continue;
-            };
-            if !stays_inside(path) {
-                scenario.evidence = None;
-                continue;
-            }
-            let mut goal = path.to_owned();
-            let mut number = 2;
-            while !taken.insert(goal.clone()) {
-                goal = Utf8Path::new("evidence")
-                    .join(number.to_string())
-                    .join(path);
-                number += 1;
-            }
-            if let Ok(content) = fs::read(from.join(path)) {
+) -> Result<Vec<String>, ReportError> {
+    let mut notes = Vec::new();
+    for ClusterResults { key, scenarios, .. } in &mut results.clusters {
+        for scenario in scenarios {
+            let id = &scenario.scenario;
+            let earlier = scenario.earlier.iter_mut().map(|attempt| {
+                let name = format!("evidence/{key}/{id}.attempt-{}.json", attempt.attempt);
+                (name, &mut attempt.evidence)
+            });
+            let last = (format!("evidence/{key}/{id}.json"), &mut scenario.evidence);
+            for (goal, file) in earlier.chain([last]) {
+                let Some(path) = file.take() else { continue };
+                let path_in = from.join(&path);
+                if !path_in.exists() {
+                    notes.push(format!("evidence {path_in} is missing"));
+                    continue;
+                }
+                if !stays_inside(Utf8Path::new(&goal)) {
+                    return Err(ReportError::Outside {
+                        path: goal.into(),
+                        folder: from.to_owned(),
+                    });
+                }
+                let content = fs::read(resolve(from, &path)?);
+                let content = content.map_err(|source| ReportError::Read {
+                    path: path_in,
+                    source,
+                })?;
                 write_atomic(&into.join(&goal), &content)?;
+                *file = Some(goal);
             }
-            scenario.evidence = Some(goal.into_string());
         }
     }
-    Ok(())
+    Ok(notes)
 }
 
-/// Merges results; `None` if there are none.
+/// Puts the columns of all results next to each other, with notes on what the reader should know;
+/// `None` if there are none. Only shards of a run become one column.
 #[must_use]
-pub fn merge(parts: Vec<Results>) -> Option<Merged> {
+pub fn merge(parts: Vec<Results>) -> Option<(Results, Vec<String>)> {
     let mut parts = parts.into_iter();
-    let mut merged = Merged {
-        results: parts.next()?,
-        notes: Vec::new(),
-    };
-    for part in parts {
-        merged.add(part);
+    let mut merged = parts.next()?;
+    let first = std::mem::take(&mut merged.clusters);
+    for column in first {
+        add(&mut merged, column);
     }
-    Some(merged)
-}
-
-impl Merged {
-    fn add(&mut self, part: Results) {
-        let Results {
-            schema: _,
-            hookproof,
-            run,
-            began,
-            ended,
-            claims,
-            clusters,
-        } = part;
-        if hookproof != self.results.hookproof {
-            self.notes.push(format!(
-                "run {run} used hookproof {hookproof}, the others used {}",
-                self.results.hookproof
+    let mut notes = Vec::new();
+    for part in parts {
+        let differs = |known: &super::results::ClaimInfo| {
+            let other = merged.claims.iter().find(|other| other.id == known.id);
+            other.is_some_and(|other| other != known)
+        };
+        let mut columns = part.clusters;
+        for column in &mut columns {
+            let own = part.claims.iter().map(|claim| column.text(claim));
+            column.texts = own.filter(|own| differs(own)).cloned().collect();
+        }
+        let differing = part.claims.iter().filter(|claim| differs(claim)).count();
+        if differing > 0 {
+            notes.push(format!(
+                "run {} has other texts of {}; the report shows the texts of run {}, `hookproof diff` shows both",
+                part.run,
+                count(differing, "claim"),
+                merged.run,
             ));
         }
-        if !self.results.run.split(", ").any(|known| known == run) {
-            self.results.run = format!("{}, {run}", self.results.run);
-        }
-        self.results.began = self.results.began.min(began);
-        self.results.ended = match (self.results.ended, ended) {
-            (Some(one), Some(other)) => Some(one.max(other)),
-            _ => None,
-        };
-        for claim in claims {
-            match self
-                .results
-                .claims
-                .iter()
-                .find(|known| known.id == claim.id)
-            {
-                None => self.results.claims.push(claim),
-                Some(known) if *known == claim => {}
-                Some(known) => self.notes.push(format!(
-                    "claim {} differs in run {run}; the report shows \"{}\"",
-                    claim.id,
-                    one_line(&known.says)
-                )),
-            }
-        }
-        for cluster in clusters {
-            self.add_cluster(cluster);
+        let new =
+            |claim: &super::results::ClaimInfo| merged.claims.iter().all(|c| c.id != claim.id);
+        let new: Vec<_> = part.claims.into_iter().filter(new).collect();
+        merged.claims.extend(new);
+        merged.run = format!("{}, {}", merged.run, part.run);
+        merged.began = merged.began.min(part.began);
+        merged.ended = merged.ended.zip(part.ended).map(|(a, b)| a.max(b));
+        for column in columns {
+            add(&mut merged, column);
         }
     }
+    let named = merged.clusters.iter().zip(labels(&merged.clusters));
+    notes.extend(named.filter_map(|(column, label)| {
+        let part = shards(column)?;
+        Some(format!(
+            "{label} contains only {part}; shards are joined if they have the same --label and equal clusters"
+        ))
+    }));
+    Some((merged, notes))
+}
 
-    fn add_cluster(&mut self, part: ClusterResults) {
-        let same = |known: &&mut ClusterResults| {
-            let (a, b) = (&known.facts, &part.facts);
-            (&a.name, &a.profile, &a.kubernetes, &a.node_image)
-                == (&b.name, &b.profile, &b.kubernetes, &b.node_image)
-        };
-        let Some(known) = self.results.clusters.iter_mut().find(same) else {
-            self.results.clusters.push(part);
-            return;
-        };
-        let ClusterResults {
-            facts: _,
-            phases,
-            scenarios,
-            judgements,
-        } = part;
-        for phase in phases {
-            match known
-                .phases
-                .iter_mut()
-                .find(|other| other.name == phase.name)
-            {
-                None => known.phases.push(phase),
-                // A failure takes precedence.
-                Some(other) if other.error.is_none() && phase.error.is_some() => *other = phase,
-                Some(_) => {}
-            }
-        }
-        let mut older: BTreeSet<String> = BTreeSet::new();
-        for scenario in scenarios {
-            let at = known
-                .scenarios
-                .iter()
-                .position(|other| other.scenario == scenario.scenario);
-            match at {
-                None => known.scenarios.push(scenario),
-                Some(at) => {
-                    let other: &mut ScenarioResults = &mut known.scenarios[at];
-                    self.notes.push(format!(
-                        "{} ran twice on {}; the later run counts",
-                        scenario.scenario, known.facts.name
-                    ));
-                    if scenario.began > other.began {
-                        known.judgements.retain(|judgement| {
-                            let replaced =
-                                judgement.scenario.as_deref() == Some(&scenario.scenario);
-                            let new = judgements.iter().find(|new| new.claim == judgement.claim);
-                            if let Some(new) =
-                                new.filter(|new| replaced && new.verdict != judgement.verdict)
-                            {
-                                self.notes.push(format!(
-                                    "{} was {} and then {} on {}",
-                                    judgement.claim,
-                                    judgement.verdict,
-                                    new.verdict,
-                                    known.facts.name
-                                ));
-                            }
-                            !replaced
-                        });
-                        *other = scenario;
-                    } else {
-                        older.insert(scenario.scenario);
-                    }
-                }
-            }
-        }
-        for judgement in judgements {
-            let old = judgement
-                .scenario
-                .as_ref()
-                .is_some_and(|id| older.contains(id));
-            let here = known
-                .judgements
-                .iter()
-                .find(|other| other.claim == judgement.claim);
-            match here {
-                Some(here) if old && here.verdict != judgement.verdict => self.notes.push(format!(
-                    "{} was {} and then {} on {}",
-                    judgement.claim, judgement.verdict, here.verdict, known.facts.name
-                )),
-                None if !old => known.judgements.push(judgement),
-                _ => {}
-            }
+/// Adds a column, or joins it with another shard of its run.
+fn add(merged: &mut Results, new: ClusterResults) {
+    let Some(known) = merged
+        .clusters
+        .iter_mut()
+        .find(|known| is_shard_of(known, &new))
+    else {
+        merged.clusters.push(new);
+        return;
+    };
+    let (run, other) = (&mut known.run, new.run);
+    run.id = format!("{}, {}", run.id, other.id);
+    run.began = run.began.min(other.began);
+    run.ended = run.ended.zip(other.ended).map(|(a, b)| a.max(b));
+    run.claims.extend(other.claims);
+    if let (Some(shards), Some(others)) = (&mut run.shards, other.shards) {
+        shards.parts.extend(others.parts);
+        if shards.parts.len() == shards.of {
+            run.shards = None;
         }
     }
+    known.phases.extend(new.phases);
+    known.scenarios.extend(new.scenarios);
+    known.judgements.extend(new.judgements);
+    known.texts.extend(new.texts);
+}
+
+/// Whether two columns are disjoint shards of one run: same label, round and version of hookproof, equal
+/// clusters, and no scenario or claim in common.
+fn is_shard_of(a: &ClusterResults, b: &ClusterResults) -> bool {
+    let (Some(one), Some(other)) = (&a.run.shards, &b.run.shards) else {
+        return false;
+    };
+    let facts = |column: &ClusterResults| {
+        let mut facts = column.facts.clone();
+        facts.clock_offset = 0.0;
+        facts
+    };
+    let ran = |column: &ClusterResults, id: &str| column.scenarios.iter().any(|s| s.scenario == id);
+    a.label.is_some()
+        && (&a.label, a.run.round, &a.run.hookproof) == (&b.label, b.run.round, &b.run.hookproof)
+        && one.of == other.of
+        && one.parts.is_disjoint(&other.parts)
+        && a.run.claims.is_disjoint(&b.run.claims)
+        && !b.scenarios.iter().any(|s| ran(a, &s.scenario))
+        && facts(a) == facts(b)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::*;
-    use crate::catalogue::model::Verdict;
-    use crate::report::fixture;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    /// A part of the fixture, as a shard or a version.
-    fn part(
-        keep_cluster: impl Fn(usize) -> bool,
-        keep_scenario: impl Fn(usize) -> bool,
-    ) -> Results {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::report::fixture;
+    use crate::report::results::{Run, Shards};
+
+    /// Results with the given columns of the fixture, of a run with this id.
+    fn part(id: &str, keep: impl Fn(usize) -> bool) -> Results {
         let mut results = fixture::results();
         let mut at = 0..;
-        results
-            .clusters
-            .retain(|_| keep_cluster(at.next().unwrap()));
-        for cluster in &mut results.clusters {
-            let mut at = 0..;
-            cluster
-                .scenarios
-                .retain(|_| keep_scenario(at.next().unwrap()));
-            let kept: Vec<_> = cluster
-                .scenarios
-                .iter()
-                .map(|s| s.scenario.clone())
-                .collect();
-            cluster
-                .judgements
-                .retain(|j| j.scenario.as_ref().is_none_or(|id| kept.contains(id)));
+        results.clusters.retain(|_| keep(at.next().unwrap()));
+        results.run = id.to_owned();
+        for column in &mut results.clusters {
+            column.run.id = id.to_owned();
+            for judgement in &mut column.judgements {
+                judgement.reason = format!("{id}: {}", judgement.reason);
+            }
         }
         results
     }
 
-    #[test]
-    fn versions_become_columns() {
-        let merged = merge(vec![
-            part(|at| at == 0, |_| true),
-            part(|at| at == 1, |_| true),
-        ])
-        .unwrap();
-        assert_eq!(merged.results, fixture::results());
-        assert_eq!(merged.notes, Vec::<String>::new());
+    /// A shard of the fixture's first column.
+    fn shard(index: usize, label: Option<&str>) -> Results {
+        let mut results = part(&format!("s{index}"), |at| at == 0);
+        let column = &mut results.clusters[0];
+        let mine = |n: usize| n % 2 == index - 1;
+        let mut at = 0..;
+        column.scenarios.retain(|_| mine(at.next().unwrap()));
+        let ran: BTreeSet<_> = column
+            .scenarios
+            .iter()
+            .map(|s| s.scenario.clone())
+            .collect();
+        column.judgements.retain(|j| match &j.scenario {
+            Some(scenario) => ran.contains(scenario),
+            None => index == 1,
+        });
+        results.claims.retain(|claim| match &claim.scenario {
+            Some(scenario) => ran.contains(scenario),
+            None => index == 1,
+        });
+        column.label = label.map(str::to_owned);
+        column.run = Run {
+            shards: Some(Shards {
+                parts: [index].into(),
+                of: 2,
+            }),
+            claims: results.claims.iter().map(|c| c.id.clone()).collect(),
+            ..column.run.clone()
+        };
+        results
     }
 
     #[test]
-    fn shards_become_one_cluster() {
-        let merged = merge(vec![
-            part(|_| true, |at| at % 2 == 0),
-            part(|_| true, |at| at % 2 == 1),
-        ])
-        .unwrap();
-        let expected = fixture::results();
-        assert_eq!(merged.notes, Vec::<String>::new());
-        for (found, expected) in merged.results.clusters.iter().zip(&expected.clusters) {
-            assert_eq!(found.scenarios.len(), expected.scenarios.len());
-            assert_eq!(found.judgements.len(), expected.judgements.len());
-        }
-    }
-
-    #[test]
-    fn reports_differing_verdicts_in_either_order() {
-        let early = fixture::results();
-        let mut late = early.clone();
-        for cluster in &mut late.clusters {
-            for scenario in &mut cluster.scenarios {
-                scenario.began += jiff::SignedDuration::from_secs(60);
-            }
-            for judgement in cluster.judgements.iter_mut().take(1) {
-                judgement.verdict = Verdict::Refuted;
-            }
-        }
-        for parts in [
-            vec![early.clone(), late.clone()],
-            vec![late.clone(), early.clone()],
-        ] {
-            let merged = merge(parts).unwrap();
-            let expected = "poststart.concurrent-with-entrypoint was confirmed and then refuted";
-            assert_eq!(
-                merged
-                    .notes
-                    .iter()
-                    .filter(|note| note.starts_with(expected))
-                    .count(),
-                2
-            );
-            let first = |results: &Results| {
-                let judgements = results.clusters.first().unwrap().judgements.iter();
-                judgements
-                    .map(|j| (j.claim.clone(), j.verdict))
-                    .collect::<BTreeSet<_>>()
+    fn two_runs_of_one_cluster_are_two_columns() {
+        let (one, two) = (part("one", |at| at == 0), part("two", |at| at == 0));
+        let mut both = [one.clone(), two.clone()];
+        rekey(both.iter_mut());
+        let (merged, notes) = merge(both.into()).unwrap();
+        assert_eq!(notes, Vec::<String>::new());
+        for (found, part) in merged.clusters.iter().zip([&one, &two]) {
+            let expected = ClusterResults {
+                key: found.key.clone(),
+                ..part.clusters[0].clone()
             };
-            assert_eq!(first(&merged.results), first(&late));
+            assert_eq!(*found, expected);
         }
+        assert_eq!(labels(&merged.clusters), ["1.35 one", "1.35 two"]);
+        let keys: Vec<_> = merged.clusters.iter().map(|c| c.key.as_str()).collect();
+        assert_eq!(keys, ["1.35-default", "1.35-default-2"]);
     }
 
     #[test]
-    fn evidence_files_of_the_same_name_are_both_kept() {
+    fn a_claim_keeps_the_text_of_each_run() {
+        let (one, mut two) = (part("one", |_| true), part("two", |_| true));
+        two.claims[0].says = "Something else.".to_owned();
+        let (merged, notes) = merge(vec![one.clone(), two.clone()]).unwrap();
+        assert_eq!(notes.len(), 1);
+        let texts = merged
+            .clusters
+            .iter()
+            .map(|column| column.text(&merged.claims[0]));
+        let (one, two) = (&one.claims[0], &two.claims[0]);
+        assert_eq!(texts.collect::<Vec<_>>(), [one, one, two, two]);
+    }
+
+    #[test]
+    fn shards_with_a_label_become_one_column() {
+        let whole = part("s", |at| at == 0);
+        let (merged, notes) = merge(vec![shard(1, Some("x")), shard(2, Some("x"))]).unwrap();
+        assert_eq!(notes, Vec::<String>::new());
+        let [column] = merged.clusters.as_slice() else {
+            panic!("{:?}", labels(&merged.clusters));
+        };
+        assert_eq!(column.run.shards, None);
+        assert_eq!(column.run.claims.len(), whole.claims.len());
+        assert_eq!(column.judgements.len(), whole.clusters[0].judgements.len());
+        assert_eq!(column.scenarios.len(), whole.clusters[0].scenarios.len());
+    }
+
+    #[rstest]
+    #[case::without_label(shard(1, None), shard(2, None))]
+    #[case::other_label(shard(1, Some("x")), shard(2, Some("y")))]
+    #[case::same_shard(shard(1, Some("x")), shard(1, Some("x")))]
+    #[case::other_cluster(shard(1, Some("x")), {
+        let mut other = shard(2, Some("x"));
+        other.clusters[0].facts.nodes = 7;
+        other
+    })]
+    fn other_shards_stay_separate(#[case] one: Results, #[case] two: Results) {
+        let (merged, notes) = merge(vec![one, two]).unwrap();
+        assert_eq!(merged.clusters.len(), 2);
+        assert_eq!(notes.len(), 2, "{notes:?}");
+    }
+
+    #[test]
+    fn evidence_of_equal_paths_is_kept_apart() {
         let keep = tempfile::tempdir().unwrap();
         let into = Utf8Path::from_path(keep.path()).unwrap();
-        let mut taken = BTreeSet::new();
-        let mut found = Vec::new();
-        for _ in 0..2 {
-            let mut results = part(|at| at == 0, |at| at == 0);
-            gather(&mut results, &fixture::folder(), into, &mut taken).unwrap();
-            let scenario = results
-                .clusters
-                .first()
-                .unwrap()
-                .scenarios
-                .first()
-                .unwrap()
-                .clone();
-            found.push(scenario.evidence.unwrap());
+        let mut parts = [part("one", |at| at == 0), part("two", |at| at == 0)];
+        rekey(parts.iter_mut());
+        for part in &mut parts {
+            gather(part, &fixture::folder(), into).unwrap();
         }
+        let found = parts.map(|part| part.clusters[0].scenarios[0].evidence.clone().unwrap());
         assert_eq!(
             found,
             [
-                "evidence/1.35/poststart/failing-hook.json",
-                "evidence/2/evidence/1.35/poststart/failing-hook.json"
+                "evidence/1.35-default/poststart/failing-hook.json",
+                "evidence/1.35-default-2/poststart/failing-hook.json"
             ]
         );
         assert!(found.iter().all(|path| into.join(path).is_file()));
+    }
+
+    #[test]
+    fn scenario_ids_do_not_lead_out_of_the_folder() {
+        let keep = tempfile::tempdir().unwrap();
+        let mut part = part("one", |at| at == 0);
+        part.clusters[0].scenarios[0].scenario = "../../x".to_owned();
+        let into = Utf8Path::from_path(keep.path()).unwrap();
+        let refused = gather(&mut part, &fixture::folder(), into);
+        assert!(matches!(refused, Err(ReportError::Outside { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn every_judgement_is_kept_once(
+            columns in prop::collection::vec((0_usize..3, any::<bool>()), 1..5),
+        ) {
+            let parts: Vec<Results> = columns.iter().enumerate().map(|(n, (column, labelled))| {
+                let id = format!("r{n}");
+                let mut part = match column {
+                    2 => shard(n % 2 + 1, labelled.then_some("x")),
+                    column => part(&id, |at| at == *column),
+                };
+                for judgement in part.clusters.iter_mut().flat_map(|c| &mut c.judgements) {
+                    judgement.reason = format!("{id}: {}", judgement.reason);
+                }
+                part
+            }).collect();
+            let judgements = |parts: &[Results]| {
+                let mut found = BTreeMap::new();
+                for judgement in parts.iter().flat_map(|p| &p.clusters).flat_map(|c| &c.judgements) {
+                    *found.entry((judgement.claim.clone(), judgement.reason.clone())).or_insert(0) += 1;
+                }
+                found
+            };
+            let before = judgements(&parts);
+            let (merged, _) = merge(parts).unwrap();
+            prop_assert_eq!(judgements(std::slice::from_ref(&merged)), before);
+            for column in &merged.clusters {
+                let claims: BTreeSet<_> = column.judgements.iter().map(|j| &j.claim).collect();
+                prop_assert_eq!(claims.len(), column.judgements.len());
+            }
+            let labels: BTreeSet<_> = labels(&merged.clusters).into_iter().collect();
+            prop_assert_eq!(labels.len(), merged.clusters.len());
+        }
     }
 }

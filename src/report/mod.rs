@@ -1,6 +1,7 @@
 //! Reports: JUnit, HTML, Markdown, terminal, JSON. Reporters only read results and evidence.
 
 pub mod annotate;
+pub(crate) mod diff;
 mod document;
 pub mod error;
 pub mod essentials;
@@ -11,6 +12,7 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod merge;
+pub(crate) mod output;
 mod passage;
 pub mod progress;
 pub mod reports;

@@ -5,9 +5,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::error::ReportError;
-use super::results::{ClusterResults, Phase, Results, SCHEMA};
+use super::results::{ClusterResults, Results, SCHEMA};
+use super::view::Cell;
 use super::{html, json, junit, markdown};
-use crate::evidence::ClusterFacts;
 use crate::report::event::RunEvent;
 
 /// Writes all reports: `results.json`, `junit/`, `summary.md`, `index.html`. Reads evidence from the
@@ -85,13 +85,20 @@ impl Reports {
                 self.results.run.clone_from(run);
                 self.results.began = Timestamp::now();
                 self.results.claims.clone_from(claims);
-                for name in clusters {
-                    self.cluster(name);
+                self.results.clusters.clone_from(clusters);
+                self.names = clusters.iter().map(|c| c.facts.name.clone()).collect();
+                for column in &mut self.results.clusters {
+                    column.run.began = self.results.began;
+                    column.run.claims = claims.iter().map(|claim| claim.id.clone()).collect();
                 }
                 json::write_results(&self.results, &self.folder)
             }
             RunEvent::PhaseEnded { cluster, phase } => {
-                self.phase(cluster, phase);
+                let column = self.cluster(cluster);
+                if column.phases.is_empty() {
+                    column.run.began = phase.began;
+                }
+                column.phases.push(phase.clone());
                 self.write_data()
             }
             RunEvent::ClusterReady {
@@ -107,27 +114,28 @@ impl Reports {
                 scenario,
                 judgements,
             } => {
-                let results = self.cluster(cluster);
-                results
-                    .scenarios
-                    .retain(|known| known.scenario != scenario.scenario);
-                results.scenarios.push(scenario.clone());
-                // The latest attempt replaces earlier verdicts, even if it has none.
-                results.judgements.retain(|known| {
-                    known.scenario.as_deref() != Some(scenario.scenario.as_str())
-                        && judgements.iter().all(|new| new.claim != known.claim)
-                });
-                results.judgements.extend(judgements.iter().cloned());
+                let column = self.cluster(cluster);
+                column.scenarios.push(scenario.clone());
+                column.judgements.extend(judgements.iter().cloned());
                 self.write_data()
             }
             RunEvent::Judged { cluster, judgement } => {
-                let known = &mut self.cluster(cluster).judgements;
-                known.retain(|known| known.claim != judgement.claim);
-                known.push((**judgement).clone());
+                self.cluster(cluster).judgements.push((**judgement).clone());
+                self.write_data()
+            }
+            RunEvent::ClusterEnded { cluster } => {
+                self.cluster(cluster).run.ended = Some(Timestamp::now());
                 self.write_data()
             }
             RunEvent::Ended { stopped } => {
-                self.results.ended = stopped.is_none().then(Timestamp::now);
+                let now = Timestamp::now();
+                self.results.ended = stopped.is_none().then_some(now);
+                for column in &mut self.results.clusters {
+                    let mut cells = self.results.claims.iter().map(|c| Cell::of(column, c));
+                    let complete = !cells.any(|cell| cell.is_missing());
+                    let ended = column.run.ended.unwrap_or(now);
+                    column.run.ended = (stopped.is_none() || complete).then_some(ended);
+                }
                 write_all(&self.results, &self.folder, &self.base)
             }
             RunEvent::Planned { .. }
@@ -136,47 +144,23 @@ impl Reports {
             | RunEvent::ScenarioBegun { .. }
             | RunEvent::ScenarioStep { .. }
             | RunEvent::Warning { .. }
-            | RunEvent::Stopping { .. }
-            | RunEvent::ClusterEnded { .. } => Ok(()),
+            | RunEvent::Stopping { .. } => Ok(()),
         }
     }
 
-    fn phase(&mut self, cluster: &str, phase: &Phase) {
-        let phases = &mut self.cluster(cluster).phases;
-        phases.retain(|known| known.name != phase.name);
-        phases.push(phase.clone());
-    }
-
-    /// Writes the machine-readable files, which are cheap enough for every scenario. A JUnit file name
-    /// contains the cluster's version: until the version is known, the file is not written, or only at
-    /// the end of the run.
+    /// Writes the machine-readable files, which are cheap enough for every scenario.
     fn write_data(&self) -> Result<(), ReportError> {
         json::write_results(&self.results, &self.folder)?;
-        let mut known = self.results.clone();
-        known
-            .clusters
-            .retain(|cluster| !cluster.facts.kubernetes.is_empty());
-        junit::write(&known, &self.folder)
+        junit::write(&self.results, &self.folder)
     }
 
     fn cluster(&mut self, name: &str) -> &mut ClusterResults {
-        let at = self
-            .names
-            .iter()
-            .position(|known| known == name)
-            .unwrap_or_else(|| {
-                self.names.push(name.to_owned());
-                self.results.clusters.push(ClusterResults {
-                    facts: ClusterFacts {
-                        name: name.to_owned(),
-                        ..ClusterFacts::default()
-                    },
-                    phases: Vec::new(),
-                    scenarios: Vec::new(),
-                    judgements: Vec::new(),
-                });
-                self.names.len() - 1
-            });
+        let known = self.names.iter().position(|known| known == name);
+        let at = known.unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.results.clusters.push(ClusterResults::new(name));
+            self.names.len() - 1
+        });
         &mut self.results.clusters[at]
     }
 }
@@ -226,28 +210,12 @@ mod tests {
         for event in fixture::events(&fixture::results()) {
             reports.on(&event).unwrap();
             assert_eq!(&json::read_results(&path).unwrap(), reports.results());
-            if matches!(event, RunEvent::ScenarioEnded { .. }) {
+            let first = "hookproof-1.35";
+            if matches!(&event, RunEvent::ScenarioEnded { cluster, .. } if cluster == first) {
                 let xml =
                     std::fs::read_to_string(path.join("junit/junit-1.35-default.xml")).unwrap();
-                assert!(xml.contains("the run has not finished"));
+                assert!(xml.contains("the run is not complete"));
             }
         }
-    }
-
-    #[test]
-    fn a_repeated_scenario_replaces_its_results() {
-        let (_keep, path) = folder();
-        let expected = fixture::results();
-        let mut reports = Reports::new(path);
-        let events = fixture::events(&expected);
-        for event in events.iter().chain(&events) {
-            reports.on(event).unwrap();
-        }
-        let cluster = reports.results().clusters.first().unwrap();
-        assert_eq!(
-            cluster.scenarios.len(),
-            expected.clusters.first().unwrap().scenarios.len()
-        );
-        assert_eq!(cluster.phases.len(), 3);
     }
 }

@@ -1,33 +1,39 @@
-//! `results.json`: the results of a run. Reporters read only this file and the evidence files.
+//! `results.json`: the results of one or more runs. Reporters read only this file and the evidence files.
 
+use std::collections::BTreeSet;
+
+use camino::Utf8Path;
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::view::{State, bare_reason};
 use crate::catalogue::model::{Citation, Scenario, Verdict};
 use crate::evidence::{ClusterFacts, Evidence};
+use crate::file::stays_inside;
 use crate::judge::judgement::Judgement;
 
 /// The value of [`Results::schema`] that this version writes and reads.
-pub const SCHEMA: &str = "hookproof.results/1";
+pub const SCHEMA: &str = "hookproof.results/2";
 
-/// The results of a run.
+/// The results of one or more runs. Every run on a cluster has a column of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Results {
     /// Format version of this file.
     pub schema: String,
     /// Version of hookproof that wrote this file.
     pub hookproof: String,
-    /// Id of the run.
+    /// Id of the run; of several runs, separated by commas.
     pub run: String,
     #[schemars(with = "String")]
     pub began: Timestamp,
-    /// Null while the run is in progress, or if it was interrupted.
+    /// Null while a run is in progress, or if one was interrupted.
     #[schemars(with = "Option<String>")]
     pub ended: Option<Timestamp>,
-    /// The claims in catalogue order.
+    /// The claims of all columns in catalogue order.
     pub claims: Vec<ClaimInfo>,
+    /// The columns.
     pub clusters: Vec<ClusterResults>,
 }
 
@@ -45,14 +51,52 @@ pub struct ClaimInfo {
     pub scenario: Option<String>,
 }
 
-/// The results of one cluster.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A column of the reports: the results of one run on one cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClusterResults {
+    /// Unique in this file, and the same in every run: the name of the column's evidence folder and JUnit
+    /// file. Letters, digits, `.`, `_` and `-`.
+    #[serde(deserialize_with = "safe")]
+    pub key: String,
+    /// The heading set with `--label`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    pub run: Run,
     /// Properties of the cluster; only its name and requested version if provisioning failed.
     pub facts: ClusterFacts,
     pub phases: Vec<Phase>,
     pub scenarios: Vec<ScenarioResults>,
     pub judgements: Vec<Judgement>,
+    /// The run's texts of claims that differ from the texts in the claims of this file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<ClaimInfo>,
+}
+
+/// The run of a column.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    pub id: String,
+    /// Version of hookproof that ran.
+    pub hookproof: String,
+    #[schemars(with = "String")]
+    pub began: Timestamp,
+    /// Null while the run is in progress, or if it was interrupted.
+    #[schemars(with = "Option<String>")]
+    pub ended: Option<Timestamp>,
+    /// Number of the repetition, from 1.
+    pub round: u32,
+    /// Absent if the run is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<Shards>,
+    /// Ids of the selected claims. Other claims of this file are not run in this column.
+    pub claims: BTreeSet<String>,
+}
+
+/// The parts of a run that a column contains, such as 1 and 3 of 4.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Shards {
+    pub parts: BTreeSet<usize>,
+    pub of: usize,
 }
 
 /// A phase of a cluster's lifecycle.
@@ -82,6 +126,7 @@ pub struct ScenarioResults {
     /// Setup and observation errors. With errors, the scenario's claims have no verdict.
     pub problems: Vec<String>,
     /// Path of the evidence file, relative to the results folder.
+    #[serde(default, deserialize_with = "inside")]
     pub evidence: Option<String>,
     /// Earlier attempts: they failed, were inconclusive or had an unexpected verdict. Reports show
     /// them even if the last attempt is as expected.
@@ -99,6 +144,7 @@ pub struct EarlierAttempt {
     /// Verdicts that differ from the expected ones.
     pub unexpected: Vec<Unexpected>,
     /// Path of the evidence file, relative to the results folder.
+    #[serde(default, deserialize_with = "inside")]
     pub evidence: Option<String>,
 }
 
@@ -186,30 +232,66 @@ fn problems(evidence: &Evidence) -> Vec<String> {
         .collect()
 }
 
-/// A claim's verdict on one cluster compared with the expected verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Standing {
-    /// The expected verdict, or a decided verdict if none was expected.
-    AsExpected,
-    /// The verdict differs from the expected one.
-    Changed,
-    /// No verdict: setup or observation failed.
-    Error,
-    /// Not applicable or not testable.
-    Skipped,
+impl ClusterResults {
+    /// An empty column for a cluster, named as in events.
+    #[must_use]
+    pub fn new(cluster: &str) -> Self {
+        Self {
+            key: key(cluster),
+            facts: ClusterFacts {
+                name: cluster.to_owned(),
+                ..ClusterFacts::default()
+            },
+            run: Run {
+                hookproof: env!("CARGO_PKG_VERSION").to_owned(),
+                round: 1,
+                ..Run::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// The claim with the text that this column's run tested.
+    #[must_use]
+    pub fn text<'a>(&'a self, claim: &'a ClaimInfo) -> &'a ClaimInfo {
+        let own = self.texts.iter().find(|own| own.id == claim.id);
+        own.unwrap_or(claim)
+    }
 }
 
-impl ClusterResults {
-    /// A claim without a judgement is an error: it has no usable evidence.
-    #[must_use]
-    pub fn standing(&self, claim: &str) -> Standing {
-        let Some(judgement) = self.judgements.iter().find(|j| j.claim == claim) else {
-            return Standing::Error;
-        };
-        match judgement.verdict {
-            _ if judgement.is_unexpected() => Standing::Changed,
-            Verdict::NotApplicable | Verdict::NotTestable => Standing::Skipped,
-            _ => Standing::AsExpected,
-        }
+fn is_safe(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+fn safe<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let key = String::deserialize(from)?;
+    if key.is_empty() || key.starts_with('.') || !key.chars().all(is_safe) {
+        return Err(D::Error::custom(format!(
+            "invalid key `{key}`: expected letters, digits, `.`, `_` and `-`"
+        )));
+    }
+    Ok(key)
+}
+
+fn inside<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let path = Option::<String>::deserialize(from)?;
+    match &path {
+        Some(path) if !stays_inside(Utf8Path::new(path)) => Err(D::Error::custom(format!(
+            "invalid path `{path}`: expected a path inside the results folder"
+        ))),
+        _ => Ok(path),
+    }
+}
+
+/// The key of a column whose cluster has this name in events: `1.36.3-default-2` for `1.36.3 default #2`.
+#[must_use]
+pub fn key(name: &str) -> String {
+    let words = name.split(|c| !is_safe(c)).filter(|word| !word.is_empty());
+    let key = words.collect::<Vec<_>>().join("-");
+    let key: String = key.trim_start_matches('.').chars().take(80).collect();
+    if key.is_empty() {
+        "cluster".to_owned()
+    } else {
+        key
     }
 }

@@ -1,13 +1,11 @@
 //! The view shared by all reports, so that they agree: a cell per claim and cluster, and counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalogue::model::Verdict;
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
-use crate::report::results::{
-    ClaimInfo, ClusterResults, Phase, Results, ScenarioResults, Standing,
-};
+use crate::report::results::{ClaimInfo, ClusterResults, Phase, Results, ScenarioResults, Shards};
 use crate::report::text::one_line;
 use crate::version::version;
 
@@ -16,7 +14,6 @@ use crate::version::version;
 pub enum Cell<'a> {
     Judged {
         judgement: &'a Judgement,
-        standing: Standing,
         /// `None` for claims that are not testable.
         scenario: Option<&'a ScenarioResults>,
     },
@@ -24,8 +21,11 @@ pub enum Cell<'a> {
     Problem { scenario: &'a ScenarioResults },
     /// The cluster failed in this phase.
     NoCluster { phase: &'a Phase },
-    /// The run has not reached the scenario.
-    NotRun,
+    /// The run did not select the claim or has not reached it, or its evidence is missing.
+    NotRun {
+        /// Whether the run selected the claim: then the run is incomplete.
+        selected: bool,
+    },
 }
 
 /// A cell's state, which decides its word, colour and mark.
@@ -94,19 +94,19 @@ impl<'a> Cell<'a> {
             .as_deref()
             .and_then(|id| cluster.scenarios.iter().rev().find(|s| s.scenario == id));
         if let Some(judgement) = cluster.judgements.iter().find(|j| j.claim == claim.id) {
-            let standing = cluster.standing(&claim.id);
             return Self::Judged {
                 judgement,
-                standing,
                 scenario,
             };
         }
         if let Some(scenario) = scenario {
             return Self::Problem { scenario };
         }
-        match cluster.phases.iter().find(|phase| phase.error.is_some()) {
-            Some(phase) => Self::NoCluster { phase },
-            None => Self::NotRun,
+        let selected = cluster.run.claims.contains(&claim.id);
+        let mut phases = cluster.phases.iter();
+        match phases.find(|phase| phase.error.is_some()) {
+            Some(phase) if selected => Self::NoCluster { phase },
+            _ => Self::NotRun { selected },
         }
     }
 
@@ -115,7 +115,7 @@ impl<'a> Cell<'a> {
         match self {
             Self::Judged { judgement, .. } => State::Verdict(judgement.verdict),
             Self::Problem { .. } | Self::NoCluster { .. } => State::Error,
-            Self::NotRun => State::NotRun,
+            Self::NotRun { .. } => State::NotRun,
         }
     }
 
@@ -135,16 +135,16 @@ impl<'a> Cell<'a> {
         self.scenario()?.evidence.as_deref()
     }
 
+    /// Whether the run selected the claim, but has neither a verdict nor an error.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::NotRun { selected: true })
+    }
+
     /// Whether the verdict differs from the expected one.
     #[must_use]
     pub fn changed(&self) -> bool {
-        matches!(
-            self,
-            Self::Judged {
-                standing: Standing::Changed,
-                ..
-            }
-        )
+        matches!(self, Self::Judged { judgement, .. } if judgement.is_unexpected())
     }
 
     /// The judge's reason without the verdict it begins with, or the error.
@@ -164,7 +164,8 @@ impl<'a> Cell<'a> {
                 phase.name,
                 phase.error.as_deref().unwrap_or("unknown error")
             ),
-            Self::NotRun => "the run did not reach its scenario".to_owned(),
+            Self::NotRun { selected: true } => "the run did not reach its scenario".to_owned(),
+            Self::NotRun { selected: false } => "not selected, or no evidence".to_owned(),
         }
     }
 }
@@ -249,26 +250,78 @@ pub fn retried<'a>(
         .collect()
 }
 
-/// Unique labels of all clusters: a repeated label gets a number.
+/// Unique headings of columns, as short as uniqueness permits: the label of the run or the minor version
+/// and profile, followed by what distinguishes columns with the same heading.
 #[must_use]
-pub fn labels(clusters: &[ClusterResults]) -> Vec<String> {
-    let plain: Vec<_> = clusters
-        .iter()
-        .map(|cluster| label(&cluster.facts))
-        .collect();
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    plain
-        .iter()
-        .map(|text| {
-            let nth = seen.entry(text).or_default();
-            *nth += 1;
-            if *nth == 1 {
-                text.clone()
-            } else {
-                format!("{text} ({nth})")
+pub fn labels(columns: &[ClusterResults]) -> Vec<String> {
+    let short = |column: &ClusterResults| match &column.label {
+        Some(given) => one_line(given),
+        None => label(&column.facts),
+    };
+    let version = |column: &ClusterResults| {
+        let text = short(column);
+        let full = column.facts.kubernetes.trim_start_matches('v');
+        match (&column.label, minor(&column.facts)) {
+            (Some(_), _) => format!("{text} {full}"),
+            (None, Some(minor)) => text.replacen(&minor, full, 1),
+            (None, None) => text,
+        }
+    };
+    let mut labels: Vec<String> = columns.iter().map(short).collect();
+    distinguish(&mut labels, |at, _| version(&columns[at]));
+    let parts: [fn(&ClusterResults) -> String; 8] = [
+        |column| column.facts.profile.clone(),
+        |column| column.facts.container_runtimes.join(", "),
+        |column| format!("round {}", column.run.round),
+        |column| shards(column).unwrap_or_default(),
+        |column| column.run.began.strftime("%Y-%m-%d").to_string(),
+        |column| column.run.began.strftime("%H:%M").to_string(),
+        |column| column.run.id.clone(),
+        |column| column.facts.name.clone(),
+    ];
+    for part in parts {
+        distinguish(&mut labels, |at, label| {
+            one_line(&format!("{label} {}", part(&columns[at])))
+        });
+    }
+    number(labels, " ")
+}
+
+/// Replaces equal labels if the longer ones differ.
+fn distinguish(labels: &mut [String], longer: impl Fn(usize, &str) -> String) {
+    let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, label) in labels.iter().enumerate() {
+        groups.entry(label.clone()).or_default().push(at);
+    }
+    for (label, group) in groups {
+        let new: Vec<String> = group.iter().map(|at| longer(*at, &label)).collect();
+        if new.iter().any(|text| *text != new[0]) {
+            for (at, text) in group.into_iter().zip(new) {
+                labels[at] = text;
             }
-        })
-        .collect()
+        }
+    }
+}
+
+/// Appends numbers to repeated names.
+pub(crate) fn number(names: Vec<String>, separator: &str) -> Vec<String> {
+    let mut taken = BTreeSet::new();
+    let mut unique = |name: String| {
+        let numbered = (2..).map(|nth| format!("{name}{separator}{nth}"));
+        let mut names = std::iter::once(name.clone()).chain(numbered);
+        names
+            .find(|name| taken.insert(name.to_lowercase()))
+            .unwrap_or(name)
+    };
+    names.into_iter().map(&mut unique).collect()
+}
+
+/// `shard 1 of 3`; `None` if the run is complete.
+#[must_use]
+pub fn shards(column: &ClusterResults) -> Option<String> {
+    let Shards { parts, of } = column.run.shards.as_ref()?;
+    let parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
+    Some(format!("shard {} of {of}", parts.join(" and ")))
 }
 
 /// A document's name without its extension.
@@ -324,12 +377,40 @@ mod tests {
         }
     }
 
+    /// A column is given by version, profile, runtime, round and day.
+    #[rstest]
+    #[case::short(&["1.36.3 default r 1 1", "1.35.1 default r 1 1"], &["1.36", "1.35"])]
+    #[case::profile(&["1.36.3 default r 1 1", "1.36.3 X-off r 1 1"], &["1.36", "1.36 X-off"])]
+    #[case::patch(&["1.36.3 default r 1 1", "1.36.4 default r 1 1"], &["1.36.3", "1.36.4"])]
+    #[case::runtime(&["1.36.3 default c 1 1", "1.36.3 default d 1 1"], &["1.36 c", "1.36 d"])]
+    #[case::round(&["1.36.3 default r 1 1", "1.36.3 default r 2 1"], &["1.36 round 1", "1.36 round 2"])]
+    #[case::day(&["1.36.3 default r 1 1", "1.36.3 default r 1 2"], &["1.36 2026-11-01", "1.36 2026-11-02"])]
+    #[case::equal(&["1.36.3 default r 1 1", "1.36.3 default r 1 1"], &["1.36", "1.36 2"])]
+    fn labels_are_short_and_unique(#[case] columns: &[&str], #[case] expected: &[&str]) {
+        let column = |text: &&str| {
+            let words: Vec<_> = text.split(' ').collect();
+            let mut column = ClusterResults::new("c");
+            column.facts.kubernetes = format!("v{}", words[0]);
+            column.facts.profile = words[1].to_owned();
+            column.facts.container_runtimes = vec![words[2].to_owned()];
+            column.run.round = words[3].parse().unwrap();
+            column.run.began = format!("2026-11-0{}T09:00:00Z", words[4]).parse().unwrap();
+            column
+        };
+        let columns: Vec<_> = columns.iter().map(column).collect();
+        assert_eq!(labels(&columns), expected);
+    }
+
     #[test]
-    fn labels_are_unique() {
+    fn a_label_of_several_clusters_is_extended() {
         let mut results = fixture::results();
-        let again = results.clusters.first().unwrap().clone();
-        results.clusters.push(again);
-        assert_eq!(labels(&results.clusters), ["1.35", "1.36", "1.35 (2)"]);
+        for column in &mut results.clusters {
+            column.label = Some("nightly".to_owned());
+        }
+        assert_eq!(
+            labels(&results.clusters),
+            ["nightly 1.35.6", "nightly 1.36.3"]
+        );
     }
 
     #[test]

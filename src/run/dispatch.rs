@@ -15,9 +15,9 @@ use crate::evidence::{Evidence, Problem};
 use crate::judge::judgement::Judgement;
 use crate::judge::verdict::{judge, not_applicable};
 use crate::observe::scenario::observe;
-use crate::observe::session::{Session, slug};
+use crate::observe::session::Session;
 use crate::observe::store;
-use crate::report::results::{EarlierAttempt, ScenarioResults};
+use crate::report::results::{EarlierAttempt, ScenarioResults, key};
 
 use super::plan::Plan;
 use super::stop::Stop;
@@ -187,7 +187,7 @@ impl Dispatch {
     /// Writes the evidence of an attempt to a file. Returns its path in the results folder.
     fn write(&self, evidence: &Evidence, last: bool) -> Option<String> {
         let name = store::file_name(evidence, last);
-        let relative = format!("evidence/{}/{name}", slug(&self.cluster));
+        let relative = format!("evidence/{}/{name}", key(&self.cluster));
         match store::write(&self.options.out.join(&relative), evidence) {
             Ok(()) => Some(relative),
             Err(error) => {

@@ -1,5 +1,6 @@
 //! Drives a run: each cluster in each round, from provisioning to teardown.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::observe::{outside, scratch};
 use crate::report::error::ReportError;
 use crate::report::event::{Planned, RunEvent, Stopped};
 use crate::report::reports::Reports;
-use crate::report::results::Phase;
+use crate::report::results::{ClusterResults, Phase, Shards};
 use crate::report::text::count;
 
 /// The phase that always runs to its end.
@@ -58,6 +59,10 @@ pub(crate) struct Driver {
     pub(crate) repeat: u32,
     /// Limit of the whole run.
     pub(crate) timeout: Option<Duration>,
+    /// Heading of the run in reports.
+    pub(crate) label: Option<String>,
+    /// The part of the run that the plan is.
+    pub(crate) shards: Option<Shards>,
     pub(crate) events: UnboundedSender<RunEvent>,
     pub(crate) stop: Stop,
 }
@@ -70,7 +75,10 @@ impl Driver {
         self.send(RunEvent::Begun {
             run: id.clone(),
             claims: self.plan.infos(&self.catalogue),
-            clusters: rounds.iter().map(Round::name).collect(),
+            clusters: rounds
+                .iter()
+                .map(|round| round.column(&id, &self))
+                .collect(),
         });
         let watch = tokio::spawn(watch(self.stop.clone(), self.timeout, self.events.clone()));
         let mut complete = true;
@@ -103,8 +111,11 @@ impl Driver {
     }
 
     fn rounds<'a, P: Place>(&self, places: &'a [P]) -> Vec<Round<'a, P>> {
+        // A cluster that is named twice is one column.
+        let mut names = BTreeSet::new();
         (1..=self.repeat)
             .flat_map(|number| places.iter().map(move |place| Round { place, number }))
+            .filter(|round| names.insert(round.name()))
             .collect()
     }
 
@@ -175,17 +186,22 @@ struct Round<'a, P> {
 }
 
 impl<P: Place> Round<'_, P> {
-    /// The name in events and results.
+    /// The name in events, with the number of the repetition, except for the first.
     fn name(&self) -> String {
-        self.numbered(self.place.name())
+        match self.number {
+            1 => self.place.name(),
+            number => format!("{} #{number}", self.place.name()),
+        }
     }
 
-    /// Appends the number of the repetition, except for the first.
-    fn numbered(&self, words: String) -> String {
-        match self.number {
-            1 => words,
-            number => format!("{words} #{number}"),
-        }
+    /// The empty column of the results.
+    fn column(&self, id: &str, driver: &Driver) -> ClusterResults {
+        let mut column = ClusterResults::new(&self.name());
+        column.label.clone_from(&driver.label);
+        column.run.id = self.run(id);
+        column.run.round = self.number;
+        column.run.shards.clone_from(&driver.shards);
+        column
     }
 
     /// The run id in names and labels on the cluster.
@@ -324,9 +340,7 @@ impl<P: Place> OneCluster<'_, P> {
                 },
             );
         };
-        let mut provided = self.round.place.provide(say).await?;
-        let facts = &mut provided.target.facts;
-        facts.profile = self.round.numbered(std::mem::take(&mut facts.profile));
+        let provided = self.round.place.provide(say).await?;
         let note = provided.note.clone();
         Ok((provided, note))
     }
@@ -412,6 +426,8 @@ mod tests {
                 out: "unused".into(),
             },
             repeat,
+            label: None,
+            shards: None,
             timeout,
             events,
             stop: Stop::default(),

@@ -24,8 +24,8 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shard {
     /// Starts at 1.
-    index: usize,
-    count: usize,
+    pub(crate) index: usize,
+    pub(crate) count: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -36,6 +36,7 @@ fn judged() -> (Catalogue, Results) {
                 Some(written),
             )],
             judgements: judge(scenario, &evidence).unwrap().judgements,
+            ..ClusterResults::new(version)
         });
     }
     let info = |claim: &Claim| ClaimInfo {

@@ -250,7 +250,7 @@ fn found(
             ..
         } => (Some(judgement), scenario),
         Cell::Problem { scenario } => (None, Some(scenario)),
-        Cell::NoCluster { .. } | Cell::NotRun => (None, None),
+        Cell::NoCluster { .. } | Cell::NotRun { .. } => (None, None),
     };
     let measured = judgement
         .into_iter()

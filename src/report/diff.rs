@@ -1,0 +1,376 @@
+//! Differences between two results.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::essentials::outcome_word;
+use super::results::{ClaimInfo, ClusterResults, Results};
+use super::terminal::Layout;
+use super::text::{count, one_line, shorten, value, wrap};
+use super::view::{Cell, State, cited, labels};
+use crate::judge::judgement::Judgement;
+
+/// A difference between two results.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Change {
+    pub kind: Kind,
+    /// Label of the compared columns; absent for differences between the claims of both files.
+    pub column: Option<String>,
+    pub claim: String,
+    /// What differs: a check, a field of the claim, or the path of a value.
+    pub what: String,
+    /// Absent if only the second results have it.
+    pub a: Option<String>,
+    /// Absent if only the first results have it.
+    pub b: Option<String>,
+}
+
+/// Kinds of differences, in display order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    Column,
+    Verdict,
+    Check,
+    Text,
+    Claim,
+    /// A value that decided a verdict or was measured. Times and durations differ between all runs.
+    Value,
+}
+
+impl Kind {
+    const ALL: [(Self, &'static str, &'static str); 6] = [
+        (Self::Column, "COLUMNS", "without a counterpart"),
+        (Self::Verdict, "VERDICTS", "that differ, with their reasons"),
+        (
+            Self::Check,
+            "CHECKS",
+            "with another outcome but the same verdict",
+        ),
+        (Self::Text, "TEXTS", "of claims that differ"),
+        (Self::Claim, "CLAIMS", "added and removed"),
+        (Self::Value, "VALUES", "that differ"),
+    ];
+}
+
+/// All differences. Columns are compared by label, and then by key; the only columns of both results are
+/// always compared.
+#[must_use]
+pub(crate) fn compare(a: &Results, b: &Results) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut add = |kind, column: Option<&str>, claim: &str, what: &str, a, b| {
+        let change = Change {
+            kind,
+            column: column.map(str::to_owned),
+            claim: claim.to_owned(),
+            what: what.to_owned(),
+            a,
+            b,
+        };
+        changes.push(change);
+    };
+    let (pairs, alone) = pair(a, b);
+    for (label, in_a) in alone {
+        let (a, b) = if in_a {
+            (Some(label), None)
+        } else {
+            (None, Some(label))
+        };
+        add(Kind::Column, None, "", "", a, b);
+    }
+    let find = |results: &'_ Results, id: &str| results.claims.iter().position(|c| c.id == id);
+    for (label, left, right) in pairs {
+        let label = Some(label.as_str());
+        for claim in &a.claims {
+            let Some(other) = find(b, &claim.id).map(|at| &b.claims[at]) else {
+                continue;
+            };
+            let id = &claim.id;
+            let cells = [Cell::of(left, claim), Cell::of(right, other)];
+            if cells[0].state() == cells[1].state() {
+                for (name, a, b) in differing(&cells, outcomes) {
+                    add(Kind::Check, label, id, &name, a, b);
+                }
+            } else {
+                let [a, b] = cells.map(|cell| Some(in_words(&cell)));
+                add(Kind::Verdict, label, id, "", a, b);
+            }
+            let texts = [(left, claim, &cells[0]), (right, other, &cells[1])].map(texts);
+            for (name, a, b) in differing(&texts, Clone::clone) {
+                add(Kind::Text, label, id, &name, a, b);
+            }
+            for (name, a, b) in differing(&cells, values) {
+                add(Kind::Value, label, id, &name, a, b);
+            }
+        }
+    }
+    for claim in a.claims.iter().filter(|claim| find(b, &claim.id).is_none()) {
+        add(
+            Kind::Claim,
+            None,
+            &claim.id,
+            "",
+            Some(claim.says.clone()),
+            None,
+        );
+    }
+    for claim in b.claims.iter().filter(|claim| find(a, &claim.id).is_none()) {
+        add(
+            Kind::Claim,
+            None,
+            &claim.id,
+            "",
+            None,
+            Some(claim.says.clone()),
+        );
+    }
+    changes
+}
+
+type Pair<'a> = (String, &'a ClusterResults, &'a ClusterResults);
+
+/// The columns to compare, and the labels of the others, with whether they are in `a`.
+fn pair<'a>(a: &'a Results, b: &'a Results) -> (Vec<Pair<'a>>, Vec<(String, bool)>) {
+    let (of_a, of_b) = (labels(&a.clusters), labels(&b.clusters));
+    let (mut pairs, mut used) = (Vec::new(), Vec::new());
+    let mut alone = Vec::new();
+    for (label, left) in of_a.into_iter().zip(&a.clusters) {
+        let only = (a.clusters.len(), b.clusters.len()) == (1, 1);
+        let same_label = of_b.iter().position(|other| *other == label);
+        let same_key = || b.clusters.iter().position(|right| right.key == left.key);
+        let at = only.then_some(0).or(same_label).or_else(same_key);
+        match at.filter(|at| !used.contains(at)) {
+            Some(at) => {
+                used.push(at);
+                pairs.push((label, left, &b.clusters[at]));
+            }
+            None => alone.push((label, true)),
+        }
+    }
+    let others = of_b.into_iter().enumerate();
+    alone.extend(
+        others
+            .filter(|(at, _)| !used.contains(at))
+            .map(|(_, label)| (label, false)),
+    );
+    (pairs, alone)
+}
+
+type Texts = BTreeMap<String, String>;
+
+/// The entries that differ between both sides.
+fn differing<T>(
+    sides: &[T; 2],
+    read: impl Fn(&T) -> Texts,
+) -> Vec<(String, Option<String>, Option<String>)> {
+    let [mut a, mut b] = [read(&sides[0]), read(&sides[1])];
+    let names: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).cloned().collect();
+    let both = names.into_iter().map(|name| {
+        let (a, b) = (a.remove(&name), b.remove(&name));
+        (name, a, b)
+    });
+    both.filter(|(_, a, b)| a != b).collect()
+}
+
+fn judgement<'a>(cell: &Cell<'a>) -> Option<&'a Judgement> {
+    match cell {
+        Cell::Judged { judgement, .. } => Some(judgement),
+        _ => None,
+    }
+}
+
+fn in_words(cell: &Cell<'_>) -> String {
+    format!("{}: {}", cell.state().word(), cell.reason())
+}
+
+fn outcomes(cell: &Cell<'_>) -> Texts {
+    let checks = judgement(cell).into_iter().flat_map(|found| &found.checks);
+    checks
+        .map(|check| (check.name.clone(), outcome_word(check.outcome).to_owned()))
+        .collect()
+}
+
+fn texts((column, claim, cell): (&ClusterResults, &ClaimInfo, &Cell<'_>)) -> Texts {
+    let text = column.text(claim);
+    let expected = judgement(cell).and_then(|found| found.expected);
+    let fields = [
+        ("claim", Some(text.says.clone())),
+        ("actually", text.instead.clone()),
+        ("cites", Some(cited(text)).filter(|cited| !cited.is_empty())),
+        ("scenario", text.scenario.clone()),
+        (
+            "expected",
+            expected.map(|verdict| State::Verdict(verdict).word().to_owned()),
+        ),
+    ];
+    let fields = fields.into_iter();
+    fields
+        .filter_map(|(name, text)| Some((name.to_owned(), text?)))
+        .collect()
+}
+
+fn values(cell: &Cell<'_>) -> Texts {
+    let Some(found) = judgement(cell) else {
+        return Texts::new();
+    };
+    let checks = found
+        .checks
+        .iter()
+        .flat_map(|check| [&check.control, &check.holds, &check.fails]);
+    let read = checks
+        .flat_map(|evaluation| &evaluation.parts)
+        .flat_map(|part| part.read.clone());
+    let measured = found
+        .measured
+        .iter()
+        .map(|(name, found)| (name.clone(), value(found)));
+    read.chain(measured).collect()
+}
+
+/// The differences as text. Values are only counted, unless `show_values`.
+#[must_use]
+pub(crate) fn text(changes: &[Change], show_values: bool, layout: Layout) -> String {
+    let mut out = String::new();
+    let mut columns: Vec<_> = changes
+        .iter()
+        .filter_map(|change| change.column.as_ref())
+        .collect();
+    columns.dedup();
+    for (kind, title, meaning) in Kind::ALL {
+        let mut found: Vec<_> = changes
+            .iter()
+            .filter(|change| change.kind == kind)
+            .collect();
+        if found.is_empty() || (kind == Kind::Value && !show_values) {
+            continue;
+        }
+        // The same text differs in every column.
+        found.dedup_by(|one, other| {
+            kind == Kind::Text
+                && (&one.claim, &one.what, &one.a, &one.b)
+                    == (&other.claim, &other.what, &other.a, &other.b)
+        });
+        let title = layout.paint("1", &format!("{title} {}", found.len()));
+        let _ = writeln!(out, "{title}  {meaning}");
+        let mut before = None;
+        for change in found {
+            let heading = (&change.column, &change.claim);
+            if before != Some(heading) && !change.claim.is_empty() {
+                let on = match &change.column {
+                    Some(column) if columns.len() > 1 => format!("  on {column}"),
+                    _ => String::new(),
+                };
+                let _ = writeln!(out, "  {}{on}", one_line(&change.claim));
+            }
+            before = Some(heading);
+            let what = match change.what.as_str() {
+                "" => String::new(),
+                what => format!("{what}: "),
+            };
+            for (mark, colour, side) in [("-", "31", &change.a), ("+", "32", &change.b)] {
+                let Some(side) = side else { continue };
+                let side = shorten(&one_line(&format!("{what}{side}")), 300);
+                for (n, line) in wrap(&side, layout.width.saturating_sub(6), "")
+                    .iter()
+                    .enumerate()
+                {
+                    let mark = if n == 0 { mark } else { " " };
+                    let _ = writeln!(out, "    {} {}", layout.paint(colour, mark), line);
+                }
+            }
+        }
+        out.push('\n');
+    }
+    let shown = changes
+        .iter()
+        .filter(|change| change.kind != Kind::Value)
+        .count();
+    let values = changes.len() - shown;
+    let hint = if values > 0 && !show_values {
+        format!(
+            "; {} not shown, pass --values",
+            count(values, "differing value")
+        )
+    } else {
+        String::new()
+    };
+    let total = if show_values { changes.len() } else { shown };
+    let _ = writeln!(out, "{}{hint}", count(total, "difference"));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::catalogue::model::Verdict;
+    use crate::judge::judgement::Outcome;
+    use crate::report::fixture;
+
+    const PLAIN: Layout = Layout {
+        width: 80,
+        colour: false,
+    };
+
+    /// The fixture with a difference of every kind.
+    fn changed() -> Results {
+        let mut results = fixture::results();
+        results.claims[1].says =
+            "If a postStart hook fails, the kubelet kills the container.".to_owned();
+        results.claims[2].id = "poststart.new".to_owned();
+        let column = &mut results.clusters[1];
+        let judgement = &mut column.judgements[0];
+        judgement.verdict = Verdict::Refuted;
+        judgement.reason =
+            "fails: hook.begun (+3.1s) after entrypoint.ended (+3.0s) by 0.1s".to_owned();
+        let mut others = column.judgements.iter_mut().skip(1);
+        let other = others
+            .find(|judgement| !judgement.checks.is_empty())
+            .unwrap();
+        other.checks[0].outcome = Outcome::Inconclusive;
+        other.expected = Some(Verdict::Qualified);
+        other.measured.insert("new".to_owned(), 7.into());
+        results.clusters[0].key = "1.34-default".to_owned();
+        results.clusters[0].facts.kubernetes = "v1.34.1".to_owned();
+        results
+    }
+
+    #[test]
+    fn equal_results_have_no_differences() {
+        let results = fixture::results();
+        assert_eq!(compare(&results, &results), []);
+        assert_eq!(text(&[], true, PLAIN), "0 differences\n");
+    }
+
+    #[rstest::rstest]
+    fn shows_differences(#[values(false, true)] values: bool) {
+        let changes = compare(&fixture::results(), &changed());
+        let text = text(&changes, values, PLAIN);
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        insta::assert_snapshot!(format!("differences_values_{values}"), text);
+    }
+
+    #[test]
+    fn the_only_columns_are_compared_whatever_their_versions() {
+        let (mut a, mut b) = (fixture::results(), fixture::results());
+        a.clusters.truncate(1);
+        b.clusters.remove(0);
+        let kinds: Vec<_> = compare(&a, &b).iter().map(|change| change.kind).collect();
+        assert!(kinds.contains(&Kind::Verdict) && !kinds.contains(&Kind::Column));
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+        #[test]
+        fn untrusted_text_has_no_control_characters(words in fixture::nasty_text()) {
+            let changes = compare(&fixture::results(), &fixture::poisoned(&words));
+            let out = text(&changes, true, PLAIN);
+            proptest::prop_assert!(!out.chars().any(|c| c.is_control() && c != '\n'));
+        }
+    }
+}

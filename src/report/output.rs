@@ -1,0 +1,256 @@
+//! Output folders: only folders of hookproof are written to, and results are replaced only by complete ones.
+
+use std::{fs, io};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+
+use super::error::ReportError;
+use crate::file::stays_inside;
+
+/// The file at a relative path in a results folder.
+///
+/// # Errors
+/// The file is missing, or outside the folder, also by a symbolic link.
+pub(crate) fn resolve(folder: &Utf8Path, path: &str) -> Result<Utf8PathBuf, ReportError> {
+    let real = |path: &Utf8Path| {
+        path.canonicalize_utf8()
+            .map_err(|source| ReportError::Read {
+                path: path.to_owned(),
+                source,
+            })
+    };
+    let outside = || ReportError::Outside {
+        path: path.into(),
+        folder: folder.to_owned(),
+    };
+    if !stays_inside(Utf8Path::new(path)) {
+        return Err(outside());
+    }
+    let file = real(&folder.join(path))?;
+    if file.starts_with(real(folder)?) {
+        Ok(file)
+    } else {
+        Err(outside())
+    }
+}
+
+/// What hookproof writes into a results folder. The results come last, as they make the folder its own.
+const PARTS: [&str; 5] = ["evidence", "junit", "index.html", "summary.md", RESULTS];
+const RESULTS: &str = "results.json";
+
+/// File that marks a folder without results as hookproof's.
+pub(crate) const MARKER: &str = ".hookproof";
+
+/// Creates an output folder if it is missing.
+///
+/// # Errors
+/// The folder has other content than earlier output of hookproof, or cannot be created or read.
+pub(crate) fn own(folder: &Utf8Path) -> Result<(), ReportError> {
+    #[derive(Deserialize)]
+    struct Head {
+        schema: String,
+    }
+    let error = |source| ReportError::Folder {
+        path: folder.to_owned(),
+        source,
+    };
+    fs::create_dir_all(folder).map_err(error)?;
+    let head = fs::read(folder.join(RESULTS)).ok();
+    let head = head.and_then(|text| serde_json::from_slice::<Head>(&text).ok());
+    let ours = head.is_some_and(|head| head.schema.starts_with("hookproof.results/"))
+        || folder.join(MARKER).is_file();
+    if !ours && folder.read_dir_utf8().map_err(error)?.next().is_some() {
+        return Err(ReportError::Foreign {
+            path: folder.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Removes earlier reports and evidence from a results folder. `results.json` stays until it is replaced.
+///
+/// # Errors
+/// A file cannot be removed.
+pub(crate) fn clear(folder: &Utf8Path) -> Result<(), ReportError> {
+    for part in PARTS.iter().filter(|part| **part != RESULTS) {
+        let path = folder.join(part);
+        let removed = match path.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
+            _ => fs::remove_file(&path),
+        };
+        removed.map_err(|source| ReportError::Replace { path, source })?;
+    }
+    Ok(())
+}
+
+/// New results that replace those of a folder when they are complete.
+#[derive(Debug)]
+pub(crate) struct Output {
+    folder: Utf8PathBuf,
+    /// Temporary folder in the output folder, so that renaming suffices.
+    staging: tempfile::TempDir,
+}
+
+impl Output {
+    /// Prepares a folder for new results.
+    ///
+    /// # Errors
+    /// The folder is not hookproof's, contains one of the inputs, or cannot be written to.
+    pub(crate) fn new(folder: &Utf8Path, inputs: &[Utf8PathBuf]) -> Result<Self, ReportError> {
+        let error = |source| ReportError::Folder {
+            path: folder.to_owned(),
+            source,
+        };
+        if let Ok(real) = folder.canonicalize_utf8() {
+            let inside = |input: &&Utf8PathBuf| {
+                let input = input.canonicalize_utf8();
+                input.is_ok_and(|input| input.starts_with(&real))
+            };
+            if let Some(input) = inputs.iter().find(inside) {
+                return Err(ReportError::Input {
+                    path: folder.to_owned(),
+                    input: input.clone(),
+                });
+            }
+        }
+        own(folder)?;
+        let mut builder = tempfile::Builder::new();
+        let staging = builder
+            .prefix(".hookproof-")
+            .tempdir_in(folder)
+            .map_err(error)?;
+        for part in ["new", "old"] {
+            fs::create_dir(staging.path().join(part)).map_err(error)?;
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            staging,
+        })
+    }
+
+    /// The folder to write to.
+    #[must_use]
+    pub(crate) fn path(&self) -> Utf8PathBuf {
+        self.part("new")
+    }
+
+    fn part(&self, name: &str) -> Utf8PathBuf {
+        let path = self.staging.path().join(name);
+        Utf8PathBuf::from_path_buf(path).unwrap_or_else(|_| self.folder.join(name))
+    }
+
+    /// Replaces the earlier results by the new ones. Returns the folder.
+    ///
+    /// # Errors
+    /// A file cannot be renamed. Then the earlier results remain.
+    pub(crate) fn commit(self) -> Result<Utf8PathBuf, ReportError> {
+        let (new, old) = (self.part("new"), self.part("old"));
+        let rename = |from: &Utf8Path, to: &Utf8Path, part: &str| match fs::rename(
+            from.join(part),
+            to.join(part),
+        ) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        let replace = |part: &str| {
+            rename(&self.folder, &old, part)?;
+            rename(&new, &self.folder, part)
+        };
+        let replaced = PARTS.iter().try_for_each(|part| replace(part));
+        replaced.map_err(|source| {
+            for part in PARTS.iter().filter(|part| old.join(part).exists()) {
+                let _ = rename(&self.folder, &new, part);
+                let _ = rename(&old, &self.folder, part);
+            }
+            ReportError::Replace {
+                path: self.folder.clone(),
+                source,
+            }
+        })?;
+        Ok(self.folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::file::write_atomic;
+
+    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
+        let keep = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(keep.path()).unwrap().to_owned();
+        (keep, path)
+    }
+
+    #[rstest::rstest]
+    #[case::empty(&[], true)]
+    #[case::results(&[("results.json", r#"{"schema": "hookproof.results/1"}"#), ("a", "")], true)]
+    #[case::marked(&[(MARKER, ""), ("a", "")], true)]
+    #[case::foreign(&[("a", "")], false)]
+    #[case::other_results(&[("results.json", "{}")], false)]
+    #[case::damaged(&[("results.json", "{\"sch")], false)]
+    fn recognises_its_own_folders(#[case] files: &[(&str, &str)], #[case] ours: bool) {
+        let (_keep, path) = folder();
+        for (name, text) in files {
+            fs::write(path.join(name), text).unwrap();
+        }
+        assert_eq!(own(&path).is_ok(), ours);
+    }
+
+    #[test]
+    fn replaces_results_only_when_they_are_complete() {
+        let (_keep, path) = folder();
+        let text = |name: &str| fs::read_to_string(path.join(name)).unwrap();
+        let old = r#"{"schema": "hookproof.results/2"}"#;
+        for (name, text) in [
+            ("results.json", old),
+            ("notes", "mine"),
+            ("evidence/a", "old"),
+        ] {
+            write_atomic(&path.join(name), text.as_bytes()).unwrap();
+        }
+        for commit in [false, true] {
+            let output = Output::new(&path, &[]).unwrap();
+            write_atomic(&output.path().join("evidence/b"), b"new").unwrap();
+            write_atomic(&output.path().join("results.json"), b"new").unwrap();
+            assert_eq!(
+                (text("results.json").as_str(), text("evidence/a").as_str()),
+                (old, "old")
+            );
+            if commit {
+                output.commit().unwrap();
+            }
+        }
+        assert_eq!(
+            text("results.json") + &text("evidence/b") + &text("notes"),
+            "newnewmine"
+        );
+        assert!(!path.join("evidence/a").exists());
+        assert_eq!(fs::read_dir(&path).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn refuses_to_replace_its_input() {
+        let (_keep, path) = folder();
+        let inside = path.join("evidence");
+        fs::create_dir(&inside).unwrap();
+        for input in [&path, &inside] {
+            let refused = Output::new(&path, std::slice::from_ref(input));
+            assert!(matches!(refused, Err(ReportError::Input { .. })));
+        }
+    }
+
+    #[test]
+    fn refuses_links_out_of_the_folder() {
+        let (_keep, path) = folder();
+        fs::write(path.join("secret"), "").unwrap();
+        fs::create_dir(path.join("results")).unwrap();
+        std::os::unix::fs::symlink("../secret", path.join("results/a.json")).unwrap();
+        let refused = resolve(&path.join("results"), "a.json");
+        assert!(matches!(refused, Err(ReportError::Outside { .. })));
+    }
+}
