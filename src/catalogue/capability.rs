@@ -1,23 +1,23 @@
 //! Capabilities: what scenarios may need beyond what every cluster has.
 
-pub const NODE_SHELL: &str = "node-shell";
+pub(crate) const NODE_SHELL: &str = "node-shell";
 /// A node that experiments may disrupt.
-pub const SPARE_NODE: &str = "spare-node";
+pub(crate) const SPARE_NODE: &str = "spare-node";
 /// Label of a node that experiments may disrupt.
-pub const SPARE_LABEL: &str = "hookproof/spare";
+pub(crate) const SPARE_LABEL: &str = "hookproof/spare";
 /// Only root may listen on ports below 1024.
-pub const PROTECTED_PORTS: &str = "protected-ports";
-pub const NGINX_IMAGE: &str = "nginx-image";
+pub(crate) const PROTECTED_PORTS: &str = "protected-ports";
+pub(crate) const NGINX_IMAGE: &str = "nginx-image";
 /// The documents' text, to apply their listings.
-pub const DOCUMENTS: &str = "documents";
+pub(crate) const DOCUMENTS: &str = "documents";
 /// Containers on the nodes' network, outside the cluster.
-pub const OUTSIDE: &str = "outside";
+pub(crate) const OUTSIDE: &str = "outside";
 /// Permission to wait as long as the documents' own numbers say.
-pub const LITERAL: &str = "literal";
-pub const PUBLISHED_IMAGES: &str = "published-images";
+pub(crate) const LITERAL: &str = "literal";
+pub(crate) const PUBLISHED_IMAGES: &str = "published-images";
 
 /// Every capability and how to provide it.
-pub const KNOWN: &[(&str, &str)] = &[
+pub(crate) const KNOWN: &[(&str, &str)] = &[
     (NODE_SHELL, "nodes that are kind containers on this machine"),
     (
         SPARE_NODE,
@@ -48,8 +48,7 @@ pub const KNOWN: &[(&str, &str)] = &[
 ];
 
 /// How to provide a capability.
-#[must_use]
-pub fn remedy(name: &str) -> Option<&'static str> {
+pub(crate) fn remedy(name: &str) -> Option<&'static str> {
     KNOWN
         .iter()
         .find(|(known, _)| *known == name)

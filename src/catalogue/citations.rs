@@ -16,7 +16,7 @@ use crate::digest::hex;
 ///
 /// # Errors
 /// If the lines are malformed or outside the document.
-pub fn digest_of(document: &str, lines: &str) -> Result<String, String> {
+pub(crate) fn digest_of(document: &str, lines: &str) -> Result<String, String> {
     let all: Vec<&str> = document
         .split('\n')
         .map(|line| line.trim_end_matches('\r'))
@@ -105,8 +105,7 @@ fn place(loaded: &Loaded, owner: &Place, citation: &Citation) -> Place {
 }
 
 /// Checks every citation against the documents in a folder.
-#[must_use]
-pub fn check(loaded: &Loaded, documents: &Utf8Path) -> Vec<Finding> {
+pub(crate) fn check(loaded: &Loaded, documents: &Utf8Path) -> Vec<Finding> {
     let finding = |Difference {
                        citation,
                        place,
@@ -136,8 +135,7 @@ pub fn check(loaded: &Loaded, documents: &Utf8Path) -> Vec<Finding> {
 }
 
 /// The suite files that change when the documents' digests are written into them, by path.
-#[must_use]
-pub fn with_digests(loaded: &Loaded, documents: &Utf8Path) -> BTreeMap<String, String> {
+pub(crate) fn with_digests(loaded: &Loaded, documents: &Utf8Path) -> BTreeMap<String, String> {
     let mut changed: BTreeMap<String, String> = BTreeMap::new();
     for Difference {
         citation,

@@ -3,20 +3,20 @@
 use std::fmt;
 
 use super::place::Place;
-pub use crate::expr::nearest;
+pub(crate) use crate::expr::nearest;
 
 /// A problem in a suite, a manifest, or a citation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    pub place: Place,
-    pub message: String,
-    pub help: Option<String>,
+    pub(crate) place: Place,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
     /// It makes a suite hard to read, but does not keep it from running.
-    pub style: bool,
+    pub(crate) style: bool,
 }
 
 impl Finding {
-    pub fn new(place: &Place, message: impl Into<String>) -> Self {
+    pub(crate) fn new(place: &Place, message: impl Into<String>) -> Self {
         Self {
             place: place.clone(),
             message: message.into(),
@@ -26,21 +26,22 @@ impl Finding {
     }
 
     /// Marks the finding as one about style.
-    #[must_use]
-    pub fn style(mut self) -> Self {
+    pub(crate) fn style(mut self) -> Self {
         self.style = true;
         self
     }
 
-    #[must_use]
-    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// Adds the most similar of `known` as a suggestion.
-    #[must_use]
-    pub fn with_near<'a>(self, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn with_near<'a>(
+        self,
+        word: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
         if let Some(near) = nearest(word, known.iter().copied()) {
             return self.with_help(format!("did you mean `{near}`?"));

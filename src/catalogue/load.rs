@@ -31,12 +31,12 @@ pub struct Loaded {
     /// By place.
     pub findings: Vec<Finding>,
     /// Texts of the suite files, by the path in places.
-    pub texts: BTreeMap<String, String>,
+    pub(crate) texts: BTreeMap<String, String>,
 }
 
 /// All findings together, as an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Findings(pub Vec<Finding>);
+pub struct Findings(pub(crate) Vec<Finding>);
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

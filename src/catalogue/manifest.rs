@@ -20,8 +20,8 @@ const GRACE_PERIOD_SECONDS: u32 = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// Path as the suite gives it, such as `manifests/poststart/slow-hook.yaml`.
-    pub path: String,
-    pub text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// The objects of a manifest, without empty documents. YAML is read the way kubectl does:
@@ -29,7 +29,7 @@ pub struct Manifest {
 ///
 /// # Errors
 /// If the text is not YAML: line, column and message.
-pub fn documents(text: &str) -> Result<Vec<Value>, (u32, u32, String)> {
+pub(crate) fn documents(text: &str) -> Result<Vec<Value>, (u32, u32, String)> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false };
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
@@ -43,7 +43,7 @@ pub fn documents(text: &str) -> Result<Vec<Value>, (u32, u32, String)> {
 /// Fills in what the manifest leaves out of pods that run one of hookproof's images, bare or in a
 /// template: [`PULL_POLICY`], [`GRACE_PERIOD_SECONDS`] and, in bare pods, [`RESTART_POLICY`]. A field
 /// that the manifest sets to `null` is removed, in every pod: it keeps the API server's default.
-pub fn with_defaults(object: &mut Value) {
+pub(crate) fn with_defaults(object: &mut Value) {
     let (pod, restart_policy) = match object["kind"].as_str() {
         Some("Pod") => ("/spec", Some(RESTART_POLICY)),
         Some("Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet") => {

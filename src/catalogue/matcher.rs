@@ -9,7 +9,7 @@ use crate::expr::{self, name_matches, values};
 
 /// A moment with its compiled condition.
 #[derive(Debug)]
-pub struct MomentMatcher {
+pub(crate) struct MomentMatcher {
     matches: Matches,
     when: Option<expr::Compiled>,
     nth: u32,
@@ -20,7 +20,7 @@ impl MomentMatcher {
     ///
     /// # Errors
     /// Syntax errors of the condition.
-    pub fn new(moment: &Moment) -> Result<Self, String> {
+    pub(crate) fn new(moment: &Moment) -> Result<Self, String> {
         let when = match &moment.matches {
             Matches::Agent { when, .. } | Matches::Event { when, .. } => when.as_deref(),
             Matches::Pod { when, .. } => Some(when.as_str()),
@@ -39,8 +39,7 @@ impl MomentMatcher {
 
     /// Whether the moment matches an entry. A condition that cannot be evaluated, such as one about a status that is
     /// not there yet, is not met.
-    #[must_use]
-    pub fn matches(&self, entry: &Entry) -> bool {
+    pub(crate) fn matches(&self, entry: &Entry) -> bool {
         match (&self.matches, &entry.seen) {
             (
                 Matches::Agent {
@@ -90,21 +89,13 @@ impl MomentMatcher {
     }
 
     /// Whether the moment matches a line that a background step has printed.
-    #[must_use]
-    pub fn matches_line(&self, name: &str, text: &str) -> bool {
+    pub(crate) fn matches_line(&self, name: &str, text: &str) -> bool {
         matches!(&self.matches, Matches::Line { output, contains }
             if output == name && text.contains(contains.as_str()))
     }
 
-    /// Whether the moment has occurred after that many matching entries.
-    #[must_use]
-    pub fn came(&self, matched: u32) -> bool {
-        matched >= self.nth.max(1)
-    }
-
     /// The moment's time in a complete timeline.
-    #[must_use]
-    pub fn first_time(&self, timeline: &[Entry]) -> Option<Timestamp> {
+    pub(crate) fn first_time(&self, timeline: &[Entry]) -> Option<Timestamp> {
         let mut times = timeline.iter().flat_map(|entry| match &entry.seen {
             Seen::Output(output) if matches!(self.matches, Matches::Line { .. }) => {
                 self.times_of_lines(output).collect()

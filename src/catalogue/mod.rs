@@ -1,20 +1,20 @@
 //! The catalogue: scenarios, claims, and citations, loaded from `suites/` and `manifests/` and checked.
 
-pub mod capability;
-pub mod citations;
+pub(crate) mod capability;
+pub(crate) mod citations;
 mod digest;
 pub mod finding;
 mod form;
 pub mod load;
-pub mod manifest;
-pub mod matcher;
+pub(crate) mod manifest;
+pub(crate) mod matcher;
 pub mod model;
 mod moment;
-pub mod parse;
+pub(crate) mod parse;
 mod place;
-pub mod placeholder;
-pub mod pods;
-pub mod select;
+pub(crate) mod placeholder;
+pub(crate) mod pods;
+pub(crate) mod select;
 pub(crate) mod step;
 pub(crate) mod suite;
 mod yaml;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use super::manifest::Manifest;
-pub use super::moment::{Matches, Moment};
-pub use super::place::Place;
+pub(crate) use super::manifest::Manifest;
+pub(crate) use super::moment::{Matches, Moment};
+pub(crate) use super::place::Place;
 use super::pods::{Pods, Referenced};
 use super::step::{Action, Step};
 use crate::expr::Selector;
@@ -28,26 +28,26 @@ pub struct Scenario {
     /// The suite file's path without `suites/` and `.yaml`, such as `poststart/slow-hook`.
     pub id: String,
     /// The experiment in one line.
-    pub title: String,
-    pub place: Place,
+    pub(crate) title: String,
+    pub(crate) place: Place,
     /// Manifests by the path the suite gives, as YAML text. `apply` without a name takes the first.
-    pub manifests: Vec<Manifest>,
+    pub(crate) manifests: Vec<Manifest>,
     /// Listings of documents by name.
-    pub listings: BTreeMap<String, Citation>,
+    pub(crate) listings: BTreeMap<String, Citation>,
     /// Requirements; on other clusters the claims are not applicable.
     pub needs: Needs,
     /// In order.
     pub(crate) steps: Vec<Step>,
     /// The pods that manifests and steps name.
-    pub pods: Pods,
+    pub(crate) pods: Pods,
     /// Declared moments, and the standard ones that steps and expressions name.
-    pub moments: BTreeMap<String, Moment>,
+    pub(crate) moments: BTreeMap<String, Moment>,
     /// Pods and parts of pods that expressions name.
-    pub selectors: BTreeMap<String, Selector>,
+    pub(crate) selectors: BTreeMap<String, Selector>,
     /// Named values in the order written; each may use those before it.
-    pub values: Vec<(String, Expression)>,
+    pub(crate) values: Vec<(String, Expression)>,
     /// Approximate duration; the longest scenarios start first.
-    pub takes: Duration,
+    pub(crate) takes: Duration,
     pub claims: Vec<Claim>,
     /// Digest of the experiment: see `catalogue::digest`.
     pub digest: String,
@@ -55,7 +55,7 @@ pub struct Scenario {
 
 impl Scenario {
     /// The moments that steps wait for.
-    pub fn awaited(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().filter_map(|step| match &step.action {
             Action::Until { moment, .. } => Some(moment.as_str()),
             _ => None,
@@ -63,8 +63,7 @@ impl Scenario {
     }
 
     /// The same scenario, with the standard moments and selectors that `texts` name as well.
-    #[must_use]
-    pub fn knowing<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn knowing<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut scenario = self.clone();
         let mut referenced = Referenced::default();
         for text in texts {
@@ -87,23 +86,23 @@ impl Scenario {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Version range, such as `>=1.30` or `>=1.29, <1.34`.
-    pub kubernetes: Option<VersionRange>,
+    pub(crate) kubernetes: Option<VersionRange>,
     /// Required states of feature gates.
-    pub gates: BTreeMap<String, bool>,
+    pub(crate) gates: BTreeMap<String, bool>,
     /// Such as `node-shell`.
-    pub capabilities: Vec<String>,
+    pub(crate) capabilities: Vec<String>,
 }
 
 /// A range of Kubernetes minor versions: every condition must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct VersionRange {
-    pub text: String,
+pub(crate) struct VersionRange {
+    pub(crate) text: String,
     /// Conditions on (major, minor).
-    pub conditions: Vec<(Comparison, (u32, u32))>,
+    pub(crate) conditions: Vec<(Comparison, (u32, u32))>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
+pub(crate) enum Comparison {
     /// `<`
     Less,
     /// `<=`
@@ -121,40 +120,40 @@ pub enum Comparison {
 pub struct Claim {
     /// Such as `kubectl.logs-refused-during-hook`.
     pub id: String,
-    pub place: Place,
+    pub(crate) place: Place,
     /// The statement in our own words.
     pub says: String,
     /// What is true instead, if the statement is refuted or qualified.
     pub instead: Option<String>,
     pub cites: Vec<Citation>,
     /// Empty only with `not_testable`.
-    pub checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
     /// Values to report in addition to the named values that the checks use.
-    pub measures: BTreeMap<String, Expression>,
-    pub expect: Vec<Expectation>,
+    pub(crate) measures: BTreeMap<String, Expression>,
+    pub(crate) expect: Vec<Expectation>,
     /// Why no experiment can decide it.
     pub not_testable: Option<String>,
 }
 
 /// One prediction of a claim.
 #[derive(Debug, Clone)]
-pub struct Check {
+pub(crate) struct Check {
     /// Name, unique within the claim; `check` where there is only one.
-    pub name: String,
+    pub(crate) name: String,
     pub needs: Needs,
     /// Must be true before the others count.
-    pub control: Expression,
+    pub(crate) control: Expression,
     /// What is seen if the statement is true.
-    pub holds: Expression,
+    pub(crate) holds: Expression,
     /// What is seen if the statement is false.
-    pub fails: Expression,
+    pub(crate) fails: Expression,
 }
 
 /// A CEL expression and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expression {
-    pub text: String,
-    pub place: Place,
+pub(crate) struct Expression {
+    pub(crate) text: String,
+    pub(crate) place: Place,
 }
 
 /// Lines of a document, with a digest so that edits are detected.
@@ -170,10 +169,10 @@ pub struct Citation {
 
 /// The known verdict on some clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expectation {
+pub(crate) struct Expectation {
     /// The clusters; all if empty.
     pub needs: Needs,
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
 }
 
 /// The result for a claim.

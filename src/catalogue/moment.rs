@@ -4,16 +4,16 @@ use super::place::Place;
 
 /// A point of the timeline.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Moment {
-    pub place: Place,
-    pub matches: Matches,
+pub(crate) struct Moment {
+    pub(crate) place: Place,
+    pub(crate) matches: Matches,
     /// Which of the matching entries, from 1; 0 is the last.
-    pub nth: u32,
+    pub(crate) nth: u32,
 }
 
 /// The entries of the timeline that a moment matches.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Matches {
+pub(crate) enum Matches {
     /// Stamps of the agent.
     Agent {
         role: String,

@@ -12,7 +12,7 @@ use super::model::{Citation, Comparison, Verdict, VersionRange};
 ///
 /// # Errors
 /// The expected format.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     // Of the formats that jiff reads, only this one.
     let plain = text
         .chars()
@@ -30,7 +30,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// The expected format.
-pub fn version_range(text: &str) -> Result<VersionRange, String> {
+pub(crate) fn version_range(text: &str) -> Result<VersionRange, String> {
     let wrong = || {
         format!(
             "invalid version range `{text}`: expected a value such as `>=1.30` or `>=1.29, <1.34`"
@@ -71,7 +71,7 @@ pub fn version_range(text: &str) -> Result<VersionRange, String> {
 ///
 /// # Errors
 /// The expected format.
-pub fn lines(text: &str) -> Result<Vec<(u32, u32)>, String> {
+pub(crate) fn lines(text: &str) -> Result<Vec<(u32, u32)>, String> {
     text.split(',')
         .map(|part| {
             let part = part.trim();
@@ -95,7 +95,7 @@ pub fn lines(text: &str) -> Result<Vec<(u32, u32)>, String> {
 ///
 /// # Errors
 /// The expected format.
-pub fn citation(text: &str) -> Result<Citation, String> {
+pub(crate) fn citation(text: &str) -> Result<Citation, String> {
     let wrong = || format!("invalid citation `{text}`: expected `DOCUMENT:LINES DIGEST`");
     let text = text.trim();
     let (place, digest) = match text.rsplit_once(char::is_whitespace) {
@@ -124,15 +124,14 @@ pub fn citation(text: &str) -> Result<Citation, String> {
 }
 
 /// A verdict as suites write it.
-#[must_use]
-pub fn verdict(text: &str) -> Option<Verdict> {
+pub(crate) fn verdict(text: &str) -> Option<Verdict> {
     VERDICTS
         .into_iter()
         .find(|verdict| verdict.as_str() == text)
 }
 
 /// All verdicts.
-pub const VERDICTS: [Verdict; 6] = [
+pub(crate) const VERDICTS: [Verdict; 6] = [
     Verdict::Confirmed,
     Verdict::Refuted,
     Verdict::Qualified,
@@ -143,8 +142,7 @@ pub const VERDICTS: [Verdict; 6] = [
 
 impl VersionRange {
     /// Whether a version such as `v1.36.3` is in the range; an invalid version is not.
-    #[must_use]
-    pub fn contains(&self, kubernetes: &str) -> bool {
+    pub(crate) fn contains(&self, kubernetes: &str) -> bool {
         let Some(seen) = version(kubernetes) else {
             return false;
         };

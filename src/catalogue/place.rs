@@ -4,13 +4,13 @@ use std::fmt;
 
 /// A place in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// Path as given, or in the built-in suites.
-    pub file: String,
+    pub(crate) file: String,
     /// From 1.
-    pub line: u32,
+    pub(crate) line: u32,
     /// From 1.
-    pub column: u32,
+    pub(crate) column: u32,
 }
 
 impl fmt::Display for Place {

@@ -1,7 +1,7 @@
 //! Placeholders in manifests and arguments, `{word}` or `{word:name}`, for what is known only while a scenario runs.
 
 /// The words of placeholders.
-pub const WORDS: &[&str] = &[
+pub(crate) const WORDS: &[&str] = &[
     "namespace",
     "manifest",
     "listing",
@@ -16,16 +16,15 @@ pub const WORDS: &[&str] = &[
 
 /// A placeholder found in a text: `{word}` or `{word:name}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placeholder<'a> {
+pub(crate) struct Placeholder<'a> {
     /// One of [`WORDS`].
-    pub word: &'a str,
+    pub(crate) word: &'a str,
     /// The object's name.
-    pub name: Option<&'a str>,
+    pub(crate) name: Option<&'a str>,
 }
 
 /// Splits a text into plain parts and placeholders. Braces around other words are plain text.
-#[must_use]
-pub fn split(text: &str) -> Vec<Result<Placeholder<'_>, &str>> {
+pub(crate) fn split(text: &str) -> Vec<Result<Placeholder<'_>, &str>> {
     let (mut parts, mut plain_from, mut at) = (Vec::new(), 0, 0);
     while let Some(open) = text[at..].find('{').map(|i| at + i) {
         let Some(close) = text[open..].find('}').map(|i| open + i) else {
@@ -50,14 +49,12 @@ pub fn split(text: &str) -> Vec<Result<Placeholder<'_>, &str>> {
 }
 
 /// Whether a text has a placeholder with this word.
-#[must_use]
-pub fn mentions(text: &str, word: &str) -> bool {
+pub(crate) fn mentions(text: &str, word: &str) -> bool {
     !names_of(text, word).is_empty()
 }
 
 /// The names in a text's placeholders with this word.
-#[must_use]
-pub fn names_of<'a>(text: &'a str, word: &str) -> Vec<Option<&'a str>> {
+pub(crate) fn names_of<'a>(text: &'a str, word: &str) -> Vec<Option<&'a str>> {
     split(text)
         .into_iter()
         .filter_map(Result::ok)

@@ -47,7 +47,7 @@ const STAMPS: [&str; 33] = [
 ];
 
 /// Moments that every pod has, with a condition over `status`, `pod` and `deleted`.
-pub const POD_MOMENTS: [(&str, &str, &str); 8] = [
+pub(crate) const POD_MOMENTS: [(&str, &str, &str); 8] = [
     (
         "running",
         "status.phase == 'Running'",
@@ -83,7 +83,7 @@ pub const POD_MOMENTS: [(&str, &str, &str); 8] = [
 ];
 
 /// Moments that every container has, with a condition over `c`, its state.
-pub const CONTAINER_MOMENTS: [(&str, &str, &str); 3] = [
+pub(crate) const CONTAINER_MOMENTS: [(&str, &str, &str); 3] = [
     (
         "running",
         "c.state == 'running'",
@@ -99,7 +99,7 @@ pub const CONTAINER_MOMENTS: [(&str, &str, &str); 3] = [
 
 /// The pods that a scenario's manifests and steps name.
 #[derive(Debug, Clone, Default)]
-pub struct Pods(BTreeMap<String, Pod>);
+pub(crate) struct Pods(BTreeMap<String, Pod>);
 
 #[derive(Debug, Clone, Default)]
 struct Pod {
@@ -116,7 +116,7 @@ struct Pod {
 
 /// What a dotted name means.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part {
+pub(crate) enum Part {
     Moment(Matches, u32),
     /// A pod, or a container, a start or a process of it.
     Selector(Selector),
@@ -124,14 +124,13 @@ pub enum Part {
 
 /// What the texts of a scenario refer to, by dotted name.
 #[derive(Debug, Clone, Default)]
-pub struct Referenced {
-    pub moments: BTreeMap<String, Moment>,
-    pub selectors: BTreeMap<String, Selector>,
+pub(crate) struct Referenced {
+    pub(crate) moments: BTreeMap<String, Moment>,
+    pub(crate) selectors: BTreeMap<String, Selector>,
 }
 
 /// A name as expressions write it.
-#[must_use]
-pub fn identifier(name: &str) -> String {
+pub(crate) fn identifier(name: &str) -> String {
     name.trim_end_matches(['*', '-'])
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
@@ -140,8 +139,7 @@ pub fn identifier(name: &str) -> String {
 
 impl Pods {
     /// The pods of manifests. What is not YAML has been reported by then.
-    #[must_use]
-    pub fn of<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Self {
+    pub(crate) fn of<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Self {
         let mut pods = Self::default();
         for manifest in manifests {
             for object in documents(&manifest.text).unwrap_or_default() {
@@ -171,20 +169,19 @@ impl Pods {
     }
 
     /// A pod that no manifest describes: one that a step creates, or a host outside the cluster.
-    pub fn open(&mut self, name: &str) {
+    pub(crate) fn open(&mut self, name: &str) {
         let pod = self.0.entry(identifier(name)).or_default();
         name.clone_into(&mut pod.name);
         pod.open = true;
     }
 
     /// The identifiers of all pods.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
     /// Whether expressions know a pod by this identifier.
-    #[must_use]
-    pub fn contains(&self, name: &str) -> bool {
+    pub(crate) fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
@@ -192,15 +189,13 @@ impl Pods {
     ///
     /// # Errors
     /// The last part is unknown: the parts known in its place.
-    #[must_use]
-    pub fn resolve(&self, names: &[&str]) -> Option<Result<Part, Vec<String>>> {
+    pub(crate) fn resolve(&self, names: &[&str]) -> Option<Result<Part, Vec<String>>> {
         let pod = self.0.get(*names.first()?)?;
         Some(pod.resolve(&names[1..]).ok_or_else(|| pod.known()))
     }
 
     /// What may follow a selector's name: stamps after a process, else states, containers and roles.
-    #[must_use]
-    pub fn parts(&self, selector: &Selector, names: &[&str]) -> Vec<String> {
+    pub(crate) fn parts(&self, selector: &Selector, names: &[&str]) -> Vec<String> {
         let Some(pod) = names.first().and_then(|name| self.0.get(*name)) else {
             return Vec::new();
         };
@@ -212,7 +207,7 @@ impl Pods {
     }
 
     /// The standard moments and selectors that an expression names.
-    pub fn references(&self, text: &str, referenced: &mut Referenced) {
+    pub(crate) fn references(&self, text: &str, referenced: &mut Referenced) {
         let Ok(compiled) = compile(text) else { return };
         for read in reads(compiled.expression()) {
             self.reference(&read.names, referenced);
@@ -220,7 +215,7 @@ impl Pods {
     }
 
     /// The same for one name, such as that of an `until`.
-    pub fn reference(&self, names: &[&str], referenced: &mut Referenced) {
+    pub(crate) fn reference(&self, names: &[&str], referenced: &mut Referenced) {
         let name = names.join(".");
         match self.resolve(names) {
             Some(Ok(Part::Moment(matches, nth))) => {

@@ -11,7 +11,7 @@ use super::model::{Catalogue, Claim};
     "no claim, scenario, suite or document named `{word}`{}; `hookproof list` shows them",
     near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 )]
-pub struct NothingChosen {
+pub(crate) struct NothingChosen {
     word: String,
     near: Option<String>,
 }
@@ -23,7 +23,10 @@ pub struct NothingChosen {
 ///
 /// # Errors
 /// A word that selects nothing.
-pub fn claims(catalogue: &Catalogue, words: &[String]) -> Result<BTreeSet<String>, NothingChosen> {
+pub(crate) fn claims(
+    catalogue: &Catalogue,
+    words: &[String],
+) -> Result<BTreeSet<String>, NothingChosen> {
     let all = all(catalogue);
     if words.is_empty() {
         return Ok(all.into_iter().map(|(claim, _)| claim.id.clone()).collect());

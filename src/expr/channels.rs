@@ -10,11 +10,11 @@ use crate::evidence::Seen;
 /// The entries of a timeline from one source.
 pub struct Channel {
     /// The variable with the list of entries, and the word after `in:` in alterations.
-    pub name: &'static str,
-    pub list: Type,
-    pub contains: fn(&Seen) -> bool,
+    pub(crate) name: &'static str,
+    pub(crate) list: Type,
+    pub(crate) contains: fn(&Seen) -> bool,
     /// The fields of an added entry that an alteration may leave out, with the source and the clock as in evidence.
-    pub defaults: fn() -> Value,
+    pub(crate) defaults: fn() -> Value,
 }
 
 impl PartialEq for Channel {
@@ -32,7 +32,7 @@ impl fmt::Debug for Channel {
 }
 
 /// All channels.
-pub const CHANNELS: &[Channel] = &[
+pub(crate) const CHANNELS: &[Channel] = &[
     Channel {
         name: "stamps",
         list: Type::Records(STAMP),
@@ -72,7 +72,7 @@ pub const CHANNELS: &[Channel] = &[
 ];
 
 /// Variables of every check, with their types. No step, moment or value may take one of these names.
-pub fn variables() -> impl Iterator<Item = (&'static str, Type)> {
+pub(crate) fn variables() -> impl Iterator<Item = (&'static str, Type)> {
     let others = [("moments", Type::Map), ("cluster", Type::Record(CLUSTER))];
     let lists = CHANNELS.iter().map(|channel| (channel.name, channel.list));
     lists.chain(others)

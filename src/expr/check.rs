@@ -37,16 +37,16 @@ const CEL: [(&str, Type); 24] = [
 
 /// Something wrong with an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Characters from the beginning of the text.
-    pub offset: usize,
-    pub message: String,
+    pub(crate) offset: usize,
+    pub(crate) message: String,
     /// What to do.
-    pub help: Option<String>,
+    pub(crate) help: Option<String>,
 }
 
 /// The names that an expression may use.
-pub trait Scope {
+pub(crate) trait Scope {
     /// The type of the longest beginning of `names` that is known, and how many of them that takes.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ pub trait Scope {
 }
 
 /// Checks one expression.
-pub struct Checker<'a> {
+pub(crate) struct Checker<'a> {
     compiled: &'a Compiled,
     scope: &'a dyn Scope,
     bound: Vec<(&'a str, Type)>,
@@ -70,7 +70,7 @@ pub struct Checker<'a> {
 
 impl<'a> Checker<'a> {
     /// The type of an expression and everything wrong with it.
-    pub fn check(compiled: &'a Compiled, scope: &'a dyn Scope) -> (Type, Vec<Finding>) {
+    pub(crate) fn check(compiled: &'a Compiled, scope: &'a dyn Scope) -> (Type, Vec<Finding>) {
         let mut checker = Self {
             compiled,
             scope,
@@ -419,8 +419,7 @@ pub(super) fn nearest<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> O
 }
 
 /// Whether `fails` is nothing but the negation of `holds`.
-#[must_use]
-pub fn negates(holds: &str, fails: &str) -> bool {
+pub(crate) fn negates(holds: &str, fails: &str) -> bool {
     let (Ok(holds), Ok(fails)) = (compile(holds), compile(fails)) else {
         return false;
     };

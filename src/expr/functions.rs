@@ -16,20 +16,20 @@ use crate::evidence::{Entry, PodSeen, Seen, Stamp};
 
 /// A function of suites.
 #[derive(Debug)]
-pub struct Function {
-    pub name: &'static str,
+pub(crate) struct Function {
+    pub(crate) name: &'static str,
     /// What it takes.
-    pub parameters: &'static [Parameter],
+    pub(crate) parameters: &'static [Parameter],
     /// The type of its value.
-    pub returns: Type,
+    pub(crate) returns: Type,
     /// One sentence for the reference.
-    pub doc: &'static str,
+    pub(crate) doc: &'static str,
     run: fn(&[Entry], &[Value]) -> Answer,
 }
 
 /// What a function takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parameter {
+pub(crate) enum Parameter {
     /// A pod, or a container, a start or a process of it.
     Pod,
     /// A process: `POD.ROLE`.
@@ -47,8 +47,7 @@ pub enum Parameter {
 
 impl Function {
     /// How many of the parameters must be given.
-    #[must_use]
-    pub fn required(&self) -> usize {
+    pub(crate) fn required(&self) -> usize {
         let optional = |parameter: &&Parameter| **parameter == Parameter::Optional;
         self.parameters.len() - self.parameters.iter().filter(optional).count()
     }
@@ -56,8 +55,7 @@ impl Function {
 
 impl Parameter {
     /// For messages and the reference.
-    #[must_use]
-    pub fn in_words(self) -> &'static str {
+    pub(crate) fn in_words(self) -> &'static str {
         match self {
             Self::Pod => "POD",
             Self::Process => "PROCESS",
@@ -73,7 +71,7 @@ impl Parameter {
 type Answer = Result<Value, String>;
 
 /// All functions, in the order of the reference.
-pub static FUNCTIONS: [Function; 18] = [
+pub(crate) static FUNCTIONS: [Function; 18] = [
     Function {
         name: "runs",
         parameters: &[Parameter::Pod],
@@ -408,8 +406,7 @@ fn state_of(pod: &str, object: &Json, status: &Json, at: Option<Timestamp>) -> V
 }
 
 /// The states of a pod's containers, for the conditions of moments.
-#[must_use]
-pub fn containers(pod: &str, object: &Json) -> Value {
+pub(crate) fn containers(pod: &str, object: &Json) -> Value {
     values::list(statuses(object).map(|status| state_of(pod, object, status, None)))
 }
 

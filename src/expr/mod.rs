@@ -6,8 +6,8 @@ mod check;
 mod functions;
 mod selector;
 mod syntax;
-pub mod types;
-pub mod values;
+pub(crate) mod types;
+pub(crate) mod values;
 mod walk;
 
 use std::sync::{Arc, LazyLock};
@@ -16,35 +16,36 @@ use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
 
 use crate::evidence::Entry;
 
-pub use channels::{CHANNELS, Channel, variables};
-pub use check::{Checker, Scope, negates};
-pub use functions::{FUNCTIONS, Function, Parameter, containers};
-pub use selector::{Selector, field, is_selector, name_matches};
-pub use syntax::THERE;
-pub use walk::{Read, absences, calls, conjuncts, literal, reads, string_literal, walk};
+pub use channels::Channel;
+pub(crate) use channels::{CHANNELS, variables};
+pub(crate) use check::{Checker, Scope, negates};
+pub(crate) use functions::{FUNCTIONS, containers};
+pub(crate) use selector::{Selector, field, is_selector, name_matches};
+pub(crate) use syntax::THERE;
+pub(crate) use walk::{Read, absences, calls, conjuncts, literal, reads, string_literal, walk};
 
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// A compiled expression.
 #[derive(Debug)]
-pub struct Compiled {
+pub(crate) struct Compiled {
     program: Program,
     origin: Vec<usize>,
 }
 
 /// Why an expression does not compile, and where in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// Characters from the beginning of the text.
-    pub offset: usize,
-    pub message: String,
+    pub(crate) offset: usize,
+    pub(crate) message: String,
 }
 
 /// Compiles an expression.
 ///
 /// # Errors
 /// Every syntax error.
-pub fn compile(text: &str) -> Result<Compiled, Vec<SyntaxError>> {
+pub(crate) fn compile(text: &str) -> Result<Compiled, Vec<SyntaxError>> {
     let translated = syntax::translate(text);
     let origin = translated.origin;
     let offset = |line: isize, column: isize| {
@@ -75,14 +76,12 @@ fn original(origin: &[usize], offset: usize) -> usize {
 
 impl Compiled {
     /// The syntax tree.
-    #[must_use]
-    pub fn expression(&self) -> &IdedExpr {
+    pub(crate) fn expression(&self) -> &IdedExpr {
         self.program.expression()
     }
 
     /// Where a part of the tree begins: characters from the beginning of the text.
-    #[must_use]
-    pub fn offset(&self, part: &IdedExpr) -> usize {
+    pub(crate) fn offset(&self, part: &IdedExpr) -> usize {
         let start = self.program.source_info().offset_for(part.id);
         let start = start.map_or(0, |(start, _)| usize::try_from(start).unwrap_or(0));
         original(&self.origin, start)
@@ -92,7 +91,7 @@ impl Compiled {
     ///
     /// # Errors
     /// What cannot be evaluated.
-    pub fn execute(&self, context: &Context<'_, '_>) -> Result<Value, ExecutionError> {
+    pub(crate) fn execute(&self, context: &Context<'_, '_>) -> Result<Value, ExecutionError> {
         self.program.execute(context)
     }
 }
@@ -107,8 +106,7 @@ fn plain(message: &str) -> String {
 }
 
 /// The known word that `word` was likely meant to be.
-#[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
@@ -118,16 +116,14 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// A context with the functions of suites over a timeline, and no variables.
-#[must_use]
-pub fn context(timeline: &Arc<[Entry]>) -> Context<'static, 'static> {
+pub(crate) fn context(timeline: &Arc<[Entry]>) -> Context<'static, 'static> {
     let mut context = Context::with_env(Arc::clone(&ENV));
     functions::register(&mut context, timeline);
     context
 }
 
 /// Evaluates the condition of a moment over `variables`; one that cannot be evaluated is not met.
-#[must_use]
-pub fn condition(
+pub(crate) fn condition(
     program: &Compiled,
     variables: impl IntoIterator<Item = (&'static str, Value)>,
 ) -> bool {

@@ -13,15 +13,15 @@ pub(super) const FIELD: &str = "·";
 
 /// A pod of a scenario, or a container, a start or a process of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Selector {
+pub(crate) struct Selector {
     /// Pod name; a trailing `*` matches any rest.
-    pub pod: String,
+    pub(crate) pod: String,
     /// Container; any if absent.
-    pub container: Option<String>,
+    pub(crate) container: Option<String>,
     /// Start of the container, from 1; any if absent.
-    pub start: Option<u32>,
+    pub(crate) start: Option<u32>,
     /// Role of the agent's process; any if absent.
-    pub role: Option<String>,
+    pub(crate) role: Option<String>,
 }
 
 impl Selector {
@@ -35,15 +35,13 @@ impl Selector {
     }
 
     /// The value of the hidden field.
-    #[must_use]
-    pub fn hidden(&self) -> (&'static str, Value) {
+    pub(crate) fn hidden(&self) -> (&'static str, Value) {
         let text = serde_json::to_string(self).unwrap_or_default();
         (FIELD, Value::String(Arc::new(text)))
     }
 
     /// Whether a pod of this name is selected.
-    #[must_use]
-    pub fn pod(&self, name: &str) -> bool {
+    pub(crate) fn pod(&self, name: &str) -> bool {
         name_matches(&self.pod, name)
     }
 
@@ -64,20 +62,17 @@ impl Selector {
 }
 
 /// Whether a value is the variable of a pod or a part of it.
-#[must_use]
-pub fn is_selector(value: &Value) -> bool {
+pub(crate) fn is_selector(value: &Value) -> bool {
     Selector::of(value).is_some()
 }
 
 /// A field of a map.
-#[must_use]
-pub fn field<'a>(map: &'a Map, name: &str) -> Option<&'a Value> {
+pub(crate) fn field<'a>(map: &'a Map, name: &str) -> Option<&'a Value> {
     map.map.get(&Key::String(Arc::new(name.to_owned())))
 }
 
 /// A name, or its beginning if the pattern ends in `*`.
-#[must_use]
-pub fn name_matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn name_matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => name == pattern,

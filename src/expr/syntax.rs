@@ -8,7 +8,7 @@ pub(super) struct Translated {
 }
 
 /// The map that `has(name)` asks: names of moments and outputs that have no dot.
-pub const THERE: &str = "there";
+pub(crate) const THERE: &str = "there";
 
 /// Rewrites durations to `duration('…')` and `has(name)` to `has(there.name)`. String literals are left alone.
 pub(super) fn translate(text: &str) -> Translated {

@@ -1,11 +1,11 @@
 //! Types of expressions before there is evidence, and the fields of what evidence consists of.
 
 /// Fields of a record with their types.
-pub type Fields = &'static [(&'static str, Type)];
+pub(crate) type Fields = &'static [(&'static str, Type)];
 
 /// What is known of a value before there is evidence.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Type {
+pub(crate) enum Type {
     Unknown,
     /// `true` or `false`.
     Bool,
@@ -28,8 +28,7 @@ pub enum Type {
 
 impl Type {
     /// With its article, for messages.
-    #[must_use]
-    pub fn in_words(self) -> &'static str {
+    pub(crate) fn in_words(self) -> &'static str {
         match self {
             Self::Unknown => "a value",
             Self::Bool => "a boolean",
@@ -59,7 +58,7 @@ impl Type {
 use Type::{Bool, List, Map, Number, Text, Time, Unknown};
 
 /// A stamp of the agent.
-pub const STAMP: Fields = &[
+pub(crate) const STAMP: Fields = &[
     ("at", Time),
     ("pod", Text),
     ("container", Text),
@@ -73,7 +72,7 @@ pub const STAMP: Fields = &[
 ];
 
 /// An Event.
-pub const EVENT: Fields = &[
+pub(crate) const EVENT: Fields = &[
     ("at", Time),
     ("name", Text),
     ("kind", Text),
@@ -89,7 +88,7 @@ pub const EVENT: Fields = &[
 ];
 
 /// A pod as the watch showed it.
-pub const POD: Fields = &[
+pub(crate) const POD: Fields = &[
     ("at", Time),
     ("pod", Text),
     ("change", Text),
@@ -98,7 +97,7 @@ pub const POD: Fields = &[
 ];
 
 /// A container as the API reported it.
-pub const STATE: Fields = &[
+pub(crate) const STATE: Fields = &[
     ("at", Time),
     ("pod", Text),
     ("phase", Text),
@@ -112,13 +111,13 @@ pub const STATE: Fields = &[
 ];
 
 /// A note of the runner.
-pub const NOTE: Fields = &[("at", Time), ("note", Text), ("text", Text)];
+pub(crate) const NOTE: Fields = &[("at", Time), ("note", Text), ("text", Text)];
 
 /// A line that a command printed.
-pub const LINE: Fields = &[("at", Time), ("stream", Text), ("text", Text)];
+pub(crate) const LINE: Fields = &[("at", Time), ("stream", Text), ("text", Text)];
 
 /// Facts of the cluster.
-pub const CLUSTER: Fields = &[
+pub(crate) const CLUSTER: Fields = &[
     ("name", Text),
     ("profile", Text),
     ("kubernetes", Text),

@@ -15,8 +15,7 @@ use crate::evidence::{ClusterFacts, Entry, Output, PodChange, Seen};
 use crate::version::version;
 
 /// JSON as a CEL value. Whole numbers become `int` if they fit, so that `exit_code == 0` compares ints.
-#[must_use]
-pub fn from_json(json: &Json) -> Value {
+pub(crate) fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::Null,
         Json::Bool(value) => Value::Bool(*value),
@@ -41,16 +40,15 @@ fn serialized(value: &impl Serialize) -> HashMap<Key, Value> {
     }
 }
 
-#[must_use]
-pub fn string(text: &str) -> Value {
+pub(crate) fn string(text: &str) -> Value {
     Value::String(Arc::new(text.to_owned()))
 }
 
-pub fn list(items: impl IntoIterator<Item = Value>) -> Value {
+pub(crate) fn list(items: impl IntoIterator<Item = Value>) -> Value {
     Value::List(Arc::new(items.into_iter().collect()))
 }
 
-pub fn map<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+pub(crate) fn map<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     build(
         fields
             .into_iter()
@@ -69,8 +67,7 @@ fn key(name: &str) -> Key {
     Key::String(Arc::new(name.to_owned()))
 }
 
-#[must_use]
-pub fn timestamp(at: Timestamp) -> Value {
+pub(crate) fn timestamp(at: Timestamp) -> Value {
     let nanos = u32::try_from(at.subsec_nanosecond().rem_euclid(1_000_000_000)).unwrap_or(0);
     // Before 1970 both jiff's second and its fraction are negative.
     let second = at.as_second() - i64::from(at.subsec_nanosecond() < 0);
@@ -84,8 +81,7 @@ fn with_time(mut fields: HashMap<Key, Value>, at: Timestamp) -> Value {
 }
 
 /// An entry as an item of `stamps`, `events`, `pods`, `outputs`, or `notes`.
-#[must_use]
-pub fn entry(entry: &Entry) -> Value {
+pub(crate) fn entry(entry: &Entry) -> Value {
     match &entry.seen {
         Seen::Agent(stamp) => with_time(serialized(stamp), entry.at),
         Seen::Event(event) => {
@@ -119,8 +115,7 @@ pub fn entry(entry: &Entry) -> Value {
 }
 
 /// An output. Null fields, such as the exit code of a killed command, are absent: `exit_code != 0` must not be true.
-#[must_use]
-pub fn output(output: &Output) -> Value {
+pub(crate) fn output(output: &Output) -> Value {
     let there = output.data.iter().filter(|(_, value)| !value.is_null());
     let mut fields: HashMap<Key, Value> = there
         .map(|(name, value)| (key(name), from_json(value)))
@@ -147,8 +142,7 @@ fn line(line: &Json) -> Value {
 }
 
 /// The facts of a cluster, with its minor version as a number.
-#[must_use]
-pub fn cluster(facts: &ClusterFacts) -> Value {
+pub(crate) fn cluster(facts: &ClusterFacts) -> Value {
     let mut fields = serialized(facts);
     // Not serialized when empty, but `cluster.gates_seen` must not be an error.
     fields.entry(key("gates_seen")).or_insert_with(|| map([]));
@@ -160,8 +154,7 @@ pub fn cluster(facts: &ClusterFacts) -> Value {
 
 /// Moments and selectors nested at the dots of their names: `hook.begun` is `begun` of the map `hook`. A group in which
 /// nothing occurred is an empty map, so that `has(hook.begun)` works.
-#[must_use]
-pub fn nested(
+pub(crate) fn nested(
     moments: &BTreeMap<String, Option<Timestamp>>,
     selectors: &BTreeMap<String, Selector>,
 ) -> Vec<(String, Value)> {
@@ -207,8 +200,7 @@ pub fn nested(
 }
 
 /// A value in a few characters, with times as seconds since `zero`.
-#[must_use]
-pub fn short(value: &Value, zero: Timestamp) -> String {
+pub(crate) fn short(value: &Value, zero: Timestamp) -> String {
     match value {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
@@ -243,8 +235,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A text of at most `limit` characters.
-#[must_use]
-pub fn cut(text: &str, limit: usize) -> String {
+pub(crate) fn cut(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
     }
@@ -252,8 +243,7 @@ pub fn cut(text: &str, limit: usize) -> String {
 }
 
 /// The first occurrence of `needle` in a text, with some context.
-#[must_use]
-pub fn around(text: &str, needle: &str) -> Option<String> {
+pub(crate) fn around(text: &str, needle: &str) -> Option<String> {
     const CONTEXT: usize = 30;
     let at = text.find(needle)?;
     let before: Vec<char> = text[..at].chars().rev().take(CONTEXT + 1).collect();
@@ -293,8 +283,7 @@ fn offset(at: &DateTime<FixedOffset>, zero: Timestamp) -> String {
 }
 
 /// A duration in seconds with milliseconds.
-#[must_use]
-pub fn span(duration: chrono::Duration) -> String {
+pub(crate) fn span(duration: chrono::Duration) -> String {
     let Some(nanos) = duration.num_nanoseconds() else {
         return format!("{}s", duration.num_seconds());
     };
@@ -312,8 +301,7 @@ fn duration_micros(nanos: i64) -> f64 {
 }
 
 /// A value for reports: durations in seconds, times as offsets.
-#[must_use]
-pub fn measured(value: &Value, zero: Timestamp) -> Json {
+pub(crate) fn measured(value: &Value, zero: Timestamp) -> Json {
     match value {
         Value::Duration(_) | Value::Timestamp(_) => Json::String(short(value, zero)),
         other => other

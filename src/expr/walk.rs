@@ -7,20 +7,19 @@ use super::syntax::THERE;
 
 /// A variable, and the fields selected of it, that an expression reads.
 #[derive(Debug, Clone)]
-pub struct Read<'a> {
+pub(crate) struct Read<'a> {
     /// The variable and its fields, up to the first index.
-    pub names: Vec<&'a str>,
+    pub(crate) names: Vec<&'a str>,
     /// In source form.
-    pub text: String,
+    pub(crate) text: String,
     /// The expression, to be evaluated.
-    pub expr: &'a IdedExpr,
+    pub(crate) expr: &'a IdedExpr,
     /// Only its presence is tested.
-    pub tested: bool,
+    pub(crate) tested: bool,
 }
 
 /// Everything that an expression reads, without the variables of comprehensions.
-#[must_use]
-pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
+pub(crate) fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
     let mut found = Vec::new();
     walk(expr, &mut Vec::new(), &mut |part, bound| {
         let Some(mut read) = chain(part) else {
@@ -57,8 +56,7 @@ pub fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
 }
 
 /// The names of the functions that an expression calls, without operators.
-#[must_use]
-pub fn calls(expr: &IdedExpr) -> Vec<&str> {
+pub(crate) fn calls(expr: &IdedExpr) -> Vec<&str> {
     let mut found = Vec::new();
     walk(expr, &mut Vec::new(), &mut |part, _| {
         if let Expr::Call(call) = &part.expr
@@ -75,8 +73,7 @@ pub fn calls(expr: &IdedExpr) -> Vec<&str> {
 }
 
 /// The names whose absence an expression tests: `!has(name)`.
-#[must_use]
-pub fn absences(expr: &IdedExpr) -> Vec<String> {
+pub(crate) fn absences(expr: &IdedExpr) -> Vec<String> {
     let mut found = Vec::new();
     walk(expr, &mut Vec::new(), &mut |part, _| {
         if let Expr::Call(call) = &part.expr
@@ -97,7 +94,7 @@ pub fn absences(expr: &IdedExpr) -> Vec<String> {
 
 /// Visits all parts from the outside in, with the variables bound by comprehensions. `visit` returns whether to
 /// continue inside.
-pub fn walk<'a>(
+pub(crate) fn walk<'a>(
     expr: &'a IdedExpr,
     bound: &mut Vec<&'a str>,
     visit: &mut impl FnMut(&'a IdedExpr, &[&'a str]) -> bool,
@@ -177,8 +174,7 @@ fn chain(expr: &IdedExpr) -> Option<Read<'_>> {
 }
 
 /// A literal in source form.
-#[must_use]
-pub fn literal(expr: &IdedExpr) -> Option<String> {
+pub(crate) fn literal(expr: &IdedExpr) -> Option<String> {
     let Expr::Literal(literal) = &expr.expr else {
         return None;
     };
@@ -192,8 +188,7 @@ pub fn literal(expr: &IdedExpr) -> Option<String> {
     })
 }
 
-#[must_use]
-pub fn string_literal(expr: &IdedExpr) -> Option<&str> {
+pub(crate) fn string_literal(expr: &IdedExpr) -> Option<&str> {
     match &expr.expr {
         Expr::Literal(LiteralValue::String(value)) => Some(value.inner()),
         _ => None,
@@ -201,8 +196,7 @@ pub fn string_literal(expr: &IdedExpr) -> Option<&str> {
 }
 
 /// The parts joined by `&&` at the top level; the whole expression if `||` or `?` is at the top level.
-#[must_use]
-pub fn conjuncts(text: &str) -> Vec<&str> {
+pub(crate) fn conjuncts(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut depth, mut from) = (0_i32, 0);
     let mut quote: Option<char> = None;

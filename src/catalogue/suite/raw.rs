@@ -127,7 +127,6 @@ pub(super) struct RawExpectation {
 }
 
 /// The JSON schema of suite files, for editors.
-#[must_use]
 pub(crate) fn suite_schema() -> Value {
     let mut schema = schema_for!(RawSuite).to_value();
     schema["title"] = json!("hookproof suite");
