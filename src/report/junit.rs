@@ -82,11 +82,7 @@ fn to_xml(
 
 /// Builds the report of one cluster. Its totals count claims only.
 fn report(results: &Results, cluster: &ClusterResults) -> Report {
-    let facts = &cluster.facts;
-    let place = match minor(facts) {
-        Some(minor) => format!("Kubernetes {minor} {}", facts.profile),
-        None => format!("Kubernetes {}", facts.name),
-    };
+    let place = place(cluster);
     let named = |name: &str| TestSuite::new(one_line(&format!("{name} on {place}")));
     let mut scenarios: BTreeMap<&str, Vec<&ClaimInfo>> = BTreeMap::new();
     for claim in &results.claims {
@@ -109,6 +105,15 @@ fn report(results: &Results, cluster: &ClusterResults) -> Report {
     // Not `add_test_suite`, which adds its test cases to the totals.
     report.test_suites.push(suite);
     report
+}
+
+/// The column's key without the patch version, such as `1.36-default`: unique, and the same in every run.
+fn place(column: &ClusterResults) -> String {
+    let version = column.facts.kubernetes.trim_start_matches('v');
+    match (minor(&column.facts), column.key.strip_prefix(version)) {
+        (Some(minor), Some(rest)) => format!("{minor}{rest}"),
+        _ => column.key.clone(),
+    }
 }
 
 /// Returns the scenario's duration. Each claim gets an equal share.
@@ -394,6 +399,21 @@ mod tests {
                 assert!(names.contains(&claim.id.as_str()), "{}", claim.id);
             }
         }
+    }
+
+    #[rstest]
+    #[case("v1.36.3", "1.36.3-default", "1.36-default")]
+    #[case("v1.36.3", "1.36.3-default-2", "1.36-default-2")]
+    #[case("", "1.36-default", "1.36-default")]
+    fn suites_are_named_after_the_column(
+        #[case] version: &str,
+        #[case] key: &str,
+        #[case] expected: &str,
+    ) {
+        let mut column = ClusterResults::new(key);
+        column.facts.kubernetes = version.to_owned();
+        key.clone_into(&mut column.key);
+        assert_eq!(place(&column), expected);
     }
 
     #[rstest]
