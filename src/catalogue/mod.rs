@@ -17,4 +17,5 @@ pub(crate) mod pods;
 pub(crate) mod select;
 pub(crate) mod step;
 pub(crate) mod suite;
+mod terms;
 mod yaml;

@@ -1,17 +1,15 @@
 //! The catalogue after loading: checked, with defaults filled in, and with the place of each item in its file.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 pub(crate) use super::manifest::Manifest;
 pub(crate) use super::moment::{Matches, Moment};
 pub(crate) use super::place::Place;
 use super::pods::{Pods, Referenced};
 use super::step::{Action, Step};
+pub(crate) use super::terms::VersionRange;
+pub use super::terms::{Citation, Verdict};
 use crate::expr::Selector;
 
 /// All scenarios and their claims.
@@ -93,28 +91,6 @@ pub struct Needs {
     pub(crate) capabilities: Vec<String>,
 }
 
-/// A range of Kubernetes minor versions: every condition must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct VersionRange {
-    pub(crate) text: String,
-    /// Conditions on (major, minor).
-    pub(crate) conditions: Vec<(Comparison, (u32, u32))>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Comparison {
-    /// `<`
-    Less,
-    /// `<=`
-    AtMost,
-    /// `=`
-    Equal,
-    /// `>=`
-    AtLeast,
-    /// `>`
-    More,
-}
-
 /// A statement and how it is decided.
 #[derive(Debug, Clone)]
 pub struct Claim {
@@ -156,62 +132,10 @@ pub(crate) struct Expression {
     pub(crate) place: Place,
 }
 
-/// Lines of a document, with a digest so that edits are detected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Citation {
-    /// The document's file name.
-    pub document: String,
-    /// Line ranges as written: `64`, `78-79`, `64,79`.
-    pub lines: String,
-    /// First 12 hex digits of the SHA-256 of those lines.
-    pub digest: Option<String>,
-}
-
 /// The known verdict on some clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Expectation {
     /// The clusters; all if empty.
     pub needs: Needs,
     pub(crate) verdict: Verdict,
-}
-
-/// The result for a claim.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Every check that applies holds.
-    Confirmed,
-    /// Every check that applies fails.
-    Refuted,
-    /// Some applicable checks hold, some fail: the checks show the condition.
-    Qualified,
-    /// The evidence decides nothing: a control is not met, a moment is missing, or both or neither prediction is true.
-    Inconclusive,
-    /// This version, gate, or cluster cannot test it.
-    NotApplicable,
-    /// No experiment can decide it.
-    NotTestable,
-}
-
-impl Verdict {
-    /// Its name in suites and reports.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Confirmed => "confirmed",
-            Self::Refuted => "refuted",
-            Self::Qualified => "qualified",
-            Self::Inconclusive => "inconclusive",
-            Self::NotApplicable => "not-applicable",
-            Self::NotTestable => "not-testable",
-        }
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
 }

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use crate::version::{number, version};
 
-use super::model::{Citation, Comparison, Verdict, VersionRange};
+use super::terms::{Citation, Comparison, Verdict, VersionRange};
 
 /// `1500ms`, `2s`, `1m30s`, `1h`: whole numbers with units, largest first.
 ///
