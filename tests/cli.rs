@@ -348,7 +348,7 @@ fn foreign_folders_are_refused(
         &["judge", "tests/evidence/gates"],
         &["report", "tests/fixtures/report"],
         &["annotate", "README.md", "--results", "tests/fixtures/report"],
-        &["run", "--suites", SUITES]
+        &["run", CLAIM]
     )]
     args: &[&str],
 ) -> Result<()> {

@@ -6,10 +6,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::catalogue::model::Scenario;
 use crate::evidence::Evidence;
-use crate::file::stays_inside;
 use crate::judge::verdict::judge;
 use crate::observe::store;
 use crate::report::json::read_results;
+use crate::report::output::resolve;
 use crate::report::results::{ClusterResults, Results};
 use crate::report::view::{State, label};
 
@@ -139,28 +139,18 @@ fn recordings(
         facts, scenarios, ..
     } in &results.clusters
     {
-        let mut facts = facts.clone();
-        // `--repeat` numbers the profiles: `default`, `default #2`.
-        facts.profile = match facts.profile.split_once(" #") {
-            Some((profile, _)) => profile.to_owned(),
-            None => facts.profile,
-        };
         let ran = scenarios.iter().filter(|ran| ran.scenario == scenario.id);
         let files = ran.flat_map(|ran| {
             let earlier = ran.earlier.iter().map(|attempt| &attempt.evidence);
             earlier.chain([&ran.evidence]).flatten()
         });
         for file in files {
-            if !stays_inside(Utf8Path::new(file)) {
-                let message = format!("{folder} refers to evidence outside of it: {file}");
-                return Err(Failure::usage(message));
-            }
-            let path = folder.join(file);
+            let found = resolve(folder, file).map_err(Failure::usage)?;
             recordings.push(Recording {
-                label: label(&facts),
+                label: label(facts),
                 default: facts.profile == "default",
-                evidence: store::read(&path).map_err(Failure::usage)?,
-                path,
+                evidence: store::read(&found).map_err(Failure::usage)?,
+                path: folder.join(file),
             });
         }
     }

@@ -8,8 +8,10 @@ use serde::Serialize;
 use crate::catalogue::model::Verdict;
 use crate::file::stays_inside;
 use crate::judge::judgement::CheckJudgement;
-use crate::observe::store::{self, StoreError};
+use crate::observe::store;
+use crate::report::error::ReportError;
 use crate::report::essentials::{verdict_in_words, without_outcome};
+use crate::report::output::resolve;
 use crate::report::results::{ClaimInfo, ClusterResults, Results, ScenarioResults};
 use crate::report::text::{count, line_numbers, one_line, seconds, value};
 use crate::report::timeline::Timeline;
@@ -202,13 +204,13 @@ impl Timelines<'_> {
     }
 
     fn draw(&self, path: Option<&str>) -> Result<Timeline, String> {
-        let path = Utf8Path::new(path.ok_or("no evidence was written")?);
-        if !stays_inside(path) {
-            return Err(format!("{path} is outside the results folder"));
-        }
-        match store::read(&self.folder.join(path)) {
-            Ok(evidence) => Ok(Timeline::of(&evidence)),
-            Err(StoreError::Read { .. }) => Err(format!("{path} is missing")),
+        let path = path.ok_or("no evidence was written")?;
+        match resolve(self.folder, path) {
+            Ok(file) => {
+                let evidence = store::read(&file).map_err(|error| error.to_string())?;
+                Ok(Timeline::of(&evidence))
+            }
+            Err(ReportError::Read { .. }) => Err(format!("{path} is missing")),
             Err(error) => Err(error.to_string()),
         }
     }
