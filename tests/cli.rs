@@ -293,9 +293,6 @@ fn man_pages() -> Result<()> {
     Ok(())
 }
 
-/// A folder with few suites, which load fast.
-const SUITES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sample");
-
 const KUBECONFIG: &str = "{apiVersion: v1, kind: Config, contexts: [{name: a}, {name: b}]}";
 
 #[rstest]
@@ -312,7 +309,7 @@ fn clusters_and_kubectl_are_checked_before_anything_is_created(
     let folder = tempfile::tempdir()?;
     let [config, out, cache] = ["config", "out", "cache"].map(|name| folder.path().join(name));
     std::fs::write(&config, KUBECONFIG)?;
-    let output = hookproof(&["run", "--suites", SUITES])
+    let output = hookproof(&["run"])
         .args(args)
         .arg("--out")
         .arg(&out)
@@ -330,7 +327,7 @@ fn clusters_and_kubectl_are_checked_before_anything_is_created(
 #[test]
 fn a_failed_provision_shows_its_cause() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let output = hookproof(&["run", "--suites", SUITES, "--out"])
+    let output = hookproof(&["run", "--out"])
         .arg(folder.path())
         .env("HOOKPROOF_CACHE", "/dev/null/cache")
         .stdout(Stdio::null())
