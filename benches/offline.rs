@@ -1,11 +1,7 @@
 //! Benchmarks of everything that needs no cluster: `cargo bench`.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use hookproof::catalogue::load;
-use hookproof::catalogue::model::Catalogue;
-use hookproof::evidence::Evidence;
-use hookproof::judge::verdict::judge;
-use hookproof::observe::store;
+use hookproof::testing::{Catalogue, Evidence, catalogue, judge, read};
 
 fn main() {
     divan::main();
@@ -14,12 +10,12 @@ fn main() {
 /// The catalogue and all recorded evidence.
 fn recorded() -> (Catalogue, Vec<Evidence>) {
     let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence");
-    let catalogue = load::catalogue(&[]).unwrap_or_default();
+    let catalogue = catalogue(&[]).unwrap_or_default();
     let file = |id: &String| -> Utf8PathBuf { root.join(format!("{id}.json")) };
     let evidence = catalogue
         .scenarios
         .keys()
-        .filter_map(|id| store::read(&file(id)).ok())
+        .filter_map(|id| read(&file(id)).ok())
         .collect();
     (catalogue, evidence)
 }
@@ -27,7 +23,7 @@ fn recorded() -> (Catalogue, Vec<Evidence>) {
 /// Loads and validates all suites, as every command does.
 #[divan::bench]
 fn load_the_catalogue() {
-    divan::black_box(load::catalogue(&[]).is_ok());
+    divan::black_box(catalogue(&[]).is_ok());
 }
 
 /// Reads all recorded evidence, as `judge` does.

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 /// Bytes as lowercase hexadecimal digits.
-#[must_use]
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.

@@ -15,9 +15,6 @@ pub struct WriteError {
 
 /// Writes a temporary file in the same folder and renames it, so that readers never see a partial file. Creates
 /// missing folders.
-///
-/// # Errors
-/// The folder or the file cannot be written.
 pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), WriteError> {
     let error = |source| WriteError {
         path: path.to_owned(),
@@ -52,7 +49,6 @@ fn folder(path: &Utf8Path) -> &Utf8Path {
 }
 
 /// Whether a relative path stays inside its base folder.
-#[must_use]
 pub fn stays_inside(path: &Utf8Path) -> bool {
     use camino::Utf8Component::{CurDir, Normal};
     !path.as_str().is_empty()

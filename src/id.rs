@@ -6,7 +6,6 @@ const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
 /// A random id of lowercase letters and digits, valid in Kubernetes names. The generator is a cryptographic one, since
 /// a run's token keeps others from writing into its evidence.
-#[must_use]
 pub fn random_id(length: usize) -> String {
     let mut random = rand::rng();
     let letter = |_| char::from(LETTERS[random.random_range(0..LETTERS.len())]);

@@ -1,5 +1,5 @@
 //! The `hookproof` command.
 
 fn main() -> std::process::ExitCode {
-    hookproof::cli::main()
+    hookproof::main()
 }

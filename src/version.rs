@@ -1,7 +1,6 @@
 //! Versions of Kubernetes and its tools.
 
 /// Major and minor of `v1.36.3`, `1.36`, `v1.30+` or `v1.36.0-alpha.1`.
-#[must_use]
 pub fn version(text: &str) -> Option<(u32, u32)> {
     full_version(text).map(|(major, minor, _)| (major, minor))
 }

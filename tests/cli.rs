@@ -7,10 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
-use hookproof::catalogue::model::Verdict;
-use hookproof::report::json::{read_results, write_results};
-use hookproof::report::results::{Phase, Results};
-use hookproof::report::view::{Cell, State};
+use hookproof::testing::{Cell, Phase, Results, State, Verdict, read_results, write_results};
 use rstest::rstest;
 use serde_json::Value;
 

@@ -8,15 +8,10 @@ use std::sync::LazyLock;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use camino::Utf8Path;
-use hookproof::catalogue::load::catalogue;
-use hookproof::catalogue::model::{Catalogue, Citation, Claim, Scenario, Verdict};
-use hookproof::evidence::ClusterFacts;
-use hookproof::file::write_atomic;
-use hookproof::judge::judgement::Judgement;
-use hookproof::judge::verdict::{judge, untestable};
-use hookproof::observe::store;
-use hookproof::report::text;
-use hookproof::report::view::{State, bare_reason, document_stem};
+use hookproof::testing::{
+    Catalogue, Citation, Claim, ClusterFacts, Judgement, Scenario, State, Verdict, bare_reason,
+    catalogue, command, count, document_stem, files, judge, read, untestable, write_atomic,
+};
 
 const UPDATE: &str = "HOOKPROOF_UPDATE_DOCS";
 const GENERATED: &str = "<!-- Generated from the suites and tests/evidence: HOOKPROOF_UPDATE_DOCS=1 cargo test --test docs -->";
@@ -66,7 +61,7 @@ fn the_readme_is_up_to_date() -> Result<()> {
 #[test]
 fn the_command_line_is_up_to_date() -> Result<()> {
     up_to_date("docs/cli.md", |text| {
-        let mut command = hookproof::cli::command();
+        let mut command = command();
         command.build();
         let text = between(text, "commands", &commands(&command))?;
         let text = between(&text, "options", &options(&command))?;
@@ -331,14 +326,14 @@ fn find() -> Result<Found> {
 fn recorded(catalogue: &Catalogue) -> Result<BTreeMap<String, Vec<Recorded>>> {
     let folder = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence");
     let mut recorded: BTreeMap<String, Vec<Recorded>> = BTreeMap::new();
-    for path in store::files(&folder)? {
+    for path in files(&folder)? {
         let file = path.strip_prefix(&folder)?.as_str();
         let file = file.trim_end_matches(".json").to_owned();
         let id = file.split('@').next().unwrap_or_default();
         let Some(scenario) = catalogue.scenarios.get(id) else {
             continue;
         };
-        let evidence = store::read(&path)?;
+        let evidence = read(&path)?;
         let judged = judge(scenario, &evidence).with_context(|| path.to_string())?;
         recorded.entry(id.to_owned()).or_default().push(Recorded {
             facts: evidence.cluster,
@@ -485,7 +480,7 @@ fn counts(found: &Found) -> String {
         (number > 0).then(|| format!("{number} {}", plain(*verdict)))
     });
     let counted: Vec<String> = counted.collect();
-    let claims = text::count(found.rows.len(), "claim");
+    let claims = count(found.rows.len(), "claim");
     format!("{claims}: {}.", counted.join(", "))
 }
 
@@ -522,7 +517,7 @@ fn other_clusters(found: &Found) -> String {
                     let _ = writeln!(text, "  - {}", items.join(", "));
                 }
                 number => {
-                    let _ = writeln!(text, "  - {}", text::count(number, noun));
+                    let _ = writeln!(text, "  - {}", count(number, noun));
                 }
             }
         }

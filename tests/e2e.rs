@@ -8,11 +8,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 use camino::Utf8Path;
-use hookproof::catalogue::load;
-use hookproof::catalogue::model::Verdict;
-use hookproof::report::json::read_results;
-use hookproof::report::results::{ClusterResults, Results};
-use hookproof::report::view::{Cell, State};
+use hookproof::testing::{Cell, ClusterResults, Results, State, Verdict, catalogue, read_results};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 const OUT: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/e2e-results");
@@ -31,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn trials(arguments: &Arguments) -> Result<Vec<Trial>> {
-    let catalogue = load::catalogue(&[])?;
+    let catalogue = catalogue(&[])?;
     let of_scenarios = catalogue
         .scenarios
         .values()

@@ -1,10 +1,9 @@
-//! Recorded evidence, judged and altered: see `hookproof::judge::recorded`.
+//! Recorded evidence, judged and altered: see `testing::check`.
 
 use std::process::ExitCode;
 
 use camino::Utf8Path;
-use hookproof::catalogue::load::{Source, load};
-use hookproof::judge::recorded::check;
+use hookproof::testing::{Source, check, load};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {

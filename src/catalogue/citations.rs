@@ -13,9 +13,6 @@ use crate::digest::hex;
 
 /// The digest of lines of a document: first 12 hex digits of the SHA-256 of the lines joined by
 /// line feeds, without carriage returns.
-///
-/// # Errors
-/// If the lines are malformed or outside the document.
 pub(crate) fn digest_of(document: &str, lines: &str) -> Result<String, String> {
     let all: Vec<&str> = document
         .split('\n')

@@ -54,9 +54,6 @@ impl std::error::Error for Findings {}
 
 impl Loaded {
     /// The catalogue, if there are no findings other than those about style.
-    ///
-    /// # Errors
-    /// All findings.
     pub fn checked(self) -> Result<Catalogue, Findings> {
         let findings: Vec<Finding> = self
             .findings
@@ -72,9 +69,6 @@ impl Loaded {
 }
 
 /// The built-in suites with `folders` added: a scenario there replaces one of the same id.
-///
-/// # Errors
-/// All findings together.
 pub fn catalogue(folders: &[Utf8PathBuf]) -> Result<Catalogue, Findings> {
     let folders = folders.iter().cloned().map(Source::Folder);
     load(
@@ -86,7 +80,6 @@ pub fn catalogue(folders: &[Utf8PathBuf]) -> Result<Catalogue, Findings> {
 }
 
 /// Reads all suites of all sources; a later scenario replaces an earlier one of the same id.
-#[must_use]
 pub fn load(sources: &[Source]) -> Loaded {
     let mut loaded = Loaded::default();
     let mut units: BTreeMap<String, (Unit, Vec<Finding>)> = BTreeMap::new();

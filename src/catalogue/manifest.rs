@@ -26,9 +26,6 @@ pub struct Manifest {
 
 /// The objects of a manifest, without empty documents. YAML is read the way kubectl does:
 /// `0555` is an octal number, `yes` is true.
-///
-/// # Errors
-/// If the text is not YAML: line, column and message.
 pub(crate) fn documents(text: &str) -> Result<Vec<Value>, (u32, u32, String)> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false };
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {

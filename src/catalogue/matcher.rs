@@ -17,9 +17,6 @@ pub(crate) struct MomentMatcher {
 
 impl MomentMatcher {
     /// Compiles the moment's condition.
-    ///
-    /// # Errors
-    /// Syntax errors of the condition.
     pub(crate) fn new(moment: &Moment) -> Result<Self, String> {
         let when = match &moment.matches {
             Matches::Agent { when, .. } | Matches::Event { when, .. } => when.as_deref(),

@@ -9,9 +9,6 @@ use crate::version::{number, version};
 use super::terms::{Citation, Comparison, Verdict, VersionRange};
 
 /// `1500ms`, `2s`, `1m30s`, `1h`: whole numbers with units, largest first.
-///
-/// # Errors
-/// The expected format.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     // Of the formats that jiff reads, only this one.
     let plain = text
@@ -27,9 +24,6 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `>=1.30`, `>=1.29, <1.34`, `1.33`: conditions on the minor version, all of which must hold.
-///
-/// # Errors
-/// The expected format.
 pub(crate) fn version_range(text: &str) -> Result<VersionRange, String> {
     let wrong = || {
         format!(
@@ -68,9 +62,6 @@ pub(crate) fn version_range(text: &str) -> Result<VersionRange, String> {
 }
 
 /// `64`, `78-79`, `64, 78-79`: ranges of lines from 1, ends included.
-///
-/// # Errors
-/// The expected format.
 pub(crate) fn lines(text: &str) -> Result<Vec<(u32, u32)>, String> {
     text.split(',')
         .map(|part| {
@@ -92,9 +83,6 @@ pub(crate) fn lines(text: &str) -> Result<Vec<(u32, u32)>, String> {
 }
 
 /// `NAME.txt:64,78-79 0123456789ab`: a document, line ranges, and perhaps a digest of these lines.
-///
-/// # Errors
-/// The expected format.
 pub(crate) fn citation(text: &str) -> Result<Citation, String> {
     let wrong = || format!("invalid citation `{text}`: expected `DOCUMENT:LINES DIGEST`");
     let text = text.trim();

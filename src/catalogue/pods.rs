@@ -186,9 +186,6 @@ impl Pods {
     }
 
     /// What a dotted name means; `None` if it does not begin with a pod.
-    ///
-    /// # Errors
-    /// The last part is unknown: the parts known in its place.
     pub(crate) fn resolve(&self, names: &[&str]) -> Option<Result<Part, Vec<String>>> {
         let pod = self.0.get(*names.first()?)?;
         Some(pod.resolve(&names[1..]).ok_or_else(|| pod.known()))

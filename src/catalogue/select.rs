@@ -20,9 +20,6 @@ pub(crate) struct NothingChosen {
 ///
 /// A word is a claim's id, its beginning up to a dot or `*`, a scenario's id, a suite's folder, or
 /// the file name of a document that is cited.
-///
-/// # Errors
-/// A word that selects nothing.
 pub(crate) fn claims(
     catalogue: &Catalogue,
     words: &[String],

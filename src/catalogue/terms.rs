@@ -60,7 +60,6 @@ pub enum Verdict {
 
 impl Verdict {
     /// Its name in suites and reports.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",

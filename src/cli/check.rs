@@ -22,9 +22,6 @@ pub(super) struct CheckArgs {
 }
 
 /// Prints every failure.
-///
-/// # Errors
-/// Findings in the chosen suites, unknown words.
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let folder = args.suites.recorded(args.recorded.as_deref())?;
     let loaded = args.suites.read();

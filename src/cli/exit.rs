@@ -43,7 +43,6 @@ impl Exit {
         exit
     }
 
-    #[must_use]
     pub(super) fn code(self) -> u8 {
         match self {
             Self::AsExpected => 0,

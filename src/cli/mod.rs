@@ -144,12 +144,10 @@ enum Command {
 }
 
 /// The definition of the command line, for documentation.
-#[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-#[must_use]
 pub fn main() -> ExitCode {
     let ended = match Cli::try_parse() {
         Ok(cli) => start(cli),

@@ -44,9 +44,6 @@ pub(super) fn keep(written: io::Result<()>) {
 }
 
 /// Writes what is left.
-///
-/// # Errors
-/// Something could not be written.
 pub(super) fn finish() -> Result<(), Failure> {
     keep(io::stdout().flush());
     let mut failed = FAILED.lock().unwrap_or_else(PoisonError::into_inner);

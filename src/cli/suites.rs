@@ -55,9 +55,6 @@ impl SuiteArgs {
     }
 
     /// Fails if there are findings other than those about style.
-    ///
-    /// # Errors
-    /// The findings, together.
     fn refuse(findings: impl IntoIterator<Item = Finding>) -> Result<(), Failure> {
         let findings: Vec<Finding> = findings
             .into_iter()
@@ -71,9 +68,6 @@ impl SuiteArgs {
     }
 
     /// Fails if there are findings in the files of these scenarios, other than those about style.
-    ///
-    /// # Errors
-    /// The findings, together.
     pub(super) fn refuse_of(
         &self,
         loaded: &Loaded,
@@ -89,9 +83,6 @@ impl SuiteArgs {
     }
 
     /// The folder that new files and recorded evidence belong to.
-    ///
-    /// # Errors
-    /// If `--suites` names none or several.
     pub(super) fn folder(&self) -> Result<&Utf8Path, Failure> {
         match self.suites.as_slice() {
             [folder] => Ok(folder),
@@ -102,9 +93,6 @@ impl SuiteArgs {
     }
 
     /// The folder with recorded evidence: the one given, or `tests` in the folder of suites.
-    ///
-    /// # Errors
-    /// If neither is given.
     pub(super) fn recorded(&self, given: Option<&Utf8Path>) -> Result<Utf8PathBuf, Failure> {
         match given {
             Some(folder) => Ok(folder.to_owned()),
@@ -119,7 +107,6 @@ impl SuiteArgs {
     }
 
     /// Reads the suites without rejecting invalid ones.
-    #[must_use]
     pub(super) fn read(&self) -> Loaded {
         let folders = self.suites.iter().cloned().map(Source::Folder);
         let sources: Vec<Source> = std::iter::once(Source::BuiltIn).chain(folders).collect();
@@ -127,7 +114,6 @@ impl SuiteArgs {
     }
 
     /// Findings in the suites, and in their citations if the documents are given.
-    #[must_use]
     pub(super) fn findings(&self, loaded: &Loaded) -> Vec<Finding> {
         let mut findings = loaded.findings.clone();
         if let Some(documents) = &self.documents {

@@ -48,15 +48,9 @@ pub(crate) struct Finding {
 /// The names that an expression may use.
 pub(crate) trait Scope {
     /// The type of the longest beginning of `names` that is known, and how many of them that takes.
-    ///
-    /// # Errors
-    /// Why nothing is known by that name, with a suggestion.
     fn resolve(&self, names: &[&str]) -> Result<(usize, Type), (String, Option<String>)>;
 
     /// Whether `name` is a moment.
-    ///
-    /// # Errors
-    /// A suggestion.
     fn moment(&self, name: &str) -> Result<(), Option<String>>;
 }
 

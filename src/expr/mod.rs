@@ -42,9 +42,6 @@ pub(crate) struct SyntaxError {
 }
 
 /// Compiles an expression.
-///
-/// # Errors
-/// Every syntax error.
 pub(crate) fn compile(text: &str) -> Result<Compiled, Vec<SyntaxError>> {
     let translated = syntax::translate(text);
     let origin = translated.origin;
@@ -88,9 +85,6 @@ impl Compiled {
     }
 
     /// Evaluates the expression.
-    ///
-    /// # Errors
-    /// What cannot be evaluated.
     pub(crate) fn execute(&self, context: &Context<'_, '_>) -> Result<Value, ExecutionError> {
         self.program.execute(context)
     }

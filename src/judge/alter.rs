@@ -120,18 +120,12 @@ impl Alteration {
 
 impl Alterations {
     /// Parses a file of alterations.
-    ///
-    /// # Errors
-    /// The message with its line.
     pub(crate) fn parse(text: &str) -> Result<Self, AlterError> {
         serde_saphyr::from_str(text).map_err(|error| AlterError::Format(error.to_string()))
     }
 }
 
 /// The evidence with all changes applied in order.
-///
-/// # Errors
-/// A change that matches nothing or produces an invalid entry.
 pub(crate) fn alter(
     scenario: &Scenario,
     evidence: &Evidence,

@@ -27,7 +27,6 @@ pub struct Judgement {
 
 impl Judgement {
     /// Whether the verdict differs from the known one. Without one, every decided verdict is as expected.
-    #[must_use]
     pub fn is_unexpected(&self) -> bool {
         match self.expected {
             Some(expected) => self.verdict != expected,

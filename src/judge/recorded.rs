@@ -27,7 +27,6 @@ pub struct Checked {
 }
 
 /// Judges the evidence of a scenario under `folder`, and every alteration of it.
-#[must_use]
 pub fn check(scenario: &Scenario, folder: &Utf8Path) -> Checked {
     let mut checked = Checked::default();
     let files = files(scenario, folder);
@@ -67,7 +66,6 @@ pub fn check(scenario: &Scenario, folder: &Utf8Path) -> Checked {
 }
 
 /// The recorded evidence files of a scenario, that of the default cluster first.
-#[must_use]
 pub fn files(scenario: &Scenario, folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     let first = folder
         .join("evidence")

@@ -33,9 +33,6 @@ pub enum Unusable {
 }
 
 /// Judges all claims of a scenario.
-///
-/// # Errors
-/// If the evidence records problems or belongs to another scenario.
 pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusable> {
     if evidence.scenario != scenario.id {
         return Err(Unusable::OtherScenario {
@@ -81,7 +78,6 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusabl
 }
 
 /// The judgements if the cluster does not meet the scenario's requirements; `None` if it does.
-#[must_use]
 pub fn not_applicable(scenario: &Scenario, cluster: &ClusterFacts) -> Option<Vec<Judgement>> {
     let reason = scenario.needs.unmet(cluster)?;
     let judgement = |claim: &Claim| Judgement {
@@ -97,7 +93,6 @@ pub fn not_applicable(scenario: &Scenario, cluster: &ClusterFacts) -> Option<Vec
 }
 
 /// The judgements on claims that no experiment can decide.
-#[must_use]
 pub fn untestable(catalogue: &Catalogue) -> Vec<Judgement> {
     let judgement = |claim: &Claim| Judgement {
         claim: claim.id.clone(),
@@ -112,7 +107,6 @@ pub fn untestable(catalogue: &Catalogue) -> Vec<Judgement> {
 }
 
 /// The known verdict of a claim on this cluster.
-#[must_use]
 pub fn expected(claim: &Claim, cluster: &ClusterFacts) -> Option<Verdict> {
     let known = claim
         .expect
@@ -123,7 +117,6 @@ pub fn expected(claim: &Claim, cluster: &ClusterFacts) -> Option<Verdict> {
 
 impl Needs {
     /// The first unmet requirement.
-    #[must_use]
     pub fn unmet(&self, cluster: &ClusterFacts) -> Option<String> {
         if let Some(range) = &self.kubernetes
             && !range.contains(&cluster.kubernetes)
@@ -224,7 +217,6 @@ fn claim_judgement(
 }
 
 /// The named values that a claim's expressions use, directly or through other values.
-#[must_use]
 pub fn used_values<'a>(scenario: &'a Scenario, claim: &Claim) -> BTreeSet<&'a str> {
     let mut texts: Vec<&str> = claim
         .checks
@@ -265,7 +257,6 @@ fn reason(checks: &[CheckJudgement]) -> String {
 }
 
 /// The verdict that follows from a claim's checks.
-#[must_use]
 pub fn combine(checks: &[CheckJudgement]) -> Verdict {
     let has = |outcome| checks.iter().any(|check| check.outcome == outcome);
     match (

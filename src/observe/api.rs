@@ -52,7 +52,6 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    #[must_use]
     pub fn new(client: Client) -> Self {
         Self {
             client,
@@ -85,9 +84,6 @@ impl ApiServer {
     }
 
     /// Creates an object with strict field validation, as `kubectl create` does.
-    ///
-    /// # Errors
-    /// When the server does not answer. A rejection is an [`Answer`].
     pub async fn create(
         &self,
         object: &Value,
@@ -102,9 +98,6 @@ impl ApiServer {
     }
 
     /// Deletes `kind/name`.
-    ///
-    /// # Errors
-    /// See [`ApiServer::create`].
     pub async fn delete(
         &self,
         object: &str,
@@ -121,9 +114,6 @@ impl ApiServer {
     }
 
     /// Reads `kind/name`.
-    ///
-    /// # Errors
-    /// When the object does not exist or the server does not answer.
     pub async fn get(&self, object: &str, namespace: &str) -> Result<Value, ApiError> {
         let uri = self.find(object, namespace).await?;
         let doing = format!("get {object}");
@@ -137,9 +127,6 @@ impl ApiServer {
     }
 
     /// Reads `kind/name` if it exists.
-    ///
-    /// # Errors
-    /// When the server does not know the kind, refuses the request or does not answer.
     pub async fn get_opt(&self, object: &str, namespace: &str) -> Result<Option<Value>, ApiError> {
         // The kind first, so that only the object can be what is not found.
         self.find(object, namespace).await?;

@@ -46,7 +46,6 @@ pub struct OrdinaryUser {
 
 impl Kubectl {
     /// Builds a kubectl command with kubeconfig, context, cache, namespace and `args`.
-    #[must_use]
     pub fn command(&self, namespace: &str, args: &[String], ordinary_user: bool) -> Command {
         let ordinary = self.ordinary.as_ref().filter(|_| ordinary_user);
         let (program, kubeconfig) = match ordinary {
@@ -96,9 +95,6 @@ pub struct Running {
 
 impl Running {
     /// Starts a program. Its output is recorded under `name`.
-    ///
-    /// # Errors
-    /// When the program cannot be started.
     pub fn start(program: Program, name: &str, recorder: &Recorder) -> std::io::Result<Self> {
         let Program {
             mut command,
@@ -249,9 +245,6 @@ async fn lines(
 
 /// Creates an [`OrdinaryUser`] with its copies in `folder`, which every user must be able to enter. `None`
 /// if the runner is not root.
-///
-/// # Errors
-/// When the files cannot be copied.
 pub fn ordinary_user(
     program: &Utf8Path,
     kubeconfig: &Utf8Path,

@@ -112,9 +112,6 @@ pub(crate) struct Wanted {
 
 /// Prepares an existing cluster for a run: connects, loads images onto kind nodes and detects
 /// capabilities.
-///
-/// # Errors
-/// See [`ConnectError`]. Only images remain on the cluster after a failure.
 pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, ConnectError> {
     let kubeconfig = wanted.kubeconfig.unwrap_or_else(default_kubeconfig);
     let context = match &wanted.context {
@@ -208,14 +205,11 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
         node_shell,
         outside,
         documents: wanted.documents,
-        scratch,
+        _scratch: scratch,
     })
 }
 
 /// Creates a client for a context, by default the current one of the default kubeconfig.
-///
-/// # Errors
-/// Fails if the kubeconfig is missing or invalid, or lacks the context.
 pub(crate) async fn client(
     kubeconfig: Option<&Utf8Path>,
     context: Option<&str>,
@@ -227,9 +221,6 @@ pub(crate) async fn client(
 }
 
 /// The configuration of a client, see [`client`]. The cluster is not contacted.
-///
-/// # Errors
-/// As for [`client`].
 pub(crate) async fn config(
     kubeconfig: Option<&Utf8Path>,
     context: Option<&str>,
@@ -344,9 +335,6 @@ fn load(node: &str, image: &PodImage) -> Result<(), ClusterError> {
 }
 
 /// The version of a kubectl.
-///
-/// # Errors
-/// Fails if the file cannot be executed, or is not kubectl.
 pub(crate) async fn kubectl_version(program: &Utf8Path) -> Result<String, ConnectError> {
     let unfit = |why: String| ConnectError::Kubectl {
         path: program.to_owned(),

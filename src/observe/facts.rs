@@ -21,9 +21,6 @@ const GATES: &[&str] = &[
 ];
 
 /// Reads versions, nodes, container runtimes and, if the metrics are readable, feature gates.
-///
-/// # Errors
-/// When the API server is unreachable or the user may not list nodes.
 pub async fn gather(client: &Client, mut facts: ClusterFacts) -> Result<ClusterFacts, kube::Error> {
     facts.kubernetes = client.apiserver_version().await?.git_version;
     let nodes = Api::<Node>::all(client.clone())

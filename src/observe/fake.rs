@@ -656,7 +656,7 @@ impl Fake {
             node_shell: None,
             outside: None,
             documents: None,
-            scratch,
+            _scratch: scratch,
         }
     }
 

@@ -34,9 +34,6 @@ pub struct Filler<'a> {
 
 impl Filler<'_> {
     /// Resolves every placeholder in `text`.
-    ///
-    /// # Errors
-    /// When a placeholder has no value, or none yet.
     pub async fn fill(&self, text: &str) -> Result<String, FillError> {
         let mut filled = String::new();
         for part in split(text) {
@@ -49,9 +46,6 @@ impl Filler<'_> {
     }
 
     /// Resolves every placeholder in each of `texts`.
-    ///
-    /// # Errors
-    /// See [`Filler::fill`].
     pub async fn fill_all(&self, texts: &[String]) -> Result<Vec<String>, FillError> {
         let mut filled = Vec::with_capacity(texts.len());
         for text in texts {

@@ -24,9 +24,6 @@ pub enum HttpError {
 }
 
 /// Gets `http://127.0.0.1:PORT/PATH` and returns the status and the body.
-///
-/// # Errors
-/// When there is no complete response.
 pub async fn get(port: u16, path: &str) -> Result<(u16, String), HttpError> {
     let request =
         http::Request::get(format!("http://127.0.0.1:{port}{path}")).body(Empty::<&[u8]>::new())?;

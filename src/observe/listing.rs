@@ -7,9 +7,6 @@ use crate::catalogue::model::Citation;
 use crate::catalogue::parse;
 
 /// Reads a listing from its document, without code fences and common indentation.
-///
-/// # Errors
-/// When the document cannot be read or has fewer lines.
 pub fn read(documents: &Utf8Path, citation: &Citation) -> Result<String, String> {
     let path = documents.join(&citation.document);
     let bytes = std::fs::read(&path).map_err(|e| format!("failed to read {path}: {e}"))?;

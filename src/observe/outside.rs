@@ -53,9 +53,6 @@ pub struct Host {
 
 impl Outside {
     /// Starts a container. Its stamps go to the recorder, with `name` as the pod name.
-    ///
-    /// # Errors
-    /// When docker cannot load the image or run the container.
     pub async fn start(
         &self,
         name: &str,

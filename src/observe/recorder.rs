@@ -15,19 +15,16 @@ pub struct RunnerClock {
 
 impl RunnerClock {
     /// Creates a clock that adds `offset` to this machine's time.
-    #[must_use]
     pub fn new(offset: SignedDuration) -> Self {
         Self { offset }
     }
 
     /// The current time by the nodes' clock, as estimated by the runner.
-    #[must_use]
     pub fn now(self) -> Timestamp {
         let now = Timestamp::now();
         now.checked_add(self.offset).unwrap_or(now)
     }
 
-    #[must_use]
     pub fn offset_seconds(self) -> f64 {
         self.offset.as_secs_f64()
     }
@@ -55,7 +52,6 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    #[must_use]
     pub fn new(clock: RunnerClock) -> Self {
         let (changed, _) = watch::channel(0);
         Self {
@@ -65,7 +61,6 @@ impl Recorder {
         }
     }
 
-    #[must_use]
     pub fn clock(&self) -> RunnerClock {
         self.clock
     }
@@ -85,9 +80,6 @@ impl Recorder {
     }
 
     /// Adds a stamp of the container's start with this number.
-    ///
-    /// # Errors
-    /// When its time is invalid.
     pub fn stamp(&self, stamp: hookproof_protocol::Stamp, start: u64) -> Result<(), jiff::Error> {
         let at = stamp.at.parse()?;
         let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
@@ -128,7 +120,6 @@ impl Recorder {
     }
 
     /// All entries so far, in order of arrival.
-    #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         self.lock().entries.clone()
     }

@@ -16,9 +16,6 @@ pub struct Scratch {
 
 impl Scratch {
     /// Creates the directory.
-    ///
-    /// # Errors
-    /// When the directory cannot be created.
     pub fn new() -> std::io::Result<Self> {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::Builder::new()
@@ -30,7 +27,6 @@ impl Scratch {
         Ok(Self { folder, path })
     }
 
-    #[must_use]
     pub fn path(&self) -> &Utf8Path {
         debug_assert_eq!(self.folder.path(), self.path.as_std_path());
         &self.path
@@ -38,7 +34,6 @@ impl Scratch {
 }
 
 /// Removes the directories of processes that have exited. Returns their number.
-#[must_use]
 pub fn clean() -> usize {
     let Ok(entries) = std::env::temp_dir().read_dir() else {
         return 0;

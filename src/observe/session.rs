@@ -78,7 +78,7 @@ pub struct Target {
     /// The directory of the documents, if given.
     pub documents: Option<Utf8PathBuf>,
     /// Temporary files of the run, removed on drop.
-    pub scratch: Scratch,
+    pub _scratch: Scratch,
 }
 
 /// A run on a cluster.
@@ -99,9 +99,6 @@ pub struct Session {
 
 impl Session {
     /// Creates the run's namespace, lease, witness and watches.
-    ///
-    /// # Errors
-    /// When namespace, lease or witness cannot be created.
     pub async fn start(run: &str, mut target: Target) -> Result<Arc<Self>, SessionError> {
         let client = target.client.clone();
         let namespace = format!("hookproof-{run}");
@@ -144,9 +141,6 @@ impl Session {
     }
 
     /// Creates a namespace for a scenario and returns its name.
-    ///
-    /// # Errors
-    /// When an API request fails.
     pub async fn scenario_namespace(
         &self,
         scenario: &str,
@@ -164,17 +158,11 @@ impl Session {
     }
 
     /// Deletes a namespace without waiting for its removal.
-    ///
-    /// # Errors
-    /// When an API request fails.
     pub async fn remove_namespace(&self, name: &str) -> Result<(), SessionError> {
         remove_namespace(&self.target.client, name).await
     }
 
     /// Stops the watches and removes all objects of the run unless `keep` is set.
-    ///
-    /// # Errors
-    /// When an API request fails or the removal times out.
     pub async fn finish(&self, keep: bool) -> Result<(), SessionError> {
         let removed = if keep {
             Ok(())
@@ -188,7 +176,6 @@ impl Session {
 }
 
 /// Converts a scenario ID such as `poststart/slow-hook` to a part of a name or label.
-#[must_use]
 pub fn slug(scenario: &str) -> String {
     let mut slug: String = scenario
         .chars()
@@ -294,9 +281,6 @@ async fn keep_renewing(client: Client, namespace: String, stop: CancellationToke
 
 /// Removes all objects of runs whose lease has expired or is missing, or of every run if `all` is set.
 /// Returns the IDs of the removed runs.
-///
-/// # Errors
-/// When an API request fails or the removal times out.
 pub async fn clean(client: &Client, all: bool) -> Result<Vec<String>, SessionError> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let found = namespaces
@@ -330,9 +314,6 @@ async fn is_alive(client: &Client, run: &str) -> Result<bool, SessionError> {
 }
 
 /// Removes all objects with the label of a run and waits until they are gone.
-///
-/// # Errors
-/// When an API request fails or the removal times out.
 pub async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> {
     let selector = format!("{RUN_LABEL}={run}");
     let namespaces: Api<Namespace> = Api::all(client.clone());

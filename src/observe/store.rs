@@ -28,9 +28,6 @@ pub enum StoreError {
 }
 
 /// Writes evidence, replacing an existing file atomically. Creates missing directories.
-///
-/// # Errors
-/// When the file system reports an error.
 pub fn write(path: &Utf8Path, evidence: &Evidence) -> Result<(), StoreError> {
     let text = to_text(evidence).map_err(|error| StoreError::Broken {
         path: path.to_owned(),
@@ -40,9 +37,6 @@ pub fn write(path: &Utf8Path, evidence: &Evidence) -> Result<(), StoreError> {
 }
 
 /// The text of an evidence file, with one timeline entry per line.
-///
-/// # Errors
-/// When serialization fails, which no evidence causes.
 pub fn to_text(evidence: &Evidence) -> serde_json::Result<String> {
     let mut whole = serde_json::to_value(evidence)?;
     let timeline = whole.get_mut("timeline").map(Value::take);
@@ -69,7 +63,6 @@ pub fn to_text(evidence: &Evidence) -> serde_json::Result<String> {
 }
 
 /// The path of evidence in its cluster's directory. Evidence of earlier attempts has the attempt in its name.
-#[must_use]
 pub fn file_name(evidence: &Evidence, last: bool) -> String {
     if last {
         format!("{}.json", evidence.scenario)
@@ -79,9 +72,6 @@ pub fn file_name(evidence: &Evidence, last: bool) -> String {
 }
 
 /// Reads an evidence file.
-///
-/// # Errors
-/// When the file cannot be read, is not evidence, or has the format of another version.
 pub fn read(path: &Utf8Path) -> Result<Evidence, StoreError> {
     let io = |source| StoreError::Read {
         path: path.to_owned(),
@@ -106,9 +96,6 @@ pub fn read(path: &Utf8Path) -> Result<Evidence, StoreError> {
 
 /// The evidence files of a results directory, sorted: all `*.json` files below its `evidence` directory, or
 /// below `folder` itself if it has no `evidence`.
-///
-/// # Errors
-/// When a directory cannot be read.
 pub fn files(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, StoreError> {
     let evidence = folder.join("evidence");
     let mut folders = vec![if evidence.is_dir() {

@@ -3,7 +3,6 @@
 use crate::evidence::Entry;
 
 /// Sorts entries by time and numbers them. Entries with equal times keep their order of arrival.
-#[must_use]
 pub fn build(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries.sort_by_key(|entry| entry.at);
     for (n, entry) in (0..).zip(&mut entries) {

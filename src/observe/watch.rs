@@ -34,7 +34,6 @@ impl Router {
     }
 
     /// The timeline of the scenario in `namespace`, if any.
-    #[must_use]
     pub fn find(&self, namespace: &str) -> Option<Recorder> {
         self.lock().get(namespace).cloned()
     }

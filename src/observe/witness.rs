@@ -58,9 +58,6 @@ pub struct Witness {
 
 impl Witness {
     /// Creates the witness pod and waits until it answers.
-    ///
-    /// # Errors
-    /// When the pod cannot be created, does not start or does not answer.
     pub async fn start(
         client: Client,
         namespace: &str,
@@ -127,9 +124,6 @@ impl Witness {
 
     /// Measures how far the nodes' clock is ahead of this machine's. A difference below half the round trip
     /// counts as zero.
-    ///
-    /// # Errors
-    /// When the witness does not answer.
     pub async fn clock(&self) -> Result<RunnerClock, WitnessError> {
         let mut best: Option<(SignedDuration, SignedDuration)> = None;
         for _ in 0..5 {
@@ -154,17 +148,11 @@ impl Witness {
     }
 
     /// The number of stamps that the witness has received.
-    ///
-    /// # Errors
-    /// When the witness does not answer.
     pub async fn count(&self) -> Result<u64, WitnessError> {
         Ok(self.time().await?.stamps)
     }
 
     /// Releases present and future holds.
-    ///
-    /// # Errors
-    /// When the witness does not answer.
     pub async fn release(&self, wanted: &Release) -> Result<(), WitnessError> {
         let body = serde_json::to_vec(wanted).unwrap_or_default();
         let request = self.request(http::Method::POST, path::RELEASE, body)?;

@@ -46,9 +46,6 @@ pub enum ManifestError {
 }
 
 /// Parses the objects of a manifest. Octal file modes are numbers, as in kubectl.
-///
-/// # Errors
-/// When the text is not YAML or a document is not a Kubernetes object.
 pub fn objects(path: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
     let documents = documents(text).map_err(|(line, column, what)| ManifestError::Yaml {
         place: format!("{path}:{line}:{column}"),
@@ -152,7 +149,6 @@ pub fn without_bookkeeping(object: &mut Value) {
 }
 
 /// Reduces a pod to the fields that a verdict can depend on, to keep evidence small.
-#[must_use]
 pub fn essential(pod: &Value) -> Value {
     let pick = |from: &Value, keys: &[&str]| -> Value {
         keys.iter()

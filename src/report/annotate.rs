@@ -154,9 +154,6 @@ impl Cited<'_> {
 
 /// Renders a document as HTML with its cited passages marked. `document` is the name used in citations,
 /// and `report` is the URL of the results folder, with a slash at the end.
-///
-/// # Errors
-/// The template fails.
 pub fn annotate(
     document: &str,
     text: &str,

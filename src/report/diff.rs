@@ -57,7 +57,6 @@ impl Kind {
 
 /// All differences. Columns are compared by label, and then by key; the only columns of both results are
 /// always compared.
-#[must_use]
 pub(crate) fn compare(a: &Results, b: &Results) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut add = |kind, column: Option<&str>, claim: &str, what: &str, a, b| {
@@ -230,7 +229,6 @@ fn values(cell: &Cell<'_>) -> Texts {
 }
 
 /// The differences as text. Values are only counted, unless `show_values`.
-#[must_use]
 pub(crate) fn text(changes: &[Change], show_values: bool, layout: Layout) -> String {
     let mut out = String::new();
     let mut columns: Vec<_> = changes

@@ -9,7 +9,6 @@ use crate::evidence::ClusterFacts;
 use crate::judge::judgement::{CheckJudgement, Evaluation, Judgement, Outcome, Part};
 
 /// The claim, its verdict, and the values that decided it.
-#[must_use]
 pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> String {
     let mut out = String::new();
     line(&mut out, "claim", &claim.says);
@@ -51,7 +50,6 @@ pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> S
 }
 
 /// The verdict in words, or `error` or `not run`.
-#[must_use]
 pub fn verdict_in_words(cell: &Cell<'_>) -> String {
     match cell {
         Cell::Judged { judgement, .. } => verdict_of(judgement),
@@ -70,7 +68,6 @@ pub(super) fn verdict_of(judgement: &Judgement) -> String {
 }
 
 /// The verdict and its reason: `refuted, as expected: both ended at once`.
-#[must_use]
 pub fn with_reason(cell: &Cell<'_>) -> String {
     let (found, reason) = (verdict_in_words(cell), cell.reason());
     // A reason may be no more than the verdict.
@@ -81,7 +78,6 @@ pub fn with_reason(cell: &Cell<'_>) -> String {
     }
 }
 
-#[must_use]
 pub fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Holds => "holds",
@@ -92,14 +88,12 @@ pub fn outcome_word(outcome: Outcome) -> &'static str {
 }
 
 /// A check's reason without the outcome it begins with, for use after the outcome.
-#[must_use]
 pub fn without_outcome(reason: &str, outcome: Outcome) -> &str {
     let rest = reason.strip_prefix(outcome_word(outcome));
     rest.and_then(|rest| rest.strip_prefix(": "))
         .unwrap_or(reason)
 }
 
-#[must_use]
 pub fn truth(value: Option<bool>) -> &'static str {
     match value {
         Some(true) => "true",

@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use camino::Utf8Path;
-use schemars::{Schema, schema_for};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::ReportError;
 use super::results::{self, ClusterResults, Results};
 use super::view::number;
-use crate::evidence::Evidence;
 use crate::file::write_atomic;
 
 pub const RESULTS_FILE: &str = "results.json";
@@ -20,9 +18,6 @@ pub const RESULTS_FILE: &str = "results.json";
 const V1: &str = "hookproof.results/1";
 
 /// Writes `results.json` into a results folder.
-///
-/// # Errors
-/// The file cannot be written.
 pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     let mut text = serde_json::to_vec_pretty(results).map_err(|source| ReportError::Json {
         what: "the results",
@@ -33,9 +28,6 @@ pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportE
 }
 
 /// Reads `results.json` of a results folder, also of the previous format.
-///
-/// # Errors
-/// The file is missing, damaged, or has another format version.
 pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
     let path = folder.join(RESULTS_FILE);
     let path_owned = || path.clone();
@@ -135,16 +127,6 @@ fn upgrade(whole: &mut Value) {
     }
 }
 
-#[must_use]
-pub fn results_schema() -> Schema {
-    schema_for!(Results)
-}
-
-#[must_use]
-pub fn evidence_schema() -> Schema {
-    schema_for!(Evidence)
-}
-
 #[derive(Deserialize)]
 struct Head {
     schema: String,
@@ -155,6 +137,7 @@ struct Head {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use schemars::schema_for;
     use serde::Serialize;
 
     use super::*;
@@ -250,8 +233,8 @@ mod tests {
     /// Compares the published schemas with the types. `HOOKPROOF_UPDATE_SCHEMAS=1 cargo test` updates
     /// them.
     #[rstest::rstest]
-    #[case("results", results_schema())]
-    #[case("evidence", evidence_schema())]
+    #[case("results", schema_for!(Results))]
+    #[case("evidence", schema_for!(crate::evidence::Evidence))]
     #[case("event", schema_for!(crate::report::event::Message))]
     #[case("suite", crate::catalogue::suite::suite_schema())]
     fn published_schemas_are_up_to_date(#[case] name: &str, #[case] schema: impl Serialize) {

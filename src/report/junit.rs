@@ -36,9 +36,6 @@ fn path(column: &ClusterResults) -> Utf8PathBuf {
 }
 
 /// Writes the file of every cluster.
-///
-/// # Errors
-/// A file cannot be rendered or written.
 pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     for cluster in &results.clusters {
         let path = folder.join(path(cluster));
@@ -52,9 +49,6 @@ pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
 }
 
 /// Removes files of columns that the results do not have.
-///
-/// # Errors
-/// A file cannot be removed.
 pub(crate) fn remove_others(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     let known: Vec<_> = results
         .clusters

@@ -26,16 +26,12 @@ const REASON: usize = 120;
 const FRAME: usize = 400;
 
 /// Writes `summary.md` into a results folder.
-///
-/// # Errors
-/// It cannot be written.
 pub fn write(results: &Results, folder: &Utf8Path, base: &str) -> Result<(), ReportError> {
     let path = folder.join(SUMMARY_FILE);
     Ok(write_atomic(&path, summary(results, base).as_bytes())?)
 }
 
 /// A summary of at most 30 kB. `base` is the URL of the results folder, with a slash at the end.
-#[must_use]
 pub fn summary(results: &Results, base: &str) -> String {
     let labels: Vec<String> = labels(&results.clusters).iter().map(|l| plain(l)).collect();
     let page = Page {

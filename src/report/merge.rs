@@ -22,9 +22,6 @@ pub fn rekey<'a>(parts: impl Iterator<Item = &'a mut Results>) {
 
 /// Copies the evidence of all columns into another folder, below the columns' keys. Returns notes on
 /// evidence that is missing.
-///
-/// # Errors
-/// A file cannot be written, or is outside the results folder.
 pub fn gather(
     results: &mut Results,
     from: &Utf8Path,
@@ -67,7 +64,6 @@ pub fn gather(
 
 /// Puts the columns of all results next to each other, with notes on what the reader should know;
 /// `None` if there are none. Only shards of a run become one column.
-#[must_use]
 pub fn merge(parts: Vec<Results>) -> Option<(Results, Vec<String>)> {
     let mut parts = parts.into_iter();
     let mut merged = parts.next()?;

@@ -9,9 +9,6 @@ use super::error::ReportError;
 use crate::file::stays_inside;
 
 /// The file at a relative path in a results folder.
-///
-/// # Errors
-/// The file is missing, or outside the folder, also by a symbolic link.
 pub(crate) fn resolve(folder: &Utf8Path, path: &str) -> Result<Utf8PathBuf, ReportError> {
     let real = |path: &Utf8Path| {
         path.canonicalize_utf8()
@@ -43,9 +40,6 @@ const RESULTS: &str = "results.json";
 pub(crate) const MARKER: &str = ".hookproof";
 
 /// Creates an output folder if it is missing.
-///
-/// # Errors
-/// The folder has other content than earlier output of hookproof, or cannot be created or read.
 pub(crate) fn own(folder: &Utf8Path) -> Result<(), ReportError> {
     #[derive(Deserialize)]
     struct Head {
@@ -69,9 +63,6 @@ pub(crate) fn own(folder: &Utf8Path) -> Result<(), ReportError> {
 }
 
 /// Removes earlier reports and evidence from a results folder. `results.json` stays until it is replaced.
-///
-/// # Errors
-/// A file cannot be removed.
 pub(crate) fn clear(folder: &Utf8Path) -> Result<(), ReportError> {
     for part in PARTS.iter().filter(|part| **part != RESULTS) {
         let path = folder.join(part);
@@ -95,9 +86,6 @@ pub(crate) struct Output {
 
 impl Output {
     /// Prepares a folder for new results.
-    ///
-    /// # Errors
-    /// The folder is not hookproof's, contains one of the inputs, or cannot be written to.
     pub(crate) fn new(folder: &Utf8Path, inputs: &[Utf8PathBuf]) -> Result<Self, ReportError> {
         let error = |source| ReportError::Folder {
             path: folder.to_owned(),
@@ -131,7 +119,6 @@ impl Output {
     }
 
     /// The folder to write to.
-    #[must_use]
     pub(crate) fn path(&self) -> Utf8PathBuf {
         self.part("new")
     }
@@ -142,9 +129,6 @@ impl Output {
     }
 
     /// Replaces the earlier results by the new ones. Returns the folder.
-    ///
-    /// # Errors
-    /// A file cannot be renamed. Then the earlier results remain.
     pub(crate) fn commit(self) -> Result<Utf8PathBuf, ReportError> {
         let (new, old) = (self.part("new"), self.part("old"));
         let rename = |from: &Utf8Path, to: &Utf8Path, part: &str| match fs::rename(

@@ -87,7 +87,6 @@ impl Status {
 }
 
 impl Progress {
-    #[must_use]
     pub(crate) fn for_stderr(verbosity: Verbosity) -> Self {
         let layout = Layout::for_stderr();
         let bar = match verbosity {

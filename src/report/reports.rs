@@ -12,9 +12,6 @@ use crate::report::event::RunEvent;
 
 /// Writes all reports: `results.json`, `junit/`, `summary.md`, `index.html`. Reads evidence from the
 /// same folder. `base` is the folder's URL for links, with a slash at the end.
-///
-/// # Errors
-/// A report cannot be rendered or written.
 pub fn write_all(results: &Results, folder: &Utf8Path, base: &str) -> Result<(), ReportError> {
     json::write_results(results, folder)?;
     junit::write(results, folder)?;
@@ -35,7 +32,6 @@ pub(crate) struct Reports {
 
 impl Reports {
     /// Reports into a folder, which is created on the first write.
-    #[must_use]
     pub(crate) fn new(folder: impl Into<Utf8PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -54,27 +50,20 @@ impl Reports {
     }
 
     /// Uses this URL of the folder in links.
-    #[must_use]
     pub(crate) fn with_base(mut self, base: &str) -> Self {
         base.clone_into(&mut self.base);
         self
     }
 
-    #[must_use]
     pub(crate) fn results(&self) -> &Results {
         &self.results
     }
 
-    #[must_use]
     pub(crate) fn page(&self) -> Utf8PathBuf {
         self.folder.join(html::PAGE)
     }
 
     /// Records an event and writes the affected reports.
-    ///
-    /// # Errors
-    /// A report cannot be rendered or written. The event stays recorded, so the caller may continue
-    /// with the next one.
     pub(crate) fn on(&mut self, event: &RunEvent) -> Result<(), ReportError> {
         match event {
             RunEvent::Begun {

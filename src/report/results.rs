@@ -158,7 +158,6 @@ pub struct Unexpected {
 }
 
 impl ScenarioResults {
-    #[must_use]
     pub fn new(
         scenario: &Scenario,
         evidence: &Evidence,
@@ -176,7 +175,6 @@ impl ScenarioResults {
         }
     }
 
-    #[must_use]
     pub fn attempts(&self) -> usize {
         self.earlier.len() + 1
     }
@@ -184,7 +182,6 @@ impl ScenarioResults {
 
 impl EarlierAttempt {
     /// `judgements` is empty if the attempt failed.
-    #[must_use]
     pub fn new(evidence: &Evidence, judgements: &[Judgement], written: Option<String>) -> Self {
         let unexpected = judgements.iter().filter(|j| j.is_unexpected());
         Self {
@@ -202,7 +199,6 @@ impl EarlierAttempt {
     }
 
     /// The reasons for the retry.
-    #[must_use]
     pub fn why(&self) -> Vec<String> {
         if self.problems.is_empty() && self.unexpected.is_empty() {
             return vec!["judged again, it has no error and no unexpected verdict".to_owned()];
@@ -218,7 +214,6 @@ impl EarlierAttempt {
 
 impl Unexpected {
     /// `refuted: …`
-    #[must_use]
     pub fn in_words(&self) -> String {
         let word = State::Verdict(self.verdict).word();
         format!("{word}: {}", bare_reason(&self.reason, self.verdict))
@@ -234,7 +229,6 @@ fn problems(evidence: &Evidence) -> Vec<String> {
 
 impl ClusterResults {
     /// An empty column for a cluster, named as in events.
-    #[must_use]
     pub fn new(cluster: &str) -> Self {
         Self {
             key: key(cluster),
@@ -252,7 +246,6 @@ impl ClusterResults {
     }
 
     /// The claim with the text that this column's run tested.
-    #[must_use]
     pub fn text<'a>(&'a self, claim: &'a ClaimInfo) -> &'a ClaimInfo {
         let own = self.texts.iter().find(|own| own.id == claim.id);
         own.unwrap_or(claim)
@@ -284,7 +277,6 @@ fn inside<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error
 }
 
 /// The key of a column whose cluster has this name in events: `1.36.3-default-2` for `1.36.3 default #2`.
-#[must_use]
 pub fn key(name: &str) -> String {
     let words = name.split(|c| !is_safe(c)).filter(|word| !word.is_empty());
     let key = words.collect::<Vec<_>>().join("-");

@@ -26,13 +26,11 @@ pub(crate) struct Layout {
 
 impl Layout {
     /// Layout for standard output, 80 columns wide.
-    #[must_use]
     pub(crate) fn for_stdout() -> Self {
         Self::of(&std::io::stdout())
     }
 
     /// Layout for text to read: as wide as the terminal, at most 100 columns.
-    #[must_use]
     pub(crate) fn for_page() -> Self {
         Self::for_stdout().as_wide_as(&Table::new())
     }
@@ -81,7 +79,6 @@ pub(super) fn code(state: State) -> &'static str {
 }
 
 /// Renders the summary of a run. `report` is the path of its HTML page.
-#[must_use]
 pub(crate) fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layout) -> String {
     let mut out = String::new();
     let labels = labels(&results.clusters);

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 /// Removes escape sequences and characters that are invalid in XML. Container output ends up in
 /// reports and is not trusted.
-#[must_use]
 pub fn clean(text: &str) -> String {
     let text = quick_junit::XmlString::new(text).into_string();
     text.chars()
@@ -15,13 +14,11 @@ pub fn clean(text: &str) -> String {
 }
 
 /// Cleans text and collapses all whitespace to single spaces.
-#[must_use]
 pub fn one_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Truncates to `limit` characters, between words if that does not lose much.
-#[must_use]
 pub fn shorten(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
@@ -34,14 +31,7 @@ pub fn shorten(text: &str, limit: usize) -> String {
     format!("{}…", cut.trim_end_matches([' ', ',', ';', ':', '.']))
 }
 
-/// A claim shortened for lists. It depends only on the claim's text.
-#[must_use]
-pub fn short_title(says: &str) -> String {
-    shorten(&one_line(says), 76)
-}
-
 /// Wraps text to `width` characters; all lines after the first are indented.
-#[must_use]
 pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
     let options = textwrap::Options::new(width)
         .subsequent_indent(indent)
@@ -53,7 +43,6 @@ pub fn wrap(text: &str, width: usize, indent: &str) -> Vec<String> {
 }
 
 /// A readable duration: `0.420 s`, `8.10 s`, `2 min 05 s`.
-#[must_use]
 pub fn seconds(value: f64) -> String {
     let value = value.max(0.0);
     if value < 0.9995 {
@@ -74,7 +63,6 @@ pub fn seconds(value: f64) -> String {
 }
 
 /// A readable JSON value: strings without quotes, numbers with at most three decimals.
-#[must_use]
 pub fn value(value: &Value) -> String {
     match value {
         Value::String(text) => one_line(text),
@@ -90,7 +78,6 @@ pub fn value(value: &Value) -> String {
 }
 
 /// Percent-encodes a path for a URL.
-#[must_use]
 pub(crate) fn url_path(path: &str) -> String {
     path.bytes().fold(String::new(), |mut url, byte| {
         let safe = byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte);
@@ -104,7 +91,6 @@ pub(crate) fn url_path(path: &str) -> String {
 }
 
 /// `1 claim`, `2 claims`.
-#[must_use]
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 {
         format!("1 {noun}")
@@ -114,7 +100,6 @@ pub fn count(number: usize, noun: &str) -> String {
 }
 
 /// `line 64`, `lines 64, 78-79`.
-#[must_use]
 pub fn line_numbers(ranges: &str) -> String {
     let many = ranges.contains([',', '-']);
     format!("line{} {ranges}", if many { "s" } else { "" })

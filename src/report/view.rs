@@ -50,7 +50,6 @@ impl State {
     ];
 
     /// Identifier for CSS classes and filters.
-    #[must_use]
     pub fn key(self) -> &'static str {
         match self {
             Self::Verdict(verdict) => verdict.as_str(),
@@ -59,7 +58,6 @@ impl State {
         }
     }
 
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Verdict(Verdict::NotApplicable) => "not applicable",
@@ -71,7 +69,6 @@ impl State {
     }
 
     /// Symbol for plain text; symbols differ in shape, not only in colour.
-    #[must_use]
     pub fn mark(self) -> &'static str {
         match self {
             Self::Verdict(Verdict::Confirmed) => "✓",
@@ -87,7 +84,6 @@ impl State {
 }
 
 impl<'a> Cell<'a> {
-    #[must_use]
     pub fn of(cluster: &'a ClusterResults, claim: &ClaimInfo) -> Self {
         let scenario = claim
             .scenario
@@ -110,7 +106,6 @@ impl<'a> Cell<'a> {
         }
     }
 
-    #[must_use]
     pub fn state(&self) -> State {
         match self {
             Self::Judged { judgement, .. } => State::Verdict(judgement.verdict),
@@ -120,7 +115,6 @@ impl<'a> Cell<'a> {
     }
 
     /// The scenario that ran for the claim.
-    #[must_use]
     pub fn scenario(&self) -> Option<&'a ScenarioResults> {
         match *self {
             Self::Judged { scenario, .. } => scenario,
@@ -130,25 +124,21 @@ impl<'a> Cell<'a> {
     }
 
     /// Path of the evidence, relative to the results folder.
-    #[must_use]
     pub fn evidence(&self) -> Option<&'a str> {
         self.scenario()?.evidence.as_deref()
     }
 
     /// Whether the run selected the claim, but has neither a verdict nor an error.
-    #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::NotRun { selected: true })
     }
 
     /// Whether the verdict differs from the expected one.
-    #[must_use]
     pub fn changed(&self) -> bool {
         matches!(self, Self::Judged { judgement, .. } if judgement.is_unexpected())
     }
 
     /// The judge's reason without the verdict it begins with, or the error.
-    #[must_use]
     pub fn reason(&self) -> String {
         match self {
             Self::Judged { judgement, .. } => {
@@ -171,7 +161,6 @@ impl<'a> Cell<'a> {
 }
 
 /// A judge's reason without a leading `inconclusive:` or `not applicable:` that repeats the verdict.
-#[must_use]
 pub fn bare_reason(reason: &str, verdict: Verdict) -> &str {
     let rest = reason.strip_prefix(State::Verdict(verdict).word());
     rest.and_then(|rest| rest.strip_prefix(": "))
@@ -188,7 +177,6 @@ pub struct Counts {
 }
 
 impl Counts {
-    #[must_use]
     pub fn of(results: &Results, cluster: &ClusterResults) -> Self {
         let mut counts = Self::default();
         for claim in &results.claims {
@@ -200,13 +188,11 @@ impl Counts {
         counts
     }
 
-    #[must_use]
     pub fn get(&self, state: State) -> usize {
         self.by_state.get(&state).copied().unwrap_or_default()
     }
 
     /// The counts without zeros: `24 confirmed, 5 refuted`.
-    #[must_use]
     pub fn in_words(&self) -> String {
         let words: Vec<_> = State::ALL
             .into_iter()
@@ -222,13 +208,11 @@ impl Counts {
 }
 
 /// `1.36` for `v1.36.3`; `None` if the version is unknown.
-#[must_use]
 pub fn minor(facts: &ClusterFacts) -> Option<String> {
     version(facts.kubernetes.trim()).map(|(major, minor)| format!("{major}.{minor}"))
 }
 
 /// Column heading of a cluster: `1.36`, followed by the profile unless it is the default.
-#[must_use]
 pub fn label(facts: &ClusterFacts) -> String {
     match (minor(facts), one_line(&facts.profile).as_str()) {
         (Some(minor), "" | "default") => minor,
@@ -238,7 +222,6 @@ pub fn label(facts: &ClusterFacts) -> String {
 }
 
 /// Scenarios with more than one attempt, with the label of their cluster.
-#[must_use]
 pub fn retried<'a>(
     results: &'a Results,
     labels: &'a [String],
@@ -252,7 +235,6 @@ pub fn retried<'a>(
 
 /// Unique headings of columns, as short as uniqueness permits: the label of the run or the minor version
 /// and profile, followed by what distinguishes columns with the same heading.
-#[must_use]
 pub fn labels(columns: &[ClusterResults]) -> Vec<String> {
     let short = |column: &ClusterResults| match &column.label {
         Some(given) => one_line(given),
@@ -317,7 +299,6 @@ pub(crate) fn number(names: Vec<String>, separator: &str) -> Vec<String> {
 }
 
 /// `shard 1 of 3`; `None` if the run is complete.
-#[must_use]
 pub fn shards(column: &ClusterResults) -> Option<String> {
     let Shards { parts, of } = column.run.shards.as_ref()?;
     let parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
@@ -325,7 +306,6 @@ pub fn shards(column: &ClusterResults) -> Option<String> {
 }
 
 /// A document's name without its extension.
-#[must_use]
 pub fn document_stem(document: &str) -> &str {
     document.rsplit_once('.').map_or(
         document,
@@ -334,7 +314,6 @@ pub fn document_stem(document: &str) -> &str {
 }
 
 /// Where a claim is documented: `001_x.txt:174, 184-190`. Empty for hookproof's own claims.
-#[must_use]
 pub fn cited(claim: &ClaimInfo) -> String {
     let places: Vec<_> = claim
         .cites

@@ -58,9 +58,6 @@ impl Clusters {
     }
 
     /// Checks what can be checked before anything is created: contexts and kubectl.
-    ///
-    /// # Errors
-    /// Names the value that cannot be used.
     pub(crate) async fn check(&self) -> Result<(), ConnectError> {
         for place in &self.places {
             if let Where::Context(context) = place {

@@ -29,7 +29,6 @@ pub struct Recorded<'a> {
 }
 
 /// Renders the page of a claim. A claim without a scenario is not testable.
-#[must_use]
 pub(crate) fn page(
     claim: &Claim,
     scenario: Option<&Scenario>,

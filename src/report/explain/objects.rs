@@ -12,9 +12,6 @@ use crate::catalogue::step::{command, duration};
 const AGENT: &str = "hookproof/agent";
 
 /// A manifest as it is applied, as YAML: with the defaults that hookproof fills in.
-///
-/// # Errors
-/// The manifest is not YAML, or cannot be written as YAML.
 pub fn applied(manifest: &Manifest) -> Result<String, String> {
     let path = &manifest.path;
     let invalid = |message: &dyn std::fmt::Display| format!("invalid manifest {path}: {message}");

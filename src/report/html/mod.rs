@@ -27,9 +27,6 @@ const SCRIPTS: [&str; 3] = [
 ];
 
 /// Writes the page, with timelines from the evidence files in the same folder.
-///
-/// # Errors
-/// The page cannot be rendered or written.
 pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     let page = page(results, folder).map_err(|source| ReportError::Page { source })?;
     Ok(write_atomic(&folder.join(PAGE), page.as_bytes())?)
