@@ -131,6 +131,10 @@ pub struct Stamp {
     /// Number of the stamp within its process, from 1. A gap means a lost stamp.
     pub seq: u32,
     /// Name of the stamp, such as `begun`, `ended`, `signal` or `request`.
+    #[allow(
+        clippy::struct_field_names,
+        reason = "the name in the agent's messages"
+    )]
     pub stamp: String,
     /// Details, such as exit code, signal or request.
     #[serde(default)]
