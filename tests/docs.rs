@@ -476,7 +476,7 @@ fn counts(found: &Found) -> String {
         Verdict::NotApplicable,
     ];
     let counted = all.iter().filter_map(|verdict| {
-        let number = count(found.rows.iter(), *verdict);
+        let number = number_of(found.rows.iter(), *verdict);
         (number > 0).then(|| format!("{number} {}", plain(*verdict)))
     });
     let counted: Vec<String> = counted.collect();
@@ -484,7 +484,7 @@ fn counts(found: &Found) -> String {
     format!("{claims}: {}.", counted.join(", "))
 }
 
-fn count<'a>(rows: impl Iterator<Item = &'a Row>, verdict: Verdict) -> usize {
+fn number_of<'a>(rows: impl Iterator<Item = &'a Row>, verdict: Verdict) -> usize {
     rows.filter(|row| row.verdict == verdict).count()
 }
 
@@ -558,7 +558,7 @@ others.
             0 => String::new(),
             number => number.to_string(),
         };
-        let of = |verdict| number(count(rows(), verdict));
+        let of = |verdict| number(number_of(rows(), verdict));
         let other = rows().filter(|row| !decides(row.verdict)).count();
         let _ = writeln!(
             out,
@@ -677,7 +677,7 @@ is tested.
     }
     for (document, mut rows) in documents {
         rows.sort_by_key(|(line, row, _)| (*line, &row.claim.id));
-        let of = |verdict| count(rows.iter().map(|(_, row, _)| *row), verdict);
+        let of = |verdict| number_of(rows.iter().map(|(_, row, _)| *row), verdict);
         let _ = write!(
             out,
             "\n## {document}\n\n{} wrong, {} conditional.\n\n\

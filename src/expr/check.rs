@@ -2,10 +2,11 @@
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
 
+use super::compile::{self, Compiled, compile};
 use super::functions::{FUNCTIONS, Function, Parameter};
 use super::syntax::THERE;
 use super::types::Type;
-use super::{Compiled, compile, string_literal, walk};
+use super::walk::{string_literal, walk};
 
 /// Functions of CEL itself that suites may call.
 const CEL: [(&str, Type); 24] = [
@@ -409,7 +410,7 @@ fn hint(a: Type, b: Type) -> Option<String> {
 
 /// `did you mean …?` for the most similar of `known`.
 pub(super) fn nearest<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
-    super::nearest(word, known).map(|near| format!("did you mean `{near}`?"))
+    compile::nearest(word, known).map(|near| format!("did you mean `{near}`?"))
 }
 
 /// Whether `fails` is nothing but the negation of `holds`.

@@ -3,6 +3,7 @@
 
 mod channels;
 mod check;
+mod compile;
 mod functions;
 mod selector;
 mod syntax;
@@ -10,104 +11,21 @@ pub(crate) mod types;
 pub(crate) mod values;
 mod walk;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
+use cel::{Context, Value};
 
 use crate::evidence::Entry;
+use compile::ENV;
 
 pub use channels::Channel;
 pub(crate) use channels::{CHANNELS, variables};
 pub(crate) use check::{Checker, Scope, negates};
+pub(crate) use compile::{Compiled, compile, nearest};
 pub(crate) use functions::{FUNCTIONS, containers};
 pub(crate) use selector::{Selector, field, is_selector, name_matches};
 pub(crate) use syntax::THERE;
 pub(crate) use walk::{Read, absences, calls, conjuncts, literal, reads, string_literal, walk};
-
-static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
-
-/// A compiled expression.
-#[derive(Debug)]
-pub(crate) struct Compiled {
-    program: Program,
-    origin: Vec<usize>,
-}
-
-/// Why an expression does not compile, and where in its text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SyntaxError {
-    /// Characters from the beginning of the text.
-    pub(crate) offset: usize,
-    pub(crate) message: String,
-}
-
-/// Compiles an expression.
-pub(crate) fn compile(text: &str) -> Result<Compiled, Vec<SyntaxError>> {
-    let translated = syntax::translate(text);
-    let origin = translated.origin;
-    let offset = |line: isize, column: isize| {
-        let before: usize = translated
-            .text
-            .split_inclusive('\n')
-            .take(usize::try_from(line - 1).unwrap_or(0))
-            .map(|line| line.chars().count())
-            .sum();
-        before + usize::try_from(column - 1).unwrap_or(0)
-    };
-    match ENV.compile(&translated.text) {
-        Ok(program) => Ok(Compiled { program, origin }),
-        Err(errors) => Err(errors
-            .errors
-            .into_iter()
-            .map(|error| SyntaxError {
-                offset: original(&origin, offset(error.pos.0, error.pos.1)),
-                message: plain(&error.msg),
-            })
-            .collect()),
-    }
-}
-
-fn original(origin: &[usize], offset: usize) -> usize {
-    origin.get(offset).or(origin.last()).copied().unwrap_or(0)
-}
-
-impl Compiled {
-    /// The syntax tree.
-    pub(crate) fn expression(&self) -> &IdedExpr {
-        self.program.expression()
-    }
-
-    /// Where a part of the tree begins: characters from the beginning of the text.
-    pub(crate) fn offset(&self, part: &IdedExpr) -> usize {
-        let start = self.program.source_info().offset_for(part.id);
-        let start = start.map_or(0, |(start, _)| usize::try_from(start).unwrap_or(0));
-        original(&self.origin, start)
-    }
-
-    /// Evaluates the expression.
-    pub(crate) fn execute(&self, context: &Context<'_, '_>) -> Result<Value, ExecutionError> {
-        self.program.execute(context)
-    }
-}
-
-/// The parser's message without its list of everything it would have accepted.
-fn plain(message: &str) -> String {
-    let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
-    let message = message.split(" expecting {").next().unwrap_or(message);
-    message
-        .replace("mismatched input '<EOF>'", "unexpected end")
-        .replace("'<EOF>'", "the end")
-}
-
-/// The known word that `word` was likely meant to be.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness > 0.82)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
 
 /// A context with the functions of suites over a timeline, and no variables.
 pub(crate) fn context(timeline: &Arc<[Entry]>) -> Context<'static, 'static> {

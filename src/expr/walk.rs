@@ -2,7 +2,7 @@
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 
-use super::compile;
+use super::compile::compile;
 use super::syntax::THERE;
 
 /// A variable, and the fields selected of it, that an expression reads.

@@ -8,7 +8,6 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::view::{State, bare_reason};
 use crate::catalogue::model::{Citation, Scenario, Verdict};
 use crate::evidence::{ClusterFacts, Evidence};
 use crate::file::stays_inside;
@@ -196,27 +195,6 @@ impl EarlierAttempt {
                 .collect(),
             evidence: written,
         }
-    }
-
-    /// The reasons for the retry.
-    pub fn why(&self) -> Vec<String> {
-        if self.problems.is_empty() && self.unexpected.is_empty() {
-            return vec!["judged again, it has no error and no unexpected verdict".to_owned()];
-        }
-        let unexpected = self.unexpected.iter();
-        self.problems
-            .iter()
-            .cloned()
-            .chain(unexpected.map(|found| format!("{} is {}", found.claim, found.in_words())))
-            .collect()
-    }
-}
-
-impl Unexpected {
-    /// `refuted: …`
-    pub fn in_words(&self) -> String {
-        let word = State::Verdict(self.verdict).word();
-        format!("{word}: {}", bare_reason(&self.reason, self.verdict))
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::catalogue::model::Verdict;
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
-use crate::report::results::{ClaimInfo, ClusterResults, Phase, Results, ScenarioResults, Shards};
+use crate::report::results::{
+    ClaimInfo, ClusterResults, EarlierAttempt, Phase, Results, ScenarioResults, Shards, Unexpected,
+};
 use crate::report::text::one_line;
 use crate::version::version;
 
@@ -321,6 +323,29 @@ pub fn cited(claim: &ClaimInfo) -> String {
         .map(|cite| format!("{}:{}", cite.document, cite.lines))
         .collect();
     places.join("; ")
+}
+
+impl EarlierAttempt {
+    /// The reasons for the retry.
+    pub fn why(&self) -> Vec<String> {
+        if self.problems.is_empty() && self.unexpected.is_empty() {
+            return vec!["judged again, it has no error and no unexpected verdict".to_owned()];
+        }
+        let unexpected = self.unexpected.iter();
+        self.problems
+            .iter()
+            .cloned()
+            .chain(unexpected.map(|found| format!("{} is {}", found.claim, found.in_words())))
+            .collect()
+    }
+}
+
+impl Unexpected {
+    /// `refuted: …`
+    pub fn in_words(&self) -> String {
+        let word = State::Verdict(self.verdict).word();
+        format!("{word}: {}", bare_reason(&self.reason, self.verdict))
+    }
 }
 
 #[cfg(test)]

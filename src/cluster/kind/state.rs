@@ -4,7 +4,8 @@ use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Profile, node};
+use super::node;
+use super::profile::Profile;
 use crate::cluster::cache::{Cache, read_record, write_record};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::node_image::NodeImage;
