@@ -8,7 +8,7 @@ use std::process::Stdio;
 use camino::Utf8PathBuf;
 use hookproof_protocol::{Stamp, env};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use super::recorder::Recorder;
@@ -74,7 +74,7 @@ impl Outside {
             name: name.to_owned(),
             shown,
         })?;
-        let mut logs = Command::from(docker(["logs", "--follow", &container.id]))
+        let logs = Command::from(docker(["logs", "--follow", &container.id]))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -84,17 +84,7 @@ impl Outside {
                 name: name.to_owned(),
                 source,
             })?;
-        let recorder = recorder.clone();
-        let reader = tokio::spawn(async move {
-            let Some(printed) = logs.stderr.take() else {
-                return;
-            };
-            let mut lines = BufReader::new(printed).lines();
-            // The stream ends with the container.
-            while let Ok(Some(line)) = lines.next_line().await {
-                record(&line, &recorder);
-            }
-        });
+        let reader = tokio::spawn(follow(logs, recorder.clone()));
         Ok(Host {
             address,
             container: Some(container),
@@ -120,6 +110,17 @@ impl Drop for Host {
         // The removal takes a while, in which other scenarios go on.
         let container = self.container.take();
         std::thread::spawn(move || drop(container));
+    }
+}
+
+/// Records what a command prints on standard error until it ends. The command lives as long as this future.
+async fn follow(mut logs: Child, recorder: Recorder) {
+    let Some(printed) = logs.stderr.take() else {
+        return;
+    };
+    let mut lines = BufReader::new(printed).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        record(&line, &recorder);
     }
 }
 
@@ -155,9 +156,24 @@ fn left_behind(line: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::evidence::Seen;
     use crate::observe::recorder::RunnerClock;
+
+    #[tokio::test]
+    async fn the_command_is_followed_until_it_ends() {
+        let recorder = Recorder::new(RunnerClock::default());
+        let logs = Command::new("sh")
+            .args(["-c", "echo one >&2; sleep 0.2; echo two >&2"])
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        tokio::spawn(follow(logs, recorder.clone())).await.unwrap();
+        assert_eq!(recorder.entries().len(), 2);
+    }
 
     #[test]
     fn a_stamp_is_recorded_and_any_other_line_is_noted() {
