@@ -24,7 +24,7 @@ pub(super) fn page(text: &str) {
 
 /// Prints a line to standard error, without control characters.
 pub(super) fn note(text: &str) {
-    // There is no better place for an error.
+    // An error on standard error cannot be reported anywhere.
     let _ = writeln!(io::stderr(), "{}", plain(text));
 }
 

@@ -306,12 +306,7 @@ mod tests {
     use super::*;
     use crate::catalogue::model::Verdict;
     use crate::judge::judgement::Outcome;
-    use crate::report::fixture;
-
-    const PLAIN: Layout = Layout {
-        width: 80,
-        colour: false,
-    };
+    use crate::report::fixture::{self, PLAIN};
 
     /// The fixture with a difference of every kind.
     fn changed() -> Results {

@@ -10,6 +10,13 @@ use super::results::{ClusterResults, Results, Run};
 use crate::evidence::Evidence;
 use crate::observe::store;
 use crate::report::event::RunEvent;
+use crate::report::terminal::Layout;
+
+/// A terminal of 80 columns without colours.
+pub(super) const PLAIN: Layout = Layout {
+    width: 80,
+    colour: false,
+};
 
 pub(super) fn folder() -> Utf8PathBuf {
     Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report")

@@ -351,12 +351,7 @@ mod tests {
     use super::*;
     use crate::catalogue::model::Verdict;
     use crate::report::event::Stopped;
-    use crate::report::fixture;
-
-    const PLAIN: Layout = Layout {
-        width: 80,
-        colour: false,
-    };
+    use crate::report::fixture::{self, PLAIN};
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);

@@ -347,12 +347,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::report::fixture;
-
-    const PLAIN: Layout = Layout {
-        width: 80,
-        colour: false,
-    };
+    use crate::report::fixture::{self, PLAIN};
 
     #[test]
     fn fits_80_columns() {

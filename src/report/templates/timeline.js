@@ -60,7 +60,7 @@ const drawTimeline = ({ span, groups }, width, title) => {
   const drawMark = (mark, y) => root.append(
     svg("path", { class: `mark ${mark.look}`, d: SHAPES[mark.look](x(mark.at), y) }, tip(`${time(mark.at)} ${mark.tip}`)));
 
-  /** Draws things with labels next to them: to the right, or to the left where there is no room. */
+  /** Draws things with labels next to them: to the right, or to the left if the right has no room. */
   const labelled = (things, top, height) => {
     const rows = [];
     for (const { from, to, text, inside, draw } of things) {
