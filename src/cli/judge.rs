@@ -183,7 +183,7 @@ impl Again<'_> {
         let mut groups: BTreeMap<String, Vec<(String, Evidence)>> = BTreeMap::new();
         for file in store::files(self.folder).map_err(Failure::usage)? {
             // Earlier attempts are found with the last one, whose verdicts count.
-            if file.as_str().contains(".attempt-") {
+            if store::is_earlier(&file) {
                 continue;
             }
             let evidence = store::read(&file).map_err(Failure::usage)?;
@@ -286,12 +286,12 @@ impl Again<'_> {
             column.facts.capabilities.dedup();
             let attempts = 1..evidence.attempt;
             let attempts = attempts.filter_map(|attempt| {
-                let path = Utf8Path::new(&path).with_extension(format!("attempt-{attempt}.json"));
+                let path = store::file_name(path.trim_end_matches(".json"), Some(attempt));
                 self.folder.join(&path).is_file().then(|| EarlierAttempt {
                     attempt,
                     problems: Vec::new(),
                     unexpected: Vec::new(),
-                    evidence: Some(path.into_string()),
+                    evidence: Some(path),
                 })
             });
             column.scenarios.push(ScenarioResults {

@@ -62,13 +62,20 @@ pub fn to_text(evidence: &Evidence) -> serde_json::Result<String> {
     Ok(text)
 }
 
-/// The path of evidence in its cluster's directory. Evidence of earlier attempts has the attempt in its name.
-pub fn file_name(evidence: &Evidence, last: bool) -> String {
-    if last {
-        format!("{}.json", evidence.scenario)
-    } else {
-        format!("{}.attempt-{}.json", evidence.scenario, evidence.attempt)
+/// What the names of files of earlier attempts contain before the attempt's number.
+const ATTEMPT: &str = ".attempt-";
+
+/// The path of a scenario's evidence in its column's folder: of an earlier attempt, or of the last one.
+pub fn file_name(scenario: &str, earlier: Option<u32>) -> String {
+    match earlier {
+        Some(attempt) => format!("{scenario}{ATTEMPT}{attempt}.json"),
+        None => format!("{scenario}.json"),
     }
+}
+
+/// Whether a file has the evidence of an earlier attempt.
+pub fn is_earlier(path: &Utf8Path) -> bool {
+    path.file_name().is_some_and(|name| name.contains(ATTEMPT))
 }
 
 /// Reads an evidence file.
@@ -156,6 +163,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
         (dir, path)
+    }
+
+    #[rstest::rstest]
+    #[case("a/b.attempt-1.json", true)]
+    #[case("a/b.json", false)]
+    #[case("c.attempt-1/b.json", false)]
+    fn evidence_of_earlier_attempts_is_known_by_its_name(
+        #[case] path: &str,
+        #[case] earlier: bool,
+    ) {
+        assert_eq!(is_earlier(path.into()), earlier);
     }
 
     #[test]

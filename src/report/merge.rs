@@ -6,10 +6,11 @@ use camino::Utf8Path;
 
 use super::error::ReportError;
 use super::output::resolve;
-use super::results::{ClusterResults, Results};
+use super::results::{ClaimInfo, ClusterResults, Results};
 use super::text::count;
 use super::view::{labels, number, shards};
 use crate::file::{stays_inside, write_atomic};
+use crate::observe::store;
 
 /// Makes the keys of all columns unique.
 pub fn rekey<'a>(parts: impl Iterator<Item = &'a mut Results>) {
@@ -32,11 +33,12 @@ pub fn gather(
         for scenario in scenarios {
             let id = &scenario.scenario;
             let earlier = scenario.earlier.iter_mut().map(|attempt| {
-                let name = format!("evidence/{key}/{id}.attempt-{}.json", attempt.attempt);
+                let name = store::file_name(id, Some(attempt.attempt));
                 (name, &mut attempt.evidence)
             });
-            let last = (format!("evidence/{key}/{id}.json"), &mut scenario.evidence);
-            for (goal, file) in earlier.chain([last]) {
+            let last = (store::file_name(id, None), &mut scenario.evidence);
+            for (name, file) in earlier.chain([last]) {
+                let goal = format!("evidence/{key}/{name}");
                 let Some(path) = file.take() else { continue };
                 let path_in = from.join(&path);
                 if !path_in.exists() {
@@ -73,7 +75,7 @@ pub fn merge(parts: Vec<Results>) -> Option<(Results, Vec<String>)> {
     }
     let mut notes = Vec::new();
     for part in parts {
-        let differs = |known: &super::results::ClaimInfo| {
+        let differs = |known: &ClaimInfo| {
             let other = merged.claims.iter().find(|other| other.id == known.id);
             other.is_some_and(|other| other != known)
         };
@@ -91,8 +93,7 @@ pub fn merge(parts: Vec<Results>) -> Option<(Results, Vec<String>)> {
                 merged.run,
             ));
         }
-        let new =
-            |claim: &super::results::ClaimInfo| merged.claims.iter().all(|c| c.id != claim.id);
+        let new = |claim: &ClaimInfo| merged.claims.iter().all(|c| c.id != claim.id);
         let new: Vec<_> = part.claims.into_iter().filter(new).collect();
         merged.claims.extend(new);
         merged.run = format!("{}, {}", merged.run, part.run);

@@ -186,7 +186,8 @@ impl Dispatch {
 
     /// Writes the evidence of an attempt to a file. Returns its path in the results folder.
     fn write(&self, evidence: &Evidence, last: bool) -> Option<String> {
-        let name = store::file_name(evidence, last);
+        let earlier = (!last).then_some(evidence.attempt);
+        let name = store::file_name(&evidence.scenario, earlier);
         let relative = format!("evidence/{}/{name}", key(&self.cluster));
         match store::write(&self.options.out.join(&relative), evidence) {
             Ok(()) => Some(relative),
