@@ -8,6 +8,7 @@ use crate::report::merge::{gather, merge, rekey};
 use crate::report::output::Output;
 use crate::report::reports::write_all;
 use crate::report::results::Results;
+use crate::report::text::count;
 use crate::report::{json, terminal};
 
 use super::exit::{Exit, Failure};
@@ -40,9 +41,9 @@ impl Labels {
     pub(super) fn set(&self, parts: &mut [(Utf8PathBuf, Results)]) -> Result<(), Failure> {
         if !self.given.is_empty() && self.given.len() != parts.len() {
             return Err(Failure::usage(format!(
-                "{} labels for {} folders; pass --label once for each folder",
-                self.given.len(),
-                parts.len()
+                "{} for {}; pass --label once for each folder",
+                count(self.given.len(), "label"),
+                count(parts.len(), "folder")
             )));
         }
         for ((_, results), label) in parts.iter_mut().zip(&self.given) {
@@ -56,10 +57,11 @@ impl Labels {
 
 /// Returns the exit code that the results imply.
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
-    let read = |folder: &Utf8PathBuf| Ok((folder.clone(), json::read_results(folder)?));
-    let parts: Result<Vec<_>, _> = args.folders.iter().map(read).collect();
-    let mut parts =
-        parts.map_err(|error: crate::report::error::ReportError| Failure::usage(error))?;
+    let mut parts = Vec::new();
+    for folder in &args.folders {
+        let results = json::read_results(folder).map_err(Failure::usage)?;
+        parts.push((folder.clone(), results));
+    }
     args.labels.set(&mut parts)?;
     let same = |out: &Utf8PathBuf| {
         let place = |folder: &Utf8PathBuf| folder.canonicalize_utf8().ok();

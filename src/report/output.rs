@@ -6,6 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::error::ReportError;
+use super::json::RESULTS_FILE;
 use crate::file::stays_inside;
 
 /// The file at a relative path in a results folder.
@@ -33,8 +34,13 @@ pub(crate) fn resolve(folder: &Utf8Path, path: &str) -> Result<Utf8PathBuf, Repo
 }
 
 /// What hookproof writes into a results folder. The results come last, as they make the folder its own.
-const PARTS: [&str; 5] = ["evidence", "junit", "index.html", "summary.md", RESULTS];
-const RESULTS: &str = "results.json";
+const PARTS: [&str; 5] = [
+    "evidence",
+    "junit",
+    "index.html",
+    "summary.md",
+    RESULTS_FILE,
+];
 
 /// File that marks a folder without results as hookproof's.
 pub(crate) const MARKER: &str = ".hookproof";
@@ -50,7 +56,7 @@ pub(crate) fn own(folder: &Utf8Path) -> Result<(), ReportError> {
         source,
     };
     fs::create_dir_all(folder).map_err(error)?;
-    let head = fs::read(folder.join(RESULTS)).ok();
+    let head = fs::read(folder.join(RESULTS_FILE)).ok();
     let head = head.and_then(|text| serde_json::from_slice::<Head>(&text).ok());
     let ours = head.is_some_and(|head| head.schema.starts_with("hookproof.results/"))
         || folder.join(MARKER).is_file();
@@ -64,7 +70,7 @@ pub(crate) fn own(folder: &Utf8Path) -> Result<(), ReportError> {
 
 /// Removes earlier reports and evidence from a results folder. `results.json` stays until it is replaced.
 pub(crate) fn clear(folder: &Utf8Path) -> Result<(), ReportError> {
-    for part in PARTS.iter().filter(|part| **part != RESULTS) {
+    for part in PARTS.iter().filter(|part| **part != RESULTS_FILE) {
         let path = folder.join(part);
         let removed = match path.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
