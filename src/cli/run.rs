@@ -1,6 +1,5 @@
 //! `hookproof run`.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,20 +100,16 @@ impl RunArgs {
             _ => Verbosity::Normal,
         }
     }
-
-    /// Claims that were unexpected or had an error last time.
-    fn failed(&self) -> Result<BTreeSet<String>, Failure> {
-        let results = read_results(&self.out).map_err(Failure::usage)?;
-        Ok(failed(&results))
-    }
 }
 
 /// Returns an error only for invalid input: failures of machines and clusters are in the results
 /// and give [`Exit::Infrastructure`].
 pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
-    let failed = args.failed.then(|| args.failed()).transpose()?;
+    let last = args.failed.then(|| read_results(&args.out));
+    let last = last.transpose().map_err(Failure::usage)?;
     let (catalogue, mut claims) = args.selection.load()?;
-    if let Some(failed) = failed {
+    if let Some(last) = last {
+        let failed = failed(&last);
         claims.retain(|claim| failed.contains(claim));
         if claims.is_empty() {
             let out = &args.out;
@@ -180,7 +175,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let reports = Reports::new(args.out).with_base(args.links.base());
     let collected = tokio::spawn(collect(received, reports, show));
     let stopped = Box::pin(driver.run(&places)).await;
-    let (reports, failed) = collected.await.map_err(Failure::infrastructure)?;
+    let (reports, unwritten) = collected.await.map_err(Failure::infrastructure)?;
     let results = reports.results();
     if !json {
         let layout = Layout::for_stdout();
@@ -190,7 +185,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             terminal::summary(results, Some(&reports.page()), layout)
         });
     }
-    match (stopped, failed) {
+    match (stopped, unwritten) {
         (Some(Stopped::Interrupted), _) => Ok(Exit::Interrupted),
         (_, Some(error)) => Err(Failure::infrastructure(error)),
         (Some(Stopped::TimedOut), None) => Ok(Exit::Infrastructure),
