@@ -302,12 +302,15 @@ fn duration_micros(nanos: i64) -> f64 {
 
 /// A value for reports: durations in seconds, times as offsets.
 pub(crate) fn measured(value: &Value, zero: Timestamp) -> Json {
-    match value {
+    let mut json = match value {
         Value::Duration(_) | Value::Timestamp(_) => Json::String(short(value, zero)),
         other => other
             .json()
             .unwrap_or_else(|_| Json::String(short(other, zero))),
-    }
+    };
+    // The expression language orders the fields of maps at random.
+    json.sort_all_objects();
+    json
 }
 
 #[cfg(test)]
@@ -330,6 +333,16 @@ mod tests {
             let seconds = i128::from(cel.timestamp());
             prop_assert_eq!(seconds * 1_000_000_000 + i128::from(cel.timestamp_subsec_nanos()), nanos);
         }
+    }
+
+    #[test]
+    fn fields_of_measured_values_are_sorted() {
+        let map: serde_json::Map<_, _> = ('a'..='z')
+            .map(|name| (name.to_string(), Json::from(1)))
+            .collect();
+        let sorted = Json::Object(map.clone()).to_string();
+        let value = from_json(&Json::Object(map));
+        assert_eq!(measured(&value, Timestamp::UNIX_EPOCH).to_string(), sorted);
     }
 
     #[rstest]
