@@ -1,4 +1,4 @@
-//! Output folders: only folders of hookproof are written to, and results are replaced only by complete ones.
+//! Output folders: only folders of hookproof are written to, and results are replaced only with complete ones.
 
 use std::{fs, io};
 
