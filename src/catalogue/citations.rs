@@ -43,20 +43,18 @@ struct Difference<'a> {
 
 fn differences<'a>(loaded: &'a Loaded, documents: &Utf8Path) -> Vec<Difference<'a>> {
     let mut texts: BTreeMap<&str, Result<String, String>> = BTreeMap::new();
-    let claims = loaded
+    let of_claims = loaded
         .catalogue
-        .scenarios
-        .values()
-        .flat_map(|scenario| &scenario.claims);
-    let of_claims = claims
-        .chain(&loaded.catalogue.untestable)
-        .flat_map(|claim| claim.cites.iter().map(|citation| (&claim.place, citation)));
+        .claims()
+        .flat_map(|(claim, _)| claim.cites.iter().map(|citation| (&claim.place, citation)));
     let of_listings = loaded.catalogue.scenarios.values().flat_map(|scenario| {
         let listings = scenario.listings.values();
         listings.map(|citation| (&scenario.place, citation))
     });
+    let accounts = loaded.catalogue.accounts.iter();
+    let of_accounts = accounts.map(|(place, account)| (place, &account.cites));
     let mut differences = Vec::new();
-    for (owner, citation) in of_claims.chain(of_listings) {
+    for (owner, citation) in of_claims.chain(of_listings).chain(of_accounts) {
         let text = texts.entry(&citation.document).or_insert_with(|| {
             std::fs::read(documents.join(&citation.document))
                 .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())

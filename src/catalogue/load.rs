@@ -106,6 +106,7 @@ pub fn load(sources: &[Source]) -> Loaded {
             loaded.catalogue.scenarios.insert(id, scenario);
         }
         loaded.catalogue.untestable.extend(unit.untestable);
+        loaded.catalogue.accounts.extend(unit.accounts);
     }
     repeated_claims(&loaded.catalogue, &mut loaded.findings);
     finding::sort(&mut loaded.findings);

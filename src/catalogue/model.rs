@@ -9,7 +9,7 @@ pub(crate) use super::place::Place;
 use super::pods::{Pods, Referenced};
 use super::step::{Action, Step};
 pub(crate) use super::terms::VersionRange;
-pub use super::terms::{Citation, Verdict};
+pub use super::terms::{Account, Citation, Verdict};
 use crate::expr::Selector;
 
 /// All scenarios and their claims.
@@ -18,6 +18,20 @@ pub struct Catalogue {
     pub scenarios: BTreeMap<String, Scenario>,
     /// Claims that no experiment can decide.
     pub untestable: Vec<Claim>,
+    /// Lines of documents that need no claim, with the place where a suite says so.
+    pub(crate) accounts: Vec<(Place, Account)>,
+}
+
+impl Catalogue {
+    /// All claims, with the scenario that tests each.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = (&Claim, Option<&Scenario>)> {
+        let scenarios = self.scenarios.values();
+        let tested = scenarios.flat_map(|scenario| {
+            let claims = scenario.claims.iter();
+            claims.map(move |claim| (claim, Some(scenario)))
+        });
+        tested.chain(self.untestable.iter().map(|claim| (claim, None)))
+    }
 }
 
 /// An experiment on a cluster, and the claims that its evidence decides.

@@ -38,6 +38,18 @@ pub struct Citation {
     pub digest: Option<String>,
 }
 
+/// Lines of a document that need no claim, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Account {
+    #[serde(flatten)]
+    pub cites: Citation,
+    /// Why, such as `heading`.
+    pub because: String,
+    /// The lines of the document whose statements these lines repeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<String>,
+}
+
 /// The result for a claim.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,

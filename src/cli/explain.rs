@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
 
-use crate::catalogue::model::{Catalogue, Claim, Scenario};
+use crate::catalogue::model::Scenario;
 use crate::report::explain::{Recorded, applied, page};
 use crate::report::json::{RESULTS_FILE, read_results};
 use crate::report::terminal::Layout;
@@ -33,7 +33,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     let chosen = SuiteArgs::select(&catalogue, &args.claims)?;
     let found: Vec<_> = chosen
         .iter()
-        .filter_map(|id| find(&catalogue, id))
+        .filter_map(|id| catalogue.claims().find(|(claim, _)| claim.id == *id))
         .collect();
     if args.manifest {
         return manifests(found.into_iter().filter_map(|(_, scenario)| scenario));
@@ -71,17 +71,4 @@ fn manifests<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Result<Exit, 
         return Err(Failure::usage("these claims have no manifests"));
     }
     Ok(Exit::AsExpected)
-}
-
-fn find<'a>(catalogue: &'a Catalogue, id: &str) -> Option<(&'a Claim, Option<&'a Scenario>)> {
-    let of_scenarios = catalogue.scenarios.values().flat_map(|scenario| {
-        scenario
-            .claims
-            .iter()
-            .map(move |claim| (claim, Some(scenario)))
-    });
-    let untestable = catalogue.untestable.iter().map(|claim| (claim, None));
-    of_scenarios
-        .chain(untestable)
-        .find(|(claim, _)| claim.id == id)
 }

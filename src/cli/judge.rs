@@ -225,14 +225,12 @@ impl Again<'_> {
                 self.folder
             )));
         };
-        let all = self.catalogue.scenarios.values().flat_map(|s| &s.claims);
-        let all = all
-            .chain(&self.catalogue.untestable)
-            .map(|claim| claim.id.clone());
+        let all = self.catalogue.claims().map(|(claim, _)| claim.id.clone());
         let all: BTreeSet<String> = all.collect();
         for column in &mut columns {
             column.run.claims.clone_from(&all);
         }
+        let plan = Plan::new(self.catalogue, &all, None);
         let mut results = self.results(Results {
             schema: String::new(),
             hookproof: String::new(),
@@ -242,7 +240,8 @@ impl Again<'_> {
                 .unwrap_or_default(),
             began,
             ended,
-            claims: Plan::new(self.catalogue, &all, None).infos(self.catalogue),
+            claims: plan.infos(self.catalogue),
+            accounts: plan.accounts(self.catalogue),
             clusters: columns,
         })?;
         // Evidence that is missing is not a failure: no run has selected these claims.

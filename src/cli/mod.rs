@@ -27,6 +27,7 @@ mod check;
 mod cluster;
 mod cluster_args;
 mod completions;
+mod coverage;
 mod diff;
 mod doctor;
 mod exit;
@@ -105,6 +106,11 @@ enum Command {
     New(new::NewArgs),
     #[command(after_help = codes(&[(AsExpected, "no problems"), (Usage, "invalid usage, or problems in suites or citations")]))]
     Lint(lint::LintArgs),
+    #[command(after_help = codes(&[
+        (AsExpected, "nothing remains"),
+        (Changed, "a sentence is neither cited nor accounted for"),
+    ]))]
+    Coverage(coverage::CoverageArgs),
     #[command(after_help = codes(&[EXPECTED, UNEXPECTED, NOT_OBSERVED]))]
     Judge(judge::JudgeArgs),
     #[command(after_help = codes(&[(Usage, "invalid usage, or evidence that cannot be recorded; nothing was written")]))]
@@ -203,6 +209,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
             Command::Annotate(args) => annotate::annotate(&args),
             Command::Record(args) => record::record(&args),
             Command::Check(args) => check::check(&args),
+            Command::Coverage(args) => coverage::coverage(&args),
             Command::Judge(args) => judge::judge(&args),
             Command::Report(args) => report::report(&args),
             Command::Diff(args) => diff::diff(&args),

@@ -8,6 +8,7 @@ use minijinja::{AutoEscape, Environment, Value, context};
 use pulldown_cmark::{Event, Tag, TagEnd, html};
 use serde::Serialize;
 
+use super::coverage::Coverage;
 use super::document::{Piece, pieces};
 use super::error::ReportError;
 use super::passage::{self, Passage, written};
@@ -170,6 +171,9 @@ fn render(
     report: &str,
 ) -> Result<Annotated, minijinja::Error> {
     let labels = labels(&results.clusters);
+    let claims = results.claims.iter();
+    let claims = claims.flat_map(|claim| claim.cites.iter().map(|cite| (claim.id.as_str(), cite)));
+    let coverage = Coverage::of(document, text, claims, &results.accounts);
     let cited = cited(document, text, results);
     let pieces = pieces(text);
     let written: BTreeSet<usize> = pieces
@@ -206,6 +210,7 @@ fn render(
         notes: &notes,
         report,
         environment: &environment,
+        open: &coverage.open,
         noted: BTreeSet::new(),
         lines: BTreeSet::new(),
         referred: BTreeSet::new(),
@@ -220,6 +225,8 @@ fn render(
             claims => &claims,
             columns => labels.join(", "),
             tallies => &tallies,
+            coverage => coverage.summary(),
+            remains => coverage.remaining().count(),
             prominent => Value::from(Serde(&prominent)),
             report => report,
             body => Value::from_safe_string(body),
@@ -241,6 +248,8 @@ struct Marker<'a> {
     notes: &'a [Note],
     report: &'a str,
     environment: &'a Environment<'a>,
+    /// Lines that no claim cites, although a claim could.
+    open: &'a BTreeSet<usize>,
     /// Claims whose note is written.
     noted: BTreeSet<usize>,
     /// Lines with an anchor.
@@ -345,6 +354,9 @@ impl Marker<'_> {
             .collect();
         // The worst verdict decides the passage's colour.
         let Some(worst) = here.iter().map(|at| self.cited[*at].overall).max() else {
+            if self.open.contains(&line) {
+                return "<mark class=\"m-open\" title=\"no claim cites this\">".to_owned();
+            }
             return String::new();
         };
         let mut out = String::new();

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::catalogue::model::Account;
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
 use crate::report::results::{ClaimInfo, ClusterResults, EarlierAttempt, Phase, ScenarioResults};
@@ -42,6 +43,8 @@ pub(crate) enum RunEvent {
     Begun {
         run: String,
         claims: Vec<ClaimInfo>,
+        /// Lines of documents that these claims do not cite.
+        accounts: Vec<Account>,
         /// The empty columns of the run. Events name a cluster as the column's facts do here.
         clusters: Vec<ClusterResults>,
     },

@@ -132,6 +132,7 @@ pub(super) fn events(results: &Results) -> Vec<RunEvent> {
     let mut events = vec![RunEvent::Begun {
         run: results.run.clone(),
         claims: results.claims.clone(),
+        accounts: results.accounts.clone(),
         clusters: results.clusters.iter().map(empty).collect(),
     }];
     for cluster in &results.clusters {

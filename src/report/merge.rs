@@ -9,6 +9,7 @@ use super::output::resolve;
 use super::results::{ClaimInfo, ClusterResults, Results};
 use super::text::count;
 use super::view::{labels, number, shards};
+use crate::catalogue::model::Account;
 use crate::file::{stays_inside, write_atomic};
 use crate::observe::store;
 
@@ -96,6 +97,9 @@ pub fn merge(parts: Vec<Results>) -> Option<(Results, Vec<String>)> {
         let new = |claim: &ClaimInfo| merged.claims.iter().all(|c| c.id != claim.id);
         let new: Vec<_> = part.claims.into_iter().filter(new).collect();
         merged.claims.extend(new);
+        let new = |account: &Account| !merged.accounts.contains(account);
+        let new: Vec<_> = part.accounts.into_iter().filter(new).collect();
+        merged.accounts.extend(new);
         merged.run = format!("{}, {}", merged.run, part.run);
         merged.began = merged.began.min(part.began);
         merged.ended = merged.ended.zip(part.ended).map(|(a, b)| a.max(b));

@@ -1,6 +1,7 @@
 //! Reports: JUnit, HTML, Markdown, terminal, JSON. Reporters only read results and evidence.
 
 pub mod annotate;
+pub(crate) mod coverage;
 pub(crate) mod diff;
 mod document;
 pub mod error;

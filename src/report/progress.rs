@@ -143,6 +143,7 @@ impl Progress {
                 run,
                 claims,
                 clusters,
+                ..
             } => {
                 for scenario in claims.iter().filter_map(|claim| claim.scenario.clone()) {
                     *self.claims.entry(scenario).or_default() += 1;

@@ -43,6 +43,7 @@ impl Reports {
                 began: Timestamp::now(),
                 ended: None,
                 claims: Vec::new(),
+                accounts: Vec::new(),
                 clusters: Vec::new(),
             },
             names: Vec::new(),
@@ -69,11 +70,13 @@ impl Reports {
             RunEvent::Begun {
                 run,
                 claims,
+                accounts,
                 clusters,
             } => {
                 self.results.run.clone_from(run);
                 self.results.began = Timestamp::now();
                 self.results.claims.clone_from(claims);
+                self.results.accounts.clone_from(accounts);
                 self.results.clusters.clone_from(clusters);
                 self.names = clusters.iter().map(|c| c.facts.name.clone()).collect();
                 for column in &mut self.results.clusters {

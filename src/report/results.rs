@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::catalogue::model::{Citation, Scenario, Verdict};
+use crate::catalogue::model::{Account, Citation, Scenario, Verdict};
 use crate::evidence::{ClusterFacts, Evidence};
 use crate::file::stays_inside;
 use crate::judge::judgement::Judgement;
@@ -32,6 +32,10 @@ pub struct Results {
     pub ended: Option<Timestamp>,
     /// The claims of all columns in catalogue order.
     pub claims: Vec<ClaimInfo>,
+    /// Lines of documents that no claim of this file cites: those that need no claim, and those that other
+    /// claims cite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<Account>,
     /// The columns.
     pub clusters: Vec<ClusterResults>,
 }

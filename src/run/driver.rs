@@ -75,6 +75,7 @@ impl Driver {
         self.send(RunEvent::Begun {
             run: id.clone(),
             claims: self.plan.infos(&self.catalogue),
+            accounts: self.plan.accounts(&self.catalogue),
             clusters: rounds
                 .iter()
                 .map(|round| round.column(&id, &self))

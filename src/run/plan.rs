@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use crate::catalogue::capability::{DOCUMENTS, LITERAL, PUBLISHED_IMAGES};
-use crate::catalogue::model::{Catalogue, Claim, Needs};
+use crate::catalogue::model::{Account, Catalogue, Claim, Needs};
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
 use crate::report::event::{Planned, PlannedScenario};
@@ -141,18 +141,30 @@ impl Plan {
 
     /// The selected claims, for reports.
     pub(crate) fn infos(&self, catalogue: &Catalogue) -> Vec<ClaimInfo> {
-        let of_scenarios = catalogue.scenarios.values().flat_map(|scenario| {
-            scenario
-                .claims
-                .iter()
-                .map(|c| (c, Some(scenario.id.clone())))
-        });
-        let untestable = catalogue.untestable.iter().map(|claim| (claim, None));
-        of_scenarios
-            .chain(untestable)
+        catalogue
+            .claims()
             .filter(|(claim, _)| self.claims.contains(&claim.id))
-            .map(|(claim, scenario)| info(claim, scenario))
+            .map(|(claim, scenario)| info(claim, scenario.map(|scenario| scenario.id.clone())))
             .collect()
+    }
+
+    /// Lines of documents that the selected claims do not cite, for reports.
+    pub(crate) fn accounts(&self, catalogue: &Catalogue) -> Vec<Account> {
+        let mut accounts: Vec<Account> = catalogue
+            .accounts
+            .iter()
+            .map(|(_, account)| account.clone())
+            .collect();
+        for (claim, _) in catalogue.claims() {
+            if !self.claims.contains(&claim.id) {
+                accounts.extend(claim.cites.iter().map(|cites| Account {
+                    cites: cites.clone(),
+                    because: format!("cited by {}, which was not selected", claim.id),
+                    repeats: None,
+                }));
+            }
+        }
+        accounts
     }
 }
 

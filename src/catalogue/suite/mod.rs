@@ -1,5 +1,6 @@
 //! Suite files: reads one, checks required fields and references, and fills in defaults.
 
+mod accounts;
 mod claims;
 mod lint;
 mod moments;
@@ -18,7 +19,7 @@ use super::capability::DOCUMENTS;
 use super::digest;
 use super::finding::Finding;
 use super::manifest::{self, Manifest};
-use super::model::{Citation, Claim, Expression, Scenario};
+use super::model::{Account, Citation, Claim, Expression, Place, Scenario};
 use super::moment::Moment;
 use super::parse;
 use super::placeholder::names_of;
@@ -36,6 +37,7 @@ const TAKES: Duration = Duration::from_secs(10);
 pub(super) struct Unit {
     pub(super) scenario: Option<Scenario>,
     pub(super) untestable: Vec<Claim>,
+    pub(super) accounts: Vec<(Place, Account)>,
 }
 
 /// A file of a source of suites.
@@ -69,7 +71,16 @@ fn suite(
     file: impl Fn(&str) -> Result<File, String>,
     reader: &mut Reader<'_>,
 ) -> Unit {
-    let claims = reader.must(raw.claims.take(), at, "missing `claims`");
+    let claims = raw.claims.take();
+    let accounts = raw.no_claim.take();
+    if claims.is_none() && (accounts.is_none() || raw.scenario.is_some()) {
+        reader.find(at, "missing `claims`");
+    }
+    let accounts = accounts.map(|at| at.value).unwrap_or_default();
+    let accounts = accounts
+        .into_iter()
+        .filter_map(|raw| accounts::account(reader, raw))
+        .collect();
     let mut of_claims = claims::Claims {
         reader: &mut *reader,
         written: Vec::new(),
@@ -87,6 +98,7 @@ fn suite(
         return Unit {
             scenario: Some(scenario),
             untestable,
+            accounts,
         };
     }
     for claim in &checkable {
@@ -100,6 +112,7 @@ fn suite(
     Unit {
         scenario: None,
         untestable,
+        accounts,
     }
 }
 

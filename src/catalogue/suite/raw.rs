@@ -40,9 +40,24 @@ pub(super) struct RawSuite {
     pub(super) pods: Field<Vec<At<String>>>,
     /// Expressions by name, for the checks and for each other. Reports show those that a claim uses.
     pub(super) values: Field<Entries<String>>,
-    /// The statements that the evidence decides.
-    #[schemars(required)]
+    /// The statements that the evidence decides; required except in a file with `no_claim`.
     pub(super) claims: Field<Vec<At<RawClaim>>>,
+    /// Lines of documents that need no claim.
+    pub(super) no_claim: Field<Vec<At<RawAccount>>>,
+}
+
+/// Lines of a document that need no claim, and either why or which lines they repeat.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Account")]
+pub(super) struct RawAccount {
+    /// The lines, such as `NAME.txt:64,78-79 0123456789ab`.
+    #[schemars(required)]
+    pub(super) cites: Text,
+    /// Why they need no claim, such as `heading`.
+    pub(super) because: Text,
+    /// Lines of the same document whose statements they repeat, such as `12,14-15`.
+    pub(super) repeats: Text,
 }
 
 /// Requirements.

@@ -53,6 +53,7 @@ fn judged() -> (Catalogue, Results) {
         began: evidence.began,
         ended: Some(evidence.ended),
         claims: scenario.claims.iter().map(info).collect(),
+        accounts: Vec::new(),
         clusters,
     };
     (catalogue, results)
@@ -60,13 +61,8 @@ fn judged() -> (Catalogue, Results) {
 
 fn explained(claim: &str, results: bool, width: usize) -> String {
     let (catalogue, judged) = judged();
-    let scenario = &catalogue.scenarios["poststart/slow-hook"];
-    let of_scenario = scenario.claims.iter().map(|claim| (claim, Some(scenario)));
-    let untestable = catalogue.untestable.iter().map(|claim| (claim, None));
-    let (claim, scenario) = of_scenario
-        .chain(untestable)
-        .find(|(found, _)| found.id == claim)
-        .unwrap();
+    let found = catalogue.claims().find(|(found, _)| found.id == claim);
+    let (claim, scenario) = found.unwrap();
     let recorded = Recorded {
         folder: Utf8Path::new("results"),
         results: results.then_some(&judged),

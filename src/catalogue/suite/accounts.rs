@@ -1,0 +1,36 @@
+//! Lines of documents that need no claim.
+
+use super::super::model::{Account, Place};
+use super::super::parse;
+use super::super::yaml::{At, Reader};
+use super::raw::RawAccount;
+
+pub(super) fn account(
+    reader: &mut Reader<'_>,
+    At { value: raw, at }: At<RawAccount>,
+) -> Option<(Place, Account)> {
+    let cites = reader.must(raw.cites, at, "missing `cites`: the lines");
+    let repeats = raw.repeats.as_ref();
+    if let Some(lines) = repeats {
+        reader.parsed(Some(lines), parse::lines)?;
+    }
+    let because = match (raw.because, repeats) {
+        (Some(because), None) => because.value,
+        (None, Some(lines)) => format!("repeats lines {}", lines.value),
+        (because, _) => {
+            let number = if because.is_some() { "both" } else { "neither" };
+            let message = format!("{number} `because` and `repeats`: write one of them");
+            reader.find(
+                at,
+                message.replace("neither `because` and", "neither `because` nor"),
+            );
+            return None;
+        }
+    };
+    let account = Account {
+        cites: reader.parsed(cites.as_ref(), parse::citation)?,
+        because,
+        repeats: raw.repeats.map(|lines| lines.value),
+    };
+    Some((reader.place(at), account))
+}

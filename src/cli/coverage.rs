@@ -1,0 +1,90 @@
+//! `hookproof coverage DOCUMENT...`.
+
+use camino::Utf8PathBuf;
+
+use crate::catalogue::model::Catalogue;
+use crate::report::coverage::{Coverage, Sentence};
+use crate::report::terminal::Layout;
+use crate::report::text::wrap;
+
+use super::exit::{Exit, Failure};
+use super::suites::SuiteArgs;
+
+/// Show which sentences of documents are cited by claims, which need none, and which remain
+#[derive(Debug, clap::Args)]
+pub(super) struct CoverageArgs {
+    /// Documents
+    #[arg(required = true, value_name = "DOCUMENT")]
+    files: Vec<Utf8PathBuf>,
+    #[command(flatten)]
+    suites: SuiteArgs,
+    /// Print only the sentences that remain
+    #[arg(long)]
+    remaining: bool,
+}
+
+pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
+    let catalogue = args.suites.load()?;
+    let mut exit = Exit::AsExpected;
+    for (nth, path) in args.files.iter().enumerate() {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Failure::usage(format!("cannot read {path}: {e}")))?;
+        let name = path.file_name().unwrap_or(path.as_str());
+        let coverage = of(&catalogue, name, &text);
+        if nth > 0 {
+            line!("");
+        }
+        line!("{name}\n");
+        print(&coverage, args.remaining);
+        line!("{}", coverage.summary());
+        if coverage.remaining().next().is_some() {
+            exit = Exit::Changed;
+        }
+    }
+    Ok(exit)
+}
+
+/// The coverage of a document by a catalogue.
+pub(super) fn of(catalogue: &Catalogue, name: &str, text: &str) -> Coverage {
+    let claims = catalogue.claims().flat_map(|(claim, _)| {
+        let cites = claim.cites.iter();
+        cites.map(|citation| (claim.id.as_str(), citation))
+    });
+    let accounts = catalogue.accounts.iter().map(|(_, account)| account);
+    Coverage::of(name, text, claims, accounts)
+}
+
+/// Prints the sentences; adjacent ones with the same coverage share its description.
+fn print(coverage: &Coverage, remaining: bool) {
+    let width = Layout::for_page().width;
+    let same = |a: &Sentence, b: &Sentence| {
+        (&a.claims, &a.because, a.remains) == (&b.claims, &b.because, b.remains)
+    };
+    let wanted = coverage
+        .sentences
+        .iter()
+        .filter(|s| s.remains || !remaining);
+    let wanted: Vec<&Sentence> = wanted.collect();
+    for group in wanted.chunk_by(|a, b| same(a, b)) {
+        for sentence in group {
+            let line = sentence.lines.start();
+            for (nth, part) in wrap(&sentence.text, width - 6, "").iter().enumerate() {
+                if nth == 0 {
+                    line!("{line:>4}  {part}");
+                } else {
+                    line!("      {part}");
+                }
+            }
+        }
+        let Some(first) = group.first() else { continue };
+        let claims = first.claims.iter().map(String::as_str);
+        let because = first.because.iter().map(|because| because.as_str());
+        let remains = first.remains.then_some("NO CLAIM CITES THIS");
+        for text in remains.into_iter().chain(claims).chain(because) {
+            for part in wrap(text, width - 10, "  ") {
+                line!("        → {part}");
+            }
+        }
+        line!("");
+    }
+}

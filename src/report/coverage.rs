@@ -1,0 +1,336 @@
+//! Which sentences of a document claims cite, which need no claim, and which remain.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use pulldown_cmark::{Event, Tag};
+use unicode_segmentation::UnicodeSegmentation as _;
+
+use super::document::{Piece, pieces};
+use super::passage::{self, Passage};
+use super::text::{clean, one_line};
+use super::view::document_stem;
+use crate::catalogue::model::{Account, Citation};
+use crate::catalogue::parse;
+
+/// A document's sentences, in order.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Coverage {
+    pub(crate) sentences: Vec<Sentence>,
+    /// Lines that are neither cited nor accounted for.
+    pub(super) open: BTreeSet<usize>,
+    /// Accounts for lines that repeat others which no claim cites.
+    pub(crate) repeats_nothing: Vec<Account>,
+}
+
+/// A sentence, a line of code, or a row of a table.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Sentence {
+    pub(crate) text: String,
+    pub(crate) lines: RangeInclusive<usize>,
+    /// Ids of the claims that cite one of its lines.
+    pub(crate) claims: Vec<String>,
+    /// Why lines that no claim cites need none.
+    pub(crate) because: Vec<String>,
+    /// Whether a line is neither cited nor accounted for.
+    pub(crate) remains: bool,
+}
+
+/// What covers a line.
+#[derive(Debug, Default, Clone)]
+struct Line {
+    claims: Vec<String>,
+    because: Vec<String>,
+}
+
+impl Coverage {
+    /// The coverage of a document by the citations of claims, given with their ids, and by accounts.
+    pub(crate) fn of<'a>(
+        document: &str,
+        text: &str,
+        claims: impl IntoIterator<Item = (&'a str, &'a Citation)>,
+        accounts: impl IntoIterator<Item = &'a Account>,
+    ) -> Self {
+        let mut lines: BTreeMap<usize, Line> = BTreeMap::new();
+        for (id, citation) in claims {
+            for line in cited(document, text, citation) {
+                let claims = &mut lines.entry(line).or_default().claims;
+                if !claims.iter().any(|known| known == id) {
+                    claims.push(id.to_owned());
+                }
+            }
+        }
+        let mut repeats_nothing = Vec::new();
+        for account in accounts {
+            let repeated = account.repeats.as_deref().map(parse::lines);
+            let repeated = repeated.and_then(Result::ok).unwrap_or_default();
+            let mut repeated = repeated.iter().flat_map(|(from, to)| *from..=*to);
+            let here = cited(document, text, &account.cites);
+            let is_cited = |line: u32| {
+                let line = lines.get(&usize::try_from(line).unwrap_or(0));
+                line.is_some_and(|line| !line.claims.is_empty())
+            };
+            if !here.is_empty() && !repeated.all(is_cited) {
+                repeats_nothing.push(account.clone());
+            }
+            for line in here {
+                let because = &mut lines.entry(line).or_default().because;
+                if !because.contains(&account.because) {
+                    because.push(account.because.clone());
+                }
+            }
+        }
+        let mut sentences = sentences(text);
+        let within: BTreeSet<usize> = sentences
+            .iter()
+            .flat_map(|(_, lines)| lines.clone())
+            .collect();
+        let outside = text
+            .lines()
+            .enumerate()
+            .filter(|(at, line)| has_words(line) && !is_fence(line) && !within.contains(&(at + 1)));
+        sentences.extend(outside.map(|(at, line)| (line.to_owned(), at + 1..=at + 1)));
+        sentences.sort_by_key(|(_, lines)| *lines.start());
+        let is_open = |at: &usize| {
+            let line = lines.get(at);
+            line.is_none_or(|line| line.claims.is_empty() && line.because.is_empty())
+        };
+        let all = sentences.iter().flat_map(|(_, lines)| lines.clone());
+        let open: BTreeSet<usize> = all.filter(is_open).collect();
+        let empty = Line::default();
+        let sentences = sentences.into_iter().map(|(text, range)| {
+            let (mut claims, mut because) = (Vec::new(), Vec::new());
+            for line in range.clone().map(|at| lines.get(&at).unwrap_or(&empty)) {
+                add(&mut claims, &line.claims);
+                if line.claims.is_empty() {
+                    add(&mut because, &line.because);
+                }
+            }
+            Sentence {
+                text: one_line(&clean(&text)),
+                remains: open.range(range.clone()).next().is_some(),
+                lines: range,
+                claims,
+                because,
+            }
+        });
+        Self {
+            sentences: sentences.collect(),
+            open,
+            repeats_nothing,
+        }
+    }
+
+    pub(crate) fn remaining(&self) -> impl Iterator<Item = &Sentence> {
+        self.sentences.iter().filter(|sentence| sentence.remains)
+    }
+
+    /// `20 of 27 sentences are cited, 5 need no claim, 2 remain: 92 % covered`.
+    pub(crate) fn summary(&self) -> String {
+        let all = self.sentences.len();
+        let remain = self.remaining().count();
+        let is_cited = |sentence: &&Sentence| !sentence.remains && !sentence.claims.is_empty();
+        let cited = self.sentences.iter().filter(is_cited).count();
+        let share = ((all - remain) * 100).checked_div(all).unwrap_or(100);
+        let rest = all - remain - cited;
+        format!(
+            "{cited} of {all} sentences are cited, {rest} need no claim, {remain} remain: {share} % covered"
+        )
+    }
+}
+
+fn add(known: &mut Vec<String>, more: &[String]) {
+    for one in more {
+        if !known.contains(one) {
+            known.push(one.clone());
+        }
+    }
+}
+
+/// The lines of a document that a citation names, where they are now.
+fn cited(document: &str, text: &str, citation: &Citation) -> Vec<usize> {
+    if document_stem(&citation.document) != document_stem(document) {
+        return Vec::new();
+    }
+    match passage::find(text, citation) {
+        Passage::At(ranges) => ranges
+            .into_iter()
+            .flat_map(|(from, to)| from..=to)
+            .collect(),
+        // What the text says now has not been read.
+        Passage::Changed(_) => Vec::new(),
+    }
+}
+
+fn has_words(text: &str) -> bool {
+    text.chars().any(char::is_alphanumeric)
+}
+
+fn is_fence(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("```") || line.starts_with("~~~")
+}
+
+/// The sentences of a document with their lines.
+fn sentences(text: &str) -> Vec<(String, RangeInclusive<usize>)> {
+    let mut found = Vec::new();
+    let mut block: Vec<(usize, String)> = Vec::new();
+    let mut by_line = false;
+    for piece in pieces(text) {
+        match piece {
+            Piece::Block(_) => by_line = false,
+            Piece::Markup(Event::Start(Tag::CodeBlock(_) | Tag::Table(_))) => by_line = true,
+            Piece::Markup(Event::SoftBreak | Event::HardBreak) => {
+                if let Some((_, words)) = block.last_mut() {
+                    words.push(' ');
+                }
+            }
+            Piece::Markup(Event::Start(Tag::TableCell)) => {
+                if let Some((_, words)) = block.last_mut() {
+                    words.push(' ');
+                }
+            }
+            Piece::Markup(_) => {}
+            Piece::Words(line, Event::Text(words) | Event::Code(words)) => {
+                block.push((line, words.replace('\n', " ")));
+            }
+            Piece::Words(..) => {}
+            Piece::BlockEnd => {
+                let block = std::mem::take(&mut block);
+                if by_line {
+                    found.extend(block.chunk_by(|a, b| a.0 == b.0).map(|line| {
+                        let text = line.iter().map(|(_, words)| words.as_str()).collect();
+                        let at = line.first().map_or(1, |(at, _)| *at);
+                        (text, at..=at)
+                    }));
+                } else {
+                    found.extend(of_block(&block));
+                }
+            }
+        }
+    }
+    found.retain(|(text, _)| has_words(text));
+    found
+}
+
+/// The sentences of a paragraph, given as words with their lines.
+fn of_block(block: &[(usize, String)]) -> Vec<(String, RangeInclusive<usize>)> {
+    let text: String = block.iter().map(|(_, words)| words.as_str()).collect();
+    let mut end = 0;
+    let ends = block.iter().map(|(line, words)| {
+        end += words.len();
+        (end, *line)
+    });
+    let ends: Vec<(usize, usize)> = ends.collect();
+    let line = |offset: usize| {
+        let at = ends.partition_point(|(end, _)| *end <= offset);
+        ends.get(at).or(ends.last()).map_or(1, |(_, line)| *line)
+    };
+    text.split_sentence_bound_indices()
+        .map(|(at, sentence)| {
+            let skipped = sentence.len() - sentence.trim_start().len();
+            let last = at + sentence.trim_end().len().max(skipped + 1) - 1;
+            (sentence.to_owned(), line(at + skipped)..=line(last))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    const TEXT: &str =
+        "# Title\n\nOne is true. Two\nis too. Three, e.g. this.\n\n```\ncode: 1\n\nmore: 2\n```\n";
+
+    fn citation(lines: &str) -> Citation {
+        Citation {
+            document: "d.md".into(),
+            lines: lines.into(),
+            digest: None,
+        }
+    }
+
+    fn account(lines: &str, because: &str, repeats: Option<&str>) -> Account {
+        Account {
+            cites: citation(lines),
+            because: because.into(),
+            repeats: repeats.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn sentences_have_their_lines() {
+        let found = sentences(TEXT);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(text, lines)| (text.trim(), lines.clone()))
+            .collect();
+        let wanted = [
+            ("Title", 1..=1),
+            ("One is true.", 3..=3),
+            ("Two is too.", 3..=4),
+            ("Three, e.g. this.", 4..=4),
+            ("code: 1", 7..=7),
+            ("more: 2", 9..=9),
+        ];
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn each_sentence_is_cited_accounted_for_or_remains() {
+        let one = citation("3");
+        let accounts = [account("1", "heading", None)];
+        let coverage = Coverage::of("d.md", TEXT, [("a.b", &one)], &accounts);
+        let remaining: Vec<&str> = coverage.remaining().map(|s| s.text.as_str()).collect();
+        assert_eq!(
+            remaining,
+            ["Two is too.", "Three, e.g. this.", "code: 1", "more: 2"]
+        );
+        assert_eq!(coverage.sentences[0].because, ["heading"]);
+        assert_eq!(coverage.sentences[1].claims, ["a.b"]);
+        assert_eq!(
+            coverage.summary(),
+            "1 of 6 sentences are cited, 1 need no claim, 4 remain: 33 % covered"
+        );
+    }
+
+    #[rstest]
+    #[case::cited("3", true)]
+    #[case::not_cited("7", false)]
+    fn repeated_lines_must_be_cited(#[case] lines: &str, #[case] fine: bool) {
+        let one = citation("3");
+        let accounts = [account("9", "repeats", Some(lines))];
+        let coverage = Coverage::of("d.md", TEXT, [("a.b", &one)], &accounts);
+        assert_eq!(coverage.repeats_nothing.is_empty(), fine);
+    }
+
+    #[test]
+    fn other_documents_and_changed_passages_cover_nothing() {
+        let changed = Citation {
+            digest: Some("000000000000".into()),
+            ..citation("3-4")
+        };
+        let coverage = Coverage::of("d.md", TEXT, [("a.b", &changed)], []);
+        assert_eq!(coverage.remaining().count(), 6);
+        let one = citation("1-9");
+        let coverage = Coverage::of("e.md", TEXT, [("a.b", &one)], []);
+        assert_eq!(coverage.remaining().count(), 6);
+    }
+
+    proptest! {
+        /// Every line with words is in a sentence, so that nothing is covered by being overlooked.
+        #[test]
+        fn no_line_is_lost(text in "([-#>*`|\\[\\]()!<>:. a-cA1.]|\n|\n\n|    |```\n){0,40}") {
+            let coverage = Coverage::of("d.md", &text, [], []);
+            let within: BTreeSet<usize> =
+                coverage.sentences.iter().flat_map(|s| s.lines.clone()).collect();
+            for (at, line) in text.lines().enumerate() {
+                prop_assert!(!has_words(line) || is_fence(line) || within.contains(&(at + 1)), "{}", line);
+            }
+            prop_assert!(coverage.sentences.iter().all(|sentence| sentence.remains));
+        }
+    }
+}
