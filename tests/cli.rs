@@ -455,3 +455,72 @@ fn reports_of_two_runs_of_one_cluster_keep_both() -> Result<()> {
     }
     Ok(())
 }
+
+/// A folder with suites that cite one document, and the document.
+fn documented(accounts: &str) -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    fs::create_dir(folder.path().join("suites"))?;
+    let claims = "claims: [{id: a.b, says: It is., cites: \"d.md:3\", not_testable: opinion}]\n";
+    fs::write(
+        folder.path().join("suites/d.yaml"),
+        claims.to_owned() + accounts,
+    )?;
+    fs::write(folder.path().join("d.md"), "# Title\n\nIt is.\n\nIt is.\n")?;
+    Ok(folder)
+}
+
+#[rstest]
+#[case::nothing(
+    "",
+    1,
+    "1 of 3 sentences are cited, 0 need no claim, 2 remain: 33 % covered"
+)]
+#[case::a_part("no_claim: [{cites: \"d.md:1\", because: heading}]", 1, "2 of 3")]
+#[case::all(
+    "no_claim: [{cites: \"d.md:1\", because: heading}, {cites: \"d.md:5\", repeats: \"3\"}]",
+    0,
+    "1 of 3 sentences are cited, 2 need no claim, 0 remain: 100 % covered"
+)]
+fn coverage(#[case] accounts: &str, #[case] exit: i32, #[case] summary: &str) -> Result<()> {
+    let folder = documented(accounts)?;
+    let mut command = hookproof(&["coverage", "d.md", "--suites", "."]);
+    let output = command.current_dir(folder.path()).output()?;
+    let text = stdout(&output);
+    assert_eq!(code(&output), Some(exit), "{text}{}", stderr(&output));
+    let summary = summary.replace(
+        "2 of 3",
+        "1 of 3 sentences are cited, 1 need no claim, 1 remain",
+    );
+    assert!(text.contains(&summary), "{text}");
+    assert_eq!(text.contains("NO CLAIM CITES THIS"), exit == 1, "{text}");
+    assert!(text.contains("→ a.b"), "{text}");
+    Ok(())
+}
+
+/// Only documents for which suites account have to be covered completely.
+#[rstest]
+#[case::no_accounts("", None)]
+#[case::incomplete(
+    "no_claim: [{cites: \"d.md:1\", because: heading}]",
+    Some("./d.md:5:1: no claim cites this, and no suite accounts for it: It is.")
+)]
+#[case::repeats_what_is_not_cited(
+    "no_claim: [{cites: \"d.md:1\", because: heading}, {cites: \"d.md:5\", repeats: \"1\"}]",
+    Some("./suites/d.yaml:2:62: no claim cites one of the lines in `repeats`")
+)]
+fn lint_reports_what_remains(#[case] accounts: &str, #[case] finding: Option<&str>) -> Result<()> {
+    let folder = documented(accounts)?;
+    let lint = |extra: &[&str]| -> Result<Output> {
+        let mut command = hookproof(&["lint", "--suites", ".", "--documents", "."]);
+        Ok(command.args(extra).current_dir(folder.path()).output()?)
+    };
+    let message = stderr(&lint(&["--fix-digests"])?);
+    // The built-in suites cite documents that are not in the folder.
+    let of_folder = message.lines().filter(|line| line.starts_with("./"));
+    assert_eq!(
+        of_folder.collect::<Vec<_>>(),
+        Vec::from_iter(finding),
+        "{message}"
+    );
+    Ok(())
+}

@@ -31,9 +31,11 @@ pub(super) struct RawSuite {
     /// Approximate duration, such as `8s`; the longest scenarios start first.
     pub(super) takes: Text,
     /// In order.
+    #[serde(default)]
     #[schemars(schema_with = "step::schema")]
     pub(super) steps: Field<Vec<At<Written>>>,
     /// Points of the timeline beyond the standard moments of pods.
+    #[serde(default)]
     #[schemars(schema_with = "moments::schema")]
     pub(super) moments: Field<Entries<Written>>,
     /// Pods that no manifest names, such as those that a kubectl step creates; a trailing `*` matches any rest.
