@@ -70,9 +70,9 @@ pub(crate) fn ensure(
     let cache = &options.cache;
     let wanted = resolve(&profile.kubernetes)?;
     docker::versions()?;
-    let image = node_image::get(cache, &wanted, options.sources, reporter)?;
-    let name = config::cluster_name(cache, profile, wanted.version);
-    let config = config::render(profile, wanted.version, &image);
+    let image = node_image::get(cache, wanted, options.sources, reporter)?;
+    let name = config::cluster_name(cache, profile, wanted);
+    let config = config::render(profile, wanted, &image);
     let shape = Shape {
         name: &name,
         profile,
@@ -112,7 +112,7 @@ pub(crate) fn ensure(
         kubeconfig: state::kubeconfig(cache, &name),
         kubectl: image.kubectl.clone(),
         nodes,
-        version: wanted.version.to_string(),
+        version: wanted.to_string(),
         image,
         created,
         name,

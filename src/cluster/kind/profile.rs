@@ -45,7 +45,7 @@ impl Profile {
         };
         Ok(Self {
             name,
-            kubernetes: resolve(kubernetes)?.version.to_string(),
+            kubernetes: resolve(kubernetes)?.to_string(),
             gates,
             workers,
         })
