@@ -41,7 +41,8 @@ pub(super) struct ClusterArgs {
     /// Agent image that the nodes can pull
     #[arg(long, value_name = "NAME", requires = "context")]
     agent_image: Option<String>,
-    /// nginx image that the nodes can pull, with curl, and killall in /usr/local/bin
+    /// nginx image that the nodes can pull, with curl, fortune, strfile, and killall in
+    /// /usr/local/bin
     #[arg(long, value_name = "NAME", requires = "context")]
     nginx_image: Option<String>,
     /// Allow something that is off by default

@@ -1,5 +1,5 @@
-//! The nginx image: nginx, curl and killall from Debian packages. It is built here, so that the
-//! documents' examples run without a registry.
+//! The nginx image: nginx, curl, fortune and killall from Debian packages. It is built here, so
+//! that the documents' examples run without a registry.
 //!
 //! killall is in /usr/local/bin, so a pod can simulate an image without killall by leaving that
 //! folder out of PATH. The image sets no stop signal.
@@ -19,7 +19,7 @@ use crate::digest::hex;
 /// Image name without tag.
 pub(crate) const NAME: &str = "hookproof/nginx";
 
-const PACKAGES: &str = "nginx,curl,psmisc";
+const PACKAGES: &str = "nginx,curl,psmisc,fortune-mod";
 const BUILD: &str = include_str!("nginx_image/build-nginx");
 
 /// Builds the image, unless it is cached.
