@@ -29,7 +29,7 @@ pub(super) fn assemble(
     userland: &Utf8Path,
     reporter: &mut Reporter,
 ) -> Result<String> {
-    let log = cache.log(&format!("assemble-{}", version))?;
+    let log = cache.log(&format!("assemble-{version}"))?;
     let (_removed_later, scratch) = cache.scratch()?;
 
     let names = control_plane(version, programs)?;
@@ -72,7 +72,7 @@ pub(super) fn assemble(
     )?;
     capture("stopping the node", &mut docker(["kill", &container.id]))?;
     let name = image_name(version);
-    let label = format!("--change=LABEL hookproof.node={}", version);
+    let label = format!("--change=LABEL hookproof.node={version}");
     let entrypoint = "--change=ENTRYPOINT [\"/usr/local/bin/entrypoint\",\"/sbin/init\"]";
     let mut commit = docker(["commit", entrypoint, &label, &container.id, &name]);
     let step = "writing the node image";
@@ -82,7 +82,7 @@ pub(super) fn assemble(
 
 /// The images that kubeadm requires, under the names that it uses.
 fn control_plane(version: Version, programs: &Programs) -> Result<Vec<String>> {
-    let version = format!("v{}", version);
+    let version = format!("v{version}");
     let mut list = Command::new(programs.path("kubeadm"));
     list.args(["config", "images", "list", "--kubernetes-version", &version]);
     let names = capture("listing the images of kubeadm", &mut list)?;
@@ -172,7 +172,7 @@ fn node_files(
             "etc/containerd/config.toml",
             CONTAINERD_CONFIG.replace("@PAUSE@", pause),
         ),
-        ("kind/version", format!("v{}\n", version)),
+        ("kind/version", format!("v{version}\n")),
         ("kind/import-images", IMPORT_IMAGES.to_owned()),
         ("kind/contents", contents(version)),
     ];
@@ -189,7 +189,7 @@ fn node_files(
 fn contents(version: Version) -> String {
     use std::fmt::Write as _;
     // Writing to a string cannot fail.
-    let mut text = format!("kubernetes {}\n", version);
+    let mut text = format!("kubernetes {version}\n");
     for addon in &ADDONS {
         let (module, version) = addon.module.unwrap_or(("built in", ""));
         let _ = writeln!(text, "{} {module} {version}", addon.name);

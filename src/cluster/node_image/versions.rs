@@ -42,6 +42,28 @@ impl fmt::Display for Version {
     }
 }
 
+/// The versions that a list such as `1.34,1.36.1`, `1.28..1.37` or `all` selects: both ends of a range are included.
+pub(crate) fn select(list: &[String]) -> Result<Vec<Version>> {
+    let mut selected = Vec::new();
+    for text in list {
+        if text == "all" {
+            selected.extend(PINNED);
+        } else if let Some((from, to)) = text.split_once("..") {
+            let (from, to) = (resolve(from)?, resolve(to)?);
+            let within = |version: &Version| (from.minor..=to.minor).contains(&version.minor);
+            let of_range: Vec<_> = PINNED.into_iter().filter(within).collect();
+            if of_range.is_empty() {
+                let message = format!("`{text}` contains no pinned Kubernetes version");
+                return Err(ClusterError::Refused(message));
+            }
+            selected.extend(of_range);
+        } else {
+            selected.push(resolve(text)?);
+        }
+    }
+    Ok(selected)
+}
+
 /// Parses `1.36`, `v1.36.3` or `newest`. A minor version selects its pinned patch version.
 pub(crate) fn resolve(text: &str) -> Result<Version> {
     if text == "newest" {
@@ -85,6 +107,27 @@ mod tests {
     }
 
     #[rstest]
+    #[case("1.33..1.34", &["1.33.13", "1.34.4"])]
+    #[case("1.36.1,1.34", &["1.36.1", "1.34.4"])]
+    fn lists_are_selected(#[case] list: &str, #[case] versions: &[&str]) {
+        let list: Vec<String> = list.split(',').map(str::to_owned).collect();
+        let selected: Vec<String> = select(&list)
+            .unwrap()
+            .iter()
+            .map(Version::to_string)
+            .collect();
+        assert_eq!(selected, versions);
+    }
+
+    #[rstest]
+    #[case("1.36..1.35", "no pinned")]
+    #[case("1.36..", "invalid Kubernetes version")]
+    fn invalid_ranges_are_rejected(#[case] range: &str, #[case] reason: &str) {
+        let error = select(&[range.to_owned()]).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+
+    #[rstest]
     #[case("1.12", "give one, such as 1.12.1")]
     #[case("1.99", "pinned: 1.28 to 1.")]
     #[case("", "invalid Kubernetes version")]
@@ -95,6 +138,11 @@ mod tests {
         let error = resolve(text).unwrap_err();
         assert!(error.is_usage());
         assert!(error.to_string().contains(reason), "{error}");
+    }
+
+    #[test]
+    fn all_versions_are_the_pinned_ones() {
+        assert_eq!(select(&["all".to_owned()]).unwrap(), PINNED);
     }
 
     #[test]
