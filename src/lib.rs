@@ -16,6 +16,7 @@ mod digest;
 mod evidence;
 mod expr;
 mod file;
+mod gates;
 mod id;
 mod judge;
 mod observe;

@@ -8,11 +8,12 @@ use std::path::Path;
 use regex::Regex;
 
 /// The modules from the bottom to the top: each may import those before it.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "file",
     "digest",
     "id",
     "version",
+    "gates",
     "evidence",
     "expr",
     "catalogue",

@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result as ClusterResult};
 use crate::cluster::kind::{Options, Profile, WORKERS, delete, ensure, list};
+use crate::cluster::node_image::versions::resolve;
 use crate::cluster::node_image::{Sources, remove_images};
 use crate::observe::connect;
 use crate::observe::{outside, scratch, session};
@@ -85,7 +86,7 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
             max_clusters,
             keep,
         } => {
-            let profile = Profile::new(&kubernetes, gates, workers)?;
+            let profile = Profile::new(resolve(&kubernetes)?, gates, workers)?;
             let options = Options {
                 sources: source,
                 max_clusters,

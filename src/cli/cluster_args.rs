@@ -8,13 +8,14 @@ use crate::cluster::error::ClusterError;
 use crate::cluster::kind::{Profile, WORKERS};
 use crate::cluster::nginx_image;
 use crate::cluster::node_image::Sources;
+use crate::cluster::node_image::versions::select;
 use crate::run::provide::{Clusters, Where};
 
 use super::exit::Failure;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClusterArgs {
-    /// Kubernetes versions to run on, one kind cluster after the other, such as 1.34,1.36
+    /// Kubernetes versions to run on, one kind cluster after the other, such as 1.34,1.36.1, 1.28..1.37 or all
     #[arg(
         long,
         value_name = "VERSIONS",
@@ -65,15 +66,14 @@ impl ClusterArgs {
         nginx: bool,
         documents: Option<Utf8PathBuf>,
     ) -> Result<Clusters, Failure> {
-        let profile = |text: &String| {
-            let profile = Profile::new(text, self.gates.iter().cloned(), WORKERS)?;
+        let profile = |version| {
+            let profile = Profile::new(version, self.gates.iter().cloned(), WORKERS)?;
             Ok(Where::Profile(profile))
         };
         let places = match &self.context {
             Some(context) => vec![Where::Context(context.clone())],
-            None => self
-                .kubernetes
-                .iter()
+            None => select(&self.kubernetes)?
+                .into_iter()
                 .map(profile)
                 .collect::<Result<_, ClusterError>>()?,
         };

@@ -78,7 +78,7 @@ fn print(coverage: &Coverage, remaining: bool) {
         }
         let Some(first) = group.first() else { continue };
         let claims = first.claims.iter().map(String::as_str);
-        let because = first.because.iter().map(|because| because.as_str());
+        let because = first.because.iter().map(String::as_str);
         let remains = first.remains.then_some("NO CLAIM CITES THIS");
         for text in remains.into_iter().chain(claims).chain(because) {
             for part in wrap(text, width - 10, "  ") {

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::exit::{Exit, Failure};
 use crate::cluster::cache::Cache;
-use crate::cluster::node_image::versions::{RELEASES, newest, resolve};
+use crate::cluster::node_image::versions::{NEWEST, PINNED, resolve};
 use crate::cluster::node_image::{Sources, get, list};
 use crate::cluster::progress::Reporter;
 
@@ -27,7 +27,7 @@ enum Command {
     },
     /// List the images that were built on this machine
     List,
-    /// List the Kubernetes versions that can be built
+    /// List the pinned version of each Kubernetes minor version
     Versions,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn run(args: NodeImageCommand) -> Result<Exit, Failure> {
             let wanted = resolve(&version)?;
             let mut on_progress = |progress| note!("{progress}");
             let mut reporter = Reporter::new(&mut on_progress);
-            let image = get(&Cache::open()?, &wanted, source, &mut reporter)?;
+            let image = get(&Cache::open()?, wanted, source, &mut reporter)?;
             line!("{}", image.reference);
         }
         Command::List => {
@@ -46,16 +46,9 @@ pub(super) fn run(args: NodeImageCommand) -> Result<Exit, Failure> {
             }
         }
         Command::Versions => {
-            for release in &RELEASES {
-                let default = if release == newest() {
-                    "  (default)"
-                } else {
-                    ""
-                };
-                let note = release
-                    .note()
-                    .map_or_else(String::new, |note| format!("  ({note})"));
-                line!("{}{note}{default}", release.version);
+            for version in PINNED {
+                let default = if version == NEWEST { "  (default)" } else { "" };
+                line!("{version}{default}");
             }
         }
     }

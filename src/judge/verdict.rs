@@ -12,6 +12,7 @@ use crate::catalogue::capability::remedy;
 use crate::catalogue::model::{Catalogue, Check, Claim, Needs, Scenario, Verdict};
 use crate::evidence::{ClusterFacts, Evidence, Seen};
 use crate::expr::{self, values};
+use crate::gates::is_removed;
 
 /// The judgements on one evidence file.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,12 +129,12 @@ impl Needs {
         }
         for (gate, wanted) in &self.gates {
             let word = if *wanted { "on" } else { "off" };
-            match cluster
-                .gates_seen
-                .get(gate)
-                .or_else(|| cluster.gates.get(gate))
-            {
-                Some(seen) if seen == wanted => {}
+            let seen = cluster.gates_seen.get(gate);
+            let seen = seen.or_else(|| cluster.gates.get(gate)).copied();
+            // The feature of a removed gate is on.
+            let removed = is_removed(gate, &cluster.kubernetes);
+            match seen.or_else(|| removed.then_some(true)) {
+                Some(seen) if seen == *wanted => {}
                 Some(_) => return Some(format!("needs the feature gate {gate} {word}")),
                 None => {
                     return Some(format!(

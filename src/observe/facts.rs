@@ -7,18 +7,7 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 
 use crate::evidence::ClusterFacts;
-
-/// Feature gates that affect hooks. The hundreds of others that a server reports are dropped.
-const GATES: &[&str] = &[
-    "ContainerRestartRules",
-    "ContainerStopSignals",
-    "KubeletCrashLoopBackOffMax",
-    "PodLifecycleSleepAction",
-    "PodLifecycleSleepActionAllowZero",
-    "PodReadyToStartContainersCondition",
-    "ReduceDefaultCrashLoopBackOffDecay",
-    "SidecarContainers",
-];
+use crate::gates::affects_hooks;
 
 /// Reads versions, nodes, container runtimes and, if the metrics are readable, feature gates.
 pub async fn gather(client: &Client, mut facts: ClusterFacts) -> Result<ClusterFacts, kube::Error> {
@@ -55,9 +44,7 @@ fn gates_in(metrics: &str) -> BTreeMap<String, bool> {
         .filter_map(|line| {
             let (labels, value) = line.split_once('}')?;
             let name = labels.split("name=\"").nth(1)?.split('"').next()?;
-            GATES
-                .contains(&name)
-                .then(|| (name.to_owned(), value.trim() == "1"))
+            affects_hooks(name).then(|| (name.to_owned(), value.trim() == "1"))
         })
         .collect()
 }

@@ -180,21 +180,15 @@ fn sentences(text: &str) -> Vec<(String, RangeInclusive<usize>)> {
         match piece {
             Piece::Block(_) => by_line = false,
             Piece::Markup(Event::Start(Tag::CodeBlock(_) | Tag::Table(_))) => by_line = true,
-            Piece::Markup(Event::SoftBreak | Event::HardBreak) => {
+            Piece::Markup(Event::SoftBreak | Event::HardBreak | Event::Start(Tag::TableCell)) => {
                 if let Some((_, words)) = block.last_mut() {
                     words.push(' ');
                 }
             }
-            Piece::Markup(Event::Start(Tag::TableCell)) => {
-                if let Some((_, words)) = block.last_mut() {
-                    words.push(' ');
-                }
-            }
-            Piece::Markup(_) => {}
             Piece::Words(line, Event::Text(words) | Event::Code(words)) => {
                 block.push((line, words.replace('\n', " ")));
             }
-            Piece::Words(..) => {}
+            Piece::Markup(_) | Piece::Words(..) => {}
             Piece::BlockEnd => {
                 let block = std::mem::take(&mut block);
                 if by_line {

@@ -70,9 +70,9 @@ pub(crate) fn ensure(
     let cache = &options.cache;
     let wanted = resolve(&profile.kubernetes)?;
     docker::versions()?;
-    let image = node_image::get(cache, &wanted, options.sources, reporter)?;
-    let name = config::cluster_name(cache, profile, wanted.version);
-    let config = config::render(profile, wanted.version, &image);
+    let image = node_image::get(cache, wanted, options.sources, reporter)?;
+    let name = config::cluster_name(cache, profile, wanted);
+    let config = config::render(profile, wanted, &image);
     let shape = Shape {
         name: &name,
         profile,
@@ -112,7 +112,7 @@ pub(crate) fn ensure(
         kubeconfig: state::kubeconfig(cache, &name),
         kubectl: image.kubectl.clone(),
         nodes,
-        version: wanted.version.to_string(),
+        version: wanted.to_string(),
         image,
         created,
         name,
@@ -146,14 +146,20 @@ mod tests {
     #[case(&[("B", true), ("A", false)], "A-off-B-on")]
     fn gates_name_the_profile(#[case] gates: &[(&str, bool)], #[case] name: &str) {
         let gates = gates.iter().map(|(gate, on)| ((*gate).to_owned(), *on));
-        assert_eq!(Profile::new("1.36", gates, 1).unwrap().name, name);
+        assert_eq!(
+            Profile::new(resolve("1.36").unwrap(), gates, 1)
+                .unwrap()
+                .name,
+            name
+        );
     }
 
     #[rstest]
     #[case("A: true\n  B")]
     #[case("")]
     fn gate_names_are_alphanumeric(#[case] gate: &str) {
-        let error = Profile::new("1.36", [(gate.to_owned(), true)], 0).unwrap_err();
+        let error =
+            Profile::new(resolve("1.36").unwrap(), [(gate.to_owned(), true)], 0).unwrap_err();
         assert!(error.is_usage());
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::error::{ClusterError, Result};
-use crate::cluster::node_image::versions::resolve;
+use crate::cluster::node_image::versions::Version;
+use crate::gates::check;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Profile {
@@ -20,18 +21,19 @@ pub(crate) struct Profile {
 
 impl Profile {
     pub(crate) fn new(
-        kubernetes: &str,
+        version: Version,
         gates: impl IntoIterator<Item = (String, bool)>,
         workers: u8,
     ) -> Result<Self> {
         let gates: BTreeMap<_, _> = gates.into_iter().collect();
-        for gate in gates.keys() {
+        for (gate, on) in &gates {
             if gate.is_empty() || !gate.chars().all(|char| char.is_ascii_alphanumeric()) {
                 return Err(ClusterError::Refused(format!(
                     "invalid feature gate `{gate}`: expected `NAME=BOOL`, for example \
                      `PodLifecycleSleepAction=false`"
                 )));
             }
+            check(gate, *on, version.minor).map_err(ClusterError::Refused)?;
         }
         let on_off = |(gate, on): (&String, &bool)| {
             let state = if *on { "on" } else { "off" };
@@ -45,7 +47,7 @@ impl Profile {
         };
         Ok(Self {
             name,
-            kubernetes: resolve(kubernetes)?.version.to_string(),
+            kubernetes: version.to_string(),
             gates,
             workers,
         })

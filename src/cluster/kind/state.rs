@@ -151,7 +151,6 @@ mod tests {
                 source: Source::Packages,
                 reference: "hookproof/node:v1.36.3-x".into(),
                 digest: "sha256:1".into(),
-                note: None,
                 kubectl: "/cache/kubectl".into(),
             },
             config: "12".into(),

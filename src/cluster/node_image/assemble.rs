@@ -12,7 +12,7 @@ use super::recipe::{
     ADDONS, CONTAINERD_CONFIG, IMPORT_IMAGES, NODE_FILES, control_plane_digest, image_name,
     userland_digest,
 };
-use super::versions::Release;
+use super::versions::Version;
 use crate::cluster::cache::Cache;
 use crate::cluster::command::{Long, capture, feed};
 use crate::cluster::docker::{Container, docker, image_id};
@@ -21,22 +21,22 @@ use crate::cluster::image_archive::{Image, Tar, write_images};
 use crate::cluster::progress::Reporter;
 use crate::file::rename;
 
-/// Assembles the image of a release and returns its name.
+/// Assembles the image of a version and returns its name.
 pub(super) fn assemble(
     cache: &Cache,
-    release: &Release,
+    version: Version,
     programs: &Programs,
     userland: &Utf8Path,
     reporter: &mut Reporter,
 ) -> Result<String> {
-    let log = cache.log(&format!("assemble-{}", release.version))?;
+    let log = cache.log(&format!("assemble-{version}"))?;
     let (_removed_later, scratch) = cache.scratch()?;
 
-    let names = control_plane(release, programs)?;
+    let names = control_plane(version, programs)?;
     let pause = names.iter().find(|name| program_of(name) == "pause");
     let pause =
         pause.ok_or_else(|| ClusterError::Refused("kubeadm lists no pause image".into()))?;
-    let packed = format!("v{}-{}", release.version, control_plane_digest(release));
+    let packed = format!("v{}-{}", version, control_plane_digest(version));
     let archive = cache.path(format!("images/{packed}.tar"))?;
     if !archive.exists() {
         reporter.say("node image: packing the control plane images");
@@ -47,7 +47,7 @@ pub(super) fn assemble(
 
     let base = base(userland, reporter)?;
     let files = scratch.join("files.tar");
-    node_files(release, programs, pause, &files)
+    node_files(version, programs, pause, &files)
         .map_err(ClusterError::file("cannot write", &files))?;
 
     reporter.say("node image: assembling");
@@ -71,8 +71,8 @@ pub(super) fn assemble(
         &mut container.exec(&["rm", "/kind/import-images"]),
     )?;
     capture("stopping the node", &mut docker(["kill", &container.id]))?;
-    let name = image_name(release);
-    let label = format!("--change=LABEL hookproof.node={}", release.version);
+    let name = image_name(version);
+    let label = format!("--change=LABEL hookproof.node={version}");
     let entrypoint = "--change=ENTRYPOINT [\"/usr/local/bin/entrypoint\",\"/sbin/init\"]";
     let mut commit = docker(["commit", entrypoint, &label, &container.id, &name]);
     let step = "writing the node image";
@@ -81,8 +81,8 @@ pub(super) fn assemble(
 }
 
 /// The images that kubeadm requires, under the names that it uses.
-fn control_plane(release: &Release, programs: &Programs) -> Result<Vec<String>> {
-    let version = format!("v{}", release.version);
+fn control_plane(version: Version, programs: &Programs) -> Result<Vec<String>> {
+    let version = format!("v{version}");
     let mut list = Command::new(programs.path("kubeadm"));
     list.args(["config", "images", "list", "--kubernetes-version", &version]);
     let names = capture("listing the images of kubeadm", &mut list)?;
@@ -158,7 +158,7 @@ fn base(userland: &Utf8Path, reporter: &mut Reporter) -> Result<String> {
 
 /// Writes an archive of everything in a node except the userland.
 fn node_files(
-    release: &Release,
+    version: Version,
     programs: &Programs,
     pause: &str,
     target: &Utf8Path,
@@ -172,9 +172,9 @@ fn node_files(
             "etc/containerd/config.toml",
             CONTAINERD_CONFIG.replace("@PAUSE@", pause),
         ),
-        ("kind/version", format!("v{}\n", release.version)),
+        ("kind/version", format!("v{version}\n")),
         ("kind/import-images", IMPORT_IMAGES.to_owned()),
-        ("kind/contents", contents(release)),
+        ("kind/contents", contents(version)),
     ];
     for (path, text) in texts {
         archive.file(path, 0o644, text.as_bytes())?;
@@ -186,13 +186,10 @@ fn node_files(
 }
 
 /// The content of /kind/contents, which documents the image.
-fn contents(release: &Release) -> String {
+fn contents(version: Version) -> String {
     use std::fmt::Write as _;
     // Writing to a string cannot fail.
-    let mut text = format!("kubernetes {}\n", release.version);
-    if let Some(note) = release.note() {
-        let _ = writeln!(text, "{note}");
-    }
+    let mut text = format!("kubernetes {version}\n");
     for addon in &ADDONS {
         let (module, version) = addon.module.unwrap_or(("built in", ""));
         let _ = writeln!(text, "{} {module} {version}", addon.name);
@@ -214,7 +211,6 @@ pub(super) fn take_kubectl(image: &str, target: &Utf8PathBuf) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::versions::RELEASES;
     use super::*;
     use rstest::rstest;
 
@@ -224,16 +220,5 @@ mod tests {
     #[case("etcd", "etcd")]
     fn program_of_image_name(#[case] name: &str, #[case] program: &str) {
         assert_eq!(program_of(name), program);
-    }
-
-    #[test]
-    fn contents_of_mixed_release() {
-        insta::assert_snapshot!(contents(&RELEASES[0]), @r"
-        kubernetes 1.29.6
-        controller-manager and scheduler of 1.30.4
-        etcd go.etcd.io/etcd/server/v3 v3.6.8
-        coredns github.com/coredns/coredns v1.14.2
-        pause built in 
-        ");
     }
 }

@@ -10,7 +10,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::recipe::{ADDONS, Addon, addon_digest};
-use super::versions::{RELEASES, Release, Version};
+use super::versions::Version;
 use crate::cluster::cache::Cache;
 use crate::cluster::command::{Long, Pulse, capture, find};
 use crate::cluster::error::{ClusterError, Result};
@@ -31,21 +31,13 @@ const PROGRAMS: [&str; 7] = [
 /// Paths of the programs of a node.
 pub(super) struct Programs {
     kubernetes: Utf8PathBuf,
-    controllers: Utf8PathBuf,
     addons: Vec<(&'static str, Utf8PathBuf)>,
 }
 
 impl Programs {
     pub(super) fn path(&self, name: &str) -> Utf8PathBuf {
-        if let Some((_, path)) = self.addons.iter().find(|(addon, _)| *addon == name) {
-            return path.clone();
-        }
-        let folder = if is_controller(name) {
-            &self.controllers
-        } else {
-            &self.kubernetes
-        };
-        folder.join(name)
+        let addon = self.addons.iter().find(|(addon, _)| *addon == name);
+        addon.map_or_else(|| self.kubernetes.join(name), |(_, path)| path.clone())
     }
 }
 
@@ -54,36 +46,35 @@ pub(super) fn folder(version: Version) -> String {
     format!("binaries/kubernetes-{version}")
 }
 
+/// Go build tags. Before 1.31 the kubelet contains cloud providers, whose modules are not published.
+pub(super) fn tags(version: Version) -> &'static str {
+    if version.minor <= 30 {
+        "providerless"
+    } else {
+        ""
+    }
+}
+
 /// Builds the programs that are not cached.
 pub(super) fn programs(
     cache: &Cache,
-    release: &Release,
+    version: Version,
     reporter: &mut Reporter,
 ) -> Result<Programs> {
-    let (of_controllers, of_release): (Vec<_>, Vec<_>) =
-        PROGRAMS.into_iter().partition(|name| is_controller(name));
-    let source = RELEASES
-        .iter()
-        .find(|other| other.version == release.controllers);
     let mut builder = Builder {
         cache,
-        log: &cache.log(&format!("build-{}", release.version))?,
+        log: &cache.log(&format!("build-{version}"))?,
         reporter,
         number: 0,
         compiled: HashSet::new(),
     };
     Ok(Programs {
-        kubernetes: builder.kubernetes(release, &of_release)?,
-        controllers: builder.kubernetes(source.unwrap_or(release), &of_controllers)?,
+        kubernetes: builder.kubernetes(version)?,
         addons: ADDONS
             .iter()
             .map(|addon| Ok((addon.name, builder.addon(addon)?)))
             .collect::<Result<_>>()?,
     })
-}
-
-fn is_controller(name: &str) -> bool {
-    matches!(name, "kube-controller-manager" | "kube-scheduler")
 }
 
 const TOOLS: &str =
@@ -110,12 +101,11 @@ struct Program<'a> {
 }
 
 impl Builder<'_, '_> {
-    /// Builds programs of Kubernetes. Returns their folder.
-    fn kubernetes(&mut self, release: &Release, names: &[&str]) -> Result<Utf8PathBuf> {
-        let version = release.version;
+    /// Builds the programs of Kubernetes. Returns their folder.
+    fn kubernetes(&mut self, version: Version) -> Result<Utf8PathBuf> {
         let folder = self.cache.folder(folder(version))?;
-        if names.iter().all(|name| folder.join(name).exists()) {
-            self.number += names.len();
+        if PROGRAMS.iter().all(|name| folder.join(name).exists()) {
+            self.number += PROGRAMS.len();
             return Ok(folder);
         }
         let workspace = format!("workspaces/kubernetes-{version}");
@@ -125,19 +115,19 @@ impl Builder<'_, '_> {
         let source = download(&format!("k8s.io/kubernetes@v{version}"))?;
         let path = source.join("go.mod");
         let theirs = fs::read_to_string(&path).map_err(ClusterError::file("cannot read", &path))?;
-        let module = go_mod(&theirs, release, version);
+        let module = go_mod(&theirs, version);
         write_atomic(&workspace.join("go.mod"), module.as_bytes())?;
         // Keeps the requirement from being removed as unused.
         write_atomic(&workspace.join("tools.go"), TOOLS.as_bytes())?;
         if let Ok(sums) = fs::read(source.join("go.sum")) {
             write_atomic(&workspace.join("go.sum"), &sums)?;
         }
-        for name in names {
+        for name in PROGRAMS {
             self.build(&Program {
                 name,
                 package: &format!("k8s.io/kubernetes/cmd/{name}"),
                 ldflags: &ldflags(version),
-                tags: release.tags,
+                tags: tags(version),
                 workspace,
                 target: &folder.join(name),
             })?;
@@ -293,7 +283,7 @@ fn download(module: &str) -> Result<Utf8PathBuf> {
 
 /// A go.mod that requires Kubernetes. Its local replacements do not work in another module, so the
 /// staging modules are replaced by their published versions.
-fn go_mod(theirs: &str, release: &Release, version: Version) -> String {
+fn go_mod(theirs: &str, version: Version) -> String {
     let mut ours = String::from("module hookproof.local/kubernetes\n\n");
     let mut in_godebug = false;
     for line in theirs.lines() {
@@ -316,10 +306,8 @@ fn go_mod(theirs: &str, release: &Release, version: Version) -> String {
     staged.sort_unstable();
     staged.dedup();
     for module in staged {
-        let own = format!("v0.{}.{}", version.minor, version.patch);
-        let substitute = release.substitutes.iter().find(|(name, _)| *name == module);
-        let at = substitute.map_or(own.as_str(), |(_, version)| version);
-        let _ = writeln!(ours, "\t{module} => {module} {at}");
+        let Version { minor, patch } = version;
+        let _ = writeln!(ours, "\t{module} => {module} v0.{minor}.{patch}");
     }
     ours.push_str(")\n");
     ours
@@ -347,8 +335,12 @@ fn ldflags(version: Version) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::versions::newest;
     use super::*;
+
+    const VERSION: Version = Version {
+        minor: 36,
+        patch: 3,
+    };
 
     const THEIRS: &str = "module k8s.io/kubernetes\n\ngo 1.26.0\n\ngodebug default=go1.26\n\n\
         godebug (\n\tx=1\n)\n\nrequire (\n\tk8s.io/api v0.0.0\n)\n\nreplace (\n\
@@ -357,7 +349,7 @@ mod tests {
 
     #[test]
     fn staging_modules_are_replaced_by_published_ones() {
-        insta::assert_snapshot!(go_mod(THEIRS, newest(), newest().version), @r"
+        insta::assert_snapshot!(go_mod(THEIRS, VERSION), @r"
         module hookproof.local/kubernetes
 
         go 1.26.0
@@ -376,15 +368,8 @@ mod tests {
     }
 
     #[test]
-    fn substitutes_replace_unpublished_modules() {
-        let ours = go_mod(THEIRS, &RELEASES[0], RELEASES[0].version);
-        assert!(ours.contains("legacy-cloud-providers v0.30.14"), "{ours}");
-        assert!(ours.contains("k8s.io/api => k8s.io/api v0.29.6"), "{ours}");
-    }
-
-    #[test]
     fn ldflags_set_the_version() {
-        let flags = ldflags(newest().version);
+        let flags = ldflags(VERSION);
         assert!(
             flags.contains("-X k8s.io/component-base/version.gitVersion=v1.36.3 "),
             "{flags}"

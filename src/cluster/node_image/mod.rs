@@ -19,7 +19,7 @@ use super::debian;
 use super::docker::{self, docker, image_id};
 use super::error::{ClusterError, Result};
 use super::progress::Reporter;
-use versions::{RELEASES, Release, Wanted};
+use versions::{Version, resolve};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -60,107 +60,89 @@ pub(crate) struct NodeImage {
     pub reference: String,
     /// Digest of a published image, id of a built one.
     pub digest: String,
-    /// A deviation from the version, such as parts of another version.
-    pub note: Option<String>,
     /// `kubectl` of the same version.
     pub kubectl: Utf8PathBuf,
 }
 
 impl fmt::Display for NodeImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.source, self.digest)?;
-        match &self.note {
-            Some(note) => write!(f, " ({note})"),
-            None => Ok(()),
-        }
+        write!(f, "{} {}", self.source, self.digest)
     }
 }
 
 /// Finds, pulls or builds the node image of a version.
 pub(crate) fn get(
     cache: &Cache,
-    wanted: &Wanted,
+    version: Version,
     sources: Sources,
     reporter: &mut Reporter,
 ) -> Result<NodeImage> {
     match sources {
-        Sources::Published => published::image(cache, wanted.version, reporter),
-        Sources::Packages => build(cache, wanted.release()?, reporter),
+        Sources::Published => published::image(cache, version, reporter),
+        Sources::Packages => build(cache, version, reporter),
         Sources::Auto => {
-            if let Ok(release) = &wanted.release
-                && let Some(built) = built(cache, release)?
-            {
+            if let Some(built) = built(cache, version)? {
                 return Ok(built);
             }
-            let image = published::image(cache, wanted.version, reporter);
+            let image = published::image(cache, version, reporter);
             let Err(ClusterError::Missing { what, .. }) = image else {
                 return image;
             };
-            match &wanted.release {
-                Ok(release) => {
-                    reporter.say(format!("node image: {what}; building from packages"));
-                    build(cache, release, reporter)
-                }
-                Err(why) => Err(ClusterError::Refused(format!("{what}, and {why}"))),
-            }
+            reporter.say(format!("node image: {what}; building from packages"));
+            build(cache, version, reporter)
         }
     }
 }
 
-/// The image of a release, if it is already built.
-pub(crate) fn built(cache: &Cache, release: &Release) -> Result<Option<NodeImage>> {
-    let reference = recipe::image_name(release);
-    let kubectl = cache
-        .root()
-        .join(go::folder(release.version))
-        .join("kubectl");
+/// The image of a version, if it is already built.
+pub(crate) fn built(cache: &Cache, version: Version) -> Result<Option<NodeImage>> {
+    let reference = recipe::image_name(version);
+    let kubectl = cache.root().join(go::folder(version)).join("kubectl");
     let Some(digest) = image_id(&reference)?.filter(|_| kubectl.exists()) else {
         return Ok(None);
     };
     Ok(Some(NodeImage {
-        version: release.version.to_string(),
+        version: version.to_string(),
         source: Source::Packages,
         reference,
         digest,
-        note: release.note(),
         kubectl,
     }))
 }
 
 /// All images that are already built.
 pub(crate) fn list(cache: &Cache) -> Result<Vec<NodeImage>> {
-    let found = RELEASES.iter().map(|release| built(cache, release));
+    let format = "--format={{.Tag}}";
+    let mut command = docker(["images", format, recipe::REPOSITORY]);
+    let tags = capture("listing built images", &mut command)?;
+    let versions = tags.lines().filter_map(|tag| tag.split('-').next());
+    let mut versions: Vec<Version> = versions.filter_map(|text| resolve(text).ok()).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    let found = versions.into_iter().map(|version| built(cache, version));
     found.filter_map(Result::transpose).collect()
 }
 
-/// Builds the image of a release, unless it is already built. Only one process builds at a time,
+/// Builds the image of a version, unless it is already built. Only one process builds at a time,
 /// since parallel builds would only slow each other down.
-pub(crate) fn build(
-    cache: &Cache,
-    release: &Release,
-    reporter: &mut Reporter,
-) -> Result<NodeImage> {
-    if let Some(image) = built(cache, release)? {
+pub(crate) fn build(cache: &Cache, version: Version, reporter: &mut Reporter) -> Result<NodeImage> {
+    if let Some(image) = built(cache, version)? {
         return Ok(image);
     }
     let _building = cache.lock("node-image")?.exclusive(|| {
         reporter.say("node image: waiting for another process to finish its build");
     })?;
-    if let Some(image) = built(cache, release)? {
+    if let Some(image) = built(cache, version)? {
         return Ok(image);
     }
-    let note = release
-        .note()
-        .map_or_else(String::new, |note| format!(" ({note})"));
     reporter.say(format!(
-        "node image: building Kubernetes {}{note} from packages",
-        release.version
+        "node image: building Kubernetes {version} from packages"
     ));
     let userland = debian::build(cache, &recipe::userland(), reporter)?;
-    let programs = go::programs(cache, release, reporter)?;
-    let reference = assemble::assemble(cache, release, &programs, &userland, reporter)?;
+    let programs = go::programs(cache, version, reporter)?;
+    let reference = assemble::assemble(cache, version, &programs, &userland, reporter)?;
     reporter.say(format!("node image: {reference} is ready"));
-    built(cache, release)?.ok_or_else(|| {
+    built(cache, version)?.ok_or_else(|| {
         ClusterError::missing(
             format!("the node image {reference} disappeared right after its build"),
             "check whether another process removes docker images",
@@ -175,7 +157,7 @@ pub(crate) fn remove_images() -> Result<Vec<String>> {
         &["--all", "--quiet"],
     )?)?;
     let mut images = Vec::new();
-    for name in ["hookproof/node", "hookproof/node-base", agent_image::NAME] {
+    for name in [recipe::REPOSITORY, "hookproof/node-base", agent_image::NAME] {
         let format = "--format={{.Repository}}:{{.Tag}}";
         let listed = capture(
             "listing built images",

@@ -49,7 +49,6 @@ pub(super) fn image(cache: &Cache, version: Version, reporter: &mut Reporter) ->
         source: Source::Published,
         reference,
         digest,
-        note: None,
         kubectl,
     })
 }

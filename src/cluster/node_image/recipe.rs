@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::versions::Release;
+use super::go::tags;
+use super::versions::Version;
 use crate::cluster::debian::{Recipe, SUITE};
 use crate::digest::hex;
 
@@ -91,6 +92,9 @@ pub(super) const ADDONS: [Addon; 3] = [
     },
 ];
 
+/// The repository of built node images in docker.
+pub(super) const REPOSITORY: &str = "hookproof/node";
+
 /// Increment when the build changes without a change to the texts above.
 const EDITION: &str = "1";
 
@@ -112,20 +116,16 @@ pub(super) fn addon_digest(addon: &Addon) -> String {
     digest(&[EDITION, module, version, addon.main])
 }
 
-pub(super) fn control_plane_digest(release: &Release) -> String {
-    let (version, controllers) = (release.version.to_string(), release.controllers.to_string());
-    let userland = userland_digest();
+pub(super) fn control_plane_digest(version: Version) -> String {
+    let (number, userland) = (version.to_string(), userland_digest());
     let addons: Vec<_> = ADDONS.iter().map(addon_digest).collect();
-    let mut parts = vec![EDITION, &version, &controllers, release.tags, &userland];
+    let mut parts = vec![EDITION, &number, tags(version), &userland];
     parts.extend(addons.iter().map(String::as_str));
-    for (module, version) in release.substitutes {
-        parts.extend([*module, *version]);
-    }
     digest(&parts)
 }
 
-pub(super) fn image_digest(release: &Release) -> String {
-    let control_plane = control_plane_digest(release);
+pub(super) fn image_digest(version: Version) -> String {
+    let control_plane = control_plane_digest(version);
     let mut parts = vec![EDITION, &control_plane, IMPORT_IMAGES, CONTAINERD_CONFIG];
     parts.extend(
         NODE_FILES
@@ -135,37 +135,23 @@ pub(super) fn image_digest(release: &Release) -> String {
     digest(&parts)
 }
 
-/// The image name of a release, with its version and recipe digest.
-pub(super) fn image_name(release: &Release) -> String {
-    let mixed = if release.note().is_some() {
-        format!("-controllers-{}", release.controllers)
-    } else {
-        String::new()
-    };
-    format!(
-        "hookproof/node:v{}{mixed}-{}",
-        release.version,
-        image_digest(release)
-    )
+/// The image name of a version, with its recipe digest.
+pub(super) fn image_name(version: Version) -> String {
+    format!("{REPOSITORY}:v{version}-{}", image_digest(version))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::versions::{RELEASES, newest};
+    use super::super::versions::PINNED;
     use super::*;
 
     #[test]
-    fn image_names_are_unique() {
-        let mut names: Vec<_> = RELEASES.iter().map(image_name).collect();
+    fn image_names_are_unique_and_contain_the_version() {
+        let mut names: Vec<_> = PINNED.into_iter().map(image_name).collect();
+        assert!(names[0].starts_with(&format!("hookproof/node:v{}-", PINNED[0])));
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), RELEASES.len());
-    }
-
-    #[test]
-    fn image_name_contains_versions() {
-        assert!(image_name(newest()).starts_with("hookproof/node:v1.36.3-"));
-        assert!(image_name(&RELEASES[0]).starts_with("hookproof/node:v1.29.6-controllers-1.30.4-"));
+        assert_eq!(names.len(), PINNED.len());
     }
 
     #[test]
