@@ -46,15 +46,6 @@ pub(super) fn folder(version: Version) -> String {
     format!("binaries/kubernetes-{version}")
 }
 
-/// Go build tags. Before 1.31 the kubelet contains cloud providers, whose modules are not published.
-pub(super) fn tags(version: Version) -> &'static str {
-    if version.minor <= 30 {
-        "providerless"
-    } else {
-        ""
-    }
-}
-
 /// Builds the programs that are not cached.
 pub(super) fn programs(
     cache: &Cache,
@@ -127,7 +118,7 @@ impl Builder<'_, '_> {
                 name,
                 package: &format!("k8s.io/kubernetes/cmd/{name}"),
                 ldflags: &ldflags(version),
-                tags: tags(version),
+                tags: version.tags(),
                 workspace,
                 target: &folder.join(name),
             })?;

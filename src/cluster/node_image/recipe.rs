@@ -2,7 +2,6 @@
 
 use sha2::{Digest, Sha256};
 
-use super::go::tags;
 use super::versions::Version;
 use crate::cluster::debian::{Recipe, SUITE};
 use crate::digest::hex;
@@ -119,7 +118,7 @@ pub(super) fn addon_digest(addon: &Addon) -> String {
 pub(super) fn control_plane_digest(version: Version) -> String {
     let (number, userland) = (version.to_string(), userland_digest());
     let addons: Vec<_> = ADDONS.iter().map(addon_digest).collect();
-    let mut parts = vec![EDITION, &number, tags(version), &userland];
+    let mut parts = vec![EDITION, &number, version.tags(), &userland];
     parts.extend(addons.iter().map(String::as_str));
     digest(&parts)
 }

@@ -34,6 +34,11 @@ impl Version {
     const fn new(minor: u32, patch: u32) -> Self {
         Self { minor, patch }
     }
+
+    /// Go build tags. Before 1.31 the kubelet contains cloud providers, whose modules are not published.
+    pub(super) fn tags(self) -> &'static str {
+        if self.minor <= 30 { "providerless" } else { "" }
+    }
 }
 
 impl fmt::Display for Version {
