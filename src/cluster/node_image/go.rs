@@ -174,6 +174,16 @@ impl Builder<'_, '_> {
         let listed = self.run(program, list.arg(program.package), |pulse| {
             let elapsed = short(pulse.elapsed);
             format!("{component}, {}, {elapsed}", downloading(pulse.lines))
+        });
+        let listed = listed.map_err(|error| {
+            let log = fs::read_to_string(self.log).unwrap_or_default();
+            match unavailable(&log) {
+                Some(module) => ClusterError::missing(
+                    format!("the Go module {module}, which {name} requires, is not available"),
+                    "use another patch version: `hookproof node-image versions` lists those that can be built",
+                ),
+                None => error,
+            }
         })?;
         let packages: HashSet<String> = listed
             .into_iter()
@@ -221,6 +231,15 @@ impl Program<'_> {
 fn compiled(lines: &[String], packages: &HashSet<String>) -> usize {
     let done = lines.iter().filter(|line| packages.contains(*line));
     percent(done.count(), packages.len())
+}
+
+/// A module that `go list` could not download, from its log.
+fn unavailable(log: &str) -> Option<&str> {
+    log.lines().find_map(|line| {
+        let (before, _) = line.split_once(": reading ")?;
+        let module = before.rsplit(' ').next()?;
+        module.contains("@v").then_some(module)
+    })
 }
 
 /// What `go list` does, from the lines that it printed.
@@ -369,6 +388,14 @@ mod tests {
             flags.contains("-X k8s.io/client-go/pkg/version.gitMinor=36 "),
             "{flags}"
         );
+    }
+
+    #[test]
+    fn unavailable_modules_are_named() {
+        let log = "$ go list\ngo: downloading k8s.io/api v0.31.14\n/mod/a.go:37:2: k8s.io/kube-scheduler@v0.31.14: \
+            reading https://proxy/x.zip: 403 Forbidden\n\tserver response: not available\nfmt\n";
+        assert_eq!(unavailable(log), Some("k8s.io/kube-scheduler@v0.31.14"));
+        assert_eq!(unavailable("fmt: reading x\n"), None);
     }
 
     #[test]
