@@ -237,12 +237,7 @@ fn manifest_file(source: &Source, path: &str) -> Result<File, String> {
 
 fn repeated_claims(catalogue: &Catalogue, findings: &mut Vec<Finding>) {
     let mut first: BTreeMap<&str, &Place> = BTreeMap::new();
-    let mut claims: Vec<_> = catalogue
-        .scenarios
-        .values()
-        .flat_map(|scenario| &scenario.claims)
-        .chain(&catalogue.untestable)
-        .collect();
+    let mut claims: Vec<_> = catalogue.claims().map(|(claim, _)| claim).collect();
     claims.sort_by_key(|claim| (&claim.place.file, claim.place.line));
     for claim in claims {
         if let Some(place) = first.get(claim.id.as_str()) {

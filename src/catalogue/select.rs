@@ -52,14 +52,9 @@ pub(crate) fn claims(
 }
 
 fn all(catalogue: &Catalogue) -> Vec<(&Claim, &str)> {
-    let of_scenarios = catalogue.scenarios.values().flat_map(|scenario| {
-        scenario
-            .claims
-            .iter()
-            .map(|claim| (claim, scenario.id.as_str()))
-    });
-    of_scenarios
-        .chain(catalogue.untestable.iter().map(|claim| (claim, "")))
+    let claims = catalogue.claims();
+    claims
+        .map(|(claim, scenario)| (claim, scenario.map_or("", |scenario| scenario.id.as_str())))
         .collect()
 }
 

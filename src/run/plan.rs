@@ -69,18 +69,12 @@ impl Plan {
             .filter(|(n, _)| shard.is_none_or(|shard| n % shard.count == shard.index - 1))
             .map(|(_, id)| id)
             .collect();
-        let of_scenarios = scenarios
-            .iter()
-            .filter_map(|id| catalogue.scenarios.get(id))
-            .flat_map(|scenario| &scenario.claims);
         // Untestable claims need no cluster; the first shard reports them.
-        let untestable = catalogue
-            .untestable
-            .iter()
-            .filter(|_| shard.is_none_or(|shard| shard.index == 1));
-        let kept = of_scenarios
-            .chain(untestable)
-            .map(|claim| claim.id.clone())
+        let is_first = shard.is_none_or(|shard| shard.index == 1);
+        let kept = catalogue
+            .claims()
+            .filter(|(_, tested)| tested.map_or(is_first, |by| scenarios.contains(&by.id)))
+            .map(|(claim, _)| claim.id.clone())
             .filter(|id| claims.contains(id))
             .collect();
         Self {

@@ -17,13 +17,12 @@ pub(super) fn account(
     let because = match (raw.because, repeats) {
         (Some(because), None) => because.value,
         (None, Some(lines)) => format!("repeats lines {}", lines.value),
-        (because, _) => {
-            let number = if because.is_some() { "both" } else { "neither" };
-            let message = format!("{number} `because` and `repeats`: write one of them");
-            reader.find(
-                at,
-                message.replace("neither `because` and", "neither `because` nor"),
-            );
+        (Some(_), Some(_)) => {
+            reader.find(at, "both `because` and `repeats`: write one of them");
+            return None;
+        }
+        (None, None) => {
+            reader.find(at, "neither `because` nor `repeats`: write one of them");
             return None;
         }
     };

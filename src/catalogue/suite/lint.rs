@@ -185,22 +185,23 @@ fn unguarded(check: &Check, findings: &mut Vec<Finding>) {
 }
 
 /// What makes a suite hard to read. None of it keeps a suite from running.
-fn style(scenario: &Scenario, written: &[Written], source: &str, findings: &mut Vec<Finding>) {
-    let file = &scenario.place.file;
-    for (line, text) in (1..).zip(source.lines()) {
-        if text.chars().count() > LINE {
+/// Checks the length of a file's lines.
+pub(super) fn lines(reader: &mut Reader<'_>) {
+    for (line, text) in (1..).zip(reader.source.lines()) {
+        let length = text.chars().count();
+        if length > LINE {
             let place = Place {
-                file: file.clone(),
+                file: reader.file.to_owned(),
                 line,
                 column: 1,
             };
-            let message = format!(
-                "a line of {} characters; {LINE} are allowed",
-                text.chars().count()
-            );
-            findings.push(Finding::new(&place, message).style());
+            let message = format!("a line of {length} characters; {LINE} are allowed");
+            reader.findings.push(Finding::new(&place, message).style());
         }
     }
+}
+
+fn style(scenario: &Scenario, written: &[Written], source: &str, findings: &mut Vec<Finding>) {
     let mut repeated: BTreeMap<String, Vec<&Place>> = BTreeMap::new();
     let texts = written.iter().map(|written| &written.expression);
     for Expression { text, place } in

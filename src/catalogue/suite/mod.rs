@@ -62,6 +62,7 @@ pub(super) fn read(
     let Some(raw) = yaml::read::<RawSuite>(&mut reader) else {
         return Unit::default();
     };
+    lint::lines(&mut reader);
     suite(id, raw, manifest, &mut reader)
 }
 

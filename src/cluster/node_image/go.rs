@@ -178,9 +178,9 @@ impl Builder<'_, '_> {
         let listed = listed.map_err(|error| {
             let log = fs::read_to_string(self.log).unwrap_or_default();
             match unavailable(&log) {
-                Some(module) => ClusterError::missing(
-                    format!("the Go module {module}, which {name} requires, is not available"),
-                    "use another patch version: `hookproof node-image versions` lists those that can be built",
+                Some((module, why)) => ClusterError::missing(
+                    format!("cannot download the Go module {module}, which {name} requires: {why}"),
+                    "check the network, or use another patch version: `hookproof node-image versions` lists pinned ones",
                 ),
                 None => error,
             }
@@ -233,12 +233,13 @@ fn compiled(lines: &[String], packages: &HashSet<String>) -> usize {
     percent(done.count(), packages.len())
 }
 
-/// A module that `go list` could not download, from its log.
-fn unavailable(log: &str) -> Option<&str> {
+/// A module that `go list` could not download, and why, from its log.
+fn unavailable(log: &str) -> Option<(&str, &str)> {
     log.lines().find_map(|line| {
-        let (before, _) = line.split_once(": reading ")?;
+        let (before, after) = line.split_once(": reading ")?;
         let module = before.rsplit(' ').next()?;
-        module.contains("@v").then_some(module)
+        let (_url, why) = after.split_once(": ")?;
+        module.contains("@v").then_some((module, why))
     })
 }
 
@@ -394,7 +395,8 @@ mod tests {
     fn unavailable_modules_are_named() {
         let log = "$ go list\ngo: downloading k8s.io/api v0.31.14\n/mod/a.go:37:2: k8s.io/kube-scheduler@v0.31.14: \
             reading https://proxy/x.zip: 403 Forbidden\n\tserver response: not available\nfmt\n";
-        assert_eq!(unavailable(log), Some("k8s.io/kube-scheduler@v0.31.14"));
+        let wanted = ("k8s.io/kube-scheduler@v0.31.14", "403 Forbidden");
+        assert_eq!(unavailable(log), Some(wanted));
         assert_eq!(unavailable("fmt: reading x\n"), None);
     }
 
