@@ -9,7 +9,7 @@ use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result as ClusterResult};
 use crate::cluster::kind::{Options, Profile, WORKERS, delete, ensure, list};
 use crate::cluster::node_image::versions::resolve;
-use crate::cluster::node_image::{Sources, remove_images};
+use crate::cluster::node_image::{Runtime, Sources, Wanted, remove_images};
 use crate::observe::connect;
 use crate::observe::{outside, scratch, session};
 
@@ -32,6 +32,9 @@ enum Command {
         /// Number of worker nodes
         #[arg(long, default_value_t = WORKERS)]
         workers: u8,
+        /// Container runtime of the nodes
+        #[arg(long, value_enum, default_value_t)]
+        runtime: Runtime,
         /// Allowed sources of the node image
         #[arg(long, value_enum, default_value_t)]
         source: Sources,
@@ -82,11 +85,13 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
             kubernetes,
             gates,
             workers,
+            runtime,
             source,
             max_clusters,
             keep,
         } => {
-            let profile = Profile::new(resolve(&kubernetes)?, gates, workers)?;
+            let version = resolve(&kubernetes)?;
+            let profile = Profile::new(Wanted { version, runtime }, gates, workers)?;
             let options = Options {
                 sources: source,
                 max_clusters,
@@ -120,6 +125,7 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
                 for (gate, on) in &state.profile.gates {
                     line!("    gate {gate}={on}");
                 }
+                line!("    runtime {}", state.profile.runtime);
                 line!("    kubeconfig {}", listed.kubeconfig);
             }
         }

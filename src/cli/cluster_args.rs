@@ -1,21 +1,23 @@
 //! The clusters of a run on the command line.
 
 use camino::Utf8PathBuf;
+use clap::builder::RangedU64ValueParser;
 
 use crate::catalogue::capability::{LITERAL, PUBLISHED_IMAGES};
 use crate::cluster::agent_image;
+use crate::cluster::doctor::clusters_in_memory;
 use crate::cluster::error::ClusterError;
-use crate::cluster::kind::{Profile, WORKERS};
+use crate::cluster::kind::{Profile, WORKERS, named};
 use crate::cluster::nginx_image;
-use crate::cluster::node_image::Sources;
 use crate::cluster::node_image::versions::select;
+use crate::cluster::node_image::{Runtime, Sources, Wanted};
 use crate::run::provide::{Clusters, Where};
 
 use super::exit::Failure;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ClusterArgs {
-    /// Kubernetes versions to run on, one kind cluster after the other, such as 1.34,1.36.1, 1.28..1.37 or all
+    /// Kubernetes versions to run on, each in a kind cluster, such as 1.34,1.36.1, 1.28..1.37 or all
     #[arg(
         long,
         value_name = "VERSIONS",
@@ -27,6 +29,15 @@ pub(super) struct ClusterArgs {
     /// Set a feature gate on the kind clusters, such as PodLifecycleSleepAction=false
     #[arg(long = "gate", value_name = "NAME=BOOL", value_parser = gate, conflicts_with = "context")]
     gates: Vec<(String, bool)>,
+    /// Container runtime of the kind clusters
+    #[arg(long, value_enum, default_value_t, conflicts_with = "context")]
+    runtime: Runtime,
+    /// Versions, gates and runtimes by name: nightly for all, or those that `hookproof profiles` lists
+    #[arg(long = "profile", value_name = "NAMES", value_delimiter = ',', conflicts_with_all = ["context", "kubernetes", "gates", "runtime"])]
+    profiles: Vec<String>,
+    /// Kind clusters that run at a time [default: one per core, if the memory suffices]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    clusters: Option<usize>,
     /// Allowed sources of node images
     #[arg(long, value_enum, default_value_t)]
     source: Sources,
@@ -66,16 +77,9 @@ impl ClusterArgs {
         nginx: bool,
         documents: Option<Utf8PathBuf>,
     ) -> Result<Clusters, Failure> {
-        let profile = |version| {
-            let profile = Profile::new(version, self.gates.iter().cloned(), WORKERS)?;
-            Ok(Where::Profile(profile))
-        };
         let places = match &self.context {
             Some(context) => vec![Where::Context(context.clone())],
-            None => select(&self.kubernetes)?
-                .into_iter()
-                .map(profile)
-                .collect::<Result<_, ClusterError>>()?,
+            None => self.profiles()?.into_iter().map(Where::Profile).collect(),
         };
         let images = [
             (agent_image::NAME, &self.agent_image),
@@ -88,6 +92,7 @@ impl ClusterArgs {
         });
         let clusters = Clusters {
             places,
+            parallel: self.clusters.unwrap_or_else(default_clusters),
             sources: self.source,
             kubeconfig: self.kubeconfig.clone(),
             kubectl: self.kubectl.clone(),
@@ -101,6 +106,25 @@ impl ClusterArgs {
         clusters.check().await?;
         Ok(clusters)
     }
+
+    fn profiles(&self) -> Result<Vec<Profile>, ClusterError> {
+        let runtime = self.runtime;
+        if !self.profiles.is_empty() {
+            let named = self.profiles.iter().map(|name| named(name));
+            let named: Vec<_> = named.collect::<Result<_, _>>()?;
+            return Ok(named.concat());
+        }
+        let profile = |version| {
+            let gates = self.gates.iter().cloned();
+            Profile::new(Wanted { version, runtime }, gates, WORKERS)
+        };
+        select(&self.kubernetes)?.into_iter().map(profile).collect()
+    }
+}
+
+fn default_clusters() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.min(clusters_in_memory()).max(1)
 }
 
 /// Parses `NAME=BOOL`.

@@ -39,6 +39,7 @@ mod list;
 mod new;
 mod node_image;
 mod print;
+mod profiles;
 mod record;
 mod report;
 mod run;
@@ -132,6 +133,8 @@ enum Command {
     /// Build and list node images
     #[command(after_help = codes(&[NOT_DONE]))]
     NodeImage(node_image::NodeImageCommand),
+    #[command(after_help = codes(&[]))]
+    Profiles(profiles::ProfilesArgs),
     #[command(after_help = codes(&[NOT_DONE]))]
     AgentImage(agent_image::AgentImageArgs),
     /// Remove clusters and leftovers of runs and, optionally, node images and the cache
@@ -215,6 +218,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
             Command::Diff(args) => diff::diff(&args),
             Command::Cluster(args) => cluster::run(args),
             Command::NodeImage(args) => node_image::run(args),
+            Command::Profiles(args) => profiles::run(&args),
             Command::Clean(args) => Box::pin(cluster::clean(&args)).await,
             Command::AgentImage(args) => agent_image::agent_image(&args),
             Command::Doctor(args) => doctor::run(&args),

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::exit::{Exit, Failure};
 use crate::cluster::cache::Cache;
 use crate::cluster::node_image::versions::{NEWEST, PINNED, resolve};
-use crate::cluster::node_image::{Sources, get, list};
+use crate::cluster::node_image::{Runtime, Sources, Wanted, get, list};
 use crate::cluster::progress::Reporter;
 
 #[derive(Debug, clap::Args)]
@@ -21,6 +21,9 @@ enum Command {
         /// Kubernetes version, such as 1.36 or 1.36.3
         #[arg(default_value = "newest")]
         version: String,
+        /// Container runtime of the image
+        #[arg(long, value_enum, default_value_t)]
+        runtime: Runtime,
         /// Allowed sources of the image
         #[arg(long, value_enum, default_value_t = Sources::Packages)]
         source: Sources,
@@ -33,8 +36,13 @@ enum Command {
 
 pub(super) fn run(args: NodeImageCommand) -> Result<Exit, Failure> {
     match args.command {
-        Command::Build { version, source } => {
-            let wanted = resolve(&version)?;
+        Command::Build {
+            version,
+            runtime,
+            source,
+        } => {
+            let version = resolve(&version)?;
+            let wanted = Wanted { version, runtime };
             let mut on_progress = |progress| note!("{progress}");
             let mut reporter = Reporter::new(&mut on_progress);
             let image = get(&Cache::open()?, wanted, source, &mut reporter)?;

@@ -140,6 +140,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             keep: args.keep,
             out: args.out.clone(),
         },
+        clusters: clusters.parallel,
         repeat: args.repeat,
         timeout: args.timeout,
         label: args.label,

@@ -229,12 +229,24 @@ fn disk_space(name: &'static str, path: &Utf8Path, free: u64, needed: u64) -> Ch
         .remedy("docker system prune; hookproof clean --images")
 }
 
+/// Number of clusters for which the available memory suffices.
+pub(crate) fn clusters_in_memory() -> usize {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let clusters = available(&meminfo).map(|gigabytes| gigabytes / MEMORY);
+    clusters.and_then(|n| n.try_into().ok()).unwrap_or(1)
+}
+
+/// Available memory in gigabytes.
+fn available(meminfo: &str) -> Option<u64> {
+    let mut lines = meminfo.lines();
+    let available = lines.find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = available.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes >> 20)
+}
+
 fn memory(meminfo: &str) -> Check {
     const NAME: &str = "memory";
-    let mut lines = meminfo.lines();
-    let available = lines.find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kilobytes = available.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    match kilobytes.map(|kilobytes| kilobytes >> 20) {
+    match available(meminfo) {
         None => check(NAME, Optional, "unknown"),
         Some(free) if free >= MEMORY => check(NAME, Good, format!("{free} GB available")),
         Some(free) => check(

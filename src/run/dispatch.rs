@@ -26,7 +26,7 @@ use crate::report::text::seconds;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    /// Maximum number of parallel scenarios.
+    /// Maximum number of parallel scenarios on all clusters together.
     pub(crate) jobs: usize,
     /// Maximum attempts at a scenario that has a problem, is undecided, or gives an unexpected verdict.
     pub(crate) attempts: u32,
@@ -50,6 +50,8 @@ pub(crate) struct Dispatch {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) plan: Plan,
     pub(crate) options: Options,
+    /// A permit per parallel scenario, shared by all clusters of the run.
+    pub(crate) slots: Arc<Semaphore>,
     pub(crate) events: UnboundedSender<RunEvent>,
     pub(crate) stop: Stop,
 }
@@ -71,13 +73,12 @@ impl Dispatch {
                 judgements: shared.plan.wanted(judgements),
             });
         }
-        let places = Arc::new(Semaphore::new(shared.options.jobs));
         let mut complete = true;
         let mut running = JoinSet::new();
         for scenario in runnable {
             // Acquired here and not in the tasks, to start scenarios in this order: otherwise the longest
             // might start last. The semaphore is never closed.
-            let Ok(place) = places.clone().acquire_owned().await else {
+            let Ok(slot) = shared.slots.clone().acquire_owned().await else {
                 break;
             };
             if shared.stop.reason().is_some() {
@@ -87,7 +88,7 @@ impl Dispatch {
             let shared = shared.clone();
             running.spawn(async move {
                 shared.scenario(&scenario).await;
-                drop(place);
+                drop(slot);
             });
         }
         while let Some(ended) = running.join_next().await {

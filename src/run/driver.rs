@@ -1,11 +1,13 @@
-//! Drives a run: each cluster in each round, from provisioning to teardown.
+//! Drives a run: several clusters at a time, each in each round, from provisioning to teardown.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use kube::Client;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::dispatch::{Dispatch, Options};
@@ -39,6 +41,9 @@ pub(crate) trait Place {
         &self,
         say: impl Fn(String) + Clone + Send + 'static,
     ) -> Result<Provided, String>;
+
+    /// Called after the last round: removes the cluster if nothing else will need it.
+    async fn leave(&self) -> Result<(), String>;
 }
 
 /// A cluster that is ready for a run.
@@ -55,6 +60,8 @@ pub(crate) struct Driver {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) plan: Plan,
     pub(crate) options: Options,
+    /// Number of clusters that exist at a time.
+    pub(crate) clusters: usize,
     /// Number of rounds on each cluster.
     pub(crate) repeat: u32,
     /// Limit of the whole run.
@@ -82,23 +89,47 @@ impl Driver {
                 .collect(),
         });
         let watch = tokio::spawn(watch(self.stop.clone(), self.timeout, self.events.clone()));
+        let slots = Arc::new(Semaphore::new(self.options.jobs));
+        let (driver, id, slots) = (&self, id.as_str(), &slots);
+        let of_cluster = rounds.chunk_by(|one, next| std::ptr::eq(one.place, next.place));
+        let clusters = of_cluster.map(|rounds| Box::pin(driver.cluster(id, rounds, slots)));
+        let complete = stream::iter(clusters)
+            .buffer_unordered(self.clusters)
+            .fold(true, async |all, complete| all && complete)
+            .await;
+        watch.abort();
+        let stopped = stopped(self.stop.reason(), complete);
+        self.send(RunEvent::Ended { stopped });
+        stopped
+    }
+
+    /// Runs the rounds on one cluster. Returns whether all scenarios started.
+    async fn cluster<P: Place>(
+        &self,
+        id: &str,
+        rounds: &[Round<'_, P>],
+        slots: &Arc<Semaphore>,
+    ) -> bool {
         let mut complete = true;
-        for round in &rounds {
+        for round in rounds {
             if self.stop.reason().is_some() {
                 complete = false;
                 break;
             }
             let one = OneCluster {
-                id: &round.run(&id),
+                id: &round.run(id),
                 round,
-                driver: &self,
+                driver: self,
+                slots,
             };
             complete &= Box::pin(one.run()).await;
         }
-        watch.abort();
-        let stopped = stopped(self.stop.reason(), complete);
-        self.send(RunEvent::Ended { stopped });
-        stopped
+        if let Some(round) = rounds.first()
+            && let Err(text) = round.place.leave().await
+        {
+            self.send(RunEvent::Warning { text });
+        }
+        complete
     }
 
     /// What [`Self::run`] would do, as far as that is known without the clusters.
@@ -114,8 +145,9 @@ impl Driver {
     fn rounds<'a, P: Place>(&self, places: &'a [P]) -> Vec<Round<'a, P>> {
         // A cluster that is named twice is one column.
         let mut names = BTreeSet::new();
-        (1..=self.repeat)
-            .flat_map(|number| places.iter().map(move |place| Round { place, number }))
+        places
+            .iter()
+            .flat_map(|place| (1..=self.repeat).map(move |number| Round { place, number }))
             .filter(|round| names.insert(round.name()))
             .collect()
     }
@@ -218,6 +250,7 @@ struct OneCluster<'a, P> {
     id: &'a str,
     round: &'a Round<'a, P>,
     driver: &'a Driver,
+    slots: &'a Arc<Semaphore>,
 }
 
 impl<P: Place> OneCluster<'_, P> {
@@ -269,6 +302,7 @@ impl<P: Place> OneCluster<'_, P> {
             catalogue: catalogue.clone(),
             plan: plan.clone(),
             options: options.clone(),
+            slots: self.slots.clone(),
             events: events.clone(),
             stop: stop.clone(),
         };
@@ -411,6 +445,10 @@ mod tests {
             }
             Err("no space left".to_owned())
         }
+
+        async fn leave(&self) -> Result<(), String> {
+            Err("left".to_owned())
+        }
     }
 
     fn driver(repeat: u32, timeout: Option<Duration>) -> (Driver, UnboundedReceiver<RunEvent>) {
@@ -426,6 +464,7 @@ mod tests {
                 keep: false,
                 out: "unused".into(),
             },
+            clusters: 1,
             repeat,
             label: None,
             shards: None,
@@ -453,6 +492,58 @@ mod tests {
         assert_eq!(driver.run(std::slice::from_ref(&place)).await, None);
         assert_eq!(errors(received), ["no space left", "no space left"]);
         assert_eq!(place.provided.lock().map(|n| *n).ok(), Some(2));
+    }
+
+    /// A cluster that fails once another one is provided at the same time.
+    struct Paired(&'static str, Arc<tokio::sync::Barrier>);
+
+    impl Place for Paired {
+        fn name(&self) -> String {
+            self.0.to_owned()
+        }
+
+        fn known(&self) -> ClusterFacts {
+            ClusterFacts::default()
+        }
+
+        async fn provide(
+            &self,
+            _say: impl Fn(String) + Clone + Send + 'static,
+        ) -> Result<Provided, String> {
+            self.1.wait().await;
+            Err(format!("{} failed", self.0))
+        }
+
+        async fn leave(&self) -> Result<(), String> {
+            Err(format!("left cluster {}", self.0))
+        }
+    }
+
+    #[tokio::test]
+    async fn clusters_run_at_the_same_time_and_their_rounds_one_by_one() {
+        let (mut driver, mut received) = driver(2, Some(Duration::from_secs(30)));
+        driver.clusters = 2;
+        let barrier = Arc::new(tokio::sync::Barrier::new(2));
+        let places = [Paired("a", barrier.clone()), Paired("b", barrier)];
+        assert_eq!(driver.run(&places).await, None);
+        let mut said = Vec::new();
+        while let Ok(event) = received.try_recv() {
+            match event {
+                RunEvent::PhaseEnded { phase, .. } => said.extend(phase.error),
+                RunEvent::Warning { text } => said.push(text),
+                _ => {}
+            }
+        }
+        said.sort();
+        let expected = [
+            "a failed",
+            "a failed",
+            "b failed",
+            "b failed",
+            "left cluster a",
+            "left cluster b",
+        ];
+        assert_eq!(said, expected);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Provides the clusters of a run: connects to existing ones, creates or reuses kind clusters.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use camino::Utf8PathBuf;
 
@@ -22,6 +23,8 @@ use crate::observe::connect::{self, ConnectError, Wanted};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clusters {
     pub(crate) places: Vec<Where>,
+    /// Number of clusters that run at a time.
+    pub(crate) parallel: usize,
     /// Allowed sources of node images.
     pub(crate) sources: Sources,
     pub(crate) kubeconfig: Option<Utf8PathBuf>,
@@ -48,13 +51,18 @@ pub(crate) enum Where {
 pub(crate) struct Chosen<'a> {
     clusters: &'a Clusters,
     place: &'a Where,
+    /// Name of the kind cluster, if this run created it.
+    created: OnceLock<String>,
 }
 
 impl Clusters {
     pub(crate) fn chosen(&self) -> Vec<Chosen<'_>> {
-        let clusters = self;
-        let places = self.places.iter();
-        places.map(|place| Chosen { clusters, place }).collect()
+        let chosen = |place| Chosen {
+            clusters: self,
+            place,
+            created: OnceLock::new(),
+        };
+        self.places.iter().map(chosen).collect()
     }
 
     /// Checks what can be checked before anything is created: contexts and kubectl.
@@ -102,6 +110,17 @@ impl Place for Chosen<'_> {
     ) -> Result<Provided, String> {
         self.connect(say).await.map_err(|error| error.to_string())
     }
+
+    /// Idle clusters take time from others, so a run on several removes those that it created. A run on one
+    /// leaves it to the next run.
+    async fn leave(&self) -> Result<(), String> {
+        let several = self.clusters.places.len() > 1;
+        let Some(name) = self.created.get().filter(|_| several).cloned() else {
+            return Ok(());
+        };
+        let delete = move || kind::delete(&Cache::open()?, &name);
+        blocking(delete).await.map_err(|error| error.to_string())
+    }
 }
 
 impl Chosen<'_> {
@@ -137,16 +156,21 @@ impl Chosen<'_> {
                 (wanted, "connected".to_owned(), None)
             }
             Where::Profile(profile) => {
+                let options = Options::new(cache);
                 let options = Options {
                     sources: clusters.sources,
-                    ..Options::new(cache)
+                    max_clusters: options.max_clusters.max(clusters.parallel),
+                    ..options
                 };
                 let wanted = profile.clone();
                 let ensure =
                     move || kind::ensure(&wanted, &options, &mut |progress| say(progress.text));
                 let cluster = blocking(ensure).await?;
                 let note = match &cluster.created {
-                    Some(reason) => format!("created: {reason}"),
+                    Some(reason) => {
+                        let _ = self.created.set(cluster.name.clone());
+                        format!("created: {reason}")
+                    }
                     None => "reused".to_owned(),
                 };
                 let kubectl = clusters.kubectl.as_ref().unwrap_or(&cluster.kubectl);

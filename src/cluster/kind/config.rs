@@ -17,8 +17,13 @@ const REFUSES_CGROUP_V1: u32 = 35;
 /// The cluster name of a shape. It depends on the cache, so that users who share a docker daemon do
 /// not share clusters.
 pub(super) fn cluster_name(cache: &Cache, profile: &Profile, version: Version) -> String {
-    let Profile { gates, workers, .. } = profile;
-    let shape = format!("{version} {gates:?} {workers} {}", cache.root());
+    let Profile {
+        gates,
+        runtime,
+        workers,
+        ..
+    } = profile;
+    let shape = format!("{version} {gates:?} {runtime} {workers} {}", cache.root());
     format!("hookproof-1-{}-{}", version.minor, &digest(&shape)[..6])
 }
 
@@ -77,6 +82,7 @@ fn registration(kind: &str, taints: &Value) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::cluster::node_image::Runtime;
 
     fn profile(gates: &[(&str, bool)], workers: u8) -> Profile {
         Profile {
@@ -86,6 +92,7 @@ mod tests {
                 .iter()
                 .map(|(gate, on)| ((*gate).to_owned(), *on))
                 .collect(),
+            runtime: Runtime::default(),
             workers,
         }
     }
@@ -140,5 +147,10 @@ mod tests {
         assert_ne!(name, cluster_name(&one, &profile(&[], 1), V36));
         assert_ne!(name, cluster_name(&one, &profile(&[("A", true)], 0), V36));
         assert_ne!(name, cluster_name(&two, &profile(&[], 0), V36));
+        let older = Profile {
+            runtime: Runtime::Containerd1,
+            ..profile(&[], 0)
+        };
+        assert_ne!(name, cluster_name(&one, &older, V36));
     }
 }

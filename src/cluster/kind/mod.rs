@@ -15,13 +15,10 @@ use super::command::capture;
 use super::docker;
 use super::error::{ClusterError, Result};
 use super::node_image::versions::resolve;
-use super::node_image::{self, NodeImage, Sources};
+use super::node_image::{self, NodeImage, Sources, Wanted};
 use super::progress::{Progress, Reporter, short};
-pub(crate) use profile::Profile;
+pub(crate) use profile::{Profile, WORKERS, named, nightly};
 pub(crate) use state::{delete, list};
-
-/// Default number of workers: one node that scenarios may disrupt.
-pub(crate) const WORKERS: u8 = 1;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -68,11 +65,15 @@ pub(crate) fn ensure(
 ) -> Result<Cluster> {
     let reporter = &mut Reporter::new(on_progress);
     let cache = &options.cache;
-    let wanted = resolve(&profile.kubernetes)?;
+    let version = resolve(&profile.kubernetes)?;
     docker::versions()?;
+    let wanted = Wanted {
+        version,
+        runtime: profile.runtime,
+    };
     let image = node_image::get(cache, wanted, options.sources, reporter)?;
-    let name = config::cluster_name(cache, profile, wanted);
-    let config = config::render(profile, wanted, &image);
+    let name = config::cluster_name(cache, profile, version);
+    let config = config::render(profile, version, &image);
     let shape = Shape {
         name: &name,
         profile,
@@ -112,7 +113,7 @@ pub(crate) fn ensure(
         kubeconfig: state::kubeconfig(cache, &name),
         kubectl: image.kubectl.clone(),
         nodes,
-        version: wanted.to_string(),
+        version: version.to_string(),
         image,
         created,
         name,
@@ -139,27 +140,34 @@ fn kubectl(program: &Utf8Path, kubeconfig: &Utf8Path, args: &[&str]) -> Result<S
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::cluster::node_image::Runtime;
     use rstest::rstest;
 
     #[rstest]
-    #[case(&[], "default")]
-    #[case(&[("B", true), ("A", false)], "A-off-B-on")]
-    fn gates_name_the_profile(#[case] gates: &[(&str, bool)], #[case] name: &str) {
+    #[case(&[], Runtime::Containerd2, "default")]
+    #[case(&[("B", true), ("A", false)], Runtime::Containerd2, "A-off-B-on")]
+    #[case(&[("A", true)], Runtime::Containerd1, "A-on-containerd-1")]
+    fn settings_name_the_profile(
+        #[case] gates: &[(&str, bool)],
+        #[case] runtime: Runtime,
+        #[case] name: &str,
+    ) {
         let gates = gates.iter().map(|(gate, on)| ((*gate).to_owned(), *on));
-        assert_eq!(
-            Profile::new(resolve("1.36").unwrap(), gates, 1)
-                .unwrap()
-                .name,
-            name
-        );
+        let profile = Profile::new(wanted(runtime), gates, 1).unwrap();
+        assert_eq!(profile.name, name);
+    }
+
+    fn wanted(runtime: Runtime) -> Wanted {
+        let version = resolve("1.36").unwrap();
+        Wanted { version, runtime }
     }
 
     #[rstest]
     #[case("A: true\n  B")]
     #[case("")]
     fn gate_names_are_alphanumeric(#[case] gate: &str) {
-        let error =
-            Profile::new(resolve("1.36").unwrap(), [(gate.to_owned(), true)], 0).unwrap_err();
+        let gates = [(gate.to_owned(), true)];
+        let error = Profile::new(wanted(Runtime::default()), gates, 0).unwrap_err();
         assert!(error.is_usage());
     }
 }

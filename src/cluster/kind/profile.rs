@@ -1,27 +1,54 @@
-//! What distinguishes one cluster from another: version, feature gates, size.
+//! What distinguishes one cluster from another: version, feature gates, container runtime, size.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::error::{ClusterError, Result};
-use crate::cluster::node_image::versions::Version;
+use crate::cluster::node_image::versions::{PINNED, resolve};
+use crate::cluster::node_image::{Runtime, Wanted};
 use crate::gates::check;
+
+/// Number of workers of a profile: one node that scenarios may disrupt.
+pub(crate) const WORKERS: u8 = 1;
+
+/// The version, gate and runtime of profiles in addition to the defaults of each minor version: settings on
+/// which verdicts depend.
+const VARIANTS: [(&str, &[(&str, bool)], Runtime); 4] = [
+    (
+        "1.29",
+        &[("PodLifecycleSleepAction", true)],
+        Runtime::Containerd2,
+    ),
+    (
+        "1.30",
+        &[("PodLifecycleSleepAction", false)],
+        Runtime::Containerd2,
+    ),
+    (
+        "1.33",
+        &[("PodLifecycleSleepAction", false)],
+        Runtime::Containerd2,
+    ),
+    ("newest", &[], Runtime::Containerd1),
+];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Profile {
-    /// `default`, or the gates that are set, such as `PodLifecycleSleepAction-off`.
+    /// `default`, or the settings that are not defaults, such as `PodLifecycleSleepAction-off-containerd-1`.
     pub name: String,
     /// Kubernetes version, such as `1.36.3`.
     pub kubernetes: String,
     /// Feature gates, set on every component.
     pub gates: BTreeMap<String, bool>,
+    #[serde(default)]
+    pub runtime: Runtime,
     pub workers: u8,
 }
 
 impl Profile {
     pub(crate) fn new(
-        version: Version,
+        wanted: Wanted,
         gates: impl IntoIterator<Item = (String, bool)>,
         workers: u8,
     ) -> Result<Self> {
@@ -33,13 +60,16 @@ impl Profile {
                      `PodLifecycleSleepAction=false`"
                 )));
             }
-            check(gate, *on, version.minor).map_err(ClusterError::Refused)?;
+            check(gate, *on, wanted.version.minor).map_err(ClusterError::Refused)?;
         }
         let on_off = |(gate, on): (&String, &bool)| {
             let state = if *on { "on" } else { "off" };
             format!("{gate}-{state}")
         };
-        let names: Vec<_> = gates.iter().map(on_off).collect();
+        let mut names: Vec<_> = gates.iter().map(on_off).collect();
+        if wanted.runtime != Runtime::default() {
+            names.push(wanted.runtime.to_string());
+        }
         let name = if names.is_empty() {
             "default".to_owned()
         } else {
@@ -47,9 +77,80 @@ impl Profile {
         };
         Ok(Self {
             name,
-            kubernetes: version.to_string(),
+            kubernetes: wanted.version.to_string(),
             gates,
+            runtime: wanted.runtime,
             workers,
         })
+    }
+
+    /// The minor version and the name, such as `1.37` or `1.29-PodLifecycleSleepAction-on`.
+    pub(crate) fn id(&self) -> String {
+        let minor = self.kubernetes.rsplit_once('.');
+        let minor = minor.map_or(self.kubernetes.as_str(), |(minor, _)| minor);
+        match self.name.as_str() {
+            "default" => minor.to_owned(),
+            name => format!("{minor}-{name}"),
+        }
+    }
+
+    /// The arguments of `hookproof run` that select this profile.
+    pub(crate) fn args(&self) -> Vec<String> {
+        let mut args = vec![format!("--kubernetes={}", self.kubernetes)];
+        let gates = self.gates.iter();
+        args.extend(gates.map(|(gate, on)| format!("--gate={gate}={on}")));
+        if self.runtime != Runtime::default() {
+            args.push(format!("--runtime={}", self.runtime));
+        }
+        args
+    }
+}
+
+/// The profiles that are tested every night: the defaults of each minor version, oldest first, and variants.
+pub(crate) fn nightly() -> Result<Vec<Profile>> {
+    let defaults = PINNED.map(|version| {
+        let runtime = Runtime::default();
+        Profile::new(Wanted { version, runtime }, [], WORKERS)
+    });
+    let variants = VARIANTS.map(|(version, gates, runtime)| {
+        let version = resolve(version)?;
+        let gates = gates.iter().map(|(gate, on)| ((*gate).to_owned(), *on));
+        Profile::new(Wanted { version, runtime }, gates, WORKERS)
+    });
+    defaults.into_iter().chain(variants).collect()
+}
+
+/// The profiles that a name selects: `nightly` or the id of one of them.
+pub(crate) fn named(name: &str) -> Result<Vec<Profile>> {
+    let mut profiles = nightly()?;
+    if name != "nightly" {
+        profiles.retain(|profile| profile.id() == name);
+    }
+    if profiles.is_empty() {
+        return Err(ClusterError::Refused(format!(
+            "unknown profile `{name}`; `hookproof profiles` lists all profiles"
+        )));
+    }
+    Ok(profiles)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn each_profile_has_its_own_id_and_arguments() {
+        let profiles = nightly().unwrap();
+        for profile in &profiles {
+            assert_eq!(named(&profile.id()).unwrap(), [profile.clone()]);
+        }
+        let shown: Vec<_> = profiles[PINNED.len() - 1..]
+            .iter()
+            .map(|profile| format!("{}: {}", profile.id(), profile.args()[1..].join(" ")))
+            .collect();
+        insta::assert_snapshot!(shown.join("\n"));
+        let error = named("1.99").unwrap_err();
+        assert!(error.is_usage(), "{error}");
     }
 }

@@ -135,7 +135,7 @@ pub(super) fn remove(cache: &Cache, name: &str) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::cluster::node_image::Source;
+    use crate::cluster::node_image::{Runtime, Source};
 
     fn state() -> State {
         State {
@@ -144,6 +144,7 @@ mod tests {
                 name: "default".into(),
                 kubernetes: "1.36".into(),
                 gates: [("A".to_owned(), false)].into(),
+                runtime: Runtime::default(),
                 workers: 1,
             },
             image: NodeImage {

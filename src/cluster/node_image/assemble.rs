@@ -7,10 +7,11 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::json;
 
+use super::Wanted;
 use super::go::Programs;
 use super::recipe::{
     ADDONS, CONTAINERD_CONFIG, IMPORT_IMAGES, NODE_FILES, control_plane_digest, image_name,
-    userland_digest,
+    runtime, userland_digest,
 };
 use super::versions::Version;
 use crate::cluster::cache::Cache;
@@ -21,14 +22,15 @@ use crate::cluster::image_archive::{Image, Tar, write_images};
 use crate::cluster::progress::Reporter;
 use crate::file::rename;
 
-/// Assembles the image of a version and returns its name.
+/// Assembles an image and returns its name.
 pub(super) fn assemble(
     cache: &Cache,
-    version: Version,
+    wanted: Wanted,
     programs: &Programs,
     userland: &Utf8Path,
     reporter: &mut Reporter,
 ) -> Result<String> {
+    let version = wanted.version;
     let log = cache.log(&format!("assemble-{version}"))?;
     let (_removed_later, scratch) = cache.scratch()?;
 
@@ -47,7 +49,7 @@ pub(super) fn assemble(
 
     let base = base(userland, reporter)?;
     let files = scratch.join("files.tar");
-    node_files(version, programs, pause, &files)
+    node_files(wanted, programs, pause, &files)
         .map_err(ClusterError::file("cannot write", &files))?;
 
     reporter.say("node image: assembling");
@@ -71,7 +73,7 @@ pub(super) fn assemble(
         &mut container.exec(&["rm", "/kind/import-images"]),
     )?;
     capture("stopping the node", &mut docker(["kill", &container.id]))?;
-    let name = image_name(version);
+    let name = image_name(wanted);
     let label = format!("--change=LABEL hookproof.node={version}");
     let entrypoint = "--change=ENTRYPOINT [\"/usr/local/bin/entrypoint\",\"/sbin/init\"]";
     let mut commit = docker(["commit", entrypoint, &label, &container.id, &name]);
@@ -158,7 +160,7 @@ fn base(userland: &Utf8Path, reporter: &mut Reporter) -> Result<String> {
 
 /// Writes an archive of everything in a node except the userland.
 fn node_files(
-    version: Version,
+    wanted: Wanted,
     programs: &Programs,
     pause: &str,
     target: &Utf8Path,
@@ -172,9 +174,9 @@ fn node_files(
             "etc/containerd/config.toml",
             CONTAINERD_CONFIG.replace("@PAUSE@", pause),
         ),
-        ("kind/version", format!("v{version}\n")),
+        ("kind/version", format!("v{}\n", wanted.version)),
         ("kind/import-images", IMPORT_IMAGES.to_owned()),
-        ("kind/contents", contents(version)),
+        ("kind/contents", contents(wanted)),
     ];
     for (path, text) in texts {
         archive.file(path, 0o644, text.as_bytes())?;
@@ -182,15 +184,19 @@ fn node_files(
     for name in ["kubelet", "kubeadm", "kubectl"] {
         archive.program(&format!("usr/bin/{name}"), &programs.path(name))?;
     }
+    for (path, addon) in runtime(wanted.runtime) {
+        archive.program(path, &programs.path(addon.name))?;
+    }
     archive.finish().map(drop)
 }
 
 /// The content of /kind/contents, which documents the image.
-fn contents(version: Version) -> String {
+fn contents(wanted: Wanted) -> String {
     use std::fmt::Write as _;
     // Writing to a string cannot fail.
-    let mut text = format!("kubernetes {version}\n");
-    for addon in &ADDONS {
+    let mut text = format!("kubernetes {}\n", wanted.version);
+    let runtime = runtime(wanted.runtime).iter().map(|(_, addon)| addon);
+    for addon in ADDONS.iter().chain(runtime) {
         let (module, version) = addon.module.unwrap_or(("built in", ""));
         let _ = writeln!(text, "{} {module} {version}", addon.name);
     }

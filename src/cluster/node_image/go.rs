@@ -9,10 +9,11 @@ use std::time::Instant;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
-use super::recipe::{ADDONS, Addon, addon_digest};
+use super::Wanted;
+use super::recipe::{ADDONS, Addon, Main, addon_digest, runtime};
 use super::versions::Version;
 use crate::cluster::cache::Cache;
-use crate::cluster::command::{Long, Pulse, capture, find};
+use crate::cluster::command::{Long, Pulse, capture, find, output};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::progress::{Reporter, percent, short};
 use crate::file::{rename, write_atomic};
@@ -47,12 +48,12 @@ pub(super) fn folder(version: Version) -> String {
 }
 
 /// Builds the programs that are not cached.
-pub(super) fn programs(
-    cache: &Cache,
-    version: Version,
-    reporter: &mut Reporter,
-) -> Result<Programs> {
+pub(super) fn programs(cache: &Cache, wanted: Wanted, reporter: &mut Reporter) -> Result<Programs> {
+    let version = wanted.version;
+    let runtime = runtime(wanted.runtime).iter().map(|(_, addon)| addon);
+    let addons: Vec<&Addon> = ADDONS.iter().chain(runtime).collect();
     let mut builder = Builder {
+        components: PROGRAMS.len() + addons.len(),
         cache,
         log: &cache.log(&format!("build-{version}"))?,
         reporter,
@@ -61,8 +62,8 @@ pub(super) fn programs(
     };
     Ok(Programs {
         kubernetes: builder.kubernetes(version)?,
-        addons: ADDONS
-            .iter()
+        addons: addons
+            .into_iter()
             .map(|addon| Ok((addon.name, builder.addon(addon)?)))
             .collect::<Result<_>>()?,
     })
@@ -75,6 +76,7 @@ struct Builder<'a, 'r> {
     cache: &'a Cache,
     log: &'a Utf8Path,
     reporter: &'a mut Reporter<'r>,
+    components: usize,
     /// Number of the current component, from 1.
     number: usize,
     /// Packages that need not be compiled again.
@@ -87,6 +89,7 @@ struct Program<'a> {
     package: &'a str,
     ldflags: &'a str,
     tags: &'a str,
+    cgo: bool,
     workspace: &'a Utf8Path,
     target: &'a Utf8Path,
 }
@@ -119,6 +122,7 @@ impl Builder<'_, '_> {
                 package: &format!("k8s.io/kubernetes/cmd/{name}"),
                 ldflags: &ldflags(version),
                 tags: version.tags(),
+                cgo: false,
                 workspace,
                 target: &folder.join(name),
             })?;
@@ -146,12 +150,27 @@ impl Builder<'_, '_> {
         }
         let module = format!("module hookproof.local/{}\n\n{go}\n{require}", addon.name);
         write_atomic(&workspace.join("go.mod"), module.as_bytes())?;
-        write_atomic(&workspace.join("main.go"), addon.main.as_bytes())?;
+        let (package, tags, ldflags, cgo) = match addon.main {
+            Main::Ours(source) => {
+                write_atomic(&workspace.join("main.go"), source.as_bytes())?;
+                (".", "", "", false)
+            }
+            Main::Theirs {
+                package,
+                tags,
+                ldflags,
+                cgo,
+            } => (package, tags, ldflags, cgo),
+        };
+        if cgo {
+            headers(addon.name)?;
+        }
         self.build(&Program {
             name: addon.name,
-            package: ".",
-            ldflags: "-s -w",
-            tags: "",
+            package,
+            ldflags: &format!("-s -w {ldflags}"),
+            tags,
+            cgo,
             workspace,
             target: &target,
         })?;
@@ -166,7 +185,7 @@ impl Builder<'_, '_> {
             return Ok(());
         }
         let began = Instant::now();
-        let of = PROGRAMS.len() + ADDONS.len();
+        let of = self.components;
         let component = format!("{name}: component {} of {of}", self.number);
         self.reporter
             .say(format!("{component}, resolving packages"));
@@ -223,6 +242,9 @@ impl Program<'_> {
         if !self.tags.is_empty() {
             command.args(["-tags", self.tags]);
         }
+        if self.cgo {
+            command.env("CGO_ENABLED", "1");
+        }
         Ok(command)
     }
 }
@@ -249,6 +271,19 @@ fn downloading(lines: &[String]) -> String {
         .iter()
         .filter_map(|line| line.strip_prefix("go: downloading "));
     format!("{} modules downloaded", modules.count())
+}
+
+/// Checks for the C library that runc is linked with.
+fn headers(name: &str) -> Result<()> {
+    let mut command = Command::new("pkg-config");
+    command.args(["--exists", "libseccomp"]);
+    if find("cc").is_some() && output(&mut command).is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    Err(ClusterError::missing(
+        format!("a C compiler, pkg-config and libseccomp are required to build {name}"),
+        "install them with `./ci/setup` (or on Debian and Ubuntu: apt-get install gcc libc6-dev pkg-config libseccomp-dev)",
+    ))
 }
 
 /// The `go` command with the settings that all builds share.

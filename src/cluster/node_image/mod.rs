@@ -39,6 +39,42 @@ impl fmt::Display for Source {
     }
 }
 
+/// The container runtime of node images.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, clap::ValueEnum,
+)]
+pub(crate) enum Runtime {
+    /// containerd 2 and runc, built from their Go modules; in published images the one they contain
+    #[default]
+    #[serde(rename = "containerd-2")]
+    #[value(name = "containerd-2")]
+    Containerd2,
+    /// Debian's containerd 1.6 and runc
+    #[serde(rename = "containerd-1")]
+    #[value(name = "containerd-1")]
+    Containerd1,
+}
+
+impl Runtime {
+    pub(crate) const ALL: [Self; 2] = [Self::Containerd2, Self::Containerd1];
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Containerd2 => "containerd-2",
+            Self::Containerd1 => "containerd-1",
+        })
+    }
+}
+
+/// What distinguishes one node image from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub version: Version,
+    pub runtime: Runtime,
+}
+
 /// Allowed sources of node images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Sources {
@@ -70,33 +106,40 @@ impl fmt::Display for NodeImage {
     }
 }
 
-/// Finds, pulls or builds the node image of a version.
+/// Finds, pulls or builds a node image.
 pub(crate) fn get(
     cache: &Cache,
-    version: Version,
+    wanted: Wanted,
     sources: Sources,
     reporter: &mut Reporter,
 ) -> Result<NodeImage> {
+    let chosen = wanted.runtime != Runtime::default();
     match sources {
-        Sources::Published => published::image(cache, version, reporter),
-        Sources::Packages => build(cache, version, reporter),
+        Sources::Published if chosen => Err(ClusterError::Refused(format!(
+            "published node images do not contain the runtime {}: omit --source or --runtime",
+            wanted.runtime
+        ))),
+        Sources::Published => published::image(cache, wanted.version, reporter),
+        Sources::Packages => build(cache, wanted, reporter),
+        Sources::Auto if chosen => build(cache, wanted, reporter),
         Sources::Auto => {
-            if let Some(built) = built(cache, version)? {
+            if let Some(built) = built(cache, wanted)? {
                 return Ok(built);
             }
-            let image = published::image(cache, version, reporter);
+            let image = published::image(cache, wanted.version, reporter);
             let Err(ClusterError::Missing { what, .. }) = image else {
                 return image;
             };
             reporter.say(format!("node image: {what}; building from packages"));
-            build(cache, version, reporter)
+            build(cache, wanted, reporter)
         }
     }
 }
 
-/// The image of a version, if it is already built.
-pub(crate) fn built(cache: &Cache, version: Version) -> Result<Option<NodeImage>> {
-    let reference = recipe::image_name(version);
+/// An image, if it is already built.
+pub(crate) fn built(cache: &Cache, wanted: Wanted) -> Result<Option<NodeImage>> {
+    let reference = recipe::image_name(wanted);
+    let version = wanted.version;
     let kubectl = cache.root().join(go::folder(version)).join("kubectl");
     let Some(digest) = image_id(&reference)?.filter(|_| kubectl.exists()) else {
         return Ok(None);
@@ -119,30 +162,35 @@ pub(crate) fn list(cache: &Cache) -> Result<Vec<NodeImage>> {
     let mut versions: Vec<Version> = versions.filter_map(|text| resolve(text).ok()).collect();
     versions.sort_unstable();
     versions.dedup();
-    let found = versions.into_iter().map(|version| built(cache, version));
-    found.filter_map(Result::transpose).collect()
+    let wanted = versions
+        .into_iter()
+        .flat_map(|version| Runtime::ALL.map(|runtime| Wanted { version, runtime }));
+    wanted
+        .filter_map(|wanted| built(cache, wanted).transpose())
+        .collect()
 }
 
-/// Builds the image of a version, unless it is already built. Only one process builds at a time,
-/// since parallel builds would only slow each other down.
-pub(crate) fn build(cache: &Cache, version: Version, reporter: &mut Reporter) -> Result<NodeImage> {
-    if let Some(image) = built(cache, version)? {
+/// Builds an image, unless it is already built. Only one process builds at a time, since parallel builds would
+/// only slow each other down.
+pub(crate) fn build(cache: &Cache, wanted: Wanted, reporter: &mut Reporter) -> Result<NodeImage> {
+    if let Some(image) = built(cache, wanted)? {
         return Ok(image);
     }
     let _building = cache.lock("node-image")?.exclusive(|| {
         reporter.say("node image: waiting for another process to finish its build");
     })?;
-    if let Some(image) = built(cache, version)? {
+    if let Some(image) = built(cache, wanted)? {
         return Ok(image);
     }
     reporter.say(format!(
-        "node image: building Kubernetes {version} from packages"
+        "node image: building Kubernetes {} with {} from packages",
+        wanted.version, wanted.runtime
     ));
     let userland = debian::build(cache, &recipe::userland(), reporter)?;
-    let programs = go::programs(cache, version, reporter)?;
-    let reference = assemble::assemble(cache, version, &programs, &userland, reporter)?;
+    let programs = go::programs(cache, wanted, reporter)?;
+    let reference = assemble::assemble(cache, wanted, &programs, &userland, reporter)?;
     reporter.say(format!("node image: {reference} is ready"));
-    built(cache, version)?.ok_or_else(|| {
+    built(cache, wanted)?.ok_or_else(|| {
         ClusterError::missing(
             format!("the node image {reference} disappeared right after its build"),
             "check whether another process removes docker images",

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::versions::Version;
+use super::{Runtime, Wanted};
 use crate::cluster::debian::{Recipe, SUITE};
 use crate::digest::hex;
 
@@ -62,14 +63,28 @@ pub(super) const NODE_FILES: [(&str, u32, &str); 6] = [
     ),
 ];
 
-/// A program built from a small main package around a published module.
+/// A program built from a published module.
 #[derive(Debug)]
 pub(super) struct Addon {
     pub name: &'static str,
     /// The module and its version; `None` if only the standard library is needed.
     pub module: Option<(&'static str, &'static str)>,
-    /// Source of the main package.
-    pub main: &'static str,
+    pub main: Main,
+}
+
+/// The main package of an addon.
+#[derive(Debug)]
+pub(super) enum Main {
+    /// Source of a small package around the module.
+    Ours(&'static str),
+    /// A package of the module.
+    Theirs {
+        package: &'static str,
+        tags: &'static str,
+        ldflags: &'static str,
+        /// Whether it contains C code. It is linked statically: the node may have an older libc.
+        cgo: bool,
+    },
 }
 
 /// Programs that a cluster needs in addition to Kubernetes, in one version for all releases.
@@ -77,19 +92,75 @@ pub(super) const ADDONS: [Addon; 3] = [
     Addon {
         name: "etcd",
         module: Some(("go.etcd.io/etcd/server/v3", "v3.6.8")),
-        main: include_str!("files/go/etcd.go"),
+        main: Main::Ours(include_str!("files/go/etcd.go")),
     },
     Addon {
         name: "coredns",
         module: Some(("github.com/coredns/coredns", "v1.14.2")),
-        main: include_str!("files/go/coredns.go"),
+        main: Main::Ours(include_str!("files/go/coredns.go")),
     },
     Addon {
         name: "pause",
         module: None,
-        main: include_str!("files/go/pause.go"),
+        main: Main::Ours(include_str!("files/go/pause.go")),
     },
 ];
+
+const fn containerd(name: &'static str, package: &'static str) -> Addon {
+    Addon {
+        name,
+        module: Some(("github.com/containerd/containerd/v2", "v2.4.2")),
+        main: Main::Theirs {
+            package,
+            tags: "no_btrfs no_devmapper no_zfs",
+            ldflags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2",
+            cgo: false,
+        },
+    }
+}
+
+/// Programs of [`Runtime::Containerd2`], with their paths in the node, where they replace Debian's.
+const CONTAINERD_2: [(&str, Addon); 4] = [
+    (
+        "usr/bin/containerd",
+        containerd(
+            "containerd",
+            "github.com/containerd/containerd/v2/cmd/containerd",
+        ),
+    ),
+    (
+        "usr/bin/containerd-shim-runc-v2",
+        containerd(
+            "containerd-shim-runc-v2",
+            "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+        ),
+    ),
+    (
+        "usr/bin/ctr",
+        containerd("ctr", "github.com/containerd/containerd/v2/cmd/ctr"),
+    ),
+    (
+        "usr/sbin/runc",
+        Addon {
+            name: "runc",
+            module: Some(("github.com/opencontainers/runc", "v1.5.2")),
+            main: Main::Theirs {
+                package: "github.com/opencontainers/runc",
+                tags: "seccomp netgo osusergo",
+                ldflags: "-linkmode external -extldflags -static",
+                cgo: true,
+            },
+        },
+    ),
+];
+
+/// The programs of a container runtime that are built, with their paths in the node.
+pub(super) fn runtime(runtime: Runtime) -> &'static [(&'static str, Addon)] {
+    match runtime {
+        Runtime::Containerd2 => &CONTAINERD_2,
+        Runtime::Containerd1 => &[],
+    }
+}
 
 /// The repository of built node images in docker.
 pub(super) const REPOSITORY: &str = "hookproof/node";
@@ -112,7 +183,17 @@ pub(super) fn userland_digest() -> String {
 
 pub(super) fn addon_digest(addon: &Addon) -> String {
     let (module, version) = addon.module.unwrap_or_default();
-    digest(&[EDITION, module, version, addon.main])
+    let mut parts = vec![EDITION, module, version];
+    match addon.main {
+        Main::Ours(source) => parts.push(source),
+        Main::Theirs {
+            package,
+            tags,
+            ldflags,
+            ..
+        } => parts.extend([package, tags, ldflags]),
+    }
+    digest(&parts)
 }
 
 pub(super) fn control_plane_digest(version: Version) -> String {
@@ -123,9 +204,12 @@ pub(super) fn control_plane_digest(version: Version) -> String {
     digest(&parts)
 }
 
-pub(super) fn image_digest(version: Version) -> String {
-    let control_plane = control_plane_digest(version);
+fn image_digest(wanted: Wanted) -> String {
+    let control_plane = control_plane_digest(wanted.version);
+    let runtime = runtime(wanted.runtime).iter();
+    let runtime: Vec<_> = runtime.map(|(_, addon)| addon_digest(addon)).collect();
     let mut parts = vec![EDITION, &control_plane, IMPORT_IMAGES, CONTAINERD_CONFIG];
+    parts.extend(runtime.iter().map(String::as_str));
     parts.extend(
         NODE_FILES
             .iter()
@@ -134,9 +218,10 @@ pub(super) fn image_digest(version: Version) -> String {
     digest(&parts)
 }
 
-/// The image name of a version, with its recipe digest.
-pub(super) fn image_name(version: Version) -> String {
-    format!("{REPOSITORY}:v{version}-{}", image_digest(version))
+/// The name of an image, with its recipe digest.
+pub(super) fn image_name(wanted: Wanted) -> String {
+    let digest = image_digest(wanted);
+    format!("{REPOSITORY}:v{}-{digest}", wanted.version)
 }
 
 #[cfg(test)]
@@ -146,11 +231,15 @@ mod tests {
 
     #[test]
     fn image_names_are_unique_and_contain_the_version() {
-        let mut names: Vec<_> = PINNED.into_iter().map(image_name).collect();
+        let runtimes = [Runtime::Containerd2, Runtime::Containerd1];
+        let wanted = runtimes
+            .into_iter()
+            .flat_map(|runtime| PINNED.map(|version| Wanted { version, runtime }));
+        let mut names: Vec<_> = wanted.map(image_name).collect();
         assert!(names[0].starts_with(&format!("hookproof/node:v{}-", PINNED[0])));
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), PINNED.len());
+        assert_eq!(names.len(), 2 * PINNED.len());
     }
 
     #[test]

@@ -48,6 +48,7 @@ async fn prepare(catalogue: Catalogue, attempts: u32) -> Run {
             keep: false,
             out: Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap(),
         },
+        slots: Arc::new(Semaphore::new(1)),
         events: sender,
         stop: Stop::default(),
     };
