@@ -1,76 +1,113 @@
-//! Feature gates that affect hooks, by minor version, from `pkg/features/kube_features.go` of Kubernetes 1.28
-//! to 1.37.
+//! Feature gates of Kubernetes by minor version.
 
 use crate::version::version;
+
+/// Tab-separated; the first lines say what the columns are.
+const TABLE: &str = include_str!("gates.tsv");
+
+/// The last minor version that the table covers.
+const LAST: u32 = 37;
+
+/// The gates that affect hooks.
+const OF_HOOKS: [&str; 11] = [
+    "ContainerRestartRules",
+    "ContainerStopSignals",
+    "EnvFiles",
+    "KubeletCrashLoopBackOffMax",
+    "NodeDeclaredFeatures",
+    "PodLifecycleSleepAction",
+    "PodLifecycleSleepActionAllowZero",
+    "PodReadyToStartContainersCondition",
+    "ReduceDefaultCrashLoopBackOffDecay",
+    "RestartAllContainersOnContainerExits",
+    "SidecarContainers",
+];
 
 struct Gate {
     name: &'static str,
     /// The first minor version with the gate.
     since: u32,
-    /// The first minor version in which the gate is always on.
-    locked: Option<u32>,
-    /// The first minor version without the gate, in which the feature is always on.
+    /// The first minor version in which the gate cannot be changed, and its state there.
+    locked: Option<(u32, bool)>,
+    /// The first minor version without the gate.
     removed: Option<u32>,
 }
 
-const fn gate(name: &'static str, since: u32, locked: Option<u32>, removed: Option<u32>) -> Gate {
-    Gate {
+/// `None` for comments.
+fn gate(line: &'static str) -> Option<Gate> {
+    let mut columns = line.split('\t');
+    let (name, since) = (columns.next()?, columns.next()?.parse().ok()?);
+    let locked = columns.next()?.split_once('=');
+    Some(Gate {
         name,
         since,
-        locked,
-        removed,
-    }
+        locked: locked.and_then(|(minor, on)| Some((minor.parse().ok()?, on == "true"))),
+        removed: columns.next()?.parse().ok(),
+    })
 }
 
-/// 1.28 stands for 1.28 and earlier versions.
-const GATES: [Gate; 11] = [
-    gate("ContainerRestartRules", 34, None, None),
-    gate("ContainerStopSignals", 33, None, None),
-    gate("EnvFiles", 34, None, None),
-    gate("KubeletCrashLoopBackOffMax", 32, None, None),
-    gate("NodeDeclaredFeatures", 35, Some(37), None),
-    gate("PodLifecycleSleepAction", 29, Some(34), Some(37)),
-    gate("PodLifecycleSleepActionAllowZero", 32, Some(34), Some(37)),
-    gate("PodReadyToStartContainersCondition", 28, Some(37), None),
-    gate("ReduceDefaultCrashLoopBackOffDecay", 33, None, None),
-    gate("RestartAllContainersOnContainerExits", 35, None, None),
-    gate("SidecarContainers", 28, Some(33), Some(37)),
-];
+fn gates() -> impl Iterator<Item = Gate> {
+    TABLE.lines().filter_map(gate)
+}
 
-fn find(name: &str) -> Option<&'static Gate> {
-    GATES.iter().find(|gate| gate.name == name)
+fn find(name: &str) -> Option<Gate> {
+    gates().find(|gate| gate.name == name)
 }
 
 /// Whether the gate affects hooks. Clusters report hundreds of others.
 pub(crate) fn affects_hooks(name: &str) -> bool {
-    find(name).is_some()
+    OF_HOOKS.contains(&name)
 }
 
 /// Whether a Kubernetes version, such as `v1.37.2`, has the gate's feature but no longer the gate.
 pub(crate) fn is_removed(name: &str, kubernetes: &str) -> bool {
-    let removed = find(name).and_then(|gate| gate.removed);
+    let gate = find(name).filter(|gate| gate.locked.is_some_and(|(_, on)| on));
+    let removed = gate.and_then(|gate| gate.removed);
     let seen = version(kubernetes);
     removed.is_some_and(|removed| seen.is_some_and(|seen| seen >= (1, removed)))
 }
 
-/// Checks that Kubernetes 1.`minor` accepts a gate's setting. Other gates than those above pass.
+/// Checks that Kubernetes 1.`minor` accepts a gate's setting. Nothing is known about versions after the table's.
 pub(crate) fn check(name: &str, on: bool, minor: u32) -> Result<(), String> {
-    let Some(gate) = find(name) else {
+    if minor > LAST {
         return Ok(());
+    }
+    let Some(gate) = find(name) else {
+        let similar = gates()
+            .map(|gate| (strsim::jaro_winkler(name, gate.name), gate.name))
+            .max_by(|one, other| one.0.total_cmp(&other.0))
+            .filter(|(similarity, _)| *similarity > 0.8);
+        let suggestion = similar.map(|(_, similar)| format!("; did you mean `{similar}`?"));
+        let suggestion = suggestion.unwrap_or_default();
+        return Err(format!(
+            "unknown feature gate `{name}`: no version from 1.28 to 1.{LAST} has it{suggestion}"
+        ));
     };
+    let state = gate.locked.map(|(_, state)| state);
+    let locked = gate.locked.map(|(minor, _)| minor);
     // The first version that rejects the setting.
-    let end = if on { gate.removed } else { gate.locked };
+    let end = if state == Some(!on) {
+        locked
+    } else {
+        gate.removed
+    };
     let because = if minor < gate.since {
-        "does not have it yet"
+        "does not have it yet".to_owned()
     } else if gate.removed.is_some_and(|removed| minor >= removed) {
-        "no longer has it, and the feature is always on"
+        let always = if state == Some(true) {
+            ", and the feature is always on"
+        } else {
+            ""
+        };
+        format!("no longer has it{always}")
     } else if end.is_some_and(|end| minor >= end) {
-        "has it locked to true"
+        format!("has it locked to {}", !on)
     } else {
         return Ok(());
     };
     let accepting = match end {
         None => format!("since 1.{}", gate.since),
+        Some(end) if end == gate.since => "in no version".to_owned(),
         Some(end) => format!("from 1.{} to 1.{}", gate.since, end - 1),
     };
     Err(format!(
@@ -117,7 +154,27 @@ mod tests {
         32,
         Some("it can be set to true since 1.33")
     )]
-    #[case("Unknown", true, 36, None)]
+    #[case("Unknown", true, 36, Some("unknown feature gate `Unknown`"))]
+    #[case(
+        "PodLifecycleSleepActions",
+        true,
+        36,
+        Some("did you mean `PodLifecycleSleepAction`?")
+    )]
+    #[case("Unknown", true, 38, None)]
+    #[case("AllAlpha", true, 36, None)]
+    #[case(
+        "GitRepoVolumeDriver",
+        true,
+        36,
+        Some("has it locked to false; it can be set to true from 1.33 to 1.35")
+    )]
+    #[case(
+        "ExperimentalHostUserNamespaceDefaulting",
+        true,
+        28,
+        Some("it can be set to true in no version")
+    )]
     fn settings(
         #[case] name: &str,
         #[case] on: bool,
@@ -127,6 +184,15 @@ mod tests {
         match (check(name, on, minor), message) {
             (Err(found), Some(message)) => assert!(found.contains(message), "{found}"),
             (found, message) => assert_eq!(found.err().as_deref(), message),
+        }
+    }
+
+    #[test]
+    fn the_table_covers_the_gates_of_hooks() {
+        let lines = TABLE.lines().filter(|line| !line.starts_with('#'));
+        assert_eq!(lines.count(), gates().count(), "every line is read");
+        for name in OF_HOOKS {
+            assert!(find(name).is_some(), "{name}");
         }
     }
 }

@@ -47,15 +47,14 @@ pub(crate) struct Progress {
     out: Box<dyn Write + Send>,
     /// Hidden unless standard error is a terminal.
     bar: ProgressBar,
-    status: Arc<Mutex<Status>>,
+    status: Arc<Mutex<Statuses>>,
     /// Number of selected claims by scenario.
     claims: BTreeMap<String, usize>,
 }
 
-/// What the status line shows.
+/// What the status line shows of a cluster.
 #[derive(Debug, Default)]
 struct Status {
-    cluster: String,
     /// The phase; empty while scenarios run.
     phase: String,
     /// Progress of the phase.
@@ -66,15 +65,14 @@ struct Status {
 }
 
 impl Status {
-    /// `1.36: 12 of 57, longest: prestop/slow-hook 34 s, 7 more` or `1.36: teardown`.
+    /// `12 of 57, longest: prestop/slow-hook 34 s, 7 more` or `teardown`.
     fn line(&self, now: Instant) -> String {
-        let (cluster, phase) = (&self.cluster, &self.phase);
-        match self.doing.as_str() {
-            _ if phase.is_empty() => {}
-            "" => return format!("{cluster}: {phase}"),
-            doing => return format!("{cluster}: {phase}: {doing}"),
+        match (self.phase.as_str(), self.doing.as_str()) {
+            ("", _) => {}
+            (phase, "") => return phase.to_owned(),
+            (phase, doing) => return format!("{phase}: {doing}"),
         }
-        let mut line = format!("{cluster}: {} of {}", self.done, self.scenarios);
+        let mut line = format!("{} of {}", self.done, self.scenarios);
         if let Some((longest, since)) = self.running.iter().min_by_key(|(_, since)| **since) {
             let took = now.duration_since(*since).as_secs();
             let _ = write!(line, ", longest: {longest} {took} s");
@@ -84,6 +82,26 @@ impl Status {
         }
         line
     }
+
+    /// `12 of 57` or `teardown`.
+    fn brief(&self) -> String {
+        match self.phase.as_str() {
+            "" => format!("{} of {}", self.done, self.scenarios),
+            phase => phase.to_owned(),
+        }
+    }
+}
+
+/// The status of each cluster that the run is using, by name.
+type Statuses = BTreeMap<String, Status>;
+
+/// `1.36: 12 of 57, longest: …`, or `1.36: 12 of 57; 1.37: provision`.
+fn status_line(statuses: &Statuses, now: Instant) -> String {
+    let one = |(cluster, status): (&String, &Status)| match statuses.len() {
+        1 => format!("{cluster}: {}", status.line(now)),
+        _ => format!("{cluster}: {}", status.brief()),
+    };
+    statuses.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 impl Progress {
@@ -110,13 +128,13 @@ impl Progress {
             Verbosity::Normal => Detail::Phases,
             Verbosity::Verbose => Detail::Steps,
         };
-        let status: Arc<Mutex<Status>> = Arc::default();
+        let status: Arc<Mutex<Statuses>> = Arc::default();
         let shown = status.clone();
         let line = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
             let status = shown.lock().unwrap_or_else(PoisonError::into_inner);
             // Room for the spinner and the elapsed time.
             let width = layout.width.saturating_sub(16);
-            let _ = out.write_str(&shorten(&status.line(Instant::now()), width));
+            let _ = out.write_str(&shorten(&status_line(&status, Instant::now()), width));
         };
         let style = ProgressStyle::with_template("{spinner} {elapsed_precise} {status}");
         bar.set_style(
@@ -213,30 +231,43 @@ impl Progress {
 
     /// Updates the status line.
     fn update(&self, event: &RunEvent) {
-        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statuses = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut of = |cluster: &str, change: &dyn Fn(&mut Status)| {
+            change(statuses.entry(one_line(cluster)).or_default());
+        };
         match event {
-            RunEvent::PhaseBegun { cluster, name } => {
-                status.cluster = one_line(cluster);
+            RunEvent::PhaseBegun { cluster, name } => of(cluster, &|status| {
                 status.phase.clone_from(name);
                 status.doing.clear();
+            }),
+            RunEvent::PhaseProgress { cluster, doing } => {
+                of(cluster, &|status| status.doing = one_line(doing));
             }
-            RunEvent::PhaseProgress { doing, .. } => status.doing = one_line(doing),
             RunEvent::ClusterReady {
                 cluster, scenarios, ..
-            } => {
+            } => of(cluster, &|status| {
                 *status = Status {
-                    cluster: one_line(cluster),
                     scenarios: *scenarios,
                     ..Status::default()
                 };
-            }
-            RunEvent::ScenarioBegun { scenario, .. } => {
+            }),
+            RunEvent::ScenarioBegun {
+                cluster, scenario, ..
+            } => of(cluster, &|status| {
                 let scenario = one_line(scenario);
                 status.running.entry(scenario).or_insert_with(Instant::now);
-            }
-            RunEvent::ScenarioEnded { scenario, .. } => {
+            }),
+            RunEvent::ScenarioEnded {
+                cluster, scenario, ..
+            } => of(cluster, &|status| {
                 status.running.remove(&one_line(&scenario.scenario));
                 status.done += 1;
+            }),
+            RunEvent::ClusterEnded { cluster } => {
+                statuses.remove(&one_line(cluster));
+            }
+            RunEvent::PhaseEnded { cluster, phase } if phase.error.is_some() => {
+                statuses.remove(&one_line(cluster));
             }
             _ => {}
         }
@@ -264,11 +295,10 @@ impl Progress {
 
     fn ended(&mut self, cluster: &str, scenario: &ScenarioResults, judgements: &[Judgement]) {
         let (place, id) = {
-            let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-            (
-                format!("{}/{}", status.done, status.scenarios),
-                &scenario.scenario,
-            )
+            let statuses = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+            let status = statuses.get(&one_line(cluster));
+            let (done, of) = status.map_or((0, 0), |status| (status.done, status.scenarios));
+            (format!("{done}/{of}"), &scenario.scenario)
         };
         let (took, verdicts) = (seconds(scenario.seconds), verdicts(judgements));
         let text = format!("{cluster}: {place} {id} took {took}{verdicts}");
@@ -440,7 +470,7 @@ mod tests {
         let mut shown = |event: RunEvent| {
             progress.on(&event);
             let status = progress.status.lock().unwrap();
-            status.line(Instant::now())
+            status_line(&status, Instant::now())
         };
         let begun = |name: &str| RunEvent::PhaseBegun {
             cluster: cluster.clone(),
@@ -475,6 +505,16 @@ mod tests {
         };
         shown(stopping);
         assert_eq!(shown(begun("teardown")), "1.36 default: teardown");
+        let other = RunEvent::PhaseBegun {
+            cluster: "1.37 default".to_owned(),
+            name: "provision".to_owned(),
+        };
+        assert_eq!(
+            shown(other),
+            "1.36 default: teardown; 1.37 default: provision"
+        );
+        let ended = RunEvent::ClusterEnded { cluster };
+        assert_eq!(shown(ended), "1.37 default: provision");
     }
 
     proptest::proptest! {

@@ -145,8 +145,8 @@ mod tests {
 
     #[rstest]
     #[case(&[], Runtime::Containerd2, "default")]
-    #[case(&[("B", true), ("A", false)], Runtime::Containerd2, "A-off-B-on")]
-    #[case(&[("A", true)], Runtime::Containerd1, "A-on-containerd-1")]
+    #[case(&[("EnvFiles", true), ("ContainerStopSignals", false)], Runtime::Containerd2, "ContainerStopSignals-off-EnvFiles-on")]
+    #[case(&[("EnvFiles", true)], Runtime::Containerd1, "EnvFiles-on-containerd-1")]
     fn settings_name_the_profile(
         #[case] gates: &[(&str, bool)],
         #[case] runtime: Runtime,

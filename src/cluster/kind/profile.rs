@@ -138,6 +138,12 @@ pub(crate) fn named(name: &str) -> Result<Vec<Profile>> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::cluster::node_image::versions::NEWEST;
+
+    #[test]
+    fn the_gates_of_the_newest_version_are_known() {
+        assert!(check("Unknown", true, NEWEST.minor).is_err());
+    }
 
     #[test]
     fn each_profile_has_its_own_id_and_arguments() {
