@@ -14,7 +14,7 @@ pub(crate) const WORKERS: u8 = 1;
 
 /// The version, gate and runtime of profiles in addition to the defaults of each minor version: settings on
 /// which verdicts depend.
-const VARIANTS: [(&str, &[(&str, bool)], Runtime); 4] = [
+const VARIANTS: [(&str, &[(&str, bool)], Runtime); 6] = [
     (
         "1.29",
         &[("PodLifecycleSleepAction", true)],
@@ -30,7 +30,9 @@ const VARIANTS: [(&str, &[(&str, bool)], Runtime); 4] = [
         &[("PodLifecycleSleepAction", false)],
         Runtime::Containerd2,
     ),
+    ("newest", &[("ContainerStopSignals", true)], Runtime::Containerd2),
     ("newest", &[], Runtime::Containerd1),
+    ("newest", &[("ContainerStopSignals", true)], Runtime::Containerd1),
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
