@@ -52,6 +52,10 @@ fn config(profile: &Profile, version: Version, source: Source, cgroup_v2: bool) 
     if !cgroup_v2 && version.minor >= REFUSES_CGROUP_V1 {
         kubelet["failCgroupV1"] = json!(false);
     }
+    if !cgroup_v2 && source == Source::Packages {
+        // As the node's entrypoint configures containerd.
+        kubelet["cgroupDriver"] = json!("cgroupfs");
+    }
     let mut patches = vec![kubelet.to_string()];
     let mut nodes = vec![json!({"role": "control-plane"})];
     nodes.resize(usize::from(profile.workers) + 1, json!({"role": "worker"}));

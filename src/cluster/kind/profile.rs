@@ -30,9 +30,17 @@ const VARIANTS: [(&str, &[(&str, bool)], Runtime); 6] = [
         &[("PodLifecycleSleepAction", false)],
         Runtime::Containerd2,
     ),
-    ("newest", &[("ContainerStopSignals", true)], Runtime::Containerd2),
+    (
+        "newest",
+        &[("ContainerStopSignals", true)],
+        Runtime::Containerd2,
+    ),
     ("newest", &[], Runtime::Containerd1),
-    ("newest", &[("ContainerStopSignals", true)], Runtime::Containerd1),
+    (
+        "newest",
+        &[("ContainerStopSignals", true)],
+        Runtime::Containerd1,
+    ),
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
