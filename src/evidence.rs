@@ -33,7 +33,7 @@ pub struct Evidence {
     pub attempt: u32,
     /// Everything observed, ordered by time.
     pub timeline: Vec<Entry>,
-    /// What could not be set up or observed. Evidence with problems never produces a verdict.
+    /// What could not be set up or observed. Evidence with problems never confirms or refutes a claim.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
 }
@@ -76,6 +76,9 @@ pub struct Problem {
     pub doing: String,
     /// Why it failed and what to do.
     pub what: String,
+    /// Whether the cluster forbids it. The scenario's claims are then not applicable.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forbidden: bool,
 }
 
 /// The clock of an entry's time.
@@ -219,6 +222,11 @@ pub struct Note {
 }
 
 impl Evidence {
+    /// What the cluster forbids, if that ended the scenario.
+    pub fn forbidden(&self) -> Option<&Problem> {
+        self.problems.first().filter(|problem| problem.forbidden)
+    }
+
     pub fn stamps(&self) -> impl Iterator<Item = (&Entry, &Stamp)> {
         self.timeline.iter().filter_map(|e| match &e.seen {
             Seen::Agent(stamp) => Some((e, stamp)),

@@ -230,6 +230,7 @@ mod tests {
         evidence.began = format!("2026-01-02T03:0{minute}:00Z").parse().unwrap();
         if words.next().is_some() {
             evidence.problems.push(Problem {
+                forbidden: false,
                 doing: "until running".to_owned(),
                 what: "timed out".to_owned(),
             });

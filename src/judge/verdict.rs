@@ -10,7 +10,7 @@ use super::reasons::{self, Explained};
 use super::scene::Scene;
 use crate::catalogue::capability::remedy;
 use crate::catalogue::model::{Catalogue, Check, Claim, Needs, Scenario, Verdict};
-use crate::evidence::{ClusterFacts, Evidence, Seen};
+use crate::evidence::{ClusterFacts, Evidence, Problem, Seen};
 use crate::expr::{self, values};
 use crate::gates::is_removed;
 
@@ -39,6 +39,13 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusabl
         return Err(Unusable::OtherScenario {
             found: evidence.scenario.clone(),
             wanted: scenario.id.clone(),
+        });
+    }
+    if let Some(Problem { doing, what, .. }) = evidence.forbidden() {
+        let reason = format!("this cluster forbids it: {doing}: {what}");
+        return Ok(Judged {
+            judgements: all_not_applicable(scenario, &reason),
+            warnings: Vec::new(),
         });
     }
     if !evidence.problems.is_empty() {
@@ -81,6 +88,10 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusabl
 /// The judgements if the cluster does not meet the scenario's requirements; `None` if it does.
 pub fn not_applicable(scenario: &Scenario, cluster: &ClusterFacts) -> Option<Vec<Judgement>> {
     let reason = scenario.needs.unmet(cluster)?;
+    Some(all_not_applicable(scenario, &reason))
+}
+
+fn all_not_applicable(scenario: &Scenario, reason: &str) -> Vec<Judgement> {
     let judgement = |claim: &Claim| Judgement {
         claim: claim.id.clone(),
         scenario: Some(scenario.id.clone()),
@@ -90,7 +101,7 @@ pub fn not_applicable(scenario: &Scenario, cluster: &ClusterFacts) -> Option<Vec
         checks: Vec::new(),
         measured: BTreeMap::new(),
     };
-    Some(scenario.claims.iter().map(judgement).collect())
+    scenario.claims.iter().map(judgement).collect()
 }
 
 /// The judgements on claims that no experiment can decide.

@@ -35,6 +35,10 @@ pub struct Answer {
 }
 
 impl Answer {
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.code == 403
+    }
+
     pub(super) fn accepted(code: u16) -> Self {
         Self {
             accepted: true,
@@ -196,23 +200,34 @@ fn gvk_of(object: &Value) -> Result<GroupVersionKind, ApiError> {
     Ok(GroupVersionKind::gvk(group, version, kind))
 }
 
+/// The kinds that steps name: word, API group and version, kind, and the plural in paths and permissions.
+pub(super) const KINDS: [(&str, &str, &str, &str, &str); 10] = [
+    ("pod", "", "v1", "Pod", "pods"),
+    ("service", "", "v1", "Service", "services"),
+    ("node", "", "v1", "Node", "nodes"),
+    ("configmap", "", "v1", "ConfigMap", "configmaps"),
+    ("deployment", "apps", "v1", "Deployment", "deployments"),
+    ("replicaset", "apps", "v1", "ReplicaSet", "replicasets"),
+    ("statefulset", "apps", "v1", "StatefulSet", "statefulsets"),
+    ("daemonset", "apps", "v1", "DaemonSet", "daemonsets"),
+    ("job", "batch", "v1", "Job", "jobs"),
+    (
+        "priorityclass",
+        "scheduling.k8s.io",
+        "v1",
+        "PriorityClass",
+        "priorityclasses",
+    ),
+];
+
 fn gvk_by_word(word: &str) -> Result<GroupVersionKind, ApiError> {
-    Ok(match word {
-        "pod" => GroupVersionKind::gvk("", "v1", "Pod"),
-        "service" => GroupVersionKind::gvk("", "v1", "Service"),
-        "node" => GroupVersionKind::gvk("", "v1", "Node"),
-        "configmap" => GroupVersionKind::gvk("", "v1", "ConfigMap"),
-        "deployment" => GroupVersionKind::gvk("apps", "v1", "Deployment"),
-        "replicaset" => GroupVersionKind::gvk("apps", "v1", "ReplicaSet"),
-        "statefulset" => GroupVersionKind::gvk("apps", "v1", "StatefulSet"),
-        "daemonset" => GroupVersionKind::gvk("apps", "v1", "DaemonSet"),
-        "job" => GroupVersionKind::gvk("batch", "v1", "Job"),
-        "priorityclass" => GroupVersionKind::gvk("scheduling.k8s.io", "v1", "PriorityClass"),
-        _ => {
-            return Err(ApiError::Object(format!(
+    let known = KINDS.iter().find(|(known, ..)| *known == word);
+    known
+        .map(|(_, group, version, kind, _)| GroupVersionKind::gvk(group, version, kind))
+        .ok_or_else(|| {
+            ApiError::Object(format!(
                 "unsupported kind `{word}`: expected pod, service, node, configmap, \
                  deployment, replicaset, statefulset, daemonset, job or priorityclass"
-            )));
-        }
-    })
+            ))
+        })
 }

@@ -139,7 +139,9 @@ impl State {
             metadata["namespace"] = json!(place.namespace);
         }
         metadata["uid"] = json!(format!("uid-{}", self.version));
-        metadata["managedFields"] = json!([{"manager": "hookproof"}]);
+        if !metadata["managedFields"].is_array() {
+            metadata["managedFields"] = json!([{"manager": "hookproof"}]);
+        }
         self.change("ADDED", place, object)
     }
 
@@ -676,6 +678,16 @@ impl Fake {
         self.shared.lock().faults.push(Fault {
             method,
             path,
+            answer,
+        });
+    }
+
+    /// Forbids the next pod, with this message.
+    pub(crate) fn forbid_pod(&self, message: &'static str) {
+        let answer = Answer::Refused(403, "Forbidden", message);
+        self.shared.lock().faults.push(Fault {
+            method: "POST",
+            path: "/pods",
             answer,
         });
     }

@@ -7,6 +7,7 @@ pub mod facts;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod fill;
+mod forbidden;
 pub mod http;
 pub mod listing;
 pub(crate) mod outside;

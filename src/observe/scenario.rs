@@ -19,6 +19,7 @@ use crate::catalogue::step::{Action, Step};
 use super::api::{Answer, ApiError};
 use super::command::{Program, Running};
 use super::fill::{FillError, Filler};
+use super::forbidden;
 use super::listing;
 use super::outside::{Host, OutsideError};
 use super::recorder::Recorder;
@@ -48,8 +49,20 @@ enum StepError {
     Outside(#[from] OutsideError),
     #[error("the API server rejected the request ({} {}): {}", .0.code, .0.reason, .0.message)]
     Rejected(Answer),
+    #[error("timed out after {0} s")]
+    TimedOut(f64),
     #[error("{0}")]
     Other(String),
+}
+
+impl StepError {
+    fn is_forbidden(&self) -> bool {
+        match self {
+            Self::Rejected(answer) => answer.is_forbidden(),
+            Self::Api(ApiError::Request { source, .. }) => forbidden::is_forbidden(source),
+            _ => false,
+        }
+    }
 }
 
 impl From<String> for StepError {
@@ -104,7 +117,10 @@ pub async fn observe(
     let began = session.clock.now();
     let mut problems = Vec::new();
     match session.scenario_namespace(&scenario.id, attempt).await {
-        Err(error) => problems.push(problem("create the scenario's namespace", &error)),
+        Err(error) => problems.push(Problem {
+            forbidden: error.is_forbidden(),
+            ..problem("create the scenario's namespace", &error)
+        }),
         Ok(namespace) => {
             session.router.add(&namespace, recorder.clone());
             let mut runner = Runner {
@@ -125,6 +141,13 @@ pub async fn observe(
             };
             problems.extend(runner.steps(on_step).await);
             runner.end_background().await;
+            if let Some((name, why)) = forbidden::by_kubectl(&recorder.entries()) {
+                let problem = Problem {
+                    forbidden: true,
+                    ..problem(&format!("kubectl step `{name}`"), &why)
+                };
+                problems.insert(0, problem);
+            }
             if let Err(error) = runner.last_stamps().await {
                 problems.push(error);
             }
@@ -187,6 +210,7 @@ fn problem(doing: &str, what: &dyn std::fmt::Display) -> Problem {
     Problem {
         doing: doing.to_owned(),
         what: what.to_string(),
+        forbidden: false,
     }
 }
 
@@ -206,11 +230,25 @@ impl Runner<'_> {
                         self.recorder.note("optional", format!("{words}: timed out"));
                         Ok(())
                     }
-                    Err(_) => Err(format!("timed out after {} s", cap.as_secs_f64()).into()),
+                    Err(_) => Err(StepError::TimedOut(cap.as_secs_f64())),
                 },
             };
             if let Err(what) = done {
-                return Some(problem(&format!("{words} ({})", step.place), &what));
+                let doing = format!("{words} ({})", step.place);
+                let behind = match what {
+                    StepError::TimedOut(_) => forbidden::behind_a_timeout(&self.recorder.entries()),
+                    _ => None,
+                };
+                return Some(match behind {
+                    Some(why) => Problem {
+                        forbidden: true,
+                        ..problem(&doing, &why)
+                    },
+                    None => Problem {
+                        forbidden: what.is_forbidden(),
+                        ..problem(&doing, &what)
+                    },
+                });
             }
         }
         None
@@ -408,7 +446,8 @@ impl Runner<'_> {
         begin: Timestamp,
         answer: Answer,
     ) -> Result<(), StepError> {
-        if name.is_none() && !answer.accepted {
+        // Admission control forbids; only validation answers the question of a step.
+        if !answer.accepted && (name.is_none() || answer.is_forbidden()) {
             return Err(StepError::Rejected(answer));
         }
         let data = BTreeMap::from([

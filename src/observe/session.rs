@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::ApiServer;
 use super::command::Kubectl;
+use super::forbidden::is_forbidden;
 use super::outside::Outside;
 use super::recorder::RunnerClock;
 use super::scratch::Scratch;
@@ -48,6 +50,13 @@ pub enum SessionError {
         REMOVAL_TIME.as_secs()
     )]
     Removal { count: usize },
+}
+
+impl SessionError {
+    /// Whether the cluster forbids it.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if is_forbidden(source))
+    }
 }
 
 fn api(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> SessionError {
@@ -293,9 +302,10 @@ pub async fn clean(client: &Client, all: bool) -> Result<Vec<String>, SessionErr
         .collect();
     runs.sort();
     runs.dedup();
+    let now = server_time(client).await?;
     let mut removed = Vec::new();
     for run in runs {
-        if all || !is_alive(client, &run).await? {
+        if all || !is_alive(client, &run, &found.items, now).await? {
             remove_run(client, &run).await?;
             removed.push(run);
         }
@@ -303,14 +313,54 @@ pub async fn clean(client: &Client, all: bool) -> Result<Vec<String>, SessionErr
     Ok(removed)
 }
 
-async fn is_alive(client: &Client, run: &str) -> Result<bool, SessionError> {
-    let leases: Api<Lease> = Api::namespaced(client.clone(), &format!("hookproof-{run}"));
+/// The API server's time. Runs of several machines compare their leases by it, as their clocks may differ.
+async fn server_time(client: &Client) -> Result<Timestamp, SessionError> {
+    let request = http::Request::get("/version")
+        .body(kube::client::Body::empty())
+        .map_err(|e| api("read the time of the API server")(kube::Error::HttpError(e)))?;
+    let answer = client
+        .send(request)
+        .await
+        .map_err(api("read the time of the API server"))?;
+    let date = answer.headers().get(http::header::DATE);
+    let date = date
+        .and_then(|date| date.to_str().ok())
+        .and_then(|date| rfc2822::parse(date).ok());
+    Ok(date.map_or_else(Timestamp::now, |date| date.timestamp()))
+}
+
+/// Whether a run renewed its lease recently, or has just created its namespace and not yet its lease.
+async fn is_alive(
+    client: &Client,
+    run: &str,
+    namespaces: &[Namespace],
+    now: Timestamp,
+) -> Result<bool, SessionError> {
+    let own = format!("hookproof-{run}");
+    let leases: Api<Lease> = Api::namespaced(client.clone(), &own);
     let lease = leases
         .get_opt(LEASE)
         .await
         .map_err(api("read a run's lease"))?;
-    let renewed = lease.and_then(|lease| lease.spec?.renew_time);
-    Ok(renewed.is_some_and(|time| Timestamp::now().duration_since(time.0) < LEASE_TIME))
+    let last = match lease {
+        Some(lease) => {
+            // The time of the change by the server's clock; `renewTime` is by the runner's.
+            let changes = lease.metadata.managed_fields.into_iter().flatten();
+            let changed = changes
+                .filter_map(|change| change.time)
+                .map(|time| time.0)
+                .max();
+            let renewed = || Some(lease.spec?.renew_time?.0);
+            changed.or_else(renewed)
+        }
+        None => {
+            let own = namespaces
+                .iter()
+                .find(|namespace| namespace.name_any() == own);
+            own.and_then(|own| Some(own.creation_timestamp()?.0))
+        }
+    };
+    Ok(last.is_some_and(|last| now.duration_since(last) < LEASE_TIME))
 }
 
 /// Removes all objects with the label of a run and waits until they are gone.
@@ -323,10 +373,15 @@ pub async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> 
         .await
         .map_err(api("list the run's namespaces"))?;
     let classes: Api<k8s_openapi::api::scheduling::v1::PriorityClass> = Api::all(client.clone());
-    classes
+    let deleted = classes
         .delete_collection(&DeleteParams::default(), &listed)
-        .await
-        .map_err(api("delete the run's priority classes"))?;
+        .await;
+    // Whoever may not delete them created none.
+    if let Err(error) = deleted
+        && !is_forbidden(&error)
+    {
+        return Err(api("delete the run's priority classes")(error));
+    }
     for namespace in &found {
         remove_namespace(client, &namespace.name_any()).await?;
     }

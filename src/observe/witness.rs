@@ -8,11 +8,13 @@ use futures::{AsyncBufReadExt, TryStreamExt};
 use hookproof_protocol::{FULL, KeptStamp, Release, TOKEN_HEADER, Time, env, path};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
+use kube::api::PostParams;
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::forbidden::is_forbidden;
 use super::recorder::RunnerClock;
 use super::watch::Router;
 use super::workload::RUN_LABEL;
@@ -66,12 +68,17 @@ impl Witness {
         token: &str,
     ) -> Result<Self, WitnessError> {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        let pod: Pod = serde_json::from_value(json!({
+        let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": "witness", "labels": {RUN_LABEL: run}},
             "spec": {
                 "automountServiceAccountToken": false,
                 "terminationGracePeriodSeconds": 0,
+                // As the Pod Security level `restricted` demands.
+                "securityContext": {
+                    "runAsNonRoot": true, "runAsUser": 1000,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
                 // Scenarios that evict or preempt pods must not remove the witness.
                 "priorityClassName": "system-cluster-critical",
                 "tolerations": [{"operator": "Exists"}],
@@ -80,17 +87,17 @@ impl Witness {
                     "command": ["agent", "witness", "--listen", format!("0.0.0.0:{PORT}")],
                     "env": [{"name": env::TOKEN, "value": token}],
                     "ports": [{"containerPort": PORT}],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+                    },
                     "readinessProbe": {
                         "httpGet": {"path": path::HEALTH, "port": PORT},
                         "periodSeconds": 1
                     },
                 }],
             },
-        }))
-        .map_err(|e| WitnessError::Create(e.to_string()))?;
-        pods.create(&kube::api::PostParams::default(), &pod)
-            .await
-            .map_err(|e| WitnessError::Create(e.to_string()))?;
+        });
+        create(&pods, pod).await?;
         let running = await_condition(pods.clone(), "witness", conditions::is_pod_running());
         if tokio::time::timeout(READY_TIME, running).await.is_err() {
             return Err(not_ready(&pods, namespace).await);
@@ -248,6 +255,24 @@ impl Witness {
             .body(body)
             .map_err(WitnessError::Request)
     }
+}
+
+/// Creates the witness pod; without a priority class if a quota reserves the class for other namespaces.
+async fn create(pods: &Api<Pod>, mut pod: Value) -> Result<(), WitnessError> {
+    let refused = |e: &dyn std::fmt::Display| WitnessError::Create(e.to_string());
+    let given = serde_json::from_value(pod.clone()).map_err(|e| refused(&e))?;
+    match pods.create(&PostParams::default(), &given).await {
+        Err(error) if is_forbidden(&error) && error.to_string().contains("quota") => {
+            if let Some(spec) = pod["spec"].as_object_mut() {
+                spec.remove("priorityClassName");
+            }
+            let plain = serde_json::from_value(pod).map_err(|e| refused(&e))?;
+            let created = pods.create(&PostParams::default(), &plain).await;
+            created.map_err(|e| refused(&e))?;
+        }
+        created => drop(created.map_err(|e| refused(&e))?),
+    }
+    Ok(())
 }
 
 fn silent(error: kube::Error) -> WitnessError {

@@ -203,6 +203,10 @@ impl EarlierAttempt {
 }
 
 fn problems(evidence: &Evidence) -> Vec<String> {
+    // The judgements say what is forbidden.
+    if evidence.forbidden().is_some() {
+        return Vec::new();
+    }
     let problems = evidence.problems.iter();
     problems
         .map(|problem| format!("{}: {}", problem.doing, problem.what))

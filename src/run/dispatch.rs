@@ -232,6 +232,7 @@ fn timeout_problem(limit: Duration) -> Problem {
             "timed out after {}; raise --scenario-timeout",
             seconds(limit.as_secs_f64())
         ),
+        forbidden: false,
     }
 }
 

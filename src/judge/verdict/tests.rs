@@ -169,6 +169,7 @@ fn problems_give_no_verdict() {
     let mut evidence = evidence();
     let what = "timed out after 60 s".to_owned();
     evidence.problems.push(Problem {
+        forbidden: false,
         doing: "until running".to_owned(),
         what,
     });
@@ -177,6 +178,26 @@ fn problems_give_no_verdict() {
         error,
         "failed to observe poststart/slow-hook: until running: timed out after 60 s"
     );
+}
+
+#[test]
+fn what_the_cluster_forbids_makes_the_claims_not_applicable() {
+    let mut evidence = evidence();
+    evidence.problems.push(Problem {
+        forbidden: true,
+        doing: "apply".to_owned(),
+        what: "pods \"x\" is forbidden".to_owned(),
+    });
+    let judged = judge(&scenario(), &evidence).unwrap();
+    assert_eq!(judged.judgements.len(), 3);
+    for judgement in judged.judgements {
+        assert_eq!(judgement.verdict, Verdict::NotApplicable);
+        assert!(!judgement.is_unexpected());
+        assert_eq!(
+            judgement.reason,
+            "not applicable: this cluster forbids it: apply: pods \"x\" is forbidden"
+        );
+    }
 }
 
 #[test]

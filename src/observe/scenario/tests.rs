@@ -258,6 +258,65 @@ async fn a_refusal_of_a_named_step_is_its_output(
     );
 }
 
+#[rstest]
+#[case::pod_security("POST", "/pods", "  - {apply: manifests/one.yaml, as: answer}")]
+#[case::quota("POST", "/namespaces", "  - apply")]
+#[case::delete("DELETE", "/pods/web", "  - apply\n  - delete: pod/web")]
+#[case::read("GET", "/pods/web", "  - apply\n  - {get: pod/web, as: found}")]
+#[tokio::test]
+async fn what_the_cluster_forbids_is_recorded_as_such(
+    #[case] method: &'static str,
+    #[case] path: &'static str,
+    #[case] steps: &str,
+) {
+    let ran = run_with("wait", steps, |fake| {
+        fake.refuse(method, path, 403, "Forbidden");
+    })
+    .await;
+    let forbidden = ran.evidence.forbidden().unwrap();
+    assert!(
+        forbidden.what.contains("refused by the test"),
+        "{forbidden:?}"
+    );
+}
+
+#[rstest]
+#[case::image(
+    "/api/v1/namespaces/hookproof-run1-test-one/pods/web",
+    json!({"status": {"containerStatuses": [
+        {"name": "main", "image": "x:1", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}}),
+    "a node cannot pull the image x:1 (ImagePullBackOff)"
+)]
+#[case::controller(
+    "/api/v1/namespaces/hookproof-run1-test-one/events/e",
+    json!({"involvedObject": {"kind": "ReplicaSet", "name": "web"}, "type": "Warning", "reason": "FailedCreate",
+        "message": "pods \"web\" is forbidden: exceeded quota"}),
+    "pods \"web\" is forbidden: exceeded quota"
+)]
+#[tokio::test]
+async fn a_timeout_may_be_due_to_what_the_cluster_forbids(
+    #[case] path: &str,
+    #[case] object: Value,
+    #[case] expected: &str,
+) {
+    let fake = Fake::start().await;
+    let session = fake.session().await;
+    fake.watched("/api/v1/events").await;
+    let scenario = scenario("hold=go", "  - apply\n  - {until: web.gone, cap: 2s}");
+    let (stop, put) = (
+        CancellationToken::new(),
+        std::sync::atomic::AtomicBool::new(false),
+    );
+    let on_step = |step: String| {
+        if step.starts_with("wait") && !put.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            fake.put(path, object.clone());
+        }
+    };
+    let evidence = observe(&session, &scenario, 1, false, &stop, on_step).await;
+    let forbidden = evidence.forbidden().map(|problem| problem.what.as_str());
+    assert_eq!(forbidden, Some(expected), "{:#?}", evidence.problems);
+}
+
 #[tokio::test]
 async fn a_closed_connection_is_a_problem_even_of_a_named_step() {
     let steps = "  - {apply: manifests/one.yaml, as: answer}";
@@ -523,6 +582,45 @@ async fn kept_namespaces_are_removed_by_label_when_their_run_is_over() {
     );
     assert_eq!(clean(&fake.client, false).await.unwrap(), ["run1"]);
     assert_eq!(fake.namespaces(), ["other"]);
+}
+
+#[rstest]
+#[case::starting(Some(0), None, None, true)]
+#[case::killed_while_starting(Some(100), None, None, false)]
+#[case::renewed(Some(100), Some(0), Some(0), true)]
+#[case::clock_of_the_runner_is_behind(Some(100), Some(100), Some(0), true)]
+#[case::clock_of_the_runner_is_ahead(Some(100), Some(-1000), Some(100), false)]
+#[case::killed(Some(100), Some(60), Some(60), false)]
+#[tokio::test]
+async fn a_run_of_another_machine_is_removed_only_if_it_is_dead(
+    #[case] created: Option<i64>,
+    #[case] renewed: Option<i64>,
+    #[case] changed: Option<i64>,
+    #[case] alive: bool,
+) {
+    let fake = Fake::start().await;
+    let ago =
+        |seconds: i64| (Timestamp::now() - jiff::SignedDuration::from_secs(seconds)).to_string();
+    let namespace = json!({"metadata": {"labels": {"hookproof/run": "other"}, "creationTimestamp": created.map(ago)}});
+    fake.put("/api/v1/namespaces/hookproof-other", namespace);
+    if let Some(renewed) = renewed {
+        let lease = json!({"spec": {"renewTime": ago(renewed)}, "metadata": {"managedFields":
+            [{"manager": "hookproof", "time": changed.map(ago)}]}});
+        fake.put(
+            "/apis/coordination.k8s.io/v1/namespaces/hookproof-other/leases/run",
+            lease,
+        );
+    }
+    let removed = clean(&fake.client, false).await.unwrap();
+    assert_eq!(removed.is_empty(), alive, "{removed:?}");
+}
+
+#[tokio::test]
+async fn a_quota_of_priority_classes_does_not_keep_the_witness_away() {
+    let fake = Fake::start().await;
+    fake.forbid_pod("insufficient quota to match these scopes");
+    let session = Session::start("run1", fake.target()).await.unwrap();
+    session.finish(false).await.unwrap();
 }
 
 #[tokio::test]
