@@ -64,6 +64,9 @@ pub(super) struct RunArgs {
     /// Heading of this run in reports; shards of one run need the same label [default: version and profile]
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
+    /// Continue an interrupted run in --out: scenarios with evidence of the same experiment and cluster are not repeated
+    #[arg(long, conflicts_with = "failed")]
+    resume: bool,
     /// Keep namespaces after the run
     #[arg(long)]
     keep: bool,
@@ -105,8 +108,9 @@ impl RunArgs {
 /// Returns an error only for invalid input: failures of machines and clusters are in the results
 /// and give [`Exit::Infrastructure`].
 pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
-    let last = args.failed.then(|| read_results(&args.out));
+    let last = (args.failed || args.resume).then(|| read_results(&args.out));
     let last = last.transpose().map_err(Failure::usage)?;
+    let last = last.filter(|_| args.failed);
     let (catalogue, mut claims) = args.selection.load()?;
     if let Some(last) = last {
         let failed = failed(&last);
@@ -138,6 +142,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             fail_fast: args.fail_fast,
             scenario_timeout: args.scenario_timeout,
             keep: args.keep,
+            resume: args.resume,
             out: args.out.clone(),
         },
         clusters: clusters.parallel,
@@ -162,7 +167,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         return Ok(Exit::AsExpected);
     }
     own(&args.out)
-        .and_then(|()| clear(&args.out))
+        .and_then(|()| clear(&args.out, args.resume))
         .map_err(Failure::usage)?;
     let again = || std::process::exit(i32::from(Exit::Interrupted.code()));
     driver.stop.on_signals(again);

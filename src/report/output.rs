@@ -34,13 +34,9 @@ pub(crate) fn resolve(folder: &Utf8Path, path: &str) -> Result<Utf8PathBuf, Repo
 }
 
 /// What hookproof writes into a results folder. The results come last, as they make the folder its own.
-const PARTS: [&str; 5] = [
-    "evidence",
-    "junit",
-    "index.html",
-    "summary.md",
-    RESULTS_FILE,
-];
+const PARTS: [&str; 5] = [EVIDENCE, "junit", "index.html", "summary.md", RESULTS_FILE];
+
+const EVIDENCE: &str = "evidence";
 
 /// File that marks a folder without results as hookproof's.
 pub(crate) const MARKER: &str = ".hookproof";
@@ -68,9 +64,11 @@ pub(crate) fn own(folder: &Utf8Path) -> Result<(), ReportError> {
     Ok(())
 }
 
-/// Removes earlier reports and evidence from a results folder. `results.json` stays until it is replaced.
-pub(crate) fn clear(folder: &Utf8Path) -> Result<(), ReportError> {
-    for part in PARTS.iter().filter(|part| **part != RESULTS_FILE) {
+/// Removes earlier reports and, unless it is kept, evidence from a results folder. `results.json` stays until it is
+/// replaced.
+pub(crate) fn clear(folder: &Utf8Path, keep_evidence: bool) -> Result<(), ReportError> {
+    let kept = |part: &str| part == RESULTS_FILE || (keep_evidence && part == EVIDENCE);
+    for part in PARTS.iter().filter(|part| !kept(part)) {
         let path = folder.join(part);
         let removed = match path.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

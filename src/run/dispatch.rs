@@ -17,12 +17,13 @@ use crate::judge::verdict::{judge, not_applicable};
 use crate::observe::scenario::observe;
 use crate::observe::session::Session;
 use crate::observe::store;
-use crate::report::results::{EarlierAttempt, ScenarioResults, key};
+use crate::report::results::{EarlierAttempt, Phase, ScenarioResults, key};
 
 use super::plan::Plan;
+use super::resume::Earlier;
 use super::stop::Stop;
 use crate::report::event::{RunEvent, Stopped};
-use crate::report::text::seconds;
+use crate::report::text::{count, seconds};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -36,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) scenario_timeout: Option<Duration>,
     /// Keep namespaces after the run.
     pub(crate) keep: bool,
+    /// Keep the evidence that an interrupted run left in `out`.
+    pub(crate) resume: bool,
     pub(crate) out: Utf8PathBuf,
 }
 
@@ -73,6 +76,11 @@ impl Dispatch {
                 judgements: shared.plan.wanted(judgements),
             });
         }
+        let runnable = if shared.options.resume {
+            shared.resume(runnable)
+        } else {
+            runnable
+        };
         let mut complete = true;
         let mut running = JoinSet::new();
         for scenario in runnable {
@@ -114,6 +122,48 @@ impl Dispatch {
         }
         runnable.sort_by_key(|scenario| std::cmp::Reverse(scenario.takes));
         (runnable, skipped)
+    }
+
+    /// Reports the scenarios that an earlier run finished. Returns the others.
+    fn resume(&self, mut scenarios: Vec<Arc<Scenario>>) -> Vec<Arc<Scenario>> {
+        let began = jiff::Timestamp::now();
+        let earlier = Earlier {
+            out: &self.options.out,
+            column: key(&self.cluster),
+            facts: &self.session.target.facts,
+            attempts: self.options.attempts,
+        };
+        let all = scenarios.len();
+        scenarios.retain(|scenario| match earlier.find(scenario) {
+            Ok(None) => true,
+            Ok(Some(finished)) => {
+                self.send(RunEvent::ScenarioEnded {
+                    cluster: self.cluster.clone(),
+                    scenario: finished.scenario,
+                    judgements: self.plan.wanted(finished.judgements),
+                });
+                false
+            }
+            Err(why) => {
+                self.warn(format!("repeating {}: {why}", scenario.id));
+                true
+            }
+        });
+        self.send(RunEvent::PhaseEnded {
+            cluster: self.cluster.clone(),
+            phase: Phase {
+                name: "resume".to_owned(),
+                began,
+                seconds: jiff::Timestamp::now().duration_since(began).as_secs_f64(),
+                error: None,
+                note: format!(
+                    "{} of {} kept",
+                    all - scenarios.len(),
+                    count(all, "scenario")
+                ),
+            },
+        });
+        scenarios
     }
 
     async fn scenario(&self, scenario: &Scenario) {

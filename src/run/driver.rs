@@ -462,6 +462,7 @@ mod tests {
                 fail_fast: false,
                 scenario_timeout: None,
                 keep: false,
+                resume: false,
                 out: "unused".into(),
             },
             clusters: 1,

@@ -4,4 +4,5 @@ pub(crate) mod dispatch;
 pub(crate) mod driver;
 pub(crate) mod plan;
 pub(crate) mod provide;
+mod resume;
 pub(crate) mod stop;

@@ -46,6 +46,7 @@ async fn prepare(catalogue: Catalogue, attempts: u32) -> Run {
             fail_fast: false,
             scenario_timeout: None,
             keep: false,
+            resume: false,
             out: Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap(),
         },
         slots: Arc::new(Semaphore::new(1)),
@@ -242,4 +243,71 @@ async fn with_fail_fast_an_unexpected_verdict_stops_the_run() {
     let Finished { ended, .. } = finish(run).await;
     assert_eq!(verdicts(&ended[0].1), [Verdict::Refuted]);
     assert_eq!(stop.reason(), Some(Stopped::FailFast));
+}
+
+/// Runs a scenario, then a run that continues it, after `change` of the evidence. Returns the results of the second run.
+async fn resumed(codes: &[u8], attempts: u32, change: impl FnOnce(&mut Evidence)) -> Finished {
+    let first = prepare(suite(""), 1).await;
+    first.fake.exit_with(codes.iter().copied());
+    let Finished { ended, out, .. } = finish(first).await;
+    let path = out.path().join(ended[0].0.evidence.as_ref().unwrap());
+    let path: &camino::Utf8Path = path.as_path().try_into().unwrap();
+    let mut evidence = store::read(path).unwrap();
+    change(&mut evidence);
+    store::write(path, &evidence).unwrap();
+    let mut second = prepare(suite(""), attempts).await;
+    second.dispatch.options.resume = true;
+    second.dispatch.options.out = Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap();
+    let mut finished = finish(second).await;
+    finished.out = out;
+    finished
+}
+
+#[tokio::test]
+async fn a_finished_scenario_is_not_repeated() {
+    let Finished {
+        ended,
+        warnings,
+        requests,
+        out,
+    } = resumed(&[0], 2, |_| {}).await;
+    let [(scenario, judgements)] = ended.as_slice() else {
+        panic!("{ended:?}")
+    };
+    assert_eq!(verdicts(judgements), [Verdict::Confirmed]);
+    assert!(
+        out.path()
+            .join(scenario.evidence.as_ref().unwrap())
+            .exists()
+    );
+    assert_eq!(requests, [""; 0]);
+    assert_eq!(warnings, [""; 0]);
+}
+
+#[rstest::rstest]
+#[case::experiment(&[0], |evidence: &mut Evidence| evidence.scenario_digest = "old".to_owned(), "its steps or manifests have changed")]
+#[case::cluster(&[0], |evidence: &mut Evidence| evidence.cluster.nodes = 7, "the cluster has changed: nodes was 7, is 0")]
+#[case::interrupted(&[0], |evidence: &mut Evidence| evidence.problems.push(timeout_problem(Duration::from_secs(1))), "failed to observe test/one")]
+#[case::unexpected(&[1], |_: &mut Evidence| {}, "attempt 1 had an unexpected verdict")]
+#[tokio::test]
+async fn other_evidence_is_repeated_with_the_reason(
+    #[case] codes: &[u8],
+    #[case] change: fn(&mut Evidence),
+    #[case] why: &str,
+) {
+    let Finished {
+        ended,
+        warnings,
+        requests,
+        ..
+    } = resumed(codes, 2, change).await;
+    assert_eq!(verdicts(&ended[0].1), [Verdict::Confirmed]);
+    assert!(!requests.is_empty());
+    let [warning] = warnings.as_slice() else {
+        panic!("{warnings:?}")
+    };
+    assert!(
+        warning.starts_with(&format!("repeating test/one: {why}")),
+        "{warning}"
+    );
 }
