@@ -41,8 +41,8 @@ fn main() -> ExitCode {
 fn build() -> Result<(), String> {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
-    // The agent runs in kind nodes, which are containers on this machine.
-    let target = variable("HOST")?;
+    // The agent runs on nodes of the same architecture as this program.
+    let target = variable("TARGET")?;
     let target_dir = target_dir(&out)?;
 
     let mut cargo = Command::new(variable("CARGO")?);

@@ -42,8 +42,11 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_enum, default_value_t)]
     source: Sources,
     /// Use the existing cluster of this kubeconfig context
-    #[arg(long, value_name = "CONTEXT")]
+    #[arg(long, value_name = "CONTEXT", group = "existing")]
     context: Option<String>,
+    /// Use the cluster that this process runs in, with the service account of its pod
+    #[arg(long, group = "existing", conflicts_with_all = ["kubernetes", "gates", "runtime", "profiles"])]
+    in_cluster: bool,
     /// Kubeconfig that contains the context
     #[arg(long, value_name = "FILE", requires = "context")]
     kubeconfig: Option<Utf8PathBuf>,
@@ -51,11 +54,11 @@ pub(super) struct ClusterArgs {
     #[arg(long, value_name = "FILE")]
     kubectl: Option<Utf8PathBuf>,
     /// Agent image that the nodes can pull
-    #[arg(long, value_name = "NAME", requires = "context")]
+    #[arg(long, value_name = "NAME", requires = "existing")]
     agent_image: Option<String>,
     /// nginx image that the nodes can pull, with curl, fortune, strfile, and killall in
     /// /usr/local/bin
-    #[arg(long, value_name = "NAME", requires = "context")]
+    #[arg(long, value_name = "NAME", requires = "existing")]
     nginx_image: Option<String>,
     /// Allow something that is off by default
     #[arg(long, value_enum, value_name = "WHAT")]
@@ -79,6 +82,7 @@ impl ClusterArgs {
     ) -> Result<Clusters, Failure> {
         let places = match &self.context {
             Some(context) => vec![Where::Context(context.clone())],
+            None if self.in_cluster => vec![Where::InCluster],
             None => self.profiles()?.into_iter().map(Where::Profile).collect(),
         };
         let images = [

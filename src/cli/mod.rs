@@ -21,7 +21,6 @@ macro_rules! note {
     };
 }
 
-mod agent_image;
 mod annotate;
 mod check;
 mod cluster;
@@ -32,7 +31,9 @@ mod diff;
 mod doctor;
 mod exit;
 mod explain;
+mod images;
 mod judge;
+mod k8s_job;
 mod links;
 mod lint;
 mod list;
@@ -40,6 +41,7 @@ mod new;
 mod node_image;
 mod print;
 mod profiles;
+mod rbac;
 mod record;
 mod report;
 mod run;
@@ -135,8 +137,19 @@ enum Command {
     NodeImage(node_image::NodeImageCommand),
     #[command(after_help = codes(&[]))]
     Profiles(profiles::ProfilesArgs),
+    #[command(after_help = codes(&[]))]
+    Rbac(rbac::RbacArgs),
     #[command(after_help = codes(&[NOT_DONE]))]
-    AgentImage(agent_image::AgentImageArgs),
+    AgentImage(images::AgentImageArgs),
+    #[command(after_help = codes(&[NOT_DONE]))]
+    NginxImage(images::NginxImageArgs),
+    #[command(after_help = codes(&[NOT_DONE]))]
+    RunnerImage(images::RunnerImageArgs),
+    #[command(after_help = codes(&[
+        EXPECTED, UNEXPECTED,
+        (Infrastructure, "a shard could not be run or collected, or output could not be written"),
+    ]))]
+    K8sJob(Box<k8s_job::JobArgs>),
     /// Remove clusters and leftovers of runs and, optionally, node images and the cache
     #[command(after_help = codes(&[NOT_DONE]))]
     Clean(cluster::CleanArgs),
@@ -220,7 +233,11 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
             Command::NodeImage(args) => node_image::run(args),
             Command::Profiles(args) => profiles::run(&args),
             Command::Clean(args) => Box::pin(cluster::clean(&args)).await,
-            Command::AgentImage(args) => agent_image::agent_image(&args),
+            Command::Rbac(args) => rbac::rbac(&args),
+            Command::AgentImage(args) => images::agent_image(&args),
+            Command::NginxImage(args) => images::nginx_image(&args),
+            Command::RunnerImage(args) => images::runner_image(&args),
+            Command::K8sJob(args) => Box::pin(k8s_job::job(&args)).await,
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => Ok(completions::completions(&args)),
             Command::Man(args) => completions::man(&args),

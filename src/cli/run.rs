@@ -211,7 +211,7 @@ fn default_jobs() -> usize {
     4 * std::thread::available_parallelism().map_or(2, usize::from)
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed: Option<SignedDuration> = text.parse().ok();
     let positive = parsed.and_then(|duration| Duration::try_from(duration).ok());
     positive

@@ -14,3 +14,4 @@ pub(crate) mod nginx_image;
 pub(crate) mod node_image;
 pub(crate) mod pod_image;
 pub(crate) mod progress;
+pub(crate) mod runner_image;

@@ -7,6 +7,8 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
+use super::command::{capture, feed, output};
+use super::docker::{self, docker};
 use super::error::{ClusterError, Result};
 use super::image_archive::{Image, write_images};
 use crate::file::write_atomic;
@@ -43,13 +45,59 @@ impl PodImage {
     }
 }
 
+impl PodImage {
+    /// Loads the image onto a node that is a container on this machine, unless the node has it.
+    pub(crate) fn load_onto(&self, node: &str) -> Result<()> {
+        let mut ask = docker(["exec", node, "crictl", "inspecti", "-q", &self.tag]);
+        if output(&mut ask)?.status.success() {
+            return Ok(());
+        }
+        let mut import = docker(["exec", "-i", node, "ctr", "--namespace=k8s.io"]);
+        import.args(["images", "import", "-"]);
+        let step = format!("loading {} onto {node}", self.tag);
+        feed(&step, &mut import, &self.archive).map(drop)
+    }
+
+    /// Pushes the image to a registry by docker. Without a tag, `name` gets this image's. Returns the complete name.
+    pub(crate) fn push(&self, name: &str) -> Result<String> {
+        let name = with_tag(name, &self.tag);
+        docker::load_image(&self.tag, &self.archive)?;
+        let step = format!("pushing {name}");
+        capture(&step, &mut docker(["tag", &self.tag, &name]))?;
+        capture(&step, &mut docker(["push", &name]))?;
+        Ok(name)
+    }
+}
+
+/// An image name, with the tag of another image if it has none.
+fn with_tag(name: &str, other: &str) -> String {
+    // A colon before a slash separates a registry's port.
+    let tagged = name
+        .rsplit('/')
+        .next()
+        .is_some_and(|last| last.contains(':'));
+    match other.rsplit_once(':') {
+        Some((_, tag)) if !tagged => format!("{name}:{tag}"),
+        _ => name.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use rstest::rstest;
     use serde_json::json;
 
     use super::*;
+
+    #[rstest]
+    #[case("registry.example:5000/agent", "registry.example:5000/agent:1")]
+    #[case("agent:2", "agent:2")]
+    #[case("agent", "agent:1")]
+    fn a_name_without_a_tag_gets_the_tag_of_the_image(#[case] name: &str, #[case] pushed: &str) {
+        assert_eq!(with_tag(name, "hookproof/agent:1"), pushed);
+    }
 
     #[test]
     fn intact_archives_are_reused_and_truncated_ones_replaced() {

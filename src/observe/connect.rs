@@ -15,7 +15,7 @@ use crate::catalogue::capability::{
     DOCUMENTS, NGINX_IMAGE, NODE_SHELL, OUTSIDE, PROTECTED_PORTS, SPARE_LABEL, SPARE_NODE,
 };
 use crate::cluster::agent_image;
-use crate::cluster::command::{blocking, capture, feed, find, output};
+use crate::cluster::command::{blocking, capture, find, output};
 use crate::cluster::docker::docker;
 use crate::cluster::error::ClusterError;
 use crate::cluster::nginx_image;
@@ -27,8 +27,15 @@ use crate::observe::outside::Outside;
 use crate::observe::scratch::Scratch;
 use crate::observe::session::{NodeShell, Target};
 
+/// The name of the cluster that this process runs in.
+pub(crate) const IN_CLUSTER: &str = "in-cluster";
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
+    #[error(
+        "--in-cluster works only in a pod: KUBERNETES_SERVICE_HOST is not set; pass --context for an existing cluster"
+    )]
+    NotInCluster,
     #[error("cannot read the kubeconfig {path}: {source}")]
     Read {
         path: Utf8PathBuf,
@@ -69,8 +76,8 @@ pub(crate) enum ConnectError {
     NoKubectl,
     /// Images can be loaded directly only onto kind nodes.
     #[error(
-        "cannot load the agent image onto the nodes of {0}, which are not kind nodes; save the image with \
-         `hookproof agent-image --save FILE`, push it to a registry and pass --agent-image NAME"
+        "cannot load the agent image onto the nodes of {0}, which are not kind nodes; push it \
+         with `hookproof agent-image push NAME` and pass --agent-image NAME"
     )]
     NeedsAgentImage(String),
     #[error("cannot create temporary files: {0}; check disk space")]
@@ -88,7 +95,8 @@ impl ConnectError {
             | Self::Syntax { .. }
             | Self::NoContext { .. }
             | Self::Kubeconfig { .. }
-            | Self::Kubectl { .. } => true,
+            | Self::Kubectl { .. }
+            | Self::NotInCluster => true,
             _ => false,
         }
     }
@@ -101,6 +109,8 @@ pub(crate) struct Wanted {
     pub kubeconfig: Option<Utf8PathBuf>,
     /// Default: the current context.
     pub context: Option<String>,
+    /// The cluster of the pod that this process runs in, instead of a kubeconfig.
+    pub in_cluster: bool,
     /// Default: the kubectl on PATH.
     pub kubectl: Option<Utf8PathBuf>,
     /// Images that the nodes pull themselves, by the name that manifests use.
@@ -113,7 +123,11 @@ pub(crate) struct Wanted {
 /// Prepares an existing cluster for a run: connects, loads images onto kind nodes and detects
 /// capabilities.
 pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, ConnectError> {
-    let kubeconfig = wanted.kubeconfig.unwrap_or_else(default_kubeconfig);
+    let scratch = Scratch::new().map_err(ConnectError::Scratch)?;
+    let kubeconfig = match wanted.kubeconfig {
+        _ if wanted.in_cluster => write_in_cluster(scratch.path())?,
+        given => given.unwrap_or_else(default_kubeconfig),
+    };
     let context = match &wanted.context {
         Some(context) => context.clone(),
         None => read(&kubeconfig)?.current_context.unwrap_or_default(),
@@ -188,7 +202,6 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
     if ports_are_protected() {
         facts.capabilities.push(PROTECTED_PORTS.to_owned());
     }
-    let scratch = Scratch::new().map_err(ConnectError::Scratch)?;
     let kubectl = Kubectl {
         ordinary: ordinary_user(&program, &kubeconfig, scratch.path())
             .map_err(ConnectError::Scratch)?,
@@ -207,6 +220,39 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
         documents: wanted.documents,
         _scratch: scratch,
     })
+}
+
+/// A kubeconfig for the service account of the pod that this process runs in. It names the files of the account, so
+/// that a renewed token is used.
+pub(crate) fn in_cluster() -> Result<String, ConnectError> {
+    const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let address = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"].map(std::env::var);
+    let [Ok(host), Ok(port)] = address else {
+        return Err(ConnectError::NotInCluster);
+    };
+    Ok(kubeconfig_of(&host, &port, ACCOUNT))
+}
+
+fn write_in_cluster(folder: &Utf8Path) -> Result<Utf8PathBuf, ConnectError> {
+    let path = folder.join(IN_CLUSTER);
+    std::fs::write(&path, in_cluster()?).map_err(ConnectError::Scratch)?;
+    Ok(path)
+}
+
+fn kubeconfig_of(host: &str, port: &str, account: &str) -> String {
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": IN_CLUSTER,
+        "clusters": [{"name": IN_CLUSTER, "cluster": {
+            "server": format!("https://{host}:{port}"), "certificate-authority": format!("{account}/ca.crt")}}],
+        "users": [{"name": IN_CLUSTER, "user": {"tokenFile": format!("{account}/token")}}],
+        "contexts": [{"name": IN_CLUSTER, "context": {"cluster": IN_CLUSTER, "user": IN_CLUSTER}}],
+    })
+    .to_string()
 }
 
 /// Creates a client for a context, by default the current one of the default kubeconfig.
@@ -316,22 +362,11 @@ async fn load_all(
         }
         for node in nodes {
             let (node, image) = (node.clone(), image.clone());
-            blocking(move || load(&node, &image)).await?;
+            blocking(move || image.load_onto(&node)).await?;
         }
         known.insert(image.name.to_owned(), image.tag.clone());
     }
     Ok(())
-}
-
-fn load(node: &str, image: &PodImage) -> Result<(), ClusterError> {
-    let mut ask = docker(["exec", node, "crictl", "inspecti", "-q", &image.tag]);
-    if output(&mut ask)?.status.success() {
-        return Ok(());
-    }
-    let mut import = docker(["exec", "-i", node, "ctr", "--namespace=k8s.io"]);
-    import.args(["images", "import", "-"]);
-    let step = format!("loading {} onto {node}", image.tag);
-    feed(&step, &mut import, &image.archive).map(drop)
 }
 
 /// The version of a kubectl.
@@ -363,6 +398,21 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case("10.96.0.1", "https://10.96.0.1:443/")]
+    #[case("fd00::1", "https://[fd00::1]:443/")]
+    #[tokio::test]
+    async fn the_cluster_of_this_process(#[case] host: &str, #[case] url: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        std::fs::write(folder.join("token"), TOKEN).unwrap();
+        std::fs::write(folder.join("ca.crt"), "").unwrap();
+        let path = folder.join("config");
+        std::fs::write(&path, kubeconfig_of(host, "443", folder.as_str())).unwrap();
+        let config = config(Some(&path), None).await.unwrap();
+        assert_eq!(config.cluster_url.to_string(), url);
+    }
 
     const TOKEN: &str = "c2VjcmV0";
 

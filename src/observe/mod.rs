@@ -11,6 +11,7 @@ mod forbidden;
 pub mod http;
 pub mod listing;
 pub(crate) mod outside;
+pub(crate) mod rbac;
 pub mod recorder;
 pub mod scenario;
 pub mod scratch;

@@ -2,6 +2,7 @@
 
 pub(crate) mod dispatch;
 pub(crate) mod driver;
+pub(crate) mod job;
 pub(crate) mod plan;
 pub(crate) mod provide;
 mod resume;

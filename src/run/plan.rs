@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use crate::catalogue::capability::{DOCUMENTS, LITERAL, PUBLISHED_IMAGES};
-use crate::catalogue::model::{Account, Catalogue, Claim, Needs};
+use crate::catalogue::model::{Account, Catalogue, Claim, Needs, Scenario};
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
 use crate::report::event::{Planned, PlannedScenario};
@@ -47,28 +47,50 @@ impl std::str::FromStr for Shard {
     }
 }
 
+impl Shard {
+    /// Keeps this shard's scenarios, in order.
+    fn keep(self, scenarios: &mut Vec<&Scenario>) {
+        let takes: Vec<_> = scenarios.iter().map(|scenario| scenario.takes).collect();
+        let mut shards = shards(&takes, self.count).into_iter();
+        scenarios.retain(|_| shards.next() == Some(self.index));
+    }
+}
+
+/// The shard of each scenario, from 1. The longest scenarios are assigned first, each to the shard with the least
+/// expected time so far, so that all shards take about as long.
+fn shards(takes: &[Duration], count: usize) -> Vec<usize> {
+    let mut longest: Vec<usize> = (0..takes.len()).collect();
+    longest.sort_by_key(|at| Reverse(takes[*at]));
+    // Expected time and number of scenarios: ties go to the shard with fewer, then to the first one.
+    let mut loads = vec![(Duration::ZERO, 0_usize); count];
+    let mut shards = vec![0; takes.len()];
+    for at in longest {
+        let least = (0..count)
+            .min_by_key(|shard| loads[*shard])
+            .unwrap_or_default();
+        loads[least].0 += takes[at];
+        loads[least].1 += 1;
+        shards[at] = least + 1;
+    }
+    shards
+}
+
 impl Plan {
-    /// The plan for the selected claims. A shard takes every n-th scenario, so that all shards together
-    /// run each scenario once.
+    /// The plan for the selected claims. All shards together run each scenario once.
     pub(crate) fn new(
         catalogue: &Catalogue,
         claims: &BTreeSet<String>,
         shard: Option<Shard>,
     ) -> Self {
-        let scenarios: Vec<String> = catalogue
-            .scenarios
-            .values()
-            .filter(|scenario| {
-                scenario
-                    .claims
-                    .iter()
-                    .any(|claim| claims.contains(&claim.id))
-            })
-            .map(|scenario| scenario.id.clone())
-            .enumerate()
-            .filter(|(n, _)| shard.is_none_or(|shard| n % shard.count == shard.index - 1))
-            .map(|(_, id)| id)
-            .collect();
+        let selected = |scenario: &&Scenario| {
+            let mut own = scenario.claims.iter();
+            own.any(|claim| claims.contains(&claim.id))
+        };
+        let mut scenarios: Vec<&Scenario> = catalogue.scenarios.values().filter(selected).collect();
+        if let Some(shard) = shard {
+            shard.keep(&mut scenarios);
+        }
+        let scenarios: Vec<String> = scenarios.into_iter().map(|s| s.id.clone()).collect();
         // Untestable claims need no cluster; the first shard reports them.
         let is_first = shard.is_none_or(|shard| shard.index == 1);
         let kept = catalogue
@@ -83,11 +105,15 @@ impl Plan {
         }
     }
 
+    /// The plan's scenarios.
+    pub(crate) fn of<'a>(&'a self, catalogue: &'a Catalogue) -> impl Iterator<Item = &'a Scenario> {
+        let scenarios = self.scenarios.iter();
+        scenarios.filter_map(|id| catalogue.scenarios.get(id))
+    }
+
     /// Whether any of the scenarios requires a capability.
     pub(crate) fn needs(&self, catalogue: &Catalogue, capability: &str) -> bool {
-        let scenarios = self.scenarios.iter();
-        scenarios
-            .filter_map(|id| catalogue.scenarios.get(id))
+        self.of(catalogue)
             .any(|scenario| scenario.needs.capabilities.iter().any(|n| n == capability))
     }
 
@@ -107,9 +133,8 @@ impl Plan {
         known: &ClusterFacts,
         jobs: usize,
     ) -> Planned {
-        let scenarios = self.scenarios.iter();
-        let scenarios: Vec<_> = scenarios
-            .filter_map(|id| catalogue.scenarios.get(id))
+        let scenarios: Vec<_> = self
+            .of(catalogue)
             .map(|scenario| PlannedScenario {
                 scenario: scenario.id.clone(),
                 claims: scenario
@@ -213,6 +238,8 @@ fn info(claim: &Claim, scenario: Option<String>) -> ClaimInfo {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -227,6 +254,22 @@ mod tests {
     fn parses_shards(#[case] text: &str, #[case] shard: Option<(usize, usize)>) {
         let read: Option<Shard> = text.parse().ok();
         assert_eq!(read.map(|s| (s.index, s.count)), shard);
+    }
+
+    proptest! {
+        #[test]
+        fn shards_take_about_as_long(takes in vec(0..300_u64, 0..40), count in 1..6_usize) {
+            let longest = takes.iter().max().copied().unwrap_or_default();
+            let durations: Vec<_> = takes.iter().copied().map(Duration::from_secs).collect();
+            let shards = shards(&durations, count);
+            prop_assert!(shards.iter().all(|shard| (1..=count).contains(shard)));
+            let mut loads = vec![0; count];
+            for (shard, takes) in shards.iter().zip(&takes) {
+                loads[shard - 1] += takes;
+            }
+            let (least, most) = (loads.iter().min(), loads.iter().max());
+            prop_assert!(most.zip(least).is_none_or(|(most, least)| most - least <= longest), "{loads:?}");
+        }
     }
 
     #[rstest]

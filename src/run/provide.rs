@@ -17,7 +17,7 @@ use crate::cluster::node_image::Sources;
 use crate::cluster::pod_image::PodImage;
 use crate::cluster::progress::Reporter;
 use crate::evidence::ClusterFacts;
-use crate::observe::connect::{self, ConnectError, Wanted};
+use crate::observe::connect::{self, ConnectError, IN_CLUSTER, Wanted};
 
 /// The clusters of a run, as the user requests them.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +43,8 @@ pub(crate) struct Clusters {
 pub(crate) enum Where {
     /// An existing cluster, by its kubeconfig context.
     Context(String),
+    /// The cluster that this process runs in.
+    InCluster,
     /// A kind cluster.
     Profile(Profile),
 }
@@ -68,8 +70,12 @@ impl Clusters {
     /// Checks what can be checked before anything is created: contexts and kubectl.
     pub(crate) async fn check(&self) -> Result<(), ConnectError> {
         for place in &self.places {
-            if let Where::Context(context) = place {
-                connect::config(self.kubeconfig.as_deref(), Some(context)).await?;
+            match place {
+                Where::Context(context) => {
+                    connect::config(self.kubeconfig.as_deref(), Some(context)).await?;
+                }
+                Where::InCluster => drop(connect::in_cluster()?),
+                Where::Profile(_) => {}
             }
         }
         if let Some(kubectl) = &self.kubectl {
@@ -83,6 +89,7 @@ impl Place for Chosen<'_> {
     fn name(&self) -> String {
         match self.place {
             Where::Context(context) => context.clone(),
+            Where::InCluster => IN_CLUSTER.to_owned(),
             Where::Profile(profile) => format!("{} {}", profile.kubernetes, profile.name),
         }
     }
@@ -93,7 +100,7 @@ impl Place for Chosen<'_> {
             capabilities.push(DOCUMENTS.to_owned());
         }
         let (kubernetes, gates) = match self.place {
-            Where::Context(_) => Default::default(),
+            Where::Context(_) | Where::InCluster => Default::default(),
             Where::Profile(profile) => (profile.kubernetes.clone(), profile.gates.clone()),
         };
         ClusterFacts {
@@ -140,11 +147,15 @@ impl Chosen<'_> {
             ..ClusterFacts::default()
         };
         let (wanted, note, lease) = match self.place {
-            Where::Context(context) => {
+            Where::Context(_) | Where::InCluster => {
                 say("connecting".to_owned());
                 let wanted = Wanted {
                     kubeconfig: clusters.kubeconfig.clone(),
-                    context: Some(context.clone()),
+                    context: match self.place {
+                        Where::Context(context) => Some(context.clone()),
+                        _ => None,
+                    },
+                    in_cluster: *self.place == Where::InCluster,
                     kubectl: clusters.kubectl.clone(),
                     images: clusters.images.clone(),
                     documents: clusters.documents.clone(),
@@ -177,6 +188,7 @@ impl Chosen<'_> {
                 let wanted = Wanted {
                     kubeconfig: Some(cluster.kubeconfig.clone()),
                     context: None,
+                    in_cluster: false,
                     kubectl: Some(kubectl.clone()),
                     images: BTreeMap::new(),
                     documents: clusters.documents.clone(),

@@ -13,13 +13,13 @@ use crate::cluster::error::{ClusterError, Result};
 /// Paths of a static busybox in common distributions.
 const PLACES: &[&str] = &["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"];
 
-pub(super) struct Busybox {
+pub(in crate::cluster) struct Busybox {
     pub(super) binary: Vec<u8>,
     /// Applet names, sorted.
     pub(super) applets: Vec<String>,
 }
 
-pub(super) fn find() -> Result<Busybox> {
+pub(in crate::cluster) fn find() -> Result<Busybox> {
     const REMEDY: &str = "install the package busybox-static";
     let mut places = PLACES.iter();
     let path = places.find(|path| fs::exists(path).unwrap_or(false));
@@ -53,7 +53,7 @@ fn applets(path: &str) -> Result<Vec<String>> {
 }
 
 /// Checks that a file is a static executable: an ELF file without an interpreter.
-pub(super) fn check_static(binary: &[u8]) -> std::result::Result<(), &'static str> {
+pub(in crate::cluster) fn check_static(binary: &[u8]) -> std::result::Result<(), &'static str> {
     let unfit = |_| "is not a 64-bit little-endian ELF file";
     let file = FileHeader64::<LittleEndian>::parse(binary).map_err(unfit)?;
     let endian = file.endian().map_err(unfit)?;

@@ -28,7 +28,11 @@ const LINKS: &[(&str, &str)] = &[
     ("usr/sbin", "../bin"),
 ];
 
-pub(super) fn layer(agent: &[u8], busybox: &Busybox) -> io::Result<Vec<u8>> {
+/// A layer of busybox and executable files by their paths, sorted.
+pub(in crate::cluster) fn layer(
+    programs: &[(String, Vec<u8>)],
+    busybox: &Busybox,
+) -> io::Result<Vec<u8>> {
     let mut layer = Tar::new(Vec::new());
     for (path, mode) in DIRECTORIES {
         layer.directory(path, *mode)?;
@@ -38,10 +42,12 @@ pub(super) fn layer(agent: &[u8], busybox: &Busybox) -> io::Result<Vec<u8>> {
     }
     layer.file("etc/group", 0o644, GROUP.as_bytes())?;
     layer.file("etc/passwd", 0o644, PASSWD.as_bytes())?;
-    layer.file("bin/agent", 0o755, agent)?;
     layer.file("bin/busybox", 0o755, &busybox.binary)?;
     for applet in &busybox.applets {
         layer.link(&format!("bin/{applet}"), "busybox")?;
+    }
+    for (path, program) in programs {
+        layer.file(path, 0o755, program)?;
     }
     layer.finish()
 }
@@ -62,7 +68,8 @@ mod tests {
 
     #[test]
     fn layer_contents() {
-        let layer = layer(b"an agent", &busybox()).unwrap();
+        let programs = [("bin/agent".to_owned(), b"an agent".to_vec())];
+        let layer = layer(&programs, &busybox()).unwrap();
         let mut archive = tar::Archive::new(&layer[..]);
         let listing: Vec<String> = archive
             .entries()
@@ -94,11 +101,11 @@ mod tests {
         0777 usr/sbin -> ../bin
         0644 etc/group
         0644 etc/passwd
-        0755 bin/agent
         0755 bin/busybox
         0777 bin/httpd -> busybox
         0777 bin/ps -> busybox
         0777 bin/sh -> busybox
+        0755 bin/agent
         ");
     }
 }

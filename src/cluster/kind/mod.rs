@@ -17,6 +17,7 @@ use super::error::{ClusterError, Result};
 use super::node_image::versions::resolve;
 use super::node_image::{self, NodeImage, Sources, Wanted};
 use super::progress::{Progress, Reporter, short};
+pub(crate) use node::names as nodes;
 pub(crate) use profile::{Profile, WORKERS, named, nightly};
 pub(crate) use state::{delete, list};
 

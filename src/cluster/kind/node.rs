@@ -13,7 +13,7 @@ use crate::cluster::error::Result;
 const LABEL: &str = "io.x-k8s.kind.cluster";
 
 /// Names of a cluster's running nodes, control plane first.
-pub(super) fn names(cluster: &str) -> Result<Vec<String>> {
+pub(crate) fn names(cluster: &str) -> Result<Vec<String>> {
     let label = format!("{LABEL}={cluster}");
     let mut names = docker::containers(&label, &["--format={{.Names}}"])?;
     names.sort_by_key(|name| (!name.contains("control-plane"), name.clone()));
