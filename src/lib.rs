@@ -39,7 +39,12 @@ pub mod testing {
     pub use crate::judge::verdict::{judge, untestable};
     pub use crate::observe::store::{files, read};
     pub use crate::report::json::{read_results, write_results};
-    pub use crate::report::results::{ClusterResults, Phase, Results};
+    pub use crate::report::matrix::causes::built_in as causes;
+    pub use crate::report::matrix::data::Matrix;
+    pub use crate::report::matrix::markdown::{page as matrix_page, unexplained};
+    pub use crate::report::matrix::view::View;
+    pub use crate::report::results::{ClaimInfo, ClusterResults, Phase, Results};
     pub use crate::report::text::count;
     pub use crate::report::view::{Cell, State, bare_reason, document_stem};
+    pub use crate::run::plan::claims;
 }

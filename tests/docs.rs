@@ -1,4 +1,4 @@
-//! Generates `docs/verdicts.md`, `docs/wrong-statements.md` and regions of the README from the suites and the recorded
+//! Generates `docs/verdicts.md`, `docs/wrong-statements.md`, `docs/matrix.md` and regions of the README from the suites and the recorded
 //! evidence, and regions of `docs/cli.md` from the command line. `HOOKPROOF_UPDATE_DOCS=1 cargo test --test docs` updates them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,12 +9,25 @@ use std::sync::LazyLock;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use camino::Utf8Path;
 use hookproof::testing::{
-    Catalogue, Citation, Claim, ClusterFacts, Judgement, Scenario, State, Verdict, bare_reason,
-    catalogue, command, count, document_stem, files, judge, read, untestable, write_atomic,
+    Catalogue, Citation, Claim, ClusterFacts, Judgement, Matrix, Scenario, State, Verdict, View,
+    bare_reason, catalogue, causes, claims, command, count, document_stem, files, judge,
+    matrix_page, read, unexplained, untestable, write_atomic,
 };
 
 const UPDATE: &str = "HOOKPROOF_UPDATE_DOCS";
 const GENERATED: &str = "<!-- Generated from the suites and tests/evidence: HOOKPROOF_UPDATE_DOCS=1 cargo test --test docs -->";
+
+const MATRIX: &str = "\
+# Verdicts by version
+
+<!-- Generated from docs/matrix: HOOKPROOF_UPDATE_DOCS=1 cargo test --test docs -->
+
+The verdicts of real runs on all tested versions of Kubernetes. `hookproof matrix` shows the same on a terminal,
+`hookproof explain CLAIM --kubernetes VERSION` the values that decided a verdict. The results are in
+[matrix/results.json](matrix/results.json), the causes of differences in [matrix/causes.yaml](matrix/causes.yaml);
+[results.md](results.md#the-matrix) says how to update both.
+
+";
 
 /// First part of claim ids and section title, in document order. Other families follow, with their name as title.
 const FAMILIES: &[(&str, &str)] = &[
@@ -49,6 +62,25 @@ fn verdicts_are_up_to_date() -> Result<()> {
 #[test]
 fn wrong_statements_are_up_to_date() -> Result<()> {
     up_to_date("docs/wrong-statements.md", |_| wrong_statements(found()?))
+}
+
+/// Fails if the committed results have a difference without a cause, or the causes have one without a difference.
+#[test]
+fn the_matrix_is_up_to_date() -> Result<()> {
+    let (matrix, catalogue) = (Matrix::built_in()?, catalogue(&[])?);
+    let ids = found()?.rows.iter().map(|row| row.claim.id.clone());
+    let claims = claims(&catalogue, &ids.collect());
+    let causes = causes().map_err(|error| anyhow!(error))?;
+    let view = View::new(&matrix);
+    let page = matrix_page(&view, &claims, &causes);
+    up_to_date("docs/matrix.md", |_| Ok(format!("{MATRIX}{page}")))?;
+    let wrong = unexplained(&view, &claims, &causes);
+    ensure!(
+        wrong.is_empty(),
+        "docs/matrix/causes.yaml: {}",
+        wrong.join("\n")
+    );
+    Ok(())
 }
 
 #[test]

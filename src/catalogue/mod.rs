@@ -1,5 +1,6 @@
 //! The catalogue: scenarios, claims, and citations, loaded from `suites/` and `manifests/` and checked.
 
+pub(crate) mod accept;
 pub(crate) mod capability;
 pub(crate) mod citations;
 mod digest;

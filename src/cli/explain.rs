@@ -7,7 +7,12 @@ use camino::Utf8PathBuf;
 use crate::catalogue::model::Scenario;
 use crate::report::explain::{Recorded, applied, page};
 use crate::report::json::{RESULTS_FILE, read_results};
+use crate::report::matrix::data::Matrix;
+use crate::report::matrix::text::{answer, section};
+use crate::report::matrix::view::View;
 use crate::report::terminal::Layout;
+use crate::run::plan::claims;
+use crate::version::version;
 
 use super::exit::{Exit, Failure};
 use super::suites::SuiteArgs;
@@ -23,6 +28,9 @@ pub(super) struct ExplainArgs {
     /// Results folder with the recorded verdicts
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: Utf8PathBuf,
+    /// Print what is known of the claims on a minor version, such as 1.31, from the built-in results
+    #[arg(long, value_name = "MINOR", value_parser = minor)]
+    kubernetes: Option<(u32, u32)>,
     /// Print the manifests as YAML, with the defaults that hookproof adds
     #[arg(long)]
     manifest: bool,
@@ -38,6 +46,17 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     if args.manifest {
         return manifests(found.into_iter().filter_map(|(_, scenario)| scenario));
     }
+    let matrix = Matrix::built_in().map_err(Failure::infrastructure)?;
+    let view = View::new(&matrix);
+    let layout = Layout::for_page();
+    if let Some(minor) = args.kubernetes {
+        let answers = claims(&catalogue, &chosen).into_iter();
+        let answers: Vec<_> = answers
+            .map(|claim| answer(&view, &claim, minor, layout))
+            .collect();
+        super::print::page(&answers.join("\n"));
+        return Ok(Exit::AsExpected);
+    }
     let results = if args.results.join(RESULTS_FILE).exists() {
         Some(read_results(&args.results).map_err(Failure::usage)?)
     } else {
@@ -47,14 +66,18 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
         folder: &args.results,
         results: results.as_ref(),
     };
-    let layout = Layout::for_page();
     for (n, (claim, scenario)) in found.into_iter().enumerate() {
         if n > 0 {
             line!("\n{}\n", "─".repeat(layout.width));
         }
         super::print::page(&page(claim, scenario, recorded, layout));
+        super::print::page(&section(&view, &claim.id, layout));
     }
     Ok(Exit::AsExpected)
+}
+
+fn minor(text: &str) -> Result<(u32, u32), String> {
+    version(text).ok_or_else(|| "expected a minor version such as `1.31`".to_owned())
 }
 
 /// Prints each manifest once.

@@ -21,6 +21,7 @@ macro_rules! note {
     };
 }
 
+mod accept;
 mod annotate;
 mod check;
 mod cluster;
@@ -37,6 +38,7 @@ mod k8s_job;
 mod links;
 mod lint;
 mod list;
+mod matrix;
 mod new;
 mod node_image;
 mod print;
@@ -45,6 +47,7 @@ mod rbac;
 mod record;
 mod report;
 mod run;
+mod site;
 mod suites;
 
 use std::process::ExitCode;
@@ -105,6 +108,8 @@ enum Command {
     List(list::ListArgs),
     #[command(after_help = codes(&[]))]
     Explain(explain::ExplainArgs),
+    #[command(after_help = codes(&[]))]
+    Matrix(matrix::MatrixArgs),
     #[command(after_help = codes(&[(Usage, "invalid usage, or a file exists; nothing was written")]))]
     New(new::NewArgs),
     #[command(after_help = codes(&[(AsExpected, "no problems"), (Usage, "invalid usage, or problems in suites or citations")]))]
@@ -127,6 +132,8 @@ enum Command {
     Annotate(annotate::AnnotateArgs),
     #[command(after_help = codes(&[EXPECTED, UNEXPECTED, NOT_OBSERVED]))]
     Report(report::ReportArgs),
+    #[command(after_help = codes(&[NOT_DONE]))]
+    Site(site::SiteArgs),
     #[command(after_help = codes(&[(AsExpected, "no difference"), (Changed, "the results differ")]))]
     Diff(diff::DiffArgs),
     /// Create, list and delete kind clusters
@@ -220,6 +227,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
             Command::Run(args) => Box::pin(run::run(*args)).await,
             Command::List(args) => list::list(&args),
             Command::Explain(args) => explain::explain(&args),
+            Command::Matrix(args) => matrix::matrix(&args),
             Command::New(args) => new::new(&args),
             Command::Lint(args) => lint::lint(&args),
             Command::Annotate(args) => annotate::annotate(&args),
@@ -228,6 +236,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
             Command::Coverage(args) => coverage::coverage(&args),
             Command::Judge(args) => judge::judge(&args),
             Command::Report(args) => report::report(&args),
+            Command::Site(args) => site::site(&args),
             Command::Diff(args) => diff::diff(&args),
             Command::Cluster(args) => cluster::run(args),
             Command::NodeImage(args) => node_image::run(args),

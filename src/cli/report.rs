@@ -70,7 +70,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     match (&args.out, parts.as_mut_slice()) {
         (Some(out), _) if !same(out) => {
             let out = Output::new(out, &args.folders).map_err(Failure::usage)?;
-            publish(parts, Some(out), args.links.base())
+            Ok(publish(parts, Some(out), args.links.base())?.0)
         }
         (_, [(folder, results)]) => {
             write_all(results, folder, args.links.base()).map_err(Failure::infrastructure)?;
@@ -88,7 +88,7 @@ pub(super) fn publish(
     mut parts: Vec<(Utf8PathBuf, Results)>,
     out: Option<Output>,
     base: &str,
-) -> Result<Exit, Failure> {
+) -> Result<(Exit, Results), Failure> {
     rekey(parts.iter_mut().map(|(_, results)| results));
     let mut notes = Vec::new();
     if let Some(out) = &out {
@@ -106,7 +106,7 @@ pub(super) fn publish(
         write_all(&results, &out.path(), base).map_err(Failure::infrastructure)?;
         folder = Some(out.commit().map_err(Failure::infrastructure)?);
     }
-    Ok(show(&results, folder.as_ref()))
+    Ok((show(&results, folder.as_ref()), results))
 }
 
 fn show(results: &Results, folder: Option<&Utf8PathBuf>) -> Exit {

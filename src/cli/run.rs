@@ -21,6 +21,7 @@ use crate::run::driver::{Driver, collect};
 use crate::run::plan::{Plan, Shard, failed};
 use crate::run::stop::Stop;
 
+use super::accept::accept;
 use super::cluster_args::ClusterArgs;
 use super::exit::{Exit, Failure};
 use super::links::Links;
@@ -67,6 +68,9 @@ pub(super) struct RunArgs {
     /// Continue an interrupted run in --out: scenarios with evidence of the same experiment and cluster are not repeated
     #[arg(long, conflicts_with = "failed")]
     resume: bool,
+    /// Write unexpected verdicts into the suites of the folders given by --suites as the expected ones
+    #[arg(long, requires = "suites")]
+    accept: bool,
     /// Keep namespaces after the run
     #[arg(long)]
     keep: bool,
@@ -128,7 +132,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         ));
     }
     let nginx = plan.needs(&catalogue, NGINX_IMAGE);
-    let documents = args.selection.suites.documents.clone();
+    let suites = args.selection.suites.clone();
+    let documents = suites.documents.clone();
     let clusters = args.clusters.clusters(nginx, documents).await?;
     let places = clusters.chosen();
     let verbosity = args.verbosity();
@@ -191,11 +196,15 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             terminal::summary(results, Some(&reports.page()), layout)
         });
     }
+    let accepted = args.accept && accept(&suites, results)?;
     match (stopped, unwritten) {
         (Some(Stopped::Interrupted), _) => Ok(Exit::Interrupted),
         (_, Some(error)) => Err(Failure::infrastructure(error)),
         (Some(Stopped::TimedOut), None) => Ok(Exit::Infrastructure),
-        (stopped, None) => Ok(Exit::of(results, stopped.is_some())),
+        (stopped, None) => Ok(match Exit::of(results, stopped.is_some()) {
+            Exit::Changed if accepted => Exit::AsExpected,
+            exit => exit,
+        }),
     }
 }
 

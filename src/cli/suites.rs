@@ -106,6 +106,11 @@ impl SuiteArgs {
         self.suites.is_empty() || self.suites.iter().any(|folder| file.starts_with(folder))
     }
 
+    /// Whether a suite file is in one of the folders given by `--suites`.
+    pub(super) fn is_in_folder(&self, file: &str) -> bool {
+        !self.suites.is_empty() && self.includes(file)
+    }
+
     /// Reads the suites without rejecting invalid ones.
     pub(super) fn read(&self) -> Loaded {
         let folders = self.suites.iter().cloned().map(Source::Folder);

@@ -120,11 +120,13 @@ pub fn untestable(catalogue: &Catalogue) -> Vec<Judgement> {
 
 /// The known verdict of a claim on this cluster.
 pub fn expected(claim: &Claim, cluster: &ClusterFacts) -> Option<Verdict> {
-    let known = claim
-        .expect
-        .iter()
-        .find(|known| known.needs.unmet(cluster).is_none());
-    known.map(|known| known.verdict)
+    expectation(claim, cluster).map(|at| claim.expect[at].verdict)
+}
+
+/// The number of the expectation that applies to this cluster.
+pub(crate) fn expectation(claim: &Claim, cluster: &ClusterFacts) -> Option<usize> {
+    let mut known = claim.expect.iter();
+    known.position(|known| known.needs.unmet(cluster).is_none())
 }
 
 impl Needs {

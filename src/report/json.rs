@@ -236,6 +236,7 @@ mod tests {
     #[case("results", schema_for!(Results))]
     #[case("evidence", schema_for!(crate::evidence::Evidence))]
     #[case("event", schema_for!(crate::report::event::Message))]
+    #[case("matrix", schema_for!(crate::report::matrix::data::File))]
     #[case("suite", crate::catalogue::suite::suite_schema())]
     fn published_schemas_are_up_to_date(#[case] name: &str, #[case] schema: impl Serialize) {
         let path = Utf8Path::new(env!("CARGO_MANIFEST_DIR"))

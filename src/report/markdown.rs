@@ -65,7 +65,7 @@ pub fn summary(results: &Results, base: &str) -> String {
 }
 
 /// Escapes text for Markdown and HTML, on one line.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut out = String::new();
     for c in shorten(&one_line(text), SENTENCE).chars() {
         match c {
@@ -83,7 +83,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Formats text as inline code.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let text = shorten(&one_line(text), SENTENCE)
         .replace('`', "'")
         .replace('|', "¦");

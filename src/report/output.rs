@@ -134,6 +134,11 @@ impl Output {
 
     /// Replaces the earlier results by the new ones. Returns the folder.
     pub(crate) fn commit(self) -> Result<Utf8PathBuf, ReportError> {
+        self.replace(&PARTS)
+    }
+
+    /// Replaces these files and folders by the new ones. Returns the folder.
+    pub(crate) fn replace(self, parts: &[&str]) -> Result<Utf8PathBuf, ReportError> {
         let (new, old) = (self.part("new"), self.part("old"));
         let rename = |from: &Utf8Path, to: &Utf8Path, part: &str| match fs::rename(
             from.join(part),
@@ -146,9 +151,9 @@ impl Output {
             rename(&self.folder, &old, part)?;
             rename(&new, &self.folder, part)
         };
-        let replaced = PARTS.iter().try_for_each(|part| replace(part));
+        let replaced = parts.iter().try_for_each(|part| replace(part));
         replaced.map_err(|source| {
-            for part in PARTS.iter().filter(|part| old.join(part).exists()) {
+            for part in parts.iter().filter(|part| old.join(part).exists()) {
                 let _ = rename(&self.folder, &new, part);
                 let _ = rename(&old, &self.folder, part);
             }

@@ -75,6 +75,11 @@ fn shards(takes: &[Duration], count: usize) -> Vec<usize> {
     shards
 }
 
+/// The claims with these ids, in the catalogue's order.
+pub fn claims(catalogue: &Catalogue, ids: &BTreeSet<String>) -> Vec<ClaimInfo> {
+    Plan::new(catalogue, ids, None).infos(catalogue)
+}
+
 impl Plan {
     /// The plan for the selected claims. All shards together run each scenario once.
     pub(crate) fn new(

@@ -44,7 +44,7 @@ struct RowCell {
 /// Everything that the page shows on demand.
 #[derive(Serialize)]
 pub(super) struct Data<'a> {
-    columns: &'a [String],
+    columns: Vec<&'a str>,
     /// In the order of the rows.
     claims: Vec<Details<'a>>,
     timelines: Vec<Timeline>,
@@ -164,6 +164,29 @@ fn row<'a>(results: &Results, claim: &'a ClaimInfo) -> Row<'a> {
 }
 
 impl<'a> Data<'a> {
+    /// The details of a claim in these columns.
+    pub(super) fn of_claim(
+        results: &'a Results,
+        claim: &'a ClaimInfo,
+        labels: &'a [String],
+        columns: &[usize],
+        folder: &Utf8Path,
+    ) -> Self {
+        let mut timelines = Timelines {
+            folder,
+            known: BTreeMap::new(),
+            drawn: Vec::new(),
+        };
+        let mut details = details(results, claim, &mut timelines);
+        let mut cells: Vec<_> = details.cells.into_iter().map(Some).collect();
+        details.cells = columns.iter().filter_map(|at| cells[*at].take()).collect();
+        Self {
+            columns: columns.iter().map(|at| labels[*at].as_str()).collect(),
+            claims: vec![details],
+            timelines: timelines.drawn,
+        }
+    }
+
     /// The details of all claims, with timelines from evidence in the folder.
     pub(super) fn of(results: &'a Results, columns: &'a [String], folder: &Utf8Path) -> Self {
         let mut timelines = Timelines {
@@ -174,7 +197,7 @@ impl<'a> Data<'a> {
         let claims = in_order(results).into_iter();
         let claims = claims.map(|claim| details(results, claim, &mut timelines));
         Self {
-            columns,
+            columns: columns.iter().map(String::as_str).collect(),
             claims: claims.collect(),
             timelines: timelines.drawn,
         }

@@ -1,128 +1,9 @@
 (() => {
-  const form = document.querySelector(".filters");
-  const table = document.querySelector(".matrix");
-  const empty = document.querySelector(".empty");
-  const output = form.querySelector("output");
-  const rows = [...table.querySelectorAll("tr[id]")];
-  let parsed;
-  /** The details of all claims, parsed when they are needed first. */
-  const data = () => (parsed ??= JSON.parse(document.getElementById("data").textContent));
   const claimOf = (row) => data().claims[rows.indexOf(row)];
+  const { form, table, rows, readUrl, readForm, writeUrl, filter, restore, onChange } = filtersOf(claimOf, (row) => {
+    if (detailsOf(row)) detailsOf(row).hidden = row.hidden;
+  });
 
-  // The view is in the URL's fragment: `#claim-id&column=1.36&text=nginx&verdict=refuted`.
-  const readUrl = ({ hash } = location) => {
-    const fields = [...new URLSearchParams(hash.slice(1))];
-    const all = (name) => fields.filter(([field]) => field === name).map(([, value]) => value);
-    return {
-      claim: (fields.find(([, value]) => !value) ?? [""])[0],
-      column: all("column")[0],
-      text: all("text")[0] ?? "",
-      document: all("document")[0] ?? "",
-      verdict: all("verdict"),
-      only: all("only"),
-    };
-  };
-  const readForm = () => {
-    const checked = (name) => [...form.querySelectorAll(`[name=${name}]:checked`)].map((box) => box.value);
-    return {
-      text: form.elements.text.value.trim(),
-      document: form.elements.document?.value ?? "",
-      verdict: checked("verdict"),
-      only: checked("only"),
-    };
-  };
-  const writeUrl = ({ claim, ...fields }, replace) => {
-    const pairs = Object.entries(fields).flatMap(([name, values]) => [values].flat().map((value) => [name, value]));
-    const words = [[claim], ...pairs].filter((pair) => pair.at(-1)).map((pair) => pair.map(encodeURIComponent).join("="));
-    const url = words.length ? `#${words.join("&")}` : location.pathname + location.search;
-    if (words.length ? location.hash !== url : location.hash)
-      history[replace ? "replaceState" : "pushState"](null, "", url);
-  };
-
-  let texts;
-  const textOf = (row) => {
-    texts ??= new Map(rows.map((each) => {
-      const reasons = claimOf(each).cells.flatMap((cell) => [cell.reason, cell.scenario?.id]);
-      return [each, [each.cells[0].textContent, ...reasons].join(" ").toLowerCase()];
-    }));
-    return texts.get(row);
-  };
-  /** Shows the claims that match the form, and counts the claims that each chip would show. */
-  const filter = () => {
-    const { text, document: cited, verdict, only } = readForm();
-    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    const counts = {};
-    let shown = 0;
-    for (const row of rows) {
-      const states = row.dataset.states.split(" ");
-      const base = (!words.length || words.every((word) => textOf(row).includes(word)))
-        && (!cited || claimOf(row).cites.some((cite) => cite.document === cited));
-      const byVerdict = !verdict.length || verdict.some((state) => states.includes(state));
-      const byOnly = only.every((state) => states.includes(state));
-      for (const state of new Set(states)) {
-        const isOnly = state === "changed" || state === "differs";
-        counts[state] = (counts[state] ?? 0) + (base && (isOnly ? byVerdict : byOnly));
-      }
-      row.hidden = !(base && byVerdict && byOnly);
-      if (detailsOf(row)) detailsOf(row).hidden = row.hidden;
-      shown += !row.hidden;
-    }
-    for (const area of table.tBodies) area.hidden = !area.querySelector("tr[id]:not([hidden])");
-    for (const count of form.querySelectorAll("[data-count]")) count.textContent = counts[count.dataset.count] ?? 0;
-    const filters = [cited, ...verdict, ...only, text && `“${text}”`].filter(Boolean).join(", ");
-    const total = `${rows.length} claim${rows.length === 1 ? "" : "s"}`;
-    output.textContent = filters ? `${shown} of ${total}` : total;
-    output.dataset.filters = filters && `: ${filters}`;
-    table.hidden = !shown;
-    empty.hidden = shown > 0;
-  };
-
-  const mark = (key) => svg("svg", { class: `v v-${key}`, "aria-hidden": "true" }, svg("use", { href: `#v-${key}` }));
-  const evidenceLink = (path) => path
-    && [" · ", html("a", { href: `./${path.split("/").map(encodeURIComponent).join("/")}` }, "evidence file")];
-  const truth = (value) => {
-    const key = value ?? "none";
-    return html("span", { class: `truth t-${key}` }, value == null ? "not evaluable" : String(value));
-  };
-  const evaluation = (role, { expression, value, error, parts = [] }) => html("div", { class: "eval" },
-    html("span", { class: "role" }, role), truth(value),
-    html("div", { class: "expr" },
-      parts.length ? parts.map((part) => html("p", {}, html("code", {}, part.text),
-        // In a true expression every part is true.
-        value !== true && parts.length > 1 && [" ", truth(part.value)],
-        part.read.length > 0 && html("span", { class: "read" },
-          part.read.map(([path, found]) => html("span", {}, html("i", {}, path), ` ${found}`)))))
-        : html("p", {}, html("code", {}, expression)),
-      error && html("p", { class: "why" }, error)));
-  const check = (cell, { name, outcome, reason, control, holds, fails }) => html("div", { class: "check" },
-    (name !== "check" || !cell.reason.endsWith(reason)) && html("p", { class: "check-head" },
-      name !== "check" && [html("b", {}, name), ": "], html("b", {}, outcome.replace("-", " ")), `: ${reason}`),
-    [["control", control], ["holds", holds], ["fails", fails]].map(([role, found]) => evaluation(role, found)));
-  const timelineOf = (scenario, column) => {
-    if (scenario.timeline == null) return html("p", { class: "none" }, `No timeline: ${scenario.no_timeline}.`);
-    const box = html("div", { class: "drawing" });
-    let drawn = 0;
-    new ResizeObserver(([{ contentRect }]) => {
-      const width = Math.floor(contentRect.width);
-      if (!width || width === drawn) return;
-      drawn = width;
-      box.replaceChildren(drawTimeline(data().timelines[scenario.timeline], width, `Timeline of ${scenario.title} on ${column}`));
-    }).observe(box);
-    return [box, document.querySelector("template").content.cloneNode(true)];
-  };
-  const figure = (scenario, column) => html("figure", {},
-    html("figcaption", {}, html("b", {}, scenario.title), " ", html("code", {}, scenario.id), ` · ${scenario.took}`,
-      scenario.attempts && ` · ${scenario.attempts}`, evidenceLink(scenario.evidence)),
-    scenario.earlier.map(({ attempt, why, evidence }) =>
-      html("p", {}, html("b", {}, `Attempt ${attempt}`), ` ${why}`, evidenceLink(evidence))),
-    timelineOf(scenario, column));
-  const body = (cell, column) => [
-    cell.problems.map((problem) => html("p", { class: "problem" }, mark("error"), problem)),
-    Object.keys(cell.measured).length > 0 && html("dl", { class: "measured" },
-      Object.entries(cell.measured).map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value)))),
-    cell.checks.map((found) => check(cell, found)),
-    cell.scenario && figure(cell.scenario, column),
-  ];
   const verdict = (row, at, cell) => {
     const { className, lastElementChild: badge } = row.cells[at + 1];
     return [html("b", { class: className }, mark(className.replace("w-", "")), cell.verdict),
@@ -168,10 +49,7 @@
     const view = readUrl();
     const left = event && rows.find(({ id }) => id === readUrl(new URL(event.oldURL)).claim);
     if (left && left.id !== view.claim) setOpen(left, false);
-    form.elements.text.value = view.text;
-    if (form.elements.document) form.elements.document.value = view.document;
-    for (const box of form.querySelectorAll("[type=checkbox]")) box.checked = view[box.name].includes(box.value);
-    filter();
+    restore(view);
     const row = rows.find(({ id }) => id === view.claim);
     if (!row || row.hidden) return;
     setOpen(row, true, view.column);
@@ -200,19 +78,12 @@
     writeUrl(open ? { claim: row.id, column, ...readForm() } : readForm());
     row.scrollIntoView({ block: "nearest" });
   });
-  form.addEventListener("input", (event) => apply(event.target.name === "text"));
-  form.addEventListener("submit", (event) => event.preventDefault());
+  onChange(apply);
   form.addEventListener("click", (event) => {
     const action = event.target.dataset.do;
     if (action) for (const row of rows) if (!row.hidden) setOpen(row, action === "open");
   });
-  empty.querySelector("button").addEventListener("click", () => {
-    form.reset();
-    apply();
-    form.elements.text.focus();
-  });
   addEventListener("hashchange", show);
-  form.hidden = false;
   const pinned = new ResizeObserver(() => {
     const { style } = document.documentElement;
     style.setProperty("--bar", `${form.offsetHeight}px`);

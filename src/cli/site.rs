@@ -1,0 +1,86 @@
+//! `hookproof site`.
+
+use std::fs;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::file::write_atomic;
+use crate::report::html::site::{Document, PARTS, write};
+use crate::report::json::{RESULTS_FILE, read_results};
+use crate::report::matrix::causes;
+use crate::report::merge::{gather, merge, rekey};
+use crate::report::output::{MARKER, Output};
+use crate::report::results::Results;
+use crate::report::text::count;
+
+use super::exit::{Exit, Failure};
+
+/// Write a static site of results: the matrix, a page per claim, and annotated documents
+#[derive(Debug, clap::Args)]
+pub(super) struct SiteArgs {
+    /// Results folders of `hookproof run`
+    #[arg(required = true, value_name = "DIR")]
+    folders: Vec<Utf8PathBuf>,
+    /// Folder for the site
+    #[arg(long, value_name = "DIR")]
+    out: Utf8PathBuf,
+    /// Folder with the cited documents, to annotate them
+    #[arg(long, value_name = "DIR", env = "HOOKPROOF_DOCUMENTS")]
+    documents: Option<Utf8PathBuf>,
+}
+
+pub(super) fn site(args: &SiteArgs) -> Result<Exit, Failure> {
+    if args.out.join(RESULTS_FILE).exists() {
+        return Err(Failure::usage(format!(
+            "{} is a results folder; choose another folder with --out",
+            args.out
+        )));
+    }
+    let parts = args.folders.iter().map(|folder| read_results(folder));
+    let mut parts: Vec<Results> = parts.collect::<Result<_, _>>().map_err(Failure::usage)?;
+    let causes = causes::built_in().map_err(Failure::infrastructure)?;
+    let out = Output::new(&args.out, &args.folders).map_err(Failure::usage)?;
+    rekey(parts.iter_mut());
+    for (folder, results) in args.folders.iter().zip(&mut parts) {
+        for note in gather(results, folder, &out.path()).map_err(Failure::usage)? {
+            note!("warning: {note}");
+        }
+    }
+    let (results, notes) = merge(parts).ok_or_else(|| Failure::usage("no results folder given"))?;
+    for note in notes {
+        note!("warning: {note}");
+    }
+    let texts = match &args.documents {
+        Some(folder) => texts(&results, folder)?,
+        None => Vec::new(),
+    };
+    write(&results, &out.path(), &texts, &causes).map_err(Failure::infrastructure)?;
+    let folder = out.replace(&PARTS).map_err(Failure::infrastructure)?;
+    write_atomic(&folder.join(MARKER), b"written by hookproof site\n")
+        .map_err(Failure::infrastructure)?;
+    line!(
+        "{folder}/index.html: {}, {}",
+        count(results.claims.len(), "claim"),
+        count(results.clusters.len(), "column")
+    );
+    Ok(Exit::AsExpected)
+}
+
+/// The cited documents that the folder contains.
+fn texts(results: &Results, folder: &Utf8Path) -> Result<Vec<Document>, Failure> {
+    let cites = results.claims.iter().flat_map(|claim| &claim.cites);
+    let mut names: Vec<&str> = cites.map(|cite| cite.document.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut texts = Vec::new();
+    for name in names {
+        let path = folder.join(name);
+        if Utf8Path::new(name).file_name() == Some(name) && path.is_file() {
+            let text = fs::read_to_string(&path);
+            let text =
+                text.map_err(|error| Failure::usage(format!("cannot read {path}: {error}")))?;
+            texts.push((name.to_owned(), text));
+        }
+    }
+    Ok(texts)
+}

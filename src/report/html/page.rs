@@ -1,0 +1,359 @@
+//! `index.html`: a self-contained page without external resources.
+//!
+//! The template shows the verdicts. The details of claims and the timelines are JSON in the page, from which
+//! the page's script builds a claim's details when a reader opens it.
+
+use camino::Utf8Path;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, Value, context};
+
+use super::claims::{self, Data, differs};
+use crate::catalogue::model::Verdict;
+use crate::file::write_atomic;
+use crate::report::error::ReportError;
+use crate::report::results::{ClaimInfo, ClusterResults, Results};
+use crate::report::text::{clean, count, one_line, seconds};
+use crate::report::view::{Cell, Counts, State, labels};
+use crate::version::number;
+
+pub const PAGE: &str = "index.html";
+
+/// Scripts that build the details of claims.
+pub(super) const DETAILS: &str = concat!(
+    include_str!("../templates/dom.js"),
+    include_str!("../templates/timeline.js"),
+    include_str!("../templates/details.js"),
+);
+/// The script of the filters.
+pub(super) const FILTERS: &str = include_str!("../templates/filters.js");
+const SCRIPT: &str = include_str!("../templates/script.js");
+
+/// Writes the page, with timelines from the evidence files in the same folder.
+pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
+    let page = page(results, folder).map_err(|source| ReportError::Page { source })?;
+    Ok(write_atomic(&folder.join(PAGE), page.as_bytes())?)
+}
+
+/// Renders the page.
+fn page(results: &Results, folder: &Utf8Path) -> Result<String, minijinja::Error> {
+    let results = &by_version(results);
+    let labels = labels(&results.clusters);
+    let columns: Vec<Value> = results
+        .clusters
+        .iter()
+        .zip(&labels)
+        .map(|(column, label)| column_of(results, column, label))
+        .collect();
+    let took = results
+        .ended
+        .map(|ended| ended.duration_since(results.began));
+    let data = serde_json::to_value(Data::of(results, &labels, folder)).map_err(no_json)?;
+    let number =
+        |has: &dyn Fn(&ClaimInfo) -> bool| results.claims.iter().filter(|c| has(c)).count();
+    environment()?.get_template("index.html")?.render(context! {
+        style => style(),
+        script => Value::from_safe_string([DETAILS, FILTERS, SCRIPT].concat()),
+        data => safe_json(data),
+        headline => headline(results),
+        run => results.run.as_str(),
+        began => results.began.strftime("%-d %B %Y, %H:%M UTC").to_string(),
+        took => took.map(|took| took.as_secs_f64()),
+        version => results.hookproof.as_str(),
+        attention => attention(results, &labels),
+        documents => documents(results),
+        states => totals(|state| number(&|claim| has(results, claim, state))),
+        changed => number(&|claim| results.clusters.iter().any(|c| Cell::of(c, claim).changed())),
+        differs => number(&|claim| differs(results, claim)),
+        areas => Value::from(Serde(&claims::areas(results))),
+        columns,
+    })
+}
+
+pub(super) fn style() -> Value {
+    Value::from_safe_string(include_str!("../templates/style.css").to_owned())
+}
+
+/// JSON for a script element: no `<`, so that no text can end the element.
+pub(super) fn safe_json(data: serde_json::Value) -> Value {
+    Value::from_safe_string(cleaned(data).to_string().replace('<', "\\u003c"))
+}
+
+pub(super) fn no_json(error: serde_json::Error) -> minijinja::Error {
+    let kind = minijinja::ErrorKind::BadSerialization;
+    minijinja::Error::new(kind, "the page's data cannot be written").with_source(error)
+}
+
+pub(super) fn environment() -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    // Removes control characters from all text.
+    environment.set_formatter(|out, state, value| match value.as_str() {
+        Some(text) if !value.is_safe() => {
+            minijinja::escape_formatter(out, state, &Value::from(clean(text)))
+        }
+        _ => minijinja::escape_formatter(out, state, value),
+    });
+    environment.add_filter("seconds", seconds);
+    environment.add_template("macros.html", include_str!("../templates/macros.html"))?;
+    environment.add_template("legend.html", include_str!("../templates/legend.html"))?;
+    environment.add_template("marks.svg", include_str!("../templates/marks.svg"))?;
+    environment.add_template("index.html", include_str!("../templates/index.html"))?;
+    Ok(environment)
+}
+
+/// The value without control characters in its texts.
+fn cleaned(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value::{Array, Object, String};
+    match value {
+        String(text) => String(clean(&text)),
+        Array(list) => Array(list.into_iter().map(cleaned).collect()),
+        Object(fields) => {
+            let fields = fields.into_iter();
+            Object(
+                fields
+                    .map(|(key, value)| (clean(&key), cleaned(value)))
+                    .collect(),
+            )
+        }
+        other => other,
+    }
+}
+
+/// The results with columns ordered by Kubernetes version and profile; unknown versions come last.
+pub(super) fn by_version(results: &Results) -> Results {
+    let mut results = results.clone();
+    results.clusters.sort_by_cached_key(|column| {
+        let parts = column.facts.kubernetes.split(|c: char| !c.is_ascii_digit());
+        let version: Vec<u32> = parts.filter_map(number).collect();
+        let profile = column.facts.profile.clone();
+        (version.is_empty(), version, profile != "default", profile)
+    });
+    results
+}
+
+/// Whether the claim has this state in a column.
+fn has(results: &Results, claim: &ClaimInfo, state: State) -> bool {
+    let mut columns = results.clusters.iter();
+    columns.any(|column| Cell::of(column, claim).state() == state)
+}
+
+/// The results in one line: `12 claims: 7 confirmed, 3 refuted and 1 qualified`.
+pub(super) fn headline(results: &Results) -> String {
+    let claims = count(results.claims.len(), "claim");
+    let mut words = Vec::new();
+    for state in [Verdict::Confirmed, Verdict::Refuted, Verdict::Qualified].map(State::Verdict) {
+        let claims = results
+            .claims
+            .iter()
+            .filter(|claim| has(results, claim, state));
+        match claims.count() {
+            0 => {}
+            number => words.push(format!("{number} {}", state.word())),
+        }
+    }
+    match words.split_last() {
+        None => claims,
+        Some((last, [])) => format!("{claims}: {last}"),
+        Some((last, rest)) => format!("{claims}: {} and {last}", rest.join(", ")),
+    }
+}
+
+/// The numbers of claims by state, without zeros.
+pub(super) fn totals(number: impl Fn(State) -> usize) -> Vec<Value> {
+    let totals = State::ALL.into_iter().map(|state| (state, number(state)));
+    let totals = totals.filter(|(_, number)| *number > 0);
+    totals
+        .map(|(state, number)| context! { key => state.key(), word => state.word(), number })
+        .collect()
+}
+
+pub(super) fn documents(results: &Results) -> Vec<String> {
+    let cites = results.claims.iter().flat_map(|claim| &claim.cites);
+    let mut documents: Vec<_> = cites.map(|cite| one_line(&cite.document)).collect();
+    documents.sort();
+    documents.dedup();
+    documents
+}
+
+fn column_of(results: &Results, column: &ClusterResults, label: &str) -> Value {
+    let counts = Counts::of(results, column);
+    context! {
+        label,
+        in_words => counts.in_words(),
+        changed => counts.changed,
+        counts => totals(|state| counts.get(state)),
+        facts => Value::from(Serde(&column.facts)),
+        phases => Value::from(Serde(&column.phases)),
+    }
+}
+
+/// What a reader should look at first; `claim` is the claim to open.
+fn attention(results: &Results, labels: &[String]) -> Vec<Value> {
+    let mut found = Vec::new();
+    for (column, label) in results.clusters.iter().zip(labels) {
+        let mut add =
+            |state: State, title: &str, id: &str, claim: Option<&ClaimInfo>, text: String| {
+                let claim = claim.map(|claim| claim.id.as_str());
+                found.push(context! { key => state.key(), title, label, id, claim, text });
+            };
+        for phase in &column.phases {
+            if let Some(error) = &phase.error {
+                add(
+                    State::Error,
+                    "Cluster failed",
+                    &phase.name,
+                    None,
+                    error.clone(),
+                );
+            }
+        }
+        for claim in &results.claims {
+            let cell = Cell::of(column, claim);
+            let title = match cell {
+                _ if cell.changed() => "Verdict changed",
+                Cell::Problem { .. } => "No verdict",
+                _ => continue,
+            };
+            let verdict = crate::report::essentials::verdict_in_words(&cell);
+            let text = format!("{verdict}: {}", cell.reason());
+            add(cell.state(), title, &claim.id, Some(claim), text);
+        }
+        for scenario in &column.scenarios {
+            let decides = |claim: &&ClaimInfo| claim.scenario.as_ref() == Some(&scenario.scenario);
+            let claim = results.claims.iter().find(decides);
+            for earlier in &scenario.earlier {
+                let text = format!("attempt {}: {}", earlier.attempt, earlier.why().join("; "));
+                let state = State::Verdict(Verdict::Inconclusive);
+                add(state, "Retried", &scenario.scenario, claim, text);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::report::fixture;
+
+    fn fixture_page() -> String {
+        page(&fixture::results(), &fixture::folder()).unwrap()
+    }
+
+    /// The page without its JSON, and the JSON.
+    fn parts(page: &str) -> (String, serde_json::Value) {
+        let (before, rest) = page.split_once("id=\"data\">").unwrap();
+        let (data, after) = rest.split_once("</script>").unwrap();
+        assert!(!data.contains('<'));
+        (
+            format!("{before}{after}"),
+            serde_json::from_str(data).unwrap(),
+        )
+    }
+
+    /// The results with every claim several times, under different ids.
+    fn many(times: usize) -> Results {
+        let mut results = fixture::results();
+        let claims = results.claims.clone();
+        for nth in 1..times {
+            results
+                .claims
+                .extend(claims.iter().cloned().map(|mut claim| {
+                    claim.id = format!("{}-{nth}", claim.id);
+                    claim
+                }));
+            for column in &mut results.clusters {
+                let known = column.judgements.clone().into_iter();
+                let known =
+                    known.filter(|judgement| claims.iter().any(|c| c.id == judgement.claim));
+                column.judgements.extend(known.map(|mut judgement| {
+                    judgement.claim = format!("{}-{nth}", judgement.claim);
+                    judgement
+                }));
+            }
+        }
+        results
+    }
+
+    #[test]
+    fn the_page_is_complete_and_self_contained() {
+        let results = fixture::results();
+        let page = fixture_page();
+        for external in ["src=", "<link", "@import", "fetch(", "url(http"] {
+            assert!(!page.contains(external), "{external}");
+        }
+        let (_, data) = parts(&page);
+        assert_eq!(data["timelines"].as_array().unwrap().len(), 7);
+        let claims = data["claims"].as_array().unwrap();
+        assert_eq!(claims.len(), results.claims.len());
+        for claim in claims {
+            let cells = claim["cells"].as_array().unwrap();
+            assert_eq!(cells.len(), results.clusters.len());
+        }
+    }
+
+    #[test]
+    fn a_claim_has_an_anchor_with_its_id() {
+        let page = fixture_page();
+        for claim in &fixture::results().claims {
+            assert!(page.contains(&format!("<tr id=\"{}\"", claim.id)));
+        }
+        for link in page.split("href=\"#").skip(1) {
+            let id = link.split('"').next().unwrap();
+            assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+        }
+    }
+
+    #[test]
+    fn the_initial_page_is_small() {
+        let results = many(30);
+        assert!(results.claims.len() >= 186, "{}", results.claims.len());
+        let page = page(&results, &fixture::folder()).unwrap();
+        let (shown, _) = parts(&page);
+        let elements = shown.matches('<').count() - shown.matches("</").count();
+        let per_claim = elements / results.claims.len();
+        assert!(elements < 6000 && per_claim < 16, "{elements} elements");
+    }
+
+    #[test]
+    fn columns_are_ordered_by_version() {
+        let mut results = fixture::results();
+        let mut old = results.clusters[0].clone();
+        old.facts.kubernetes = "v1.9.10".to_owned();
+        let mut unknown = old.clone();
+        unknown.facts.kubernetes.clear();
+        results.clusters.insert(0, unknown);
+        results.clusters.push(old);
+        let found: Vec<_> = by_version(&results)
+            .clusters
+            .iter()
+            .map(|column| column.facts.kubernetes.clone())
+            .collect();
+        assert_eq!(found, ["v1.9.10", "v1.35.6", "v1.36.3", ""]);
+    }
+
+    #[test]
+    fn script_tags_in_text_stay_text() {
+        let text = "</script><img src=x onerror=alert(1)><!--";
+        let page = page(&fixture::poisoned(text), &fixture::folder()).unwrap();
+        assert!(!page.contains("<img"));
+        assert_eq!(page.matches("</script>").count(), 2);
+        assert_eq!(parts(&page).1["claims"][0]["cites"][0]["document"], text);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn untrusted_text_is_escaped(text in fixture::nasty_text()) {
+            let page = page(&fixture::poisoned(&text), &fixture::folder()).unwrap();
+            let (shown, _) = parts(&page);
+            prop_assert_eq!(page.matches("<script").count(), 2);
+            prop_assert!(!shown.contains("onload='"));
+            prop_assert!(!page.chars().any(|c| c.is_control() && c != '\n' && c != '\t' && c != '\r'));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Why verdicts differ between profiles: a table that people write.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::data::Column;
+use super::view::{Difference, View};
+use crate::catalogue::model::VersionRange;
+use crate::catalogue::parse::version_range;
+
+/// The causes of the differences in the built-in results.
+const BUILT_IN: &str = include_str!("../../../docs/matrix/causes.yaml");
+
+/// The cause of differences from the default profile.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cause {
+    pub(crate) kind: Kind,
+    /// What differs, in one sentence.
+    pub(crate) what: String,
+    /// The upstream change: package, pull request, or release note.
+    pub(crate) upstream: String,
+    pub(crate) claims: Vec<String>,
+    /// The versions of the profiles that differ, such as `<1.30`; all if absent.
+    #[serde(default)]
+    kubernetes: Option<String>,
+    /// The gates that these profiles set.
+    #[serde(default)]
+    gates: BTreeMap<String, bool>,
+    /// How the name of their container runtime begins.
+    #[serde(default)]
+    runtime: Option<String>,
+    #[serde(skip)]
+    range: Option<VersionRange>,
+}
+
+/// The kind of a cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// A feature gate is off or on.
+    Gate,
+    /// Upstream changed a text.
+    Text,
+    /// Upstream changed its code.
+    Code,
+    /// The container runtime behaves differently.
+    Runtime,
+}
+
+impl Kind {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Gate => "gate",
+            Self::Text => "text",
+            Self::Code => "code",
+            Self::Runtime => "runtime",
+        }
+    }
+}
+
+/// The causes of the differences in the built-in results. An error says what is wrong in the table.
+pub fn built_in() -> Result<Vec<Cause>, String> {
+    parse(BUILT_IN)
+}
+
+fn parse(text: &str) -> Result<Vec<Cause>, String> {
+    let mut causes: Vec<Cause> =
+        serde_saphyr::from_str(text).map_err(|error| format!("causes.yaml: {error}"))?;
+    for cause in &mut causes {
+        let range = cause.kubernetes.as_deref().map(version_range);
+        cause.range = range
+            .transpose()
+            .map_err(|error| format!("causes.yaml: {error}"))?;
+    }
+    Ok(causes)
+}
+
+impl Cause {
+    fn explains(&self, claim: &str, column: &Column) -> bool {
+        let set = |(gate, on): (&String, &bool)| column.gates.get(gate) == Some(on);
+        let runs = |name: &str| {
+            column
+                .runtimes
+                .iter()
+                .any(|runtime| runtime.starts_with(name))
+        };
+        self.claims.iter().any(|id| id == claim)
+            && self
+                .range
+                .as_ref()
+                .is_none_or(|range| range.contains(&column.kubernetes))
+            && self.gates.iter().all(set)
+            && self.runtime.as_deref().is_none_or(runs)
+    }
+}
+
+/// Differences by cause, in the order of the causes; the last entry holds those without a cause.
+pub(crate) fn explained<'a>(
+    view: &View<'_>,
+    causes: &'a [Cause],
+    differences: &[Difference<'a>],
+) -> Vec<(Option<&'a Cause>, Vec<Difference<'a>>)> {
+    let mut groups: Vec<_> = causes
+        .iter()
+        .map(|cause| (Some(cause), Vec::new()))
+        .collect();
+    groups.push((None, Vec::new()));
+    for difference in differences {
+        let column = view.profiles[difference.profile].column;
+        let at = causes
+            .iter()
+            .position(|cause| cause.explains(&difference.claim.id, column));
+        groups[at.unwrap_or(causes.len())].1.push(*difference);
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::report::matrix::data::Matrix;
+    use crate::report::matrix::view::tests::results;
+
+    #[rstest]
+    #[case::version("kubernetes: \"<1.30\"", &["1.29"])]
+    #[case::gate("gates: {X: false}", &["1.30 X-off"])]
+    #[case::other_value("gates: {X: true}", &[])]
+    #[case::both("gates: {X: false}, kubernetes: \"<1.30\"", &[])]
+    #[case::runtime("runtime: \"containerd://1\"", &[])]
+    #[case::all("kubernetes: \">=1.2\"", &["1.29", "1.30 X-off"])]
+    fn causes_explain(#[case] condition: &str, #[case] expected: &[&str]) {
+        let text = format!("- {{kind: gate, what: w, upstream: u, claims: [a.b], {condition}}}");
+        let causes = parse(&text).unwrap();
+        let results = results(&["1.29 c", "1.30 r", "1.30/X-off c"]);
+        let matrix = Matrix::of(&results);
+        let view = View::new(&matrix);
+        let groups = explained(&view, &causes, &view.differences(&results.claims));
+        let labels = |at: usize| {
+            groups[at]
+                .1
+                .iter()
+                .map(|d| view.profiles[d.profile].label.as_str())
+        };
+        assert_eq!(labels(0).collect::<Vec<_>>(), expected);
+        assert_eq!(labels(1).count(), 2 - expected.len());
+    }
+
+    #[rstest]
+    #[case("- {kind: magic, what: w, upstream: u, claims: []}", "magic")]
+    #[case(
+        "- {kind: code, what: w, upstream: u, claims: [], kubernetes: new}",
+        "invalid version range `new`"
+    )]
+    #[case("- {kind: code, what: w, claims: []}", "upstream")]
+    fn wrong_tables_are_refused(#[case] text: &str, #[case] expected: &str) {
+        let error = parse(text).unwrap_err();
+        assert!(
+            error.starts_with("causes.yaml: ") && error.contains(expected),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,299 @@
+//! The matrix on a terminal, 80 columns wide, and answers about single claims.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::view::{Found, Profile, View};
+use crate::report::results::ClaimInfo;
+use crate::report::terminal::{Layout, code};
+use crate::report::text::{count, one_line, wrap};
+use crate::report::view::State;
+use crate::version::version;
+
+/// Columns of a mark.
+const MARK: usize = 3;
+/// The narrowest column for ids.
+const ID: usize = 20;
+
+/// A row per claim, a column per profile. Claims whose verdicts differ have a line with their history, and so do
+/// all if there are only a few. The oldest profiles are left out if there are too many for the width.
+pub(crate) fn table(view: &View<'_>, claims: &[&ClaimInfo], layout: Layout) -> String {
+    let fit = layout.width.saturating_sub(ID) / MARK;
+    let left_out = view.profiles.len().saturating_sub(fit);
+    let shown = &view.profiles[left_out..];
+    let heads = heads(shown);
+    let width = layout.width - MARK * shown.len();
+    let longest = claims.iter().map(|claim| claim.id.chars().count()).max();
+    let width = width.min(longest.unwrap_or_default().max(ID));
+    let mut out = format!("{:<width$}", "Kubernetes 1.…");
+    for head in &heads {
+        let _ = write!(out, "{head:>MARK$}");
+    }
+    out.push('\n');
+    let few = claims.len() <= 5;
+    for claim in claims {
+        let id = one_line(&claim.id);
+        if id.chars().count() > width {
+            let _ = write!(out, "{id}\n{:width$}", "");
+        } else {
+            let _ = write!(out, "{id:<width$}");
+        }
+        for (_, found) in view.all(&claim.id).skip(left_out) {
+            let state = found.states()[0];
+            let colour = match found {
+                Found::Flaky(_) => "35",
+                _ => code(state),
+            };
+            let _ = write!(out, "  {}", layout.paint(colour, found.mark()));
+        }
+        out.push('\n');
+        if few || view.differs(&claim.id) || view.is_flaky(&claim.id) {
+            paragraph(&mut out, &view.history(&claim.id), layout);
+        }
+    }
+    legend(&mut out, view, claims, layout);
+    for (profile, head) in shown
+        .iter()
+        .zip(&heads)
+        .filter(|(_, head)| !head.starts_with(|c: char| c.is_ascii_digit()))
+    {
+        let _ = writeln!(out, "{head}  {}", profile.label);
+    }
+    if left_out > 0 {
+        let _ = writeln!(
+            out,
+            "{} left out; --format markdown shows all",
+            count(left_out, "older profile")
+        );
+    }
+    let dates = view
+        .matrix
+        .columns
+        .iter()
+        .map(|column| column.began.strftime("%Y-%m-%d").to_string());
+    let dates: std::collections::BTreeSet<String> = dates.collect();
+    let dates = match (dates.first(), dates.last()) {
+        (Some(first), Some(last)) if first != last => format!(", tested from {first} to {last}"),
+        (Some(first), _) => format!(", tested on {first}"),
+        _ => String::new(),
+    };
+    let _ = writeln!(
+        out,
+        "{}, {}{dates}",
+        count(claims.len(), "claim"),
+        count(view.profiles.len(), "profile")
+    );
+    out
+}
+
+/// Headings of two characters: the minor version of a default profile, a letter for others.
+fn heads(profiles: &[Profile<'_>]) -> Vec<String> {
+    let mut letters = ('a'..='z').chain('A'..='Z');
+    let head = |profile: &Profile<'_>| match version(&profile.column.kubernetes) {
+        Some((1, minor)) if profile.label == format!("1.{minor}") && minor < 100 => {
+            minor.to_string()
+        }
+        _ => letters.next().unwrap_or('?').to_string(),
+    };
+    profiles.iter().map(head).collect()
+}
+
+/// The marks that occur.
+fn legend(out: &mut String, view: &View<'_>, claims: &[&ClaimInfo], layout: Layout) {
+    let found: Vec<Found<'_>> = claims
+        .iter()
+        .flat_map(|claim| view.all(&claim.id).map(|(_, found)| found))
+        .collect();
+    let mut words = Vec::new();
+    for state in State::ALL {
+        let has =
+            |found: &Found<'_>| !matches!(found, Found::Flaky(_)) && found.states()[0] == state;
+        if found.iter().any(has) {
+            let word = match state {
+                State::NotRun => "untested",
+                state => state.word(),
+            };
+            words.push(format!("{} {word}", state.mark()));
+        }
+    }
+    if found.iter().any(|found| matches!(found, Found::Flaky(_))) {
+        words.push("≈ flaky".to_owned());
+    }
+    out.push('\n');
+    let _ = writeln!(
+        out,
+        "{}",
+        wrap(&words.join(", "), layout.width, "").join("\n")
+    );
+}
+
+fn paragraph(out: &mut String, text: &str, layout: Layout) {
+    for line in wrap(text, layout.width.saturating_sub(2), "  ") {
+        let _ = writeln!(out, "  {}", layout.paint("2", &line));
+    }
+}
+
+/// What is known of a claim on the profiles of a minor version.
+pub(crate) fn answer(
+    view: &View<'_>,
+    claim: &ClaimInfo,
+    minor: (u32, u32),
+    layout: Layout,
+) -> String {
+    let mut out = format!("{}\n", layout.paint("1", &one_line(&claim.id)));
+    let mut add = |indent: usize, text: &str| {
+        for line in wrap(text, layout.width.saturating_sub(indent), "  ") {
+            let _ = writeln!(out, "{:indent$}{line}", "");
+        }
+    };
+    add(2, &claim.says);
+    let on = |profile: &Profile<'_>| version(&profile.column.kubernetes) == Some(minor);
+    if !view.profiles.iter().any(on) {
+        let tested: Vec<_> = view
+            .profiles
+            .iter()
+            .map(|profile| profile.label.as_str())
+            .collect();
+        add(0, &format!("Kubernetes {}.{}: untested", minor.0, minor.1));
+        add(2, &format!("tested with {}", tested.join(", ")));
+    }
+    for (profile, found) in view.all(&claim.id).filter(|(profile, _)| on(profile)) {
+        add(
+            0,
+            &format!("Kubernetes {}: {}", profile.label, found.in_words()),
+        );
+        let entries = match &found {
+            Found::Untested => Vec::new(),
+            Found::Same(entry) => vec![*entry],
+            Found::Flaky(entries) => entries.clone(),
+        };
+        for entry in entries {
+            let values = entry
+                .values
+                .iter()
+                .map(|(name, value)| format!("{name} = {value}"));
+            let mut values: Vec<String> = values.collect();
+            if let Some(reason) = entry.reason.as_ref().filter(|_| values.is_empty()) {
+                values.push(reason.clone());
+            }
+            if let Found::Flaky(_) = &found {
+                values.insert(0, format!("{}:", entry.state.word()));
+            }
+            for value in values {
+                add(2, &value);
+            }
+        }
+        let runs = match profile.runs.len() {
+            1 => String::new(),
+            runs => format!(", {}", count(runs, "run")),
+        };
+        add(2, &format!("evidence: {}{runs}", profile.column.observed()));
+    }
+    if let Some(instead) = &claim.instead {
+        add(0, &format!("actually: {instead}"));
+    }
+    add(0, &format!("versions: {}", view.history(&claim.id)));
+    out
+}
+
+/// A claim's history as a section of its page.
+pub(crate) fn section(view: &View<'_>, claim: &str, layout: Layout) -> String {
+    let mut out = format!("\n{}\n", layout.paint("1", "Versions"));
+    paragraph(
+        &mut out,
+        &view.history(claim),
+        Layout {
+            colour: false,
+            ..layout
+        },
+    );
+    out
+}
+
+/// The rows as JSON: per profile the verdicts of its runs, with the values that decided them.
+pub(crate) fn json(view: &View<'_>, claims: &[&ClaimInfo]) -> Value {
+    let row = |claim: &&ClaimInfo| {
+        let mut cells = serde_json::Map::new();
+        for (at, profile) in view.profiles.iter().enumerate() {
+            let found = view.found(&claim.id, at);
+            let entries = match &found {
+                Found::Untested => continue,
+                Found::Same(entry) => vec![*entry],
+                Found::Flaky(entries) => entries.clone(),
+            };
+            let entries = entries.iter().map(|entry| {
+                json!({"verdict": entry.state.key(), "values": entry.values, "reason": entry.reason})
+            });
+            cells.insert(profile.label.clone(), entries.collect());
+        }
+        json!({
+            "id": claim.id, "says": claim.says, "versions": view.history(&claim.id),
+            "differs": view.differs(&claim.id), "flaky": view.is_flaky(&claim.id), "profiles": cells,
+        })
+    };
+    let profiles = view.profiles.iter().map(|profile| {
+        let mut column = serde_json::to_value(profile.column).unwrap_or_default();
+        column["label"] = profile.label.as_str().into();
+        column["runs"] = profile.runs.len().into();
+        column
+    });
+    json!({
+        "profiles": profiles.collect::<Vec<_>>(),
+        "claims": claims.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::PLAIN;
+    use crate::report::matrix::data::Matrix;
+    use crate::report::matrix::view::tests::results;
+
+    const RUNS: [&str; 8] = [
+        "1.28 r",
+        "1.29 c",
+        "1.30 c",
+        "1.30 r",
+        "1.30/X-off r",
+        "1.31 !",
+        "1.32 c",
+        "1.33 .",
+    ];
+
+    #[test]
+    fn a_row_per_claim() {
+        let mut results = results(&RUNS);
+        let mut other = results.claims[0].clone();
+        other.id = "a.claim-whose-id-is-too-long-for-the-table-next-to-so-many-profiles".to_owned();
+        results.claims.push(other);
+        let matrix = Matrix::of(&results);
+        let claims: Vec<_> = results.claims.iter().collect();
+        insta::assert_snapshot!(table(&View::new(&matrix), &claims, PLAIN));
+    }
+
+    #[test]
+    fn a_wide_matrix_fits() {
+        let runs: Vec<String> = (0..30).map(|minor| format!("1.{minor} c")).collect();
+        let runs: Vec<&str> = runs.iter().map(String::as_str).collect();
+        let results = results(&runs);
+        let matrix = Matrix::of(&results);
+        let claims: Vec<_> = results.claims.iter().collect();
+        let text = table(&View::new(&matrix), &claims, PLAIN);
+        assert!(text.contains("10 older profiles left out"), "{text}");
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+
+    #[test]
+    fn answers() {
+        let results = results(&RUNS);
+        let matrix = Matrix::of(&results);
+        let view = View::new(&matrix);
+        let answers =
+            [30, 31, 40].map(|minor| answer(&view, &results.claims[0], (1, minor), PLAIN));
+        insta::assert_snapshot!(answers.join("\n"));
+    }
+}
