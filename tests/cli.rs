@@ -524,3 +524,80 @@ fn lint_reports_what_remains(#[case] accounts: &str, #[case] finding: Option<&st
     );
     Ok(())
 }
+
+/// Offline answers from the built-in results.
+#[rstest]
+#[case::matrix(&["matrix", CLAIM], "confirmed since ≤ 1.")]
+#[case::differences(&["matrix", "--differs", "events"], "events.created-started-text")]
+#[case::none(&["matrix", "--flaky", CLAIM], "no claim matches")]
+#[case::markdown(&["matrix", "--format", "markdown", CLAIM], "| claim | ")]
+#[case::json(&["matrix", "--format", "json", CLAIM], "\"verdict\": \"confirmed\"")]
+#[case::version(&["explain", CLAIM, "--kubernetes", "1.36"], "Kubernetes 1.36: confirmed")]
+#[case::untested(&["explain", CLAIM, "--kubernetes", "1.9"], "Kubernetes 1.9: untested")]
+#[case::ranges(&["explain", CLAIM], "confirmed since ≤ 1.")]
+fn answers_need_no_cluster(#[case] args: &[&str], #[case] expected: &str) -> Result<()> {
+    let output = hookproof(args).output()?;
+    assert_eq!(code(&output), Some(0), "{output:?}");
+    assert!(stdout(&output).contains(expected), "{}", stdout(&output));
+    Ok(())
+}
+
+#[test]
+fn results_become_compact_results_and_a_site() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| Utf8PathBuf::try_from(folder.path().join(name));
+    let (file, site) = (path("matrix.json")?, path("site")?);
+    let args = ["matrix", "--results", RESULTS, "--save", file.as_str()];
+    assert_eq!(code(&hookproof(&args).output()?), Some(0));
+    let shown = hookproof(&["matrix", "--results", file.as_str(), CLAIM]).output()?;
+    assert!(stdout(&shown).contains("2 profiles"), "{shown:?}");
+    let args = ["site", "--out", site.as_str(), RESULTS];
+    for _ in 0..2 {
+        assert_eq!(code(&hookproof(&args).output()?), Some(0));
+    }
+    assert!(site.join(format!("claims/{CLAIM}.html")).is_file());
+    let same = hookproof(&["site", "--out", RESULTS, RESULTS]).output()?;
+    assert_eq!(code(&same), Some(2));
+    assert!(stderr(&same).contains("is a results folder"), "{same:?}");
+    Ok(())
+}
+
+/// Verdicts become the expected ones; everything else in the file stays.
+#[test]
+fn accepted_verdicts_are_written_into_the_suite() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let root = Utf8Path::from_path(folder.path()).context("UTF-8")?;
+    let suite = "suites/handlers/kinds.yaml";
+    for folder in ["suites/handlers", "manifests/handlers/cases"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    for manifest in ["kinds-receiver", "kinds", "by-sleep", "cases/grpc"] {
+        let path = format!("manifests/handlers/{manifest}.yaml");
+        fs::copy(&path, root.join(&path))?;
+    }
+    let text = fs::read_to_string(suite)?;
+    let judge = |accept: &[&str]| {
+        let args = [
+            "judge",
+            "tests/evidence/handlers",
+            "--suites",
+            root.as_str(),
+        ];
+        hookproof(&[&args[..], accept].concat()).output()
+    };
+    fs::write(
+        root.join(suite),
+        text.replace("{verdict: confirmed}", "{verdict: qualified}"),
+    )?;
+    assert_eq!(code(&judge(&[])?), Some(1));
+    let accepted = judge(&["--accept"])?;
+    assert_eq!(code(&accepted), Some(0), "{accepted:?}");
+    assert!(
+        stderr(&accepted).contains("qualified becomes confirmed"),
+        "{accepted:?}"
+    );
+    assert_eq!(fs::read_to_string(root.join(suite))?, text);
+    let built_in = hookproof(&["judge", "tests/evidence/handlers", "--accept"]).output()?;
+    assert_eq!(code(&built_in), Some(2));
+    Ok(())
+}

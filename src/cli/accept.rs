@@ -1,6 +1,7 @@
 //! `--accept`: observed verdicts become the expected ones.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 
 use camino::Utf8PathBuf;
@@ -47,36 +48,26 @@ pub(super) fn accept(suites: &SuiteArgs, results: &Results) -> Result<bool, Fail
             complete = false;
             continue;
         }
-        if !files.contains_key(&path) {
-            let text = fs::read_to_string(&path);
-            let text =
-                text.map_err(|error| Failure::usage(format!("cannot read {path}: {error}")))?;
-            files.insert(path.clone(), (text.clone(), text));
-        }
-        let Some((_, text)) = files.get_mut(&path) else {
-            continue;
+        let (_, text) = match files.entry(path) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let text = fs::read_to_string(new.key());
+                let text = text.map_err(|error| {
+                    Failure::usage(format!("cannot read {}: {error}", new.key()))
+                })?;
+                new.insert((text.clone(), text))
+            }
         };
         let edits = edits(claim, &observed);
-        match edit(text, claim.place.line, &edits) {
-            Some(edited) => {
-                *text = edited;
-                accepted.push((claim, observed));
-                // Standard output may consist of JSON.
-                note!(
-                    "accepted: {}: {}: {}",
-                    claim.place,
-                    claim.id,
-                    in_words(claim, &edits)
-                );
-            }
-            None => {
-                note!(
-                    "not accepted: {}: edit `expect` at {} by hand",
-                    claim.id,
-                    claim.place
-                );
-                complete = false;
-            }
+        let (place, id) = (&claim.place, &claim.id);
+        if let Some(edited) = edit(text, place.line, &edits) {
+            *text = edited;
+            // Standard output may consist of JSON.
+            note!("accepted: {place}: {id}: {}", in_words(claim, &edits));
+            accepted.push((claim, observed));
+        } else {
+            note!("not accepted: {id}: edit `expect` at {place} by hand");
+            complete = false;
         }
     }
     write(&files, false)?;

@@ -109,9 +109,12 @@ impl From<Columns> for String {
                 _ => spans.push((at, at)),
             }
         }
-        let spans = spans.iter().map(|(from, to)| match from == to {
-            true => from.to_string(),
-            false => format!("{from}-{to}"),
+        let spans = spans.iter().map(|(from, to)| {
+            if from == to {
+                from.to_string()
+            } else {
+                format!("{from}-{to}")
+            }
         });
         spans.collect::<Vec<_>>().join(",")
     }
@@ -283,14 +286,14 @@ impl Matrix {
     }
 
     fn parse(text: &str, path: &Utf8Path) -> Result<Self, ReportError> {
-        let parse = |source| ReportError::Parse {
-            path: path.to_owned(),
-            source,
-        };
         #[derive(Deserialize)]
         struct Head {
             schema: String,
         }
+        let parse = |source| ReportError::Parse {
+            path: path.to_owned(),
+            source,
+        };
         let head: Head = serde_json::from_str(text).map_err(parse)?;
         if head.schema != SCHEMA {
             return Err(ReportError::Schema {
@@ -503,10 +506,8 @@ fn duration(token: &str) -> Option<String> {
     let number = token.strip_suffix('s')?;
     let (_, decimals) = number.split_once('.')?;
     let seconds: f64 = number.parse().ok().filter(|_| decimals.len() == 3)?;
-    Some(match seconds.abs() < 0.95 {
-        true => format!("{seconds:.2}s"),
-        false => format!("{seconds:.1}s"),
-    })
+    let decimals = if seconds.abs() < 0.95 { 2 } else { 1 };
+    Some(format!("{seconds:.decimals$}s"))
 }
 
 /// `…` for a UUID, a digest or a container's id.

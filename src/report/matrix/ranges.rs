@@ -121,9 +121,10 @@ impl Ranges {
 impl Span {
     fn in_words(&self, first: bool, last: bool) -> String {
         let word = self.state.word();
-        let from = match self.or_earlier {
-            true => format!("≤ {}", self.from),
-            false => self.from.clone(),
+        let from = if self.or_earlier {
+            format!("≤ {}", self.from)
+        } else {
+            self.from.clone()
         };
         let range = match (first, last) {
             _ if self.state == State::Verdict(Verdict::NotTestable) => word.to_owned(),

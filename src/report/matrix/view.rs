@@ -174,20 +174,17 @@ impl<'a> View<'a> {
                 continue;
             };
             for profile in 0..self.profiles.len() {
-                match self.found(&claim.id, profile) {
-                    Found::Same(entry)
-                        if entry.state != base.state
-                            && entry.state != State::Error
-                            && base.state != State::Error =>
-                    {
-                        differences.push(Difference {
-                            claim,
-                            profile,
-                            entry,
-                            base,
-                        });
-                    }
-                    _ => {}
+                if let Found::Same(entry) = self.found(&claim.id, profile)
+                    && entry.state != base.state
+                    && entry.state != State::Error
+                    && base.state != State::Error
+                {
+                    differences.push(Difference {
+                        claim,
+                        profile,
+                        entry,
+                        base,
+                    });
                 }
             }
         }
