@@ -187,12 +187,7 @@ fn one_line(line: &str, edits: &[Edit]) -> Option<String> {
             }
             Edit::Before { new, .. } => {
                 let value = value.trim();
-                let (word, rest) = value.split_once(' ').unwrap_or((value, ""));
-                let rest = if rest.is_empty() {
-                    String::new()
-                } else {
-                    format!(" {}", rest.trim_start())
-                };
+                let (word, rest) = value.split_at(value.find(' ').unwrap_or(value.len()));
                 let last = format!("{{verdict: {word}}}{rest}");
                 let items = new.iter().chain(std::iter::once(&last));
                 let items = items.map(|item| format!("{:indent$}- {item}\n", ""));

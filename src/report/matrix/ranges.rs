@@ -2,6 +2,7 @@
 
 use crate::catalogue::model::Verdict;
 use crate::report::view::State;
+use crate::version::version;
 
 /// What is known of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +140,16 @@ impl Span {
 }
 
 fn listed(words: &str, versions: &[String]) -> String {
-    match versions {
+    // Three or more minor versions in a row are a range.
+    let next = |a: &String, b: &String| match (version(a), version(b)) {
+        (Some((major, minor)), Some(b)) => (major, minor + 1) == b,
+        _ => false,
+    };
+    let rows = versions.chunk_by(next).flat_map(|row| match row {
+        [first, _, .., last] => vec![format!("{first}–{last}")],
+        few => few.to_vec(),
+    });
+    match rows.collect::<Vec<_>>().as_slice() {
         [] => String::new(),
         versions => format!("{words} {}", versions.join(", ")),
     }
@@ -199,6 +209,7 @@ mod tests {
     #[case::only_flakes("~~", "flaky in 1.28, 1.29")]
     #[case::one("c", "confirmed since ≤ 1.28")]
     #[case::none("..", "untested in 1.28, 1.29")]
+    #[case::long_gap("c....c", "confirmed since ≤ 1.28; untested in 1.29–1.32")]
     #[case::empty("", "untested")]
     #[case::not_testable("ttt", "not testable")]
     #[case::text("c1c1c2c2", "confirmed since ≤ 1.28, text changed in 1.30")]
