@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::view::{Found, Profile, View};
+use crate::catalogue::model::Verdict;
 use crate::report::results::ClaimInfo;
 use crate::report::terminal::{Layout, code};
 use crate::report::text::{count, one_line, wrap};
@@ -13,6 +14,11 @@ use crate::version::version;
 
 /// Columns of a mark.
 const MARK: usize = 3;
+/// States with which the correction of a claim is shown.
+const WRONG: [State; 2] = [
+    State::Verdict(Verdict::Refuted),
+    State::Verdict(Verdict::Qualified),
+];
 /// The narrowest column for ids.
 const ID: usize = 20;
 
@@ -158,7 +164,9 @@ pub(crate) fn answer(
         add(0, &format!("Kubernetes {}.{}: untested", minor.0, minor.1));
         add(2, &format!("tested with {}", tested.join(", ")));
     }
+    let mut is_wrong = false;
     for (profile, found) in view.all(&claim.id).filter(|(profile, _)| on(profile)) {
+        is_wrong |= found.states().iter().any(|state| WRONG.contains(state));
         add(
             0,
             &format!("Kubernetes {}: {}", profile.label, found.in_words()),
@@ -190,7 +198,7 @@ pub(crate) fn answer(
         };
         add(2, &format!("evidence: {}{runs}", profile.column.observed()));
     }
-    if let Some(instead) = &claim.instead {
+    if let Some(instead) = claim.instead.as_ref().filter(|_| is_wrong) {
         add(0, &format!("actually: {instead}"));
     }
     add(0, &format!("versions: {}", view.history(&claim.id)));
