@@ -180,7 +180,7 @@ fn one_line(line: &str, edits: &[Edit]) -> Option<String> {
             }
             Edit::Before { entry, new } if is_list => {
                 let (at, _) = line
-                    .match_indices("{")
+                    .match_indices('{')
                     .filter(|(at, _)| line[..*at].trim_end().ends_with(['[', ',']))
                     .nth(*entry)?;
                 format!("{}{}, {}", &line[..at], new.join(", "), &line[at..])

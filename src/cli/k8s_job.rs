@@ -175,7 +175,7 @@ async fn collect(args: &CollectArgs) -> Result<Exit, Failure> {
         let results = read_results(&shard.folder).map_err(Failure::infrastructure)?;
         parts.push((shard.folder.clone(), results));
     }
-    let exit = publish(parts, Some(out), args.links.base())?;
+    let (exit, _) = publish(parts, Some(out), args.links.base())?;
     running
         .release(&shards)
         .await

@@ -116,9 +116,10 @@ impl Rules {
         let mut kinds =
             kinds.filter(|(singular, .., plural)| [*singular, *plural].contains(&&*word));
         let mut more = MORE.iter().filter(|(_, plural)| *plural == word);
-        let (group, plural) = match (kinds.next(), more.next()) {
-            (Some((_, group, .., plural)), _) | (None, Some((group, plural))) => (group, plural),
-            (None, None) => return None,
+        let ((Some((_, group, .., plural)), _) | (None, Some((group, plural)))) =
+            (kinds.next(), more.next())
+        else {
+            return None;
         };
         self.add(group, plural, verbs);
         Some(())

@@ -342,23 +342,19 @@ async fn is_alive(
         .get_opt(LEASE)
         .await
         .map_err(api("read a run's lease"))?;
-    let last = match lease {
-        Some(lease) => {
-            // The time of the change by the server's clock; `renewTime` is by the runner's.
-            let changes = lease.metadata.managed_fields.into_iter().flatten();
-            let changed = changes
-                .filter_map(|change| change.time)
-                .map(|time| time.0)
-                .max();
-            let renewed = || Some(lease.spec?.renew_time?.0);
-            changed.or_else(renewed)
-        }
-        None => {
-            let own = namespaces
-                .iter()
-                .find(|namespace| namespace.name_any() == own);
-            own.and_then(|own| Some(own.creation_timestamp()?.0))
-        }
+    let last = if let Some(lease) = lease {
+        // The time of the change by the server's clock; `renewTime` is by the runner's.
+        let fields = lease.metadata.managed_fields.into_iter().flatten();
+        let written = fields
+            .filter_map(|field| field.time)
+            .map(|time| time.0)
+            .max();
+        written.or_else(|| Some(lease.spec?.renew_time?.0))
+    } else {
+        let mut own = namespaces
+            .iter()
+            .filter(|namespace| namespace.name_any() == own);
+        own.next().and_then(|own| Some(own.creation_timestamp()?.0))
     };
     Ok(last.is_some_and(|last| now.duration_since(last) < LEASE_TIME))
 }

@@ -12,9 +12,11 @@ use crate::gates::check;
 /// Number of workers of a profile: one node that scenarios may disrupt.
 pub(crate) const WORKERS: u8 = 1;
 
-/// The version, gate and runtime of profiles in addition to the defaults of each minor version: settings on
+type Variant = (&'static str, &'static [(&'static str, bool)], Runtime);
+
+/// The version, gates and runtime of profiles in addition to the defaults of each minor version: settings on
 /// which verdicts depend.
-const VARIANTS: [(&str, &[(&str, bool)], Runtime); 6] = [
+const VARIANTS: [Variant; 6] = [
     (
         "1.29",
         &[("PodLifecycleSleepAction", true)],
@@ -159,7 +161,7 @@ mod tests {
     fn each_profile_has_its_own_id_and_arguments() {
         let profiles = nightly().unwrap();
         for profile in &profiles {
-            assert_eq!(named(&profile.id()).unwrap(), [profile.clone()]);
+            assert_eq!(named(&profile.id()).unwrap(), std::slice::from_ref(profile));
         }
         let shown: Vec<_> = profiles[PINNED.len() - 1..]
             .iter()

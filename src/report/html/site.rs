@@ -109,12 +109,11 @@ impl Site<'_> {
                 let own = differences.iter().filter(|one| one.claim.id == claim.id);
                 let on = own.map(|one| self.view.profiles[one.profile].label.as_str());
                 let on: Vec<&str> = on.collect();
-                (!on.is_empty()).then(|| match cause {
-                    Some(cause) => context! {
-                        kind => cause.kind.word(), what => &cause.what, upstream => &cause.upstream, on => on.join(", "),
-                    },
-                    None => context! { kind => "Unexplained", what => "the verdict differs", upstream => "no cause known", on => on.join(", ") },
-                })
+                let (kind, what, upstream) = cause.map_or(
+                    ("Unexplained", "the verdict differs", "no cause known"),
+                    |cause| (cause.kind.word(), &*cause.what, &*cause.upstream),
+                );
+                (!on.is_empty()).then(|| context! { kind, what, upstream, on => on.join(", ") })
             });
             let page = self.claim(&environment, claim, own.collect())?;
             pages.push((format!("claims/{}.html", claim.id), page));

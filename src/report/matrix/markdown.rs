@@ -10,6 +10,9 @@ use crate::report::results::ClaimInfo;
 use crate::report::text::count;
 use crate::report::view::State;
 
+/// Labels of profiles by state.
+type States = BTreeMap<State, Vec<String>>;
+
 /// Profiles, a table per family of claims, and the differences between profiles with their causes.
 pub fn page(view: &View<'_>, claims: &[ClaimInfo], causes: &[Cause]) -> String {
     let mut out = String::new();
@@ -121,7 +124,7 @@ fn differences(out: &mut String, view: &View<'_>, claims: &[ClaimInfo], causes: 
             "| claim | {} | differs | versions |\n|---|---|---|---|",
             plain(&view.profiles[base].label)
         );
-        let mut by_claim: Vec<(&ClaimInfo, State, BTreeMap<State, Vec<String>>)> = Vec::new();
+        let mut by_claim: Vec<(&ClaimInfo, State, States)> = Vec::new();
         for one in differences {
             let label = plain(&view.profiles[one.profile].label);
             if by_claim

@@ -208,12 +208,11 @@ impl<'a> View<'a> {
             }
             before = now;
             let tested = match found {
-                Found::Untested => Tested::No,
                 Found::Flaky(_) => Tested::Flaky,
                 Found::Same(entry) if is_decided(entry.state) => {
                     Tested::Yes(entry.state, texts(entry))
                 }
-                Found::Same(_) => Tested::No,
+                Found::Same(_) | Found::Untested => Tested::No,
             };
             versions.push((profile.label.clone(), tested));
         }
