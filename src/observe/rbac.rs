@@ -414,7 +414,7 @@ mod tests {
                 .to_owned()
         });
         let mut shown: Vec<_> = shown.collect();
-        shown.sort();
+        shown.sort_by_key(|line| line.split(':').next().map(str::to_owned));
         assert_eq!(shown.join("; "), expected);
     }
 
