@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -158,8 +158,8 @@ fn failed_selects_what_was_unexpected_or_had_an_error() -> Result<()> {
     Ok(())
 }
 
-/// Runs a claim on a cluster that does not answer.
-fn unreachable(folder: &Path, args: &[&str]) -> Result<Output> {
+/// A kubeconfig of a cluster that does not answer.
+fn no_cluster(folder: &Path) -> Result<PathBuf> {
     let kubeconfig = folder.join("kubeconfig");
     fs::write(
         &kubeconfig,
@@ -168,6 +168,12 @@ fn unreachable(folder: &Path, args: &[&str]) -> Result<Output> {
             "users": [{"name": "gone", "user": {}}],
             "contexts": [{"name": "gone", "context": {"cluster": "gone", "user": "gone"}}]}"#,
     )?;
+    Ok(kubeconfig)
+}
+
+/// Runs a claim on a cluster that does not answer.
+fn unreachable(folder: &Path, args: &[&str]) -> Result<Output> {
+    let kubeconfig = no_cluster(folder)?;
     let mut command = hookproof(&["run", CLAIM, "--context", "gone"]);
     command
         .arg("--kubeconfig")
@@ -514,9 +520,14 @@ fn lint_reports_what_remains(#[case] accounts: &str, #[case] finding: Option<&st
         let mut command = hookproof(&["lint", "--suites", ".", "--documents", "."]);
         Ok(command.args(extra).current_dir(folder.path()).output()?)
     };
-    let message = stderr(&lint(&["--fix-digests"])?);
-    // The built-in suites cite documents that are not in the folder.
-    let of_folder = message.lines().filter(|line| line.starts_with("./"));
+    let output = lint(&["--fix-digests"])?;
+    let expected = if finding.is_some() { 2 } else { 0 };
+    assert_eq!(code(&output), Some(expected), "{output:?}");
+    let message = stderr(&output);
+    let lines = message
+        .lines()
+        .map(|line| line.trim_start_matches("error: "));
+    let of_folder = lines.filter(|line| line.starts_with("./"));
     assert_eq!(
         of_folder.collect::<Vec<_>>(),
         Vec::from_iter(finding),
@@ -601,3 +612,296 @@ fn accepted_verdicts_are_written_into_the_suite() -> Result<()> {
     assert_eq!(code(&built_in), Some(2));
     Ok(())
 }
+
+/// The folder of a file of this repository.
+fn of_repository(path: &str) -> String {
+    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn within(folder: &Path, args: &[&str]) -> Result<Output> {
+    Ok(hookproof(args).current_dir(folder).output()?)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let (path, target) = (entry?.path(), to);
+        let target = target.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy(&path, &target)?;
+        } else {
+            fs::copy(path, target)?;
+        }
+    }
+    Ok(())
+}
+
+/// A wrong folder of documents is one problem, however many citations there are.
+#[rstest]
+#[case::missing("nowhere", "nowhere:1:1: no such folder of documents")]
+#[case::other(
+    "tests/fixtures/pages",
+    "pages:1:1: none of the 5 cited documents is in this folder"
+)]
+fn a_wrong_folder_of_documents_is_one_finding(
+    #[case] folder: &str,
+    #[case] message: &str,
+) -> Result<()> {
+    let output = hookproof(&["lint", "--documents", folder]).output()?;
+    assert_eq!(code(&output), Some(2), "{output:?}");
+    let text = stderr(&output);
+    assert!(text.contains(message), "{text}");
+    assert!(text.contains("1 finding in the suites"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn own_documents_need_no_built_in_ones() -> Result<()> {
+    let folder = documented("")?;
+    let suite = folder.path().join("suites/d.yaml");
+    fs::write(
+        &suite,
+        fs::read_to_string(&suite)?.replace("\"d.md:3\"", "{document: d.md, quote: Title}"),
+    )?;
+    let own = ["--suites", ".", "--documents", "."];
+    for (more, claims) in [
+        (&[][..], "0 scenarios, 1 claim: no problems"),
+        (&["--builtin"][..], " claims: no problems"),
+    ] {
+        let output = within(folder.path(), &[&["lint"], &own[..], more].concat())?;
+        assert_eq!(code(&output), Some(0), "{output:?}");
+        assert!(stdout(&output).contains(claims), "{output:?}");
+        assert!(
+            stdout(&output).contains("d.md: 1 of 3 sentences are cited"),
+            "{output:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_new_project_works_from_every_folder_in_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let project = folder.path().join("shop");
+    let output = within(folder.path(), &["init", "shop"])?;
+    assert_eq!(code(&output), Some(0), "{output:?}");
+    for inner in ["", "suites", "documents"] {
+        let output = within(&project.join(inner), &["lint"])?;
+        assert_eq!(code(&output), Some(0), "{output:?}");
+        assert!(
+            stdout(&output).contains("1 scenario, 1 claim: no problems"),
+            "{output:?}"
+        );
+    }
+    let output = within(folder.path(), &["list", "--config", "shop/hookproof.toml"])?;
+    assert!(stdout(&output).ends_with("\n1 claim\n"), "{output:?}");
+    let output = within(&project, &["run", "--dry-run", "documents/example.md"])?;
+    assert!(
+        stdout(&output).contains("example.not-running-during-hook"),
+        "{output:?}"
+    );
+    let output = within(&project, &["new", "a/b"])?;
+    assert!(stdout(&output).contains("run a/b"), "{output:?}");
+    let output = within(&project, &["explain", "a.b"])?;
+    assert_eq!(code(&output), Some(0), "{output:?}");
+    // Nothing is overwritten, and nothing is written next to what exists.
+    fs::remove_file(project.join("hookproof.toml"))?;
+    let output = within(&project, &["init"])?;
+    assert_eq!(code(&output), Some(2), "{output:?}");
+    assert!(
+        stderr(&output).contains("documents/example.md exists"),
+        "{output:?}"
+    );
+    assert!(!project.join("hookproof.toml").exists());
+    Ok(())
+}
+
+#[test]
+fn problems_of_a_project_have_a_place() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    fs::write(
+        folder.path().join("hookproof.toml"),
+        "\ndocumets = \"docs\"\n",
+    )?;
+    fs::create_dir(folder.path().join("docs"))?;
+    for args in [
+        &["lint"][..],
+        &["annotate"],
+        &["report"],
+        &["run"],
+        &["judge"],
+        &["coverage"],
+    ] {
+        let output = within(&folder.path().join("docs"), args)?;
+        assert_eq!(code(&output), Some(2), "{output:?}");
+        let message =
+            "../hookproof.toml:2:1: unknown key `documets`\n    did you mean `documents`?";
+        assert!(stderr(&output).contains(message), "{output:?}");
+    }
+    Ok(())
+}
+
+/// The project in tests/example, with the results of a run on a cluster that does not answer.
+fn example() -> Result<tempfile::TempDir> {
+    let folder = tempfile::tempdir()?;
+    copy(of_repository("tests/example").as_ref(), folder.path())?;
+    let kubeconfig = no_cluster(folder.path())?;
+    let mut command = hookproof(&["run", "--context", "gone", "--kubeconfig"]);
+    command.arg(kubeconfig).current_dir(folder.path());
+    let output = command
+        .env("HOOKPROOF_CACHE", folder.path().join("cache"))
+        .output()?;
+    ensure!(code(&output) == Some(3), "{output:?}");
+    Ok(folder)
+}
+
+#[test]
+fn the_example_is_covered_and_annotated() -> Result<()> {
+    let folder = example()?;
+    for args in [&["lint"][..], &["coverage"], &["run", "--dry-run"]] {
+        let output = within(folder.path(), args)?;
+        assert_eq!(code(&output), Some(0), "{args:?}: {output:?}");
+    }
+    let output = within(folder.path(), &["annotate"])?;
+    assert_eq!(code(&output), Some(0), "{output:?}");
+    let printed = stdout(&output);
+    for line in [
+        "notes.txt.html: 1 claim: ",
+        "shutdown.md.html: 2 claims: ",
+        "startup.html.html: 2 claims: ",
+    ] {
+        assert!(printed.contains(line), "{printed}");
+    }
+    let page = fs::read_to_string(folder.path().join("annotated/startup.html.html"))?;
+    assert!(page.contains("id=\"L7\">"), "{page}");
+    assert!(page.contains("../results/index.html"), "{page}");
+    Ok(())
+}
+
+#[rstest]
+#[case::renamed(
+    "shutdown.md",
+    "stopping.md",
+    "no claim in results cites `stopping.md`"
+)]
+#[case::other_format(
+    "shutdown.md",
+    "shutdown.txt",
+    "no claim in results cites `shutdown.txt`; did you mean `shutdown.md`?"
+)]
+fn a_document_that_no_claim_cites_is_an_error(
+    #[case] old: &str,
+    #[case] new: &str,
+    #[case] message: &str,
+) -> Result<()> {
+    let folder = example()?;
+    let documents = folder.path().join("documents");
+    fs::rename(documents.join(old), documents.join(new))?;
+    let output = within(folder.path(), &["annotate", new])?;
+    assert_eq!(code(&output), Some(2), "{output:?}");
+    assert!(stderr(&output).contains(message), "{output:?}");
+    assert!(stdout(&output).is_empty(), "{output:?}");
+    let output = within(folder.path(), &["lint"])?;
+    assert_eq!(code(&output), Some(2), "{output:?}");
+    let message =
+        format!("no document `{old}` in documents: No such file or directory (os error 2)");
+    assert_eq!(stderr(&output).matches(&message).count(), 1, "{output:?}");
+    Ok(())
+}
+
+/// A quotation follows text that moves; an edit is one finding with the nearest line.
+#[rstest]
+#[case::moved("# Shutting down\n", "# Shutting down\n\n\n", None)]
+#[case::rewrapped(
+    "The main process gets\nSIGTERM",
+    "The main\nprocess gets SIGTERM",
+    None
+)]
+#[case::emphasis("right away", "**right** _away_", None)]
+#[case::edited(
+    "right away",
+    "right now",
+    Some(
+        "suites/shutdown.yaml:28:12: the quoted text is not in shutdown.md; line 8 is the nearest: A container without \
+          such a hook gets SIGTERM right now."
+    )
+)]
+#[case::repeated(
+    "# Shutting down\n",
+    "# Shutting down\n\nShutting down\n",
+    Some(
+        "suites/shutdown.yaml:34:13: the quoted text occurs 2 times in shutdown.md, on lines 1, 3"
+    )
+)]
+fn quotations_follow_the_text(
+    #[case] old: &str,
+    #[case] new: &str,
+    #[case] message: Option<&str>,
+) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    copy(of_repository("tests/example").as_ref(), folder.path())?;
+    let document = folder.path().join("documents/shutdown.md");
+    let text = fs::read_to_string(&document)?;
+    ensure!(text.contains(old), "{text}");
+    fs::write(&document, text.replace(old, new))?;
+    let output = within(folder.path(), &["lint"])?;
+    let found = stderr(&output);
+    assert_eq!(
+        code(&output),
+        Some(if message.is_some() { 2 } else { 0 }),
+        "{found}"
+    );
+    assert!(found.contains(message.unwrap_or_default()), "{found}");
+    assert_eq!(
+        found.matches("the quoted text").count(),
+        usize::from(message.is_some()),
+        "{found}"
+    );
+    Ok(())
+}
+
+/// The page was written before its suggestions were seen.
+#[test]
+fn claims_are_suggested_for_a_page() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    ensure!(code(&within(folder.path(), &["init"])?) == Some(0));
+    let page = of_repository("tests/fixtures/pages/unprepared.md");
+    fs::copy(page, folder.path().join("documents/page.md"))?;
+    let output = within(folder.path(), &["cite", "page.md"])?;
+    assert_eq!(code(&output), Some(0), "{output:?}");
+    let text = stdout(&output);
+    assert!(
+        text.starts_with("Suggestions by shared words, not verdicts"),
+        "{text}"
+    );
+    for (sentence, claim) in SUGGESTED {
+        let (_, after) = text
+            .split_once(sentence)
+            .with_context(|| format!("{sentence}: {text}"))?;
+        let block = after.split("\n\n").next().unwrap_or_default();
+        ensure!(block.contains(claim), "{sentence}: {block}");
+    }
+    assert!(!text.contains("Coffee"), "{text}");
+    // What is suggested as YAML is a valid suite, with quotations that are found.
+    let output = within(folder.path(), &["cite", "page.md", "--format", "yaml"])?;
+    fs::write(folder.path().join("suites/cited.yaml"), &output.stdout)?;
+    let output = within(folder.path(), &["lint"])?;
+    assert_eq!(code(&output), Some(0), "{output:?}");
+    Ok(())
+}
+
+/// Sentences of the page and a claim that fits.
+const SUGGESTED: [(&str, &str); 6] = [
+    ("fired right after", "poststart.runs-right-after-create"),
+    ("Do not count on it", "poststart.no-order-guarantee"),
+    (
+        "Until the handler returns",
+        "poststart.kubectl-get-shows-pending",
+    ),
+    ("process 1 afterwards", "prestop.completes-before-term"),
+    (
+        "preStop is not called when",
+        "beyond.no-prestop-for-own-end",
+    ),
+    ("the request is sent by the kubelet", "http.sent-from-node"),
+];

@@ -8,7 +8,7 @@ use std::path::Path;
 use regex::Regex;
 
 /// The modules from the bottom to the top: each may import those before it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 16] = [
     "file",
     "digest",
     "id",
@@ -16,8 +16,10 @@ const ORDER: [&str; 14] = [
     "gates",
     "evidence",
     "expr",
+    "document",
     "catalogue",
     "cluster",
+    "project",
     "observe",
     "judge",
     "report",

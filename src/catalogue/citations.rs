@@ -1,15 +1,17 @@
-//! Compares citations with the documents: whether the lines exist and their text is unchanged.
+//! Compares citations with the documents: whether the lines exist and their text is unchanged, and where quotations are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::finding::{self, Finding};
 use super::load::Loaded;
-use super::model::{Citation, Place};
+use super::model::{Catalogue, Citation, Place};
 use super::parse;
 use crate::digest::hex;
+use crate::document::Document;
+use crate::file::stays_inside;
 
 /// The digest of lines of a document: first 12 hex digits of the SHA-256 of the lines joined by
 /// line feeds, without carriage returns.
@@ -33,85 +35,151 @@ pub(crate) fn digest_of(document: &str, lines: &str) -> Result<String, String> {
     Ok(hex(&Sha256::digest(cited.join("\n")))[..12].to_owned())
 }
 
-/// A citation whose digest differs from the document's.
+/// The cited documents of a folder.
+pub(crate) struct Documents {
+    folder: Utf8PathBuf,
+    /// By the names in citations, or why they cannot be read.
+    by_name: BTreeMap<String, Result<Document, String>>,
+}
+
+impl Documents {
+    /// Reads every document that the suites cite.
+    pub(crate) fn read(catalogue: &Catalogue, folder: &Utf8Path) -> Self {
+        let names = citations(catalogue).map(|citation| citation.document.clone());
+        let names: BTreeSet<String> = names.collect();
+        let read = |name: String| {
+            let document = read(folder, &name);
+            (name, document)
+        };
+        Self {
+            folder: folder.to_owned(),
+            by_name: names.into_iter().map(read).collect(),
+        }
+    }
+
+    /// Those that could be read.
+    pub(crate) fn found(&self) -> impl Iterator<Item = &Document> {
+        self.by_name.values().filter_map(|read| read.as_ref().ok())
+    }
+
+    fn get(&self, name: &str) -> Option<&Document> {
+        self.by_name.get(name)?.as_ref().ok()
+    }
+
+    /// One finding for each document that cannot be read, or one for all of them. `is_own` is whether a suite file
+    /// belongs to this folder of documents; others may cite other documents.
+    fn unread(&self, catalogue: &Catalogue, is_own: impl Fn(&Place) -> bool) -> Vec<Finding> {
+        let mut cited: BTreeMap<&str, (&Place, usize)> = BTreeMap::new();
+        for citation in citations(catalogue).filter(|citation| is_own(&citation.place)) {
+            let (_, number) = cited
+                .entry(&citation.document)
+                .or_insert((&citation.place, 0));
+            *number += 1;
+        }
+        let folder = &self.folder;
+        if cited.len() > 1 && !cited.keys().any(|name| self.get(name).is_some()) {
+            let place = Place {
+                file: folder.to_string(),
+                line: 1,
+                column: 1,
+            };
+            let message = if folder.is_dir() {
+                format!(
+                    "none of the {} cited documents is in this folder",
+                    cited.len()
+                )
+            } else {
+                "no such folder of documents".to_owned()
+            };
+            let help = "name the folder of the cited documents: --documents DIR, or `documents` in hookproof.toml";
+            return vec![Finding::new(&place, message).with_help(help)];
+        }
+        let unread = cited.into_iter().filter_map(|(name, (place, number))| {
+            let error = self.by_name.get(name)?.as_ref().err()?;
+            let finding = Finding::new(place, error);
+            Some(match number {
+                1 => finding,
+                _ => finding.with_help(format!("{number} citations name it")),
+            })
+        });
+        unread.collect()
+    }
+}
+
+/// Reads a document of a folder.
+fn read(folder: &Utf8Path, name: &str) -> Result<Document, String> {
+    if !stays_inside(Utf8Path::new(name)) {
+        return Err(format!(
+            "`{name}` is not a path within the folder of documents"
+        ));
+    }
+    let bytes = std::fs::read(folder.join(name))
+        .map_err(|error| format!("no document `{name}` in {folder}: {error}"))?;
+    Ok(Document::new(name, String::from_utf8_lossy(&bytes)))
+}
+
+fn citations(catalogue: &Catalogue) -> impl Iterator<Item = &Citation> {
+    let of_claims = catalogue.claims().flat_map(|(claim, _)| &claim.cites);
+    let scenarios = catalogue.scenarios.values();
+    let of_listings = scenarios.flat_map(|scenario| scenario.listings.values());
+    let of_accounts = catalogue.accounts.iter().map(|(_, account)| &account.cites);
+    of_claims.chain(of_listings).chain(of_accounts)
+}
+
+/// A citation of lines whose digest differs from the document's.
 struct Difference<'a> {
     citation: &'a Citation,
-    place: Place,
     /// The document's digest, or why there is none.
     found: Result<String, String>,
 }
 
-fn differences<'a>(loaded: &'a Loaded, documents: &Utf8Path) -> Vec<Difference<'a>> {
-    let mut texts: BTreeMap<&str, Result<String, String>> = BTreeMap::new();
-    let of_claims = loaded
-        .catalogue
-        .claims()
-        .flat_map(|(claim, _)| claim.cites.iter().map(|citation| (&claim.place, citation)));
-    let of_listings = loaded.catalogue.scenarios.values().flat_map(|scenario| {
-        let listings = scenario.listings.values();
-        listings.map(|citation| (&scenario.place, citation))
-    });
-    let accounts = loaded.catalogue.accounts.iter();
-    let of_accounts = accounts.map(|(place, account)| (place, &account.cites));
-    let mut differences = Vec::new();
-    for (owner, citation) in of_claims.chain(of_listings).chain(of_accounts) {
-        let text = texts.entry(&citation.document).or_insert_with(|| {
-            std::fs::read(documents.join(&citation.document))
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-                .map_err(|error| {
-                    format!(
-                        "no document `{}` in {documents}: {error}",
-                        citation.document
-                    )
-                })
-        });
-        let found = text
-            .clone()
-            .and_then(|text| digest_of(&text, &citation.lines));
+fn differences<'a>(loaded: &'a Loaded, documents: &Documents) -> Vec<Difference<'a>> {
+    let of_lines = citations(&loaded.catalogue).filter(|citation| citation.quote.is_none());
+    let different = of_lines.filter_map(|citation| {
+        let document = documents.get(&citation.document)?;
+        let found = digest_of(document.text(), &citation.lines);
         let same = matches!((&found, &citation.digest), (Ok(found), Some(known)) if found == known);
-        if !same {
-            let place = place(loaded, owner, citation);
-            differences.push(Difference {
-                citation,
-                place,
-                found,
-            });
+        (!same).then_some(Difference { citation, found })
+    });
+    different.collect()
+}
+
+/// Checks every citation against the documents, and notes the lines of quotations. `is_own` is whether a suite file belongs
+/// to these documents: others may cite documents that are missing.
+pub(crate) fn check(
+    loaded: &mut Loaded,
+    documents: &Documents,
+    is_own: impl Fn(&Place) -> bool,
+) -> Vec<Finding> {
+    let mut findings = documents.unread(&loaded.catalogue, is_own);
+    let catalogue = &mut loaded.catalogue;
+    let tested = catalogue.scenarios.values_mut();
+    let tested = tested.flat_map(|scenario| &mut scenario.claims);
+    let claims = tested.chain(&mut catalogue.untestable);
+    let accounts = catalogue
+        .accounts
+        .iter_mut()
+        .map(|(_, account)| &mut account.cites);
+    for citation in claims.flat_map(|claim| &mut claim.cites).chain(accounts) {
+        let (Some(quote), Some(document)) = (&citation.quote, documents.get(&citation.document))
+        else {
+            continue;
+        };
+        match document.quoted(quote, citation.occurrence) {
+            Ok(lines) if lines.start() == lines.end() => citation.lines = lines.start().to_string(),
+            Ok(lines) => citation.lines = format!("{}-{}", lines.start(), lines.end()),
+            Err(error) => {
+                let finding = Finding::new(&citation.place, error.to_string());
+                findings.push(finding.with_help(error.help()));
+            }
         }
     }
-    differences
-}
-
-/// The line of the citation, searched from its claim or suite.
-fn place(loaded: &Loaded, owner: &Place, citation: &Citation) -> Place {
-    let lines = written(citation);
-    let text = loaded.texts.get(&owner.file).map_or("", String::as_str);
-    let after = usize::try_from(owner.line.saturating_sub(1)).unwrap_or(usize::MAX);
-    let found = (owner.line..)
-        .zip(text.lines().skip(after))
-        .find_map(|(number, line)| {
-            let column = line.find(&citation.document)?;
-            line.contains(&lines).then(|| Place {
-                file: owner.file.clone(),
-                line: number,
-                column: u32::try_from(line[..column].chars().count() + 1).unwrap_or(1),
-            })
-        });
-    found.unwrap_or_else(|| owner.clone())
-}
-
-/// Checks every citation against the documents in a folder.
-pub(crate) fn check(loaded: &Loaded, documents: &Utf8Path) -> Vec<Finding> {
-    let finding = |Difference {
-                       citation,
-                       place,
-                       found,
-                   }| match (&citation.digest, found) {
-        (_, Err(message)) => Finding::new(&place, message),
-        (None, Ok(digest)) => {
-            Finding::new(&place, "the citation has no digest").with_help(format!("append {digest}"))
-        }
+    let finding = |Difference { citation, found }| match (&citation.digest, found) {
+        (_, Err(message)) => Finding::new(&citation.place, message),
+        (None, Ok(digest)) => Finding::new(&citation.place, "the citation has no digest")
+            .with_help(format!("append {digest}")),
         (Some(_), Ok(digest)) => Finding::new(
-            &place,
+            &citation.place,
             format!(
                 "the cited text changed: {} lines {}",
                 citation.document, citation.lines
@@ -121,29 +189,22 @@ pub(crate) fn check(loaded: &Loaded, documents: &Utf8Path) -> Vec<Finding> {
             "read it again; if the claim still holds, replace the digest by {digest}"
         )),
     };
-    let mut findings: Vec<Finding> = differences(loaded, documents)
-        .into_iter()
-        .map(finding)
-        .collect();
+    findings.extend(differences(loaded, documents).into_iter().map(finding));
     finding::sort(&mut findings);
     findings
 }
 
 /// The suite files that change when the documents' digests are written into them, by path.
-pub(crate) fn with_digests(loaded: &Loaded, documents: &Utf8Path) -> BTreeMap<String, String> {
+pub(crate) fn with_digests(loaded: &Loaded, documents: &Documents) -> BTreeMap<String, String> {
     let mut changed: BTreeMap<String, String> = BTreeMap::new();
-    for Difference {
-        citation,
-        place,
-        found,
-    } in differences(loaded, documents)
-    {
-        let (Ok(digest), Some(original)) = (found, loaded.texts.get(&place.file)) else {
+    for Difference { citation, found } in differences(loaded, documents) {
+        let file = &citation.place.file;
+        let (Ok(digest), Some(original)) = (found, loaded.texts.get(file)) else {
             continue;
         };
-        let text = changed.get(&place.file).unwrap_or(original);
+        let text = changed.get(file).unwrap_or(original);
         if let Some(text) = with_digest(text, citation, &digest) {
-            changed.insert(place.file, text);
+            changed.insert(file.clone(), text);
         }
     }
     changed
@@ -206,16 +267,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let documents = Utf8Path::from_path(dir.path()).unwrap();
         let mut loaded = load(&[Source::Folder(root.clone())]);
-        let missing = check(&loaded, documents);
-        assert_eq!(missing.len(), 4);
+        let check = |loaded: &mut Loaded, folder: &Utf8Path| {
+            let documents = Documents::read(&loaded.catalogue, folder);
+            super::check(loaded, &documents, |_| true)
+        };
+        let missing = check(&mut loaded, documents);
+        assert_eq!(missing.len(), 1, "{missing:?}");
         assert!(missing[0].message.starts_with("no document `sample.txt`"));
         std::fs::write(documents.join("sample.txt"), DOCUMENT).unwrap();
-        let told: Vec<String> = check(&loaded, documents)
+        let told: Vec<String> = check(&mut loaded, documents)
             .iter()
             .map(|finding| finding.to_string().replace(root.as_str(), ""))
             .collect();
         insta::assert_snapshot!(told.join("\n"));
-        let changed = with_digests(&loaded, documents);
+        let read = Documents::read(&loaded.catalogue, documents);
+        let changed = with_digests(&loaded, &read);
         assert_eq!(changed.len(), 2);
         let suite = changed
             .iter()
@@ -246,18 +312,53 @@ mod tests {
             Utf8Path::from_path(folder.path()).unwrap().to_owned(),
         )]);
         assert_eq!(loaded.findings, []);
-        assert_eq!(check(&loaded, documents), []);
+        assert_eq!(check(&mut loaded, documents), []);
         std::fs::write(
             documents.join("sample.txt"),
             DOCUMENT.replace("four", "fore"),
         )
         .unwrap();
-        let told = check(&loaded, documents);
+        let told = check(&mut loaded, documents);
         assert_eq!(told.len(), 1);
         assert_eq!(
             told[0].message,
             "the cited text changed: sample.txt lines 4"
         );
+    }
+
+    #[test]
+    fn quotations_get_their_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap();
+        std::fs::write(
+            folder.join("d.md"),
+            "# One\n\nIt is\nso. Twice.\n\nTwice.\n",
+        )
+        .unwrap();
+        let suite = r#"claims:
+  - {id: a.b, says: It is., not_testable: opinion, cites: [{document: d.md, quote: It is so.}, "d.md:1"]}
+  - {id: a.c, says: It is., not_testable: opinion, cites: {document: d.md, quote: It was so.}}
+no_claim:
+  - {cites: {document: d.md, quote: Twice.}, because: advice}
+  - {cites: {document: d.md, quote: Twice., occurrence: 2}, because: advice}
+cites:
+  - {claim: a.c, document: d.md, quote: One}
+  - {claim: a.d, document: d.md, quote: One}
+  - {claim: a.c, document: ../d.md, quote: One}
+"#;
+        std::fs::write(folder.join("suite.yaml"), suite).unwrap();
+        let mut loaded = load(&[Source::Folder(folder.to_owned())]);
+        let documents = Documents::read(&loaded.catalogue, folder);
+        let mut findings = check(&mut loaded, &documents, |_| true);
+        findings.extend(loaded.findings);
+        let found: Vec<String> = findings
+            .iter()
+            .map(|finding| finding.to_string().replace(folder.as_str(), "DIR"))
+            .collect();
+        insta::assert_snapshot!(found.join("\n"));
+        let lines = |citation: &Citation| citation.lines.clone();
+        let lines: Vec<String> = citations(&loaded.catalogue).map(lines).collect();
+        assert_eq!(lines, ["3-4", "1", "", "1", "", "", "6"]);
     }
 
     proptest! {

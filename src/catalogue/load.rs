@@ -1,13 +1,13 @@
 //! Loads suites: the built-in ones, and folders that add to them or replace some.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use include_dir::{Dir, include_dir};
 
-use super::finding::{self, Finding};
-use super::model::Catalogue;
+use super::finding::{self, Finding, nearest};
+use super::model::{Catalogue, Citation};
 use super::place::Place;
 use super::suite::{self, File, Unit};
 
@@ -19,9 +19,29 @@ static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
 pub enum Source {
     /// Embedded in the binary.
     BuiltIn,
+    /// Of the suites embedded in the binary, the claims that other suites cite.
+    Cited,
     /// A folder with `suites` and `manifests`, or a folder of suite files that name their
     /// manifests relative to it.
     Folder(Utf8PathBuf),
+    /// A folder of suite files, and the one that their `manifests/` stands for.
+    Parts {
+        suites: Utf8PathBuf,
+        manifests: Utf8PathBuf,
+    },
+}
+
+impl Source {
+    /// Whether a suite file or manifest is in this source and not embedded in the binary.
+    pub(crate) fn contains(&self, file: &Utf8Path) -> bool {
+        match self {
+            Self::BuiltIn | Self::Cited => false,
+            Self::Folder(folder) => file.starts_with(folder),
+            Self::Parts { suites, manifests } => {
+                file.starts_with(suites) || file.starts_with(manifests)
+            }
+        }
+    }
 }
 
 /// The catalogue as far as it could be read, and the findings.
@@ -83,10 +103,14 @@ pub fn catalogue(folders: &[Utf8PathBuf]) -> Result<Catalogue, Findings> {
 pub fn load(sources: &[Source]) -> Loaded {
     let mut loaded = Loaded::default();
     let mut units: BTreeMap<String, (Unit, Vec<Finding>)> = BTreeMap::new();
+    let mut of_cited = BTreeSet::new();
     for source in sources {
         let files = match source {
-            Source::BuiltIn => built_in(),
-            Source::Folder(folder) => folder_files(folder, &mut loaded.findings),
+            Source::BuiltIn | Source::Cited => built_in(),
+            Source::Folder(folder) => {
+                folder_files(folder, &suites_of(folder), &mut loaded.findings)
+            }
+            Source::Parts { suites, .. } => folder_files(suites, suites, &mut loaded.findings),
         };
         for (id, file) in files {
             let mut findings = Vec::new();
@@ -97,10 +121,22 @@ pub fn load(sources: &[Source]) -> Loaded {
                 &mut findings,
             );
             loaded.texts.insert(file.path, file.text);
+            if *source == Source::Cited {
+                of_cited.insert(id.clone());
+            } else {
+                of_cited.remove(&id);
+            }
             units.insert(id, (unit, findings));
         }
     }
-    for (id, (unit, mut findings)) in units {
+    let cited: Vec<(String, Citation)> = units
+        .values_mut()
+        .flat_map(|(unit, _)| std::mem::take(&mut unit.cited))
+        .collect();
+    for (id, (mut unit, mut findings)) in units {
+        if of_cited.contains(&id) {
+            unit.keep(|claim| cited.iter().any(|(id, _)| *id == claim.id));
+        }
         loaded.findings.append(&mut findings);
         if let Some(scenario) = unit.scenario {
             loaded.catalogue.scenarios.insert(id, scenario);
@@ -109,8 +145,30 @@ pub fn load(sources: &[Source]) -> Loaded {
         loaded.catalogue.accounts.extend(unit.accounts);
     }
     repeated_claims(&loaded.catalogue, &mut loaded.findings);
+    attach(&mut loaded.catalogue, cited, &mut loaded.findings);
     finding::sort(&mut loaded.findings);
     loaded
+}
+
+/// Adds citations to the claims that they name.
+fn attach(catalogue: &mut Catalogue, cited: Vec<(String, Citation)>, findings: &mut Vec<Finding>) {
+    for (id, citation) in cited {
+        let tested = catalogue.scenarios.values_mut();
+        let tested = tested.flat_map(|scenario| &mut scenario.claims);
+        let mut claims = tested.chain(&mut catalogue.untestable);
+        if let Some(claim) = claims.find(|claim| claim.id == id) {
+            claim.cites.push(citation);
+            continue;
+        }
+        let finding = Finding::new(&citation.place, format!("no claim named `{id}`"));
+        let known = catalogue.claims().map(|(claim, _)| claim.id.as_str());
+        findings.push(match nearest(&id, known) {
+            Some(near) => finding.with_help(format!("did you mean `{near}`?")),
+            None => finding.with_help(
+                "built-in claims need `builtin = \"cited\"` in hookproof.toml, or --builtin",
+            ),
+        });
+    }
 }
 
 fn built_in() -> BTreeMap<String, File> {
@@ -156,8 +214,11 @@ fn suites_of(folder: &Utf8Path) -> Utf8PathBuf {
     }
 }
 
-fn folder_files(folder: &Utf8Path, findings: &mut Vec<Finding>) -> BTreeMap<String, File> {
-    let root = suites_of(folder);
+fn folder_files(
+    folder: &Utf8Path,
+    root: &Utf8Path,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<String, File> {
     let before = findings.len();
     let mut unread = |path: &str, error: &std::io::Error| {
         findings.push(Finding::new(
@@ -166,7 +227,7 @@ fn folder_files(folder: &Utf8Path, findings: &mut Vec<Finding>) -> BTreeMap<Stri
         ));
     };
     let mut files = BTreeMap::new();
-    let mut dirs = vec![root.clone()];
+    let mut dirs = vec![root.to_owned()];
     while let Some(dir) = dirs.pop() {
         let entries = dir
             .read_dir_utf8()
@@ -184,7 +245,7 @@ fn folder_files(folder: &Utf8Path, findings: &mut Vec<Finding>) -> BTreeMap<Stri
                 }
                 continue;
             }
-            let relative = path.strip_prefix(&root).unwrap_or(path).as_str();
+            let relative = path.strip_prefix(root).unwrap_or(path).as_str();
             let Some(id) = suite_id(relative) else {
                 continue;
             };
@@ -214,8 +275,15 @@ fn manifest_file(source: &Source, path: &str) -> Result<File, String> {
     if clean.starts_with('/') || clean.split('/').any(|part| part == "..") {
         return Err(missing());
     }
-    if let Source::Folder(folder) = source {
-        let own = folder.join(clean);
+    let own = match source {
+        Source::BuiltIn | Source::Cited => None,
+        Source::Folder(folder) => Some(folder.join(clean)),
+        Source::Parts { manifests, .. } => {
+            let name = clean.strip_prefix("manifests/");
+            name.map(|name| manifests.join(name))
+        }
+    };
+    if let Some(own) = own {
         match std::fs::read_to_string(&own) {
             Ok(text) => {
                 let path = own.into_string();

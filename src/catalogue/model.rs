@@ -106,7 +106,7 @@ pub struct Needs {
 }
 
 /// A statement and how it is decided.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Claim {
     /// Such as `kubectl.logs-refused-during-hook`.
     pub id: String,

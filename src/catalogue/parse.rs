@@ -108,6 +108,7 @@ pub(crate) fn citation(text: &str) -> Result<Citation, String> {
         document: document.to_owned(),
         lines: ranges.join(", "),
         digest: digest.map(str::to_owned),
+        ..Citation::default()
     })
 }
 
@@ -238,6 +239,7 @@ mod tests {
             document: document.into(),
             lines: lines.into(),
             digest: digest.map(Into::into),
+            ..Citation::default()
         };
         assert_eq!(citation(text), Ok(wanted));
     }

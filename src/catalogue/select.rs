@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use camino::Utf8Path;
+
 use super::finding::nearest;
 use super::model::{Catalogue, Claim};
 
@@ -70,7 +72,10 @@ fn fits(word: &str, claim: &Claim, scenario: &str) -> bool {
         || begins(&claim.id, '.')
         || begins(scenario, '/')
         || starred.is_some_and(|beginning| claim.id.starts_with(beginning))
-        || claim.cites.iter().any(|cite| cite.document == name)
+        || claim
+            .cites
+            .iter()
+            .any(|cite| cite.document == name || Utf8Path::new(word).ends_with(&cite.document))
 }
 
 #[cfg(test)]
@@ -90,7 +95,7 @@ mod tests {
             cites: vec![Citation {
                 document: document.into(),
                 lines: "1".into(),
-                digest: None,
+                ..Citation::default()
             }],
             checks: Vec::new(),
             measures: std::collections::BTreeMap::new(),

@@ -5,6 +5,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::place::Place;
+
 /// A range of Kubernetes minor versions: every condition must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct VersionRange {
@@ -27,15 +29,34 @@ pub(crate) enum Comparison {
     More,
 }
 
-/// Lines of a document, with a digest so that edits are detected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A passage of a document: lines with a digest so that edits are detected, or a quotation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Citation {
-    /// The document's file name.
+    /// The document's path in the folder of documents.
     pub document: String,
-    /// Line ranges as written: `64`, `78-79`, `64,79`.
+    /// Line ranges as written: `64`, `78-79`, `64,79`. Of a quotation: where it was found, or empty.
     pub lines: String,
     /// First 12 hex digits of the SHA-256 of those lines.
     pub digest: Option<String>,
+    /// The words of the passage, in place of a digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<String>,
+    /// Which of several places with those words, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurrence: Option<u32>,
+    /// Where the suite cites it.
+    #[serde(skip)]
+    pub(crate) place: Place,
+}
+
+impl Citation {
+    /// The citation as results contain it.
+    pub(crate) fn without_place(&self) -> Self {
+        Self {
+            place: Place::default(),
+            ..self.clone()
+        }
+    }
 }
 
 /// Lines of a document that need no claim, and why.

@@ -14,11 +14,12 @@ use crate::report::results::{ClaimInfo, Results};
 use crate::report::view::{Cell, State, labels};
 
 use super::exit::Failure;
-use super::suites::SuiteArgs;
+use super::suites::Suites;
 
-/// Writes the verdicts of unexpected cells into the suites of the folders given by --suites, and prints what it
+/// Writes the verdicts of unexpected cells into suites that are not built in, and prints what it
 /// wrote and what it refused. Returns whether nothing was refused.
-pub(super) fn accept(suites: &SuiteArgs, results: &Results) -> Result<bool, Failure> {
+pub(super) fn accept(suites: &Suites, results: &Results) -> Result<bool, Failure> {
+    let own = suites.own()?;
     let catalogue = suites.load()?;
     let mut complete = true;
     let mut files: BTreeMap<Utf8PathBuf, (String, String)> = BTreeMap::new();
@@ -40,7 +41,7 @@ pub(super) fn accept(suites: &SuiteArgs, results: &Results) -> Result<bool, Fail
             }
         };
         let path = Utf8PathBuf::from(&claim.place.file);
-        if !suites.is_in_folder(&claim.place.file) {
+        if !own.iter().any(|source| source.contains(&path)) {
             note!(
                 "not accepted: {}: its suite is built in; pass its folder with --suites",
                 claim.id

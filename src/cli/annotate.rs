@@ -1,7 +1,10 @@
 //! `hookproof annotate DOC...`.
 
+use std::collections::BTreeSet;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::catalogue::finding::nearest;
 use crate::file::write_atomic;
 use crate::report::annotate::annotate as annotated;
 use crate::report::output::{MARKER, own};
@@ -9,48 +12,60 @@ use crate::report::{json, text};
 
 use super::exit::{Exit, Failure};
 use super::links::Links;
+use super::suites::{ProjectArgs, RESULTS, documents, output};
 
 /// Write documents as HTML, with each cited passage marked by its verdict
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Exit codes:
-  0  no cited statement is refuted or qualified
-  1  a cited statement is refuted or qualified, or its text has changed since it was tested
-  2  invalid usage, document or results folder
-  3  a page could not be written")]
 pub(super) struct AnnotateArgs {
-    /// Documents to annotate
-    #[arg(required = true, value_name = "DOC")]
+    /// Documents to annotate: Markdown, HTML or plain text [default: those of the project that the results cite]
+    #[arg(value_name = "DOC")]
     documents: Vec<Utf8PathBuf>,
-    /// Results folder of a run
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    results: Utf8PathBuf,
-    /// Folder for the HTML pages
-    #[arg(long, value_name = "DIR", default_value = "annotated")]
-    out: Utf8PathBuf,
+    #[command(flatten)]
+    project: ProjectArgs,
+    /// Results folder of a run [default: results]
+    #[arg(long, value_name = "DIR")]
+    results: Option<Utf8PathBuf>,
+    /// Folder for the HTML pages [default: annotated]
+    #[arg(long, value_name = "DIR")]
+    out: Option<Utf8PathBuf>,
     #[command(flatten)]
     links: Links,
 }
 
 pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
-    let results = json::read_results(&args.results).map_err(Failure::usage)?;
-    let mut pages = Vec::new();
-    for document in &args.documents {
-        let text = std::fs::read_to_string(document)
-            .map_err(|e| Failure::usage(format!("cannot read {document}: {e}")))?;
-        pages.push((document.file_name().unwrap_or(document.as_str()), text));
+    let project = args.project.project()?;
+    let from = output(args.results.as_ref(), project.as_ref(), RESULTS);
+    let out = output(args.out.as_ref(), project.as_ref(), "annotated");
+    let results = json::read_results(&from).map_err(Failure::usage)?;
+    let cites = results.claims.iter().flat_map(|claim| &claim.cites);
+    let cited: BTreeSet<&str> = cites.map(|cite| cite.document.as_str()).collect();
+    let folder = project
+        .as_ref()
+        .and_then(|project| project.documents.as_deref());
+    let documents = documents(&args.documents, folder, &cited)?;
+    own(&out).map_err(Failure::usage)?;
+    if let Some(other) = documents
+        .iter()
+        .find(|document| !cited.contains(document.name()))
+    {
+        let near = nearest(other.name(), cited.iter().copied());
+        let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        return Err(Failure::usage(format!(
+            "no claim in {from} cites `{}`{near}",
+            other.name()
+        )));
     }
-    own(&args.out).map_err(Failure::usage)?;
-    write_atomic(&args.out.join(MARKER), b"written by hookproof annotate\n")
+    write_atomic(&out.join(MARKER), b"written by hookproof annotate\n")
         .map_err(Failure::infrastructure)?;
-    let report = match args.links.base_url() {
-        Some(url) => url.to_owned(),
-        None => relative(&args.out, &args.results),
-    };
+    let report = relative(&out, &from);
     let mut exit = Exit::AsExpected;
-    for (name, text) in pages {
-        let done = annotated(name, &text, &results, &report).map_err(Failure::infrastructure)?;
-        let path = args.out.join(format!("{name}.html"));
+    for document in documents {
+        let path = out.join(format!("{}.html", document.name()));
+        let report = args.links.base_url().map_or_else(
+            || "../".repeat(document.name().matches('/').count()) + &report,
+            str::to_owned,
+        );
+        let done = annotated(&document, &results, &report).map_err(Failure::infrastructure)?;
         write_atomic(&path, done.page.as_bytes()).map_err(Failure::infrastructure)?;
         line!("{path}: {}", done.summary);
         if done.needs_attention {

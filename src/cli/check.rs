@@ -6,7 +6,7 @@ use crate::judge::recorded;
 use crate::report::text::count;
 
 use super::exit::{Exit, Failure};
-use super::suites::SuiteArgs;
+use super::suites::{SuiteArgs, Suites, select_from};
 
 /// Judge recorded evidence and every alteration of it
 #[derive(Debug, clap::Args)]
@@ -23,20 +23,21 @@ pub(super) struct CheckArgs {
 
 /// Prints every failure.
 pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
-    let folder = args.suites.recorded(args.recorded.as_deref())?;
-    let loaded = args.suites.read();
+    let suites = args.suites.open()?;
+    let folder = suites.recorded(args.recorded.as_deref())?;
+    let (loaded, findings) = suites.checked();
     let catalogue = &loaded.catalogue;
-    let chosen = SuiteArgs::select_from(&loaded, &args.words)?;
+    let chosen = select_from(&loaded, &args.words)?;
     let scenarios = catalogue.scenarios.values().filter(|scenario| {
         let has_claim = scenario
             .claims
             .iter()
             .any(|claim| chosen.contains(&claim.id));
         // Without words every scenario of the folder is checked, also one without evidence yet.
-        has_claim && (!args.words.is_empty() || args.suites.includes(&scenario.place.file))
+        has_claim && (!args.words.is_empty() || suites.includes(&scenario.place.file))
     });
     let scenarios: Vec<_> = scenarios.collect();
-    args.suites.refuse_of(&loaded, &scenarios)?;
+    Suites::refuse_of(findings, &scenarios)?;
     let (mut evidence, mut alterations, mut failures) = (0, 0, 0);
     for scenario in &scenarios {
         let checked = recorded::check(scenario, &folder);

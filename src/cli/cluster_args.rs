@@ -11,6 +11,7 @@ use crate::cluster::kind::{Profile, WORKERS, named};
 use crate::cluster::nginx_image;
 use crate::cluster::node_image::versions::select;
 use crate::cluster::node_image::{Runtime, Sources, Wanted};
+use crate::project::{self, Project};
 use crate::run::provide::{Clusters, Where};
 
 use super::exit::Failure;
@@ -32,7 +33,7 @@ pub(super) struct ClusterArgs {
     /// Container runtime of the kind clusters
     #[arg(long, value_enum, default_value_t, conflicts_with = "context")]
     runtime: Runtime,
-    /// Versions, gates and runtimes by name: nightly for all, or those that `hookproof profiles` lists
+    /// Versions, gates and runtimes by name: nightly for all, those that `hookproof profiles` lists, or those of the project
     #[arg(long = "profile", value_name = "NAMES", value_delimiter = ',', conflicts_with_all = ["context", "kubernetes", "gates", "runtime"])]
     profiles: Vec<String>,
     /// Kind clusters that run at a time [default: one per core, if the memory suffices]
@@ -79,11 +80,16 @@ impl ClusterArgs {
         &self,
         nginx: bool,
         documents: Option<Utf8PathBuf>,
+        project: Option<&Project>,
     ) -> Result<Clusters, Failure> {
         let places = match &self.context {
             Some(context) => vec![Where::Context(context.clone())],
             None if self.in_cluster => vec![Where::InCluster],
-            None => self.profiles()?.into_iter().map(Where::Profile).collect(),
+            None => self
+                .profiles(project)?
+                .into_iter()
+                .map(Where::Profile)
+                .collect(),
         };
         let images = [
             (agent_image::NAME, &self.agent_image),
@@ -111,10 +117,14 @@ impl ClusterArgs {
         Ok(clusters)
     }
 
-    fn profiles(&self) -> Result<Vec<Profile>, ClusterError> {
+    fn profiles(&self, project: Option<&Project>) -> Result<Vec<Profile>, ClusterError> {
         let runtime = self.runtime;
         if !self.profiles.is_empty() {
-            let named = self.profiles.iter().map(|name| named(name));
+            let own = |name: &String| project.and_then(|project| project.profiles.get(name));
+            let named = self
+                .profiles
+                .iter()
+                .map(|name| own(name).map_or_else(|| named(name), project::Profile::clusters));
             let named: Vec<_> = named.collect::<Result<_, _>>()?;
             return Ok(named.concat());
         }

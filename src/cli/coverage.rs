@@ -1,20 +1,23 @@
 //! `hookproof coverage DOCUMENT...`.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8PathBuf;
 
 use crate::catalogue::model::Catalogue;
+use crate::document::Document;
 use crate::report::coverage::{Coverage, Sentence};
 use crate::report::terminal::Layout;
 use crate::report::text::wrap;
 
 use super::exit::{Exit, Failure};
-use super::suites::SuiteArgs;
+use super::suites::{SuiteArgs, documents};
 
 /// Show which sentences of documents are cited by claims, which need none, and which remain
 #[derive(Debug, clap::Args)]
 pub(super) struct CoverageArgs {
-    /// Documents
-    #[arg(required = true, value_name = "DOCUMENT")]
+    /// Documents [default: those of the project that are cited]
+    #[arg(value_name = "DOCUMENT")]
     files: Vec<Utf8PathBuf>,
     #[command(flatten)]
     suites: SuiteArgs,
@@ -24,17 +27,16 @@ pub(super) struct CoverageArgs {
 }
 
 pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
-    let catalogue = args.suites.load()?;
+    let suites = args.suites.open()?;
+    let catalogue = suites.load()?;
     let mut exit = Exit::AsExpected;
-    for (nth, path) in args.files.iter().enumerate() {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Failure::usage(format!("cannot read {path}: {e}")))?;
-        let name = path.file_name().unwrap_or(path.as_str());
-        let coverage = of(&catalogue, name, &text);
+    let documents = documents(&args.files, suites.documents.as_deref(), &cited(&catalogue))?;
+    for (nth, document) in documents.iter().enumerate() {
+        let coverage = of(&catalogue, document);
         if nth > 0 {
             line!("");
         }
-        line!("{name}\n");
+        line!("{}\n", document.name());
         print(&coverage, args.remaining);
         line!("{}", coverage.summary());
         if coverage.remaining().next().is_some() {
@@ -44,14 +46,22 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// The documents that claims cite.
+pub(super) fn cited(catalogue: &Catalogue) -> BTreeSet<&str> {
+    let claims = catalogue.claims();
+    claims
+        .flat_map(|(claim, _)| claim.cites.iter().map(|cites| cites.document.as_str()))
+        .collect()
+}
+
 /// The coverage of a document by a catalogue.
-pub(super) fn of(catalogue: &Catalogue, name: &str, text: &str) -> Coverage {
+pub(super) fn of(catalogue: &Catalogue, document: &Document) -> Coverage {
     let claims = catalogue.claims().flat_map(|(claim, _)| {
         let cites = claim.cites.iter();
         cites.map(|citation| (claim.id.as_str(), citation))
     });
     let accounts = catalogue.accounts.iter().map(|(_, account)| account);
-    Coverage::of(name, text, claims, accounts)
+    Coverage::of(document, claims, accounts)
 }
 
 /// Prints the sentences; adjacent ones with the same coverage share its description.

@@ -15,7 +15,7 @@ use crate::run::plan::claims;
 use crate::version::version;
 
 use super::exit::{Exit, Failure};
-use super::suites::SuiteArgs;
+use super::suites::{RESULTS, SuiteArgs, output, select};
 
 /// Explain claims: statement, sources, experiment, checks, and recorded verdicts
 #[derive(Debug, clap::Args)]
@@ -25,9 +25,9 @@ pub(super) struct ExplainArgs {
     claims: Vec<String>,
     #[command(flatten)]
     suites: SuiteArgs,
-    /// Results folder with the recorded verdicts
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    results: Utf8PathBuf,
+    /// Results folder with the recorded verdicts [default: results]
+    #[arg(long, value_name = "DIR")]
+    results: Option<Utf8PathBuf>,
     /// Print what is known of the claims on a minor version, such as 1.31, from the built-in results
     #[arg(long, value_name = "MINOR", value_parser = minor)]
     kubernetes: Option<(u32, u32)>,
@@ -37,8 +37,9 @@ pub(super) struct ExplainArgs {
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
-    let catalogue = args.suites.load()?;
-    let chosen = SuiteArgs::select(&catalogue, &args.claims)?;
+    let suites = args.suites.open()?;
+    let catalogue = suites.load()?;
+    let chosen = select(&catalogue, &args.claims)?;
     let found: Vec<_> = chosen
         .iter()
         .filter_map(|id| catalogue.claims().find(|(claim, _)| claim.id == *id))
@@ -57,13 +58,14 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
         super::print::page(&answers.join("\n"));
         return Ok(Exit::AsExpected);
     }
-    let results = if args.results.join(RESULTS_FILE).exists() {
-        Some(read_results(&args.results).map_err(Failure::usage)?)
+    let folder = output(args.results.as_ref(), suites.project.as_ref(), RESULTS);
+    let results = if folder.join(RESULTS_FILE).exists() {
+        Some(read_results(&folder).map_err(Failure::usage)?)
     } else {
         None
     };
     let recorded = Recorded {
-        folder: &args.results,
+        folder: &folder,
         results: results.as_ref(),
     };
     for (n, (claim, scenario)) in found.into_iter().enumerate() {

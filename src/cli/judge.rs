@@ -17,13 +17,12 @@ use crate::run::plan::Plan;
 use super::accept::accept;
 use super::exit::{Exit, Failure};
 use super::report::{Labels, publish};
-use super::suites::SuiteArgs;
+use super::suites::{SuiteArgs, results_of};
 
 /// Judge recorded evidence again, without a cluster
 #[derive(Debug, clap::Args)]
 pub(super) struct JudgeArgs {
-    /// Results folders, or folders with evidence files
-    #[arg(required = true)]
+    /// Results folders, or folders with evidence files [default: the results of the project]
     folders: Vec<Utf8PathBuf>,
     #[command(flatten)]
     suites: SuiteArgs,
@@ -32,17 +31,19 @@ pub(super) struct JudgeArgs {
     /// Write reports to this folder
     #[arg(long, value_name = "DIR")]
     out: Option<Utf8PathBuf>,
-    /// Write unexpected verdicts into the suites of the folders given by --suites as the expected ones
-    #[arg(long, requires = "suites")]
+    /// Write unexpected verdicts into your own suites as the expected ones
+    #[arg(long)]
     accept: bool,
 }
 
 pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
-    let catalogue = args.suites.load()?;
-    let out = args.out.as_ref().map(|out| Output::new(out, &args.folders));
+    let suites = args.suites.open()?;
+    let catalogue = suites.load()?;
+    let folders = results_of(&args.folders, suites.project.as_ref())?;
+    let out = args.out.as_ref().map(|out| Output::new(out, &folders));
     let out = out.transpose().map_err(Failure::usage)?;
     let mut parts = Vec::new();
-    for folder in &args.folders {
+    for folder in &folders {
         let again = Again {
             catalogue: &catalogue,
             folder,
@@ -56,7 +57,7 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
     }
     args.labels.set(&mut parts)?;
     let (exit, results) = publish(parts, out, "./")?;
-    if args.accept && accept(&args.suites, &results)? && exit == Exit::Changed {
+    if args.accept && accept(&suites, &results)? && exit == Exit::Changed {
         return Ok(Exit::AsExpected);
     }
     Ok(exit)

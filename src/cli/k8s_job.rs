@@ -20,7 +20,7 @@ use super::links::Links;
 use super::rbac::{self, ACCOUNT, AccountArgs};
 use super::report::publish;
 use super::run::duration;
-use super::suites::SuiteArgs;
+use super::suites::select;
 
 /// Print manifests that run the built-in suites in the cluster under test, or collect the results
 ///
@@ -103,9 +103,9 @@ pub(super) async fn job(args: &JobArgs) -> Result<Exit, Failure> {
 
 fn print(args: &JobArgs) -> Result<Exit, Failure> {
     let catalogue = load(&[Source::BuiltIn]).checked().map_err(Failure::usage)?;
-    let mut claims = SuiteArgs::select(&catalogue, &args.words)?;
+    let mut claims = select(&catalogue, &args.words)?;
     if !args.skip.is_empty() {
-        let skipped = SuiteArgs::select(&catalogue, &args.skip)?;
+        let skipped = select(&catalogue, &args.skip)?;
         claims.retain(|claim| !skipped.contains(claim));
     }
     let plan = Plan::new(&catalogue, &claims, None);

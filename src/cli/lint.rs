@@ -1,16 +1,14 @@
 //! `hookproof lint`.
 
-use std::collections::BTreeSet;
-
 use camino::Utf8Path;
 
-use crate::catalogue::citations;
+use crate::catalogue::citations::{self, Documents};
 use crate::catalogue::finding::Finding;
 use crate::catalogue::load::{Findings, Loaded};
 use crate::catalogue::model::{Account, Catalogue, Place};
 use crate::catalogue::suite::suite_schema;
 use crate::report::coverage::Coverage;
-use crate::report::text::shorten;
+use crate::report::text::{count, shorten};
 
 use super::coverage;
 use super::exit::{Exit, Failure};
@@ -21,8 +19,8 @@ use super::suites::SuiteArgs;
 pub(super) struct LintArgs {
     #[command(flatten)]
     suites: SuiteArgs,
-    /// Write the digests of the cited lines into the suites given with --suites
-    #[arg(long, requires = "documents")]
+    /// Write the digests of the cited lines into the suites
+    #[arg(long)]
     fix_digests: bool,
     /// Print the JSON schema of suite files and exit
     #[arg(long)]
@@ -34,46 +32,45 @@ pub(super) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
         line!("{:#}", suite_schema());
         return Ok(Exit::AsExpected);
     }
-    let mut loaded = args.suites.read();
-    if args.fix_digests
-        && let Some(documents) = &args.suites.documents
-    {
-        fix(&loaded, documents)?;
-        loaded = args.suites.read();
+    let suites = args.suites.open()?;
+    if args.fix_digests {
+        let loaded = suites.read();
+        let documents = suites.documents(&loaded.catalogue);
+        let missing = "--fix-digests needs the cited documents; pass --documents DIR";
+        fix(&loaded, &documents.ok_or_else(|| Failure::usage(missing))?)?;
     }
-    let mut findings = args.suites.findings(&loaded);
+    let (loaded, mut findings) = suites.checked();
+    // What a citation covers is known only if it is right.
+    let is_right = findings.iter().all(|finding| finding.style);
     let mut summaries = Vec::new();
-    if let Some(documents) = &args.suites.documents {
-        for (name, coverage) in covered(&loaded.catalogue, documents) {
-            findings.extend(uncovered(&loaded.catalogue, documents, &name, &coverage));
-            summaries.push(format!("{name}: {}", coverage.summary()));
+    if let (Some(documents), Some(folder)) =
+        (suites.documents(&loaded.catalogue), &suites.documents)
+    {
+        for document in documents.found() {
+            let coverage = coverage::of(&loaded.catalogue, document);
+            if is_right {
+                findings.extend(uncovered(
+                    &loaded.catalogue,
+                    folder,
+                    document.name(),
+                    &coverage,
+                ));
+            }
+            summaries.push(format!("{}: {}", document.name(), coverage.summary()));
         }
     }
     if !findings.is_empty() {
         return Err(Failure::usage(Findings(findings)));
     }
     line!(
-        "{} scenarios, {} claims: no problems",
-        loaded.catalogue.scenarios.len(),
-        loaded.catalogue.claims().count()
+        "{}, {}: no problems",
+        count(loaded.catalogue.scenarios.len(), "scenario"),
+        count(loaded.catalogue.claims().count(), "claim")
     );
     for summary in summaries {
         line!("{summary}");
     }
     Ok(Exit::AsExpected)
-}
-
-/// The coverage of each cited document of a folder.
-fn covered(catalogue: &Catalogue, documents: &Utf8Path) -> Vec<(String, Coverage)> {
-    let claims = catalogue.claims();
-    let cited = claims.flat_map(|(claim, _)| claim.cites.iter().map(|cites| &cites.document));
-    let names: BTreeSet<&String> = cited.collect();
-    let read = |name: &&String| {
-        // Citations of documents that cannot be read are findings already.
-        let text = std::fs::read_to_string(documents.join(name.as_str())).ok()?;
-        Some(((*name).clone(), coverage::of(catalogue, name, &text)))
-    };
-    names.iter().filter_map(read).collect()
 }
 
 /// What remains of a document. As long as suites account for none of its lines, nothing has to be covered.
@@ -108,7 +105,7 @@ fn uncovered(
     remaining.chain(repeats_nothing).collect()
 }
 
-fn fix(loaded: &Loaded, documents: &Utf8Path) -> Result<(), Failure> {
+fn fix(loaded: &Loaded, documents: &Documents) -> Result<(), Failure> {
     for (path, text) in citations::with_digests(loaded, documents) {
         // Built-in suites have no file to write to.
         if Utf8Path::new(&path).is_file() {

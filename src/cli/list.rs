@@ -19,7 +19,7 @@ pub(super) struct ListArgs {
 }
 
 pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
-    let (catalogue, chosen) = args.selection.load()?;
+    let (catalogue, chosen) = args.selection.load(&args.selection.suites.open()?)?;
     for (scenario, title, claims) in groups(&catalogue) {
         let claims: Vec<&Claim> = claims.iter().filter(|c| chosen.contains(&c.id)).collect();
         if claims.is_empty() {

@@ -76,7 +76,7 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<Exit, Failure> {
         );
         return Ok(Exit::AsExpected);
     }
-    let (catalogue, chosen) = args.selection.load()?;
+    let (catalogue, chosen) = args.selection.load(&args.selection.suites.open()?)?;
     let view = View::new(&matrix);
     let mut claims = claims(&catalogue, &chosen);
     let is_wanted = |state: &State| args.verdicts.is_empty() || args.verdicts.contains(state);

@@ -24,6 +24,7 @@ macro_rules! note {
 mod accept;
 mod annotate;
 mod check;
+mod cite;
 mod cluster;
 mod cluster_args;
 mod completions;
@@ -33,6 +34,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod images;
+mod init;
 mod judge;
 mod k8s_job;
 mod links;
@@ -112,6 +114,8 @@ enum Command {
     Matrix(matrix::MatrixArgs),
     #[command(after_help = codes(&[(Usage, "invalid usage, or a file exists; nothing was written")]))]
     New(new::NewArgs),
+    #[command(after_help = codes(&[(Usage, "a file exists; nothing was written")]))]
+    Init(init::InitArgs),
     #[command(after_help = codes(&[(AsExpected, "no problems"), (Usage, "invalid usage, or problems in suites or citations")]))]
     Lint(lint::LintArgs),
     #[command(after_help = codes(&[
@@ -119,6 +123,8 @@ enum Command {
         (Changed, "a sentence is neither cited nor accounted for"),
     ]))]
     Coverage(coverage::CoverageArgs),
+    #[command(after_help = codes(&[]))]
+    Cite(cite::CiteArgs),
     #[command(after_help = codes(&[EXPECTED, UNEXPECTED, NOT_OBSERVED]))]
     Judge(judge::JudgeArgs),
     #[command(after_help = codes(&[(Usage, "invalid usage, or evidence that cannot be recorded; nothing was written")]))]
@@ -128,6 +134,7 @@ enum Command {
     #[command(after_help = codes(&[
         (AsExpected, "no cited claim is refuted or qualified"),
         (Changed, "a cited claim is refuted or qualified, or a passage changed since it was tested"),
+        (Usage, "invalid usage, document or results folder, or a document that no claim of the results cites"),
     ]))]
     Annotate(annotate::AnnotateArgs),
     #[command(after_help = codes(&[EXPECTED, UNEXPECTED, NOT_OBSERVED]))]
@@ -229,6 +236,8 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
             Command::Explain(args) => explain::explain(&args),
             Command::Matrix(args) => matrix::matrix(&args),
             Command::New(args) => new::new(&args),
+            Command::Init(args) => init::init(&args),
+            Command::Cite(args) => cite::cite(&args),
             Command::Lint(args) => lint::lint(&args),
             Command::Annotate(args) => annotate::annotate(&args),
             Command::Record(args) => record::record(&args),

@@ -32,7 +32,7 @@ pub(super) struct AccountArgs {
 pub(super) const ACCOUNT: &str = "hookproof";
 
 pub(super) fn rbac(args: &RbacArgs) -> Result<Exit, Failure> {
-    let (catalogue, claims) = args.selection.load()?;
+    let (catalogue, claims) = args.selection.load(&args.selection.suites.open()?)?;
     let plan = Plan::new(&catalogue, &claims, None);
     let allowed = |scenario: &&Scenario| {
         let needs = &scenario.needs.capabilities;

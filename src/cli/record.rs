@@ -16,7 +16,7 @@ use crate::report::view::{State, label};
 use crate::version::full_version;
 
 use super::exit::{Exit, Failure};
-use super::suites::SuiteArgs;
+use super::suites::{RESULTS, SuiteArgs, Suites, output, select_from};
 
 /// Copy evidence from a results folder to the recorded evidence of the suites
 #[derive(Debug, clap::Args)]
@@ -26,9 +26,9 @@ pub(super) struct RecordArgs {
     words: Vec<String>,
     #[command(flatten)]
     suites: SuiteArgs,
-    /// Results folder of the run
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    results: Utf8PathBuf,
+    /// Results folder of the run [default: results]
+    #[arg(long, value_name = "DIR")]
+    results: Option<Utf8PathBuf>,
     /// Record the evidence of this cluster, by its label in reports, such as 1.34 [default: the newest version]
     #[arg(long, value_name = "LABEL")]
     cluster: Option<String>,
@@ -50,9 +50,10 @@ fn name(text: &str) -> Result<String, String> {
 
 /// Writes nothing unless the evidence of every scenario can be recorded.
 pub(super) fn record(args: &RecordArgs) -> Result<Exit, Failure> {
-    let folder = args.suites.recorded(args.recorded.as_deref())?;
-    let loaded = args.suites.read();
-    let chosen = SuiteArgs::select_from(&loaded, &args.words)?;
+    let suites = args.suites.open()?;
+    let folder = suites.recorded(args.recorded.as_deref())?;
+    let (loaded, findings) = suites.checked();
+    let chosen = select_from(&loaded, &args.words)?;
     let scenarios: Vec<&Scenario> = loaded
         .catalogue
         .scenarios
@@ -62,11 +63,12 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Failure> {
     if scenarios.is_empty() {
         return Err(Failure::usage("these claims have no experiment to record"));
     }
-    args.suites.refuse_of(&loaded, &scenarios)?;
-    let results = read_results(&args.results).map_err(Failure::usage)?;
+    Suites::refuse_of(findings, &scenarios)?;
+    let from = output(args.results.as_ref(), suites.project.as_ref(), RESULTS);
+    let results = read_results(&from).map_err(Failure::usage)?;
     let mut found = Vec::new();
     for scenario in scenarios {
-        let recordings = recordings(&results, &args.results, scenario)?;
+        let recordings = recordings(&results, &from, scenario)?;
         let recording = choose(recordings, args.cluster.as_deref())
             .and_then(|recording| usable(scenario, recording))
             .map_err(|why| Failure::usage(format!("cannot record {}: {why}", scenario.id)))?;
@@ -89,8 +91,8 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Failure> {
         words.push(' ');
         words.push_str(&scenario.id);
     }
-    let suites = args.suites.folder().ok();
-    let suites = suites.map_or_else(String::new, |folder| format!(" --suites {folder}"));
+    let own = suites.folder().ok().filter(|_| suites.project.is_none());
+    let suites = own.map_or_else(String::new, |folder| format!(" --suites {folder}"));
     let recorded = args.recorded.as_ref();
     let recorded = recorded.map_or_else(String::new, |folder| format!(" --recorded {folder}"));
     super::out(&format!("next: hookproof check{suites}{recorded}{words}\n"));

@@ -13,13 +13,16 @@ use crate::report::{json, terminal};
 
 use super::exit::{Exit, Failure};
 use super::links::Links;
+use super::suites::{ProjectArgs, results_of};
 
 /// Write the reports of results again, with the runs of several results folders side by side
 #[derive(Debug, clap::Args)]
 pub(super) struct ReportArgs {
-    /// Results folders of `hookproof run`
-    #[arg(required = true, value_name = "DIR")]
+    /// Results folders of `hookproof run` [default: the results of the project]
+    #[arg(value_name = "DIR")]
     folders: Vec<Utf8PathBuf>,
+    #[command(flatten)]
+    project: ProjectArgs,
     #[command(flatten)]
     labels: Labels,
     /// Folder for the report [default: the results folder, if there is only one]
@@ -57,19 +60,20 @@ impl Labels {
 
 /// Returns the exit code that the results imply.
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
+    let folders = results_of(&args.folders, args.project.project()?.as_ref())?;
     let mut parts = Vec::new();
-    for folder in &args.folders {
+    for folder in &folders {
         let results = json::read_results(folder).map_err(Failure::usage)?;
         parts.push((folder.clone(), results));
     }
     args.labels.set(&mut parts)?;
     let same = |out: &Utf8PathBuf| {
         let place = |folder: &Utf8PathBuf| folder.canonicalize_utf8().ok();
-        args.folders.len() == 1 && place(out).is_some() && place(out) == place(&args.folders[0])
+        folders.len() == 1 && place(out).is_some() && place(out) == place(&folders[0])
     };
     match (&args.out, parts.as_mut_slice()) {
         (Some(out), _) if !same(out) => {
-            let out = Output::new(out, &args.folders).map_err(Failure::usage)?;
+            let out = Output::new(out, &folders).map_err(Failure::usage)?;
             Ok(publish(parts, Some(out), args.links.base())?.0)
         }
         (_, [(folder, results)]) => {

@@ -25,7 +25,7 @@ use super::accept::accept;
 use super::cluster_args::ClusterArgs;
 use super::exit::{Exit, Failure};
 use super::links::Links;
-use super::suites::Selection;
+use super::suites::{RESULTS, Selection, output};
 
 /// Run experiments and report verdicts
 #[allow(clippy::struct_excessive_bools, reason = "flags")]
@@ -68,15 +68,15 @@ pub(super) struct RunArgs {
     /// Continue an interrupted run in --out: scenarios with evidence of the same experiment and cluster are not repeated
     #[arg(long, conflicts_with = "failed")]
     resume: bool,
-    /// Write unexpected verdicts into the suites of the folders given by --suites as the expected ones
-    #[arg(long, requires = "suites")]
+    /// Write unexpected verdicts into your own suites as the expected ones
+    #[arg(long)]
     accept: bool,
     /// Keep namespaces after the run
     #[arg(long)]
     keep: bool,
-    /// Folder for the results; results of an earlier run are replaced
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    out: Utf8PathBuf,
+    /// Folder for the results; results of an earlier run are replaced [default: results]
+    #[arg(long, value_name = "DIR")]
+    out: Option<Utf8PathBuf>,
     #[command(flatten)]
     links: Links,
     /// Print only unexpected verdicts, errors and the last line
@@ -112,15 +112,19 @@ impl RunArgs {
 /// Returns an error only for invalid input: failures of machines and clusters are in the results
 /// and give [`Exit::Infrastructure`].
 pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
-    let last = (args.failed || args.resume).then(|| read_results(&args.out));
+    let suites = args.selection.suites.open()?;
+    if args.accept {
+        suites.own()?;
+    }
+    let out = output(args.out.as_ref(), suites.project.as_ref(), RESULTS);
+    let last = (args.failed || args.resume).then(|| read_results(&out));
     let last = last.transpose().map_err(Failure::usage)?;
     let last = last.filter(|_| args.failed);
-    let (catalogue, mut claims) = args.selection.load()?;
+    let (catalogue, mut claims) = args.selection.load(&suites)?;
     if let Some(last) = last {
         let failed = failed(&last);
         claims.retain(|claim| failed.contains(claim));
         if claims.is_empty() {
-            let out = &args.out;
             note!("nothing to run: no selected claim was unexpected or had an error in {out}");
             return Ok(Exit::AsExpected);
         }
@@ -132,9 +136,10 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         ));
     }
     let nginx = plan.needs(&catalogue, NGINX_IMAGE);
-    let suites = args.selection.suites.clone();
-    let documents = suites.documents.clone();
-    let clusters = args.clusters.clusters(nginx, documents).await?;
+    let clusters = args
+        .clusters
+        .clusters(nginx, suites.documents.clone(), suites.project.as_ref())
+        .await?;
     let places = clusters.chosen();
     let verbosity = args.verbosity();
     let (events, received) = mpsc::unbounded_channel();
@@ -148,7 +153,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             scenario_timeout: args.scenario_timeout,
             keep: args.keep,
             resume: args.resume,
-            out: args.out.clone(),
+            out: out.clone(),
         },
         clusters: clusters.parallel,
         repeat: args.repeat,
@@ -171,8 +176,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         }
         return Ok(Exit::AsExpected);
     }
-    own(&args.out)
-        .and_then(|()| clear(&args.out, args.resume))
+    own(&out)
+        .and_then(|()| clear(&out, args.resume))
         .map_err(Failure::usage)?;
     let again = || std::process::exit(i32::from(Exit::Interrupted.code()));
     driver.stop.on_signals(again);
@@ -183,7 +188,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             print_message(event);
         }
     };
-    let reports = Reports::new(args.out).with_base(args.links.base());
+    let reports = Reports::new(out).with_base(args.links.base());
     let collected = tokio::spawn(collect(received, reports, show));
     let stopped = Box::pin(driver.run(&places)).await;
     let (reports, unwritten) = collected.await.map_err(Failure::infrastructure)?;

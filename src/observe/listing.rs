@@ -63,7 +63,7 @@ mod tests {
         let citation = Citation {
             document: "none.txt".into(),
             lines: "1".into(),
-            digest: None,
+            ..Citation::default()
         };
         let error = read(Utf8Path::new("/no-such-folder"), &citation).unwrap_err();
         assert!(error.contains("/no-such-folder/none.txt"), "{error}");

@@ -9,13 +9,13 @@ use pulldown_cmark::{Event, Tag, TagEnd, html};
 use serde::Serialize;
 
 use super::coverage::Coverage;
-use super::document::{Piece, pieces};
 use super::error::ReportError;
 use super::passage::{self, Passage, written};
 use super::results::{ClaimInfo, Results};
 use super::text::{clean, count, line_numbers, one_line, url_path};
-use super::view::{Cell, State, document_stem, labels};
+use super::view::{Cell, State, labels};
 use crate::catalogue::model::Verdict;
+use crate::document::{Document, Piece};
 use crate::file::stays_inside;
 
 /// The combined verdict of a claim over all columns, from the least to the most important.
@@ -153,29 +153,27 @@ impl Cited<'_> {
     }
 }
 
-/// Renders a document as HTML with its cited passages marked. `document` is the name used in citations,
-/// and `report` is the URL of the results folder, with a slash at the end.
+/// Renders a document as HTML with its cited passages marked. `report` is the URL of the results folder, with a slash at
+/// the end.
 pub fn annotate(
-    document: &str,
-    text: &str,
+    document: &Document,
     results: &Results,
     report: &str,
 ) -> Result<Annotated, ReportError> {
-    render(document, text, results, report).map_err(|source| ReportError::Page { source })
+    render(document, results, report).map_err(|source| ReportError::Page { source })
 }
 
 fn render(
-    document: &str,
-    text: &str,
+    document: &Document,
     results: &Results,
     report: &str,
 ) -> Result<Annotated, minijinja::Error> {
     let labels = labels(&results.clusters);
     let claims = results.claims.iter();
     let claims = claims.flat_map(|claim| claim.cites.iter().map(|cite| (claim.id.as_str(), cite)));
-    let coverage = Coverage::of(document, text, claims, &results.accounts);
-    let cited = cited(document, text, results);
-    let pieces = pieces(text);
+    let coverage = Coverage::of(document, claims, &results.accounts);
+    let cited = cited(document, results);
+    let pieces = document.pieces();
     let written: BTreeSet<usize> = pieces
         .iter()
         .filter_map(|piece| match piece {
@@ -221,7 +219,7 @@ fn render(
         .render(context! {
             style => Value::from_safe_string(include_str!("templates/style.css").to_owned()),
             own_style => Value::from_safe_string(include_str!("templates/annotate.css").to_owned()),
-            document => clean(document),
+            document => clean(document.name()),
             claims => &claims,
             columns => labels.join(", "),
             tallies => &tallies,
@@ -279,6 +277,11 @@ impl Marker<'_> {
                 }
                 Piece::BlockEnd => events.push(Event::Html("</div>\n".into())),
                 Piece::Words(line, words) => {
+                    let words = match words {
+                        Event::Text(text) => Event::Text(clean(&text).into()),
+                        Event::Code(text) => Event::Code(clean(&text).into()),
+                        other => other,
+                    };
                     let start = self.start_of_passage(line, in_link);
                     let end = if start.is_empty() { "" } else { "</mark>" };
                     events.extend([
@@ -383,16 +386,16 @@ impl Marker<'_> {
     }
 }
 
-fn cited<'a>(document: &str, text: &str, results: &'a Results) -> Vec<Cited<'a>> {
+fn cited<'a>(document: &Document, results: &'a Results) -> Vec<Cited<'a>> {
     let mut found = Vec::new();
     for claim in &results.claims {
         let (mut ranges, mut is_changed, mut is_cited) = (Vec::new(), false, false);
         for cite in &claim.cites {
-            if document_stem(&cite.document) != document_stem(document) {
+            if cite.document != document.name() {
                 continue;
             }
             is_cited = true;
-            match passage::find(text, cite) {
+            match passage::find(document, cite) {
                 Passage::At(found) => ranges.extend(found),
                 Passage::Changed(former) => {
                     is_changed = true;
@@ -495,7 +498,7 @@ mod tests {
     }
 
     fn annotated(text: &str) -> Annotated {
-        annotate(NAME, text, &results(), "../results/").unwrap()
+        annotate(&Document::new(NAME, text), &results(), "../results/").unwrap()
     }
 
     #[test]
@@ -538,7 +541,7 @@ mod tests {
 
     #[test]
     fn a_passage_outside_of_the_text_keeps_its_note() {
-        let page = annotate(NAME, "---\n", &fixture::results(), "./")
+        let page = annotate(&Document::new(NAME, "---\n"), &fixture::results(), "./")
             .unwrap()
             .page;
         assert_eq!(page.matches("class=\"note n-").count(), 6);
@@ -546,7 +549,12 @@ mod tests {
 
     #[test]
     fn a_document_without_citations_has_no_notes() {
-        let done = annotate("other.md", "one\n\n<two>\n", &fixture::results(), "./").unwrap();
+        let done = annotate(
+            &Document::new("other.md", "one\n\n<two>\n"),
+            &fixture::results(),
+            "./",
+        )
+        .unwrap();
         assert!(done.page.contains("&lt;two&gt;"));
         assert_eq!(done.summary, "0 claims");
         assert!(!done.needs_attention);
@@ -569,7 +577,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn untrusted_text_is_escaped(text in fixture::nasty_text()) {
-            let page = annotate(&text, &text, &fixture::poisoned(&text), "./").unwrap().page;
+            let page = annotate(&Document::new(text.clone(), text.clone()), &fixture::poisoned(&text), "./").unwrap().page;
             prop_assert!(!page.contains("<script") && !page.contains("<img"));
             // It is not within a tag.
             let mut parts = page.split("onload='").collect::<Vec<_>>();

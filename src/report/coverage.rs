@@ -6,12 +6,11 @@ use std::ops::RangeInclusive;
 use pulldown_cmark::{Event, Tag};
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::document::{Piece, pieces};
 use super::passage::{self, Passage};
 use super::text::{clean, one_line};
-use super::view::document_stem;
 use crate::catalogue::model::{Account, Citation};
 use crate::catalogue::parse;
+use crate::document::{Document, Piece};
 
 /// A document's sentences, in order.
 #[derive(Debug, PartialEq)]
@@ -46,14 +45,13 @@ struct Line {
 impl Coverage {
     /// The coverage of a document by the citations of claims, given with their ids, and by accounts.
     pub(crate) fn of<'a>(
-        document: &str,
-        text: &str,
+        document: &Document,
         claims: impl IntoIterator<Item = (&'a str, &'a Citation)>,
         accounts: impl IntoIterator<Item = &'a Account>,
     ) -> Self {
         let mut lines: BTreeMap<usize, Line> = BTreeMap::new();
         for (id, citation) in claims {
-            for line in cited(document, text, citation) {
+            for line in cited(document, citation) {
                 let claims = &mut lines.entry(line).or_default().claims;
                 if !claims.iter().any(|known| known == id) {
                     claims.push(id.to_owned());
@@ -65,7 +63,7 @@ impl Coverage {
             let repeated = account.repeats.as_deref().map(parse::lines);
             let repeated = repeated.and_then(Result::ok).unwrap_or_default();
             let mut repeated = repeated.iter().flat_map(|(from, to)| *from..=*to);
-            let here = cited(document, text, &account.cites);
+            let here = cited(document, &account.cites);
             let is_cited = |line: u32| {
                 let line = lines.get(&usize::try_from(line).unwrap_or(0));
                 line.is_some_and(|line| !line.claims.is_empty())
@@ -80,12 +78,18 @@ impl Coverage {
                 }
             }
         }
-        let mut sentences = sentences(text);
+        let mut sentences = sentences(document);
         let within: BTreeSet<usize> = sentences
             .iter()
             .flat_map(|(_, lines)| lines.clone())
             .collect();
-        let outside = text
+        // In HTML, what is not visible says nothing.
+        let source = if document.is_html() {
+            ""
+        } else {
+            document.text()
+        };
+        let outside = source
             .lines()
             .enumerate()
             .filter(|(at, line)| has_words(line) && !is_fence(line) && !within.contains(&(at + 1)));
@@ -148,11 +152,11 @@ fn add(known: &mut Vec<String>, more: &[String]) {
 }
 
 /// The lines of a document that a citation names, where they are now.
-fn cited(document: &str, text: &str, citation: &Citation) -> Vec<usize> {
-    if document_stem(&citation.document) != document_stem(document) {
+fn cited(document: &Document, citation: &Citation) -> Vec<usize> {
+    if citation.document != document.name() {
         return Vec::new();
     }
-    match passage::find(text, citation) {
+    match passage::find(document, citation) {
         Passage::At(ranges) => ranges
             .into_iter()
             .flat_map(|(from, to)| from..=to)
@@ -172,11 +176,11 @@ fn is_fence(line: &str) -> bool {
 }
 
 /// The sentences of a document with their lines.
-fn sentences(text: &str) -> Vec<(String, RangeInclusive<usize>)> {
+fn sentences(document: &Document) -> Vec<(String, RangeInclusive<usize>)> {
     let mut found = Vec::new();
     let mut block: Vec<(usize, String)> = Vec::new();
     let mut by_line = false;
-    for piece in pieces(text) {
+    for piece in document.pieces() {
         match piece {
             Piece::Block(_) => by_line = false,
             Piece::Markup(Event::Start(Tag::CodeBlock(_) | Tag::Table(_))) => by_line = true,
@@ -243,8 +247,12 @@ mod tests {
         Citation {
             document: "d.md".into(),
             lines: lines.into(),
-            digest: None,
+            ..Citation::default()
         }
+    }
+
+    fn document() -> Document {
+        Document::new("d.md", TEXT)
     }
 
     fn account(lines: &str, because: &str, repeats: Option<&str>) -> Account {
@@ -257,7 +265,7 @@ mod tests {
 
     #[test]
     fn sentences_have_their_lines() {
-        let found = sentences(TEXT);
+        let found = sentences(&document());
         let found: Vec<_> = found
             .iter()
             .map(|(text, lines)| (text.trim(), lines.clone()))
@@ -277,7 +285,7 @@ mod tests {
     fn each_sentence_is_cited_accounted_for_or_remains() {
         let one = citation("3");
         let accounts = [account("1", "heading", None)];
-        let coverage = Coverage::of("d.md", TEXT, [("a.b", &one)], &accounts);
+        let coverage = Coverage::of(&document(), [("a.b", &one)], &accounts);
         let remaining: Vec<&str> = coverage.remaining().map(|s| s.text.as_str()).collect();
         assert_eq!(
             remaining,
@@ -297,7 +305,7 @@ mod tests {
     fn repeated_lines_must_be_cited(#[case] lines: &str, #[case] fine: bool) {
         let one = citation("3");
         let accounts = [account("9", "repeats", Some(lines))];
-        let coverage = Coverage::of("d.md", TEXT, [("a.b", &one)], &accounts);
+        let coverage = Coverage::of(&document(), [("a.b", &one)], &accounts);
         assert_eq!(coverage.repeats_nothing.is_empty(), fine);
     }
 
@@ -307,10 +315,10 @@ mod tests {
             digest: Some("000000000000".into()),
             ..citation("3-4")
         };
-        let coverage = Coverage::of("d.md", TEXT, [("a.b", &changed)], []);
+        let coverage = Coverage::of(&document(), [("a.b", &changed)], []);
         assert_eq!(coverage.remaining().count(), 6);
         let one = citation("1-9");
-        let coverage = Coverage::of("e.md", TEXT, [("a.b", &one)], []);
+        let coverage = Coverage::of(&Document::new("e.md", TEXT), [("a.b", &one)], []);
         assert_eq!(coverage.remaining().count(), 6);
     }
 
@@ -318,7 +326,7 @@ mod tests {
         /// Every line with words is in a sentence, so that nothing is covered by being overlooked.
         #[test]
         fn no_line_is_lost(text in "([-#>*`|\\[\\]()!<>:. a-cA1.]|\n|\n\n|    |```\n){0,40}") {
-            let coverage = Coverage::of("d.md", &text, [], []);
+            let coverage = Coverage::of(&Document::new("d.md", text.clone()), [], []);
             let within: BTreeSet<usize> =
                 coverage.sentences.iter().flat_map(|s| s.lines.clone()).collect();
             for (at, line) in text.lines().enumerate() {

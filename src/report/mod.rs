@@ -3,7 +3,6 @@
 pub mod annotate;
 pub(crate) mod coverage;
 pub(crate) mod diff;
-mod document;
 pub mod error;
 pub mod essentials;
 pub mod event;

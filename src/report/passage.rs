@@ -3,6 +3,7 @@
 use crate::catalogue::citations::digest_of;
 use crate::catalogue::model::Citation;
 use crate::catalogue::parse;
+use crate::document::Document;
 
 /// The location of a cited passage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,10 +14,19 @@ pub(super) enum Passage {
     Changed(Vec<(usize, usize)>),
 }
 
-/// Finds a citation in a document's text. Lines added or removed above a passage move all its ranges
-/// by the same number. A citation without a digest is not checked.
-pub(super) fn find(text: &str, citation: &Citation) -> Passage {
-    let Ok(ranges) = parse::lines(&citation.lines) else {
+/// Finds a citation in a document. Quotations are found wherever they are. Lines added or removed above cited lines move
+/// all ranges by the same number. Lines without a digest are not checked.
+pub(super) fn find(document: &Document, citation: &Citation) -> Passage {
+    let former = parse::lines(&citation.lines);
+    if let Some(quote) = &citation.quote {
+        let former = former.ok().and_then(|ranges| moved(&ranges, 0));
+        return match document.quoted(quote, citation.occurrence) {
+            Ok(lines) => Passage::At(vec![(*lines.start(), *lines.end())]),
+            Err(_) => Passage::Changed(former.unwrap_or_default()),
+        };
+    }
+    let text = document.text();
+    let Ok(ranges) = former else {
         return Passage::At(Vec::new());
     };
     let Some(digest) = &citation.digest else {
@@ -82,7 +92,22 @@ mod tests {
             document: "d".into(),
             lines: lines.into(),
             digest: Some(digest_of(BEFORE, lines).unwrap()),
+            ..Citation::default()
         };
-        assert_eq!(find(now, &citation), found);
+        assert_eq!(find(&Document::new("d", now), &citation), found);
+    }
+
+    #[rstest]
+    #[case::moved("zero\n\nTwo\nwords.\n", Passage::At(vec![(3, 4)]))]
+    #[case::edited("Two lords.\n", Passage::Changed(vec![(7, 7)]))]
+    #[case::ambiguous("Two words.\n\nTwo words.\n", Passage::Changed(vec![(7, 7)]))]
+    fn finds_a_quotation(#[case] now: &str, #[case] found: Passage) {
+        let citation = Citation {
+            document: "d".into(),
+            lines: "7".into(),
+            quote: Some("Two words.".into()),
+            ..Citation::default()
+        };
+        assert_eq!(find(&Document::new("d", now), &citation), found);
     }
 }

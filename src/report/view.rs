@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalogue::model::Verdict;
+use crate::catalogue::model::{Citation, Verdict};
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
 use crate::report::results::{
     ClaimInfo, ClusterResults, EarlierAttempt, Phase, Results, ScenarioResults, Shards, Unexpected,
 };
-use crate::report::text::one_line;
+use crate::report::text::{one_line, shorten};
 use crate::version::version;
 
 /// The result of one claim on one cluster.
@@ -307,7 +307,7 @@ pub fn shards(column: &ClusterResults) -> Option<String> {
     Some(format!("shard {} of {of}", parts.join(" and ")))
 }
 
-/// A document's name without its extension.
+/// A document's name without its extension, as lists of documents show it.
 pub fn document_stem(document: &str) -> &str {
     document.rsplit_once('.').map_or(
         document,
@@ -315,12 +315,26 @@ pub fn document_stem(document: &str) -> &str {
     )
 }
 
+/// The lines of a citation, or the quotation if no document was there to find it in.
+pub(crate) fn place(cite: &Citation, lines: impl Fn(&str) -> String) -> String {
+    match &cite.quote {
+        Some(quote) if cite.lines.is_empty() => format!("“{}”", shorten(&one_line(quote), 60)),
+        _ => lines(&one_line(&cite.lines)),
+    }
+}
+
 /// Where a claim is documented: `001_x.txt:174, 184-190`. Empty for hookproof's own claims.
 pub fn cited(claim: &ClaimInfo) -> String {
     let places: Vec<_> = claim
         .cites
         .iter()
-        .map(|cite| format!("{}:{}", cite.document, cite.lines))
+        .map(|cite| {
+            format!(
+                "{}:{}",
+                cite.document,
+                place(cite, |lines| lines.to_owned())
+            )
+        })
         .collect();
     places.join("; ")
 }

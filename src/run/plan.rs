@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use crate::catalogue::capability::{DOCUMENTS, LITERAL, PUBLISHED_IMAGES};
-use crate::catalogue::model::{Account, Catalogue, Claim, Needs, Scenario};
+use crate::catalogue::model::{Account, Catalogue, Citation, Claim, Needs, Scenario};
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
 use crate::report::event::{Planned, PlannedScenario};
@@ -177,12 +177,15 @@ impl Plan {
         let mut accounts: Vec<Account> = catalogue
             .accounts
             .iter()
-            .map(|(_, account)| account.clone())
+            .map(|(_, account)| Account {
+                cites: account.cites.without_place(),
+                ..account.clone()
+            })
             .collect();
         for (claim, _) in catalogue.claims() {
             if !self.claims.contains(&claim.id) {
                 accounts.extend(claim.cites.iter().map(|cites| Account {
-                    cites: cites.clone(),
+                    cites: cites.without_place(),
                     because: format!("cited by {}, which was not selected", claim.id),
                     repeats: None,
                 }));
@@ -236,7 +239,7 @@ fn info(claim: &Claim, scenario: Option<String>) -> ClaimInfo {
         id: claim.id.clone(),
         says: claim.says.clone(),
         instead: claim.instead.clone(),
-        cites: claim.cites.clone(),
+        cites: claim.cites.iter().map(Citation::without_place).collect(),
         scenario,
     }
 }

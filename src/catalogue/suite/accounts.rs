@@ -3,6 +3,7 @@
 use super::super::model::{Account, Place};
 use super::super::parse;
 use super::super::yaml::{At, Reader};
+use super::cites;
 use super::raw::RawAccount;
 
 pub(super) fn account(
@@ -27,7 +28,7 @@ pub(super) fn account(
         }
     };
     let account = Account {
-        cites: reader.parsed(cites.as_ref(), parse::citation)?,
+        cites: cites::citation(reader, cites?)?,
         because,
         repeats: raw.repeats.map(|lines| lines.value),
     };

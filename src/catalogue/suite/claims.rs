@@ -7,6 +7,7 @@ use serde_saphyr::Location;
 use super::super::model::{Check, Claim, Expectation, Expression, Verdict};
 use super::super::parse;
 use super::super::yaml::{At, Reader, Several};
+use super::cites;
 use super::lint::{Part, Written};
 use super::needs::needs;
 use super::raw::{RawCheck, RawClaim, RawExpectation, RawNeeds};
@@ -33,20 +34,9 @@ impl Claims<'_, '_> {
                 format!("invalid claim id `{id}`: expected letters, digits, `.`, `-`, and `_`");
             self.reader.find(*at, message);
         }
-        let cites = match raw.cites {
-            Some(At {
-                value: Several::One(text),
-                at,
-            }) => vec![At { value: text, at }],
-            Some(At {
-                value: Several::Many(texts),
-                ..
-            }) => texts,
-            _ => Vec::new(),
-        };
+        let cites = raw.cites.map(cites::each).unwrap_or_default().into_iter();
         let cites = cites
-            .iter()
-            .filter_map(|text| self.reader.parsed(Some(text), parse::citation))
+            .filter_map(|raw| cites::citation(self.reader, raw))
             .collect();
         let own = RawCheck {
             name: Some(At {

@@ -1,6 +1,7 @@
 //! Suite files: reads one, checks required fields and references, and fills in defaults.
 
 mod accounts;
+mod cites;
 mod claims;
 mod lint;
 mod moments;
@@ -38,6 +39,24 @@ pub(super) struct Unit {
     pub(super) scenario: Option<Scenario>,
     pub(super) untestable: Vec<Claim>,
     pub(super) accounts: Vec<(Place, Account)>,
+    /// Citations for claims of other suites, with the ids of these.
+    pub(super) cited: Vec<(String, Citation)>,
+}
+
+impl Unit {
+    /// Keeps only some claims, without the documents that the suite itself cites.
+    pub(super) fn keep(&mut self, wanted: impl Fn(&Claim) -> bool) {
+        self.accounts.clear();
+        let tested = self
+            .scenario
+            .iter_mut()
+            .map(|scenario| &mut scenario.claims);
+        for claims in tested.chain([&mut self.untestable]) {
+            claims.retain(&wanted);
+            claims.iter_mut().for_each(|claim| claim.cites.clear());
+        }
+        self.scenario.take_if(|scenario| scenario.claims.is_empty());
+    }
 }
 
 /// A file of a source of suites.
@@ -74,9 +93,16 @@ fn suite(
 ) -> Unit {
     let claims = raw.claims.take();
     let accounts = raw.no_claim.take();
-    if claims.is_none() && (accounts.is_none() || raw.scenario.is_some()) {
+    let cited = raw.cites.take();
+    let other = accounts.is_some() || cited.is_some();
+    if claims.is_none() && (!other || raw.scenario.is_some()) {
         reader.find(at, "missing `claims`");
     }
+    let cited = cited.map(|at| at.value).unwrap_or_default();
+    let cited = cited
+        .into_iter()
+        .filter_map(|raw| cites::cited(reader, raw))
+        .collect();
     let accounts = accounts.map(|at| at.value).unwrap_or_default();
     let accounts = accounts
         .into_iter()
@@ -100,6 +126,7 @@ fn suite(
             scenario: Some(scenario),
             untestable,
             accounts,
+            cited,
         };
     }
     for claim in &checkable {
@@ -114,6 +141,7 @@ fn suite(
         scenario: None,
         untestable,
         accounts,
+        cited,
     }
 }
 
@@ -310,6 +338,6 @@ fn listings(
     let listings = raw.map(|at| at.value.0).unwrap_or_default();
     let citations = listings.into_iter();
     citations
-        .filter_map(|(name, text)| Some((name.value, reader.parsed(Some(&text), parse::citation)?)))
+        .filter_map(|(name, text)| Some((name.value, cites::lines(reader, &text)?)))
         .collect()
 }

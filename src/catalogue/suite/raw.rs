@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::form::Written;
 use super::super::step;
 use super::super::yaml::{At, Entries, Several};
+use super::cites::{RawCitation, RawCitations, RawCited};
 use super::moments;
 
 type Field<T> = Option<At<T>>;
@@ -42,8 +43,10 @@ pub(super) struct RawSuite {
     pub(super) pods: Field<Vec<At<String>>>,
     /// Expressions by name, for the checks and for each other. Reports show those that a claim uses.
     pub(super) values: Field<Entries<String>>,
-    /// The statements that the evidence decides; required except in a file with `no_claim`.
+    /// The statements that the evidence decides; required except in a file with `cites` or `no_claim`.
     pub(super) claims: Field<Vec<At<RawClaim>>>,
+    /// Passages of documents that make the statements of claims of other suites.
+    pub(super) cites: Field<Vec<At<RawCited>>>,
     /// Lines of documents that need no claim.
     pub(super) no_claim: Field<Vec<At<RawAccount>>>,
 }
@@ -53,9 +56,9 @@ pub(super) struct RawSuite {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Account")]
 pub(super) struct RawAccount {
-    /// The lines, such as `NAME.txt:64,78-79 0123456789ab`.
+    /// The lines, such as `NAME.txt:64,78-79 0123456789ab`, or a quotation.
     #[schemars(required)]
-    pub(super) cites: Text,
+    pub(super) cites: Field<RawCitation>,
     /// Why they need no claim, such as `heading`.
     pub(super) because: Text,
     /// Lines of the same document whose statements they repeat, such as `12,14-15`.
@@ -88,8 +91,9 @@ pub(super) struct RawClaim {
     pub(super) says: Text,
     /// What is true instead, if the statement is refuted or qualified.
     pub(super) instead: Text,
-    /// The lines of documents that make the statement, such as `NAME.txt:64,78-79 0123456789ab`; absent if none does.
-    pub(super) cites: Field<Several>,
+    /// The passages of documents that make the statement, such as `NAME.txt:64,78-79 0123456789ab`, or quotations; absent
+    /// if none does.
+    pub(super) cites: Field<RawCitations>,
     /// Must be true before the others count.
     pub(super) control: Text,
     /// What is seen if the statement is true.

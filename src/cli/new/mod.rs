@@ -4,15 +4,23 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::catalogue::load::{Source, load};
 use crate::file::write_atomic;
+use crate::project::Project;
 
 use super::exit::{Exit, Failure};
+use super::suites::ProjectArgs;
 
-/// Files of a scenario by folder. They are an experiment that runs as it is.
-const FILES: [(&str, &str); 3] = [
-    ("manifests", include_str!("manifest.yaml")),
-    ("suites", include_str!("suite.yaml")),
-    ("tests/alterations", include_str!("alterations.yaml")),
+/// Files of a scenario: manifest, suite, alterations. They are an experiment that runs as it is.
+const FILES: [&str; 3] = [
+    include_str!("manifest.yaml"),
+    include_str!("suite.yaml"),
+    include_str!("alterations.yaml"),
 ];
+/// What the suite says in place of citations.
+pub(super) const CITES: &str =
+    "# Documents that say so; leave it out if there are none: cites: NAME.txt:12-14";
+/// What the suite says in place of a known verdict.
+pub(super) const EXPECT: &str = "# After a run, write the verdict here: expect: confirmed (or refuted or qualified, \
+                                 with instead: what is true)";
 
 /// Write the files of a new scenario: a working example to edit
 #[derive(Debug, clap::Args)]
@@ -20,49 +28,82 @@ pub(super) struct NewArgs {
     /// Id of the scenario, such as example/greeting
     #[arg(value_name = "FAMILY/NAME", value_parser = scenario)]
     scenario: String,
-    /// Folder of your suites
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    suites: Utf8PathBuf,
+    /// Folder of your suites [default: the project's, or else the working directory]
+    #[arg(long, value_name = "DIR")]
+    suites: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    project: ProjectArgs,
+}
+
+/// The folders of suites, manifests and alterations.
+struct Folders([Utf8PathBuf; 3]);
+
+impl Folders {
+    fn of(root: &Utf8Path) -> Self {
+        Self(["manifests", "suites", "tests/alterations"].map(|part| root.join(part)))
+    }
+
+    fn of_project(project: &Project) -> Self {
+        let suites = project.suites.first();
+        let suites = suites.map_or_else(|| project.root.join("suites"), Clone::clone);
+        let alterations = project.root.join("tests/alterations");
+        Self([project.manifests.clone(), suites, alterations])
+    }
 }
 
 /// Writes nothing if a file exists.
 pub(super) fn new(args: &NewArgs) -> Result<Exit, Failure> {
-    let NewArgs { scenario, suites } = args;
+    let NewArgs {
+        scenario,
+        suites,
+        project,
+    } = args;
     let built_in = load(&[Source::BuiltIn]).catalogue;
     if built_in.scenarios.contains_key(scenario) {
         return Err(Failure::usage(format!(
             "{scenario} is a built-in scenario; choose another name"
         )));
     }
-    let written = write(scenario, suites)?;
+    let project = if suites.is_none() {
+        project.project()?
+    } else {
+        None
+    };
+    let folder = suites.as_deref().unwrap_or(Utf8Path::new("."));
+    let folders = project
+        .as_ref()
+        .map_or_else(|| Folders::of(folder), Folders::of_project);
+    let written = write(scenario, &folders)?;
     for path in written {
         line!("wrote {}", path.strip_prefix(".").unwrap_or(&path));
     }
+    let option = project.map_or_else(|| format!(" --suites {folder}"), |_| String::new());
     line!(
-        "next: edit these files, check them with `hookproof lint --suites {suites}`,\n\
-         then run them on a cluster: hookproof run --suites {suites} {scenario}"
+        "next: edit these files, check them with `hookproof lint{option}`,\n\
+         then run them on a cluster: hookproof run{option} {scenario}"
     );
     Ok(Exit::AsExpected)
 }
 
-fn write(scenario: &str, folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, Failure> {
-    let path = |part: &str| folder.join(format!("{part}/{scenario}.yaml"));
-    let existing = FILES.iter().map(|(part, _)| path(part));
-    if let Some(existing) = existing.into_iter().find(|path| path.exists()) {
+/// The files of a scenario.
+pub(super) fn filled(scenario: &str, claim: &str) -> [String; 3] {
+    FILES.map(|text| text.replace("SCENARIO", scenario).replace("CLAIM", claim))
+}
+
+fn write(scenario: &str, Folders(folders): &Folders) -> Result<Vec<Utf8PathBuf>, Failure> {
+    let paths = folders
+        .each_ref()
+        .map(|folder| folder.join(format!("{scenario}.yaml")));
+    if let Some(existing) = paths.iter().find(|path| path.exists()) {
         return Err(Failure::usage(format!(
             "{existing} exists; choose another name"
         )));
     }
-    let claim = scenario.replace('/', ".");
-    let mut written = Vec::new();
-    for (part, template) in FILES {
-        let text = template
-            .replace("SCENARIO", scenario)
-            .replace("CLAIM", &claim);
-        write_atomic(&path(part), text.as_bytes()).map_err(Failure::usage)?;
-        written.push(path(part));
+    let texts = filled(scenario, &scenario.replace('/', "."));
+    for (path, text) in paths.iter().zip(texts) {
+        write_atomic(path, text.as_bytes()).map_err(Failure::usage)?;
     }
-    Ok(written)
+    Ok(paths.into())
 }
 
 fn scenario(text: &str) -> Result<String, String> {
@@ -93,7 +134,7 @@ mod tests {
     fn the_files_have_no_findings_and_are_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(folder.path()).unwrap();
-        let written = write("some/new-one", folder).unwrap();
+        let written = write("some/new-one", &Folders::of(folder)).unwrap();
         let loaded = load(&[Source::Folder(folder.to_owned())]);
         let findings: Vec<String> = loaded.findings.iter().map(ToString::to_string).collect();
         assert!(findings.is_empty(), "{findings:?}");
@@ -108,7 +149,7 @@ mod tests {
             }
         }
         std::fs::remove_file(&written[0]).unwrap();
-        let again = write("some/new-one", folder).unwrap_err();
+        let again = write("some/new-one", &Folders::of(folder)).unwrap_err();
         assert!(again.message.contains("suites/some/new-one.yaml exists"));
         assert!(!written[0].exists());
     }

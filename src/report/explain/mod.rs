@@ -11,7 +11,7 @@ use super::essentials::{outcome_word, verdict_in_words, without_outcome};
 use super::results::Results;
 use super::terminal::Layout;
 use super::text::{line_numbers, one_line, value};
-use super::view::{Cell, State};
+use super::view::{Cell, State, place};
 use crate::catalogue::model::{Check, Claim, Expectation, Needs, Scenario};
 use crate::expr::{FUNCTIONS, calls, compile};
 use crate::judge::verdict::used_values;
@@ -60,7 +60,7 @@ fn statement(sheet: &mut Sheet, claim: &Claim) {
     let mut sources: Vec<String> = claim
         .cites
         .iter()
-        .map(|cite| format!("{}, {}", cite.document, line_numbers(&cite.lines)))
+        .map(|cite| format!("{}, {}", cite.document, place(cite, line_numbers)))
         .collect();
     if sources.is_empty() {
         sources.push("no document; the suite adds this claim".to_owned());

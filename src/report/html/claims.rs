@@ -15,7 +15,7 @@ use crate::report::output::resolve;
 use crate::report::results::{ClaimInfo, ClusterResults, Results, ScenarioResults};
 use crate::report::text::{count, line_numbers, one_line, seconds, value};
 use crate::report::timeline::Timeline;
-use crate::report::view::{Cell, State};
+use crate::report::view::{Cell, State, place};
 
 /// Claims whose ids share the first part.
 #[derive(Serialize)]
@@ -249,7 +249,7 @@ fn details<'a>(
     let instead = claim.instead.as_deref();
     let cites = claim.cites.iter().map(|cite| Cite {
         document: one_line(&cite.document),
-        lines: line_numbers(&one_line(&cite.lines)),
+        lines: place(cite, line_numbers),
     });
     let columns = results.clusters.iter().enumerate();
     Details {

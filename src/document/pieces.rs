@@ -1,14 +1,15 @@
-//! Reads a document, Markdown or plain text, as blocks and words with their line numbers.
+//! Reads a document as blocks and words with their line numbers.
 
 use std::ops::{Range, RangeInclusive};
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-use super::text::clean;
+use super::format::Format;
+use super::html::{self, Located};
 
 /// A part of a document, in order.
 #[derive(Debug, PartialEq)]
-pub(super) enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// A paragraph, heading, code block or table begins. It has these lines.
     Block(RangeInclusive<usize>),
     /// Text or code on a line, within a block.
@@ -18,10 +19,8 @@ pub(super) enum Piece<'a> {
     BlockEnd,
 }
 
-type Located<'a> = (Event<'a>, Range<usize>);
-
 /// Whatever the document contains, rendering the pieces as HTML gives neither scripts nor requests.
-pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
+pub(super) fn pieces(format: Format, text: &str) -> Vec<Piece<'_>> {
     let mut reader = Reader {
         starts: std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
@@ -30,11 +29,13 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
         open: None,
         links: Vec::new(),
     };
-    let events: Vec<Located<'_>> = if is_plain(text) {
-        plain(text)
-    } else {
-        let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
-        Parser::new_ext(text, options).into_offset_iter().collect()
+    let events: Vec<Located<'_>> = match format {
+        Format::Html => html::events(text),
+        Format::Lines => plain(text),
+        Format::Markdown => {
+            let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
+            Parser::new_ext(text, options).into_offset_iter().collect()
+        }
     };
     for (event, range) in events {
         reader.read(event, &range);
@@ -72,7 +73,7 @@ impl<'a> Reader<'a> {
             Event::Text(text) => {
                 self.extend_loose(line..=last);
                 for (nth, part) in text.split_inclusive('\n').enumerate() {
-                    let part = Event::Text(clean(part).into());
+                    let part = Event::Text(part.to_owned().into());
                     self.pieces.push(Piece::Words(line + nth, part));
                 }
             }
@@ -81,8 +82,7 @@ impl<'a> Reader<'a> {
             }
             Event::Code(text) => {
                 self.extend_loose(line..=last);
-                let code = Event::Code(clean(&text).into());
-                self.pieces.push(Piece::Words(line, code));
+                self.pieces.push(Piece::Words(line, Event::Code(text)));
             }
             Event::Start(tag) if is_inline(&tag) => {
                 self.extend_loose(line..=last);
@@ -201,16 +201,6 @@ fn lower(level: HeadingLevel) -> HeadingLevel {
     HeadingLevel::try_from(level as usize + 1).unwrap_or(HeadingLevel::H6)
 }
 
-/// Whether each line is a paragraph: some are long, and no Markdown heading or code fence begins a line.
-fn is_plain(text: &str) -> bool {
-    let markup = |line: &str| {
-        ["# ", "## ", "```", "~~~"]
-            .iter()
-            .any(|m| line.trim_start().starts_with(m))
-    };
-    !text.lines().any(markup) && text.lines().any(|line| line.len() > 160)
-}
-
 /// Lines as paragraphs, and adjacent lines of code as code blocks.
 fn plain(text: &str) -> Vec<Located<'_>> {
     let mut events: Vec<Located<'_>> = Vec::new();
@@ -261,11 +251,13 @@ mod tests {
 
     use super::*;
 
-    fn rendered(text: &str) -> String {
-        let events = pieces(text).into_iter().filter_map(|piece| match piece {
-            Piece::Words(_, event) | Piece::Markup(event) => Some(event),
-            Piece::Block(_) | Piece::BlockEnd => None,
-        });
+    fn rendered(format: Format, text: &str) -> String {
+        let events = pieces(format, text)
+            .into_iter()
+            .filter_map(|piece| match piece {
+                Piece::Words(_, event) | Piece::Markup(event) => Some(event),
+                Piece::Block(_) | Piece::BlockEnd => None,
+            });
         let mut html = String::new();
         pulldown_cmark::html::push_html(&mut html, events);
         html
@@ -281,16 +273,16 @@ mod tests {
     #[case::data("[a](data:text/html,b)", "<p>a</p>\n")]
     #[case::image("![a](https://b.c)", "<p><span class=\"image\">image: a</span></p>\n")]
     fn renders_markdown(#[case] text: &str, #[case] html: &str) {
-        assert_eq!(rendered(text), html);
+        assert_eq!(rendered(Format::Markdown, text), html);
     }
 
     #[test]
-    fn long_lines_without_markup_are_paragraphs() {
+    fn lines_are_paragraphs_or_code() {
         let long = "A long sentence. ".repeat(20);
         let text = format!(
             "{long}\n{long}\napiVersion: v1\nkind: Pod\nNote: one.\n\n$ kubectl get pods\n"
         );
-        let html = rendered(&text);
+        let html = rendered(Format::Lines, &text);
         assert_eq!(html.matches("<p>").count(), 2, "{html}");
         assert!(
             html.contains("<pre><code>apiVersion: v1\nkind: Pod\n"),
@@ -306,18 +298,23 @@ mod tests {
     #[case::fence("```\na\n```\nb\n", &[1..=3, 4..=4])]
     #[case::table("|a|\n|-|\n|b|\n", &[1..=3])]
     fn blocks_have_their_lines(#[case] text: &str, #[case] lines: &[RangeInclusive<usize>]) {
-        let blocks = pieces(text).into_iter().filter_map(|piece| match piece {
-            Piece::Block(lines) => Some(lines),
-            _ => None,
-        });
+        let blocks = pieces(Format::Markdown, text)
+            .into_iter()
+            .filter_map(|piece| match piece {
+                Piece::Block(lines) => Some(lines),
+                _ => None,
+            });
         assert_eq!(blocks.collect::<Vec<_>>(), lines);
     }
 
     proptest! {
         #[test]
-        fn words_are_within_blocks_and_lines(text in "([-#>*`|\\[\\]()!<> a-c1.]|\n|\n\n|    |```\n){0,40}") {
+        fn words_are_within_blocks_and_lines(
+            text in "([-#>*`|\\[\\]()!<> a-c1.]|\n|\n\n|    |```\n|</?(p|ul|li|b|a|pre|td|table|h1|code|div)>){0,40}",
+            format in prop::sample::select(vec![Format::Markdown, Format::Html, Format::Lines]),
+        ) {
             let mut open = false;
-            for piece in pieces(&text) {
+            for piece in pieces(format, &text) {
                 match piece {
                     Piece::Block(lines) => {
                         prop_assert!(!open && lines.start() <= lines.end());

@@ -1,0 +1,213 @@
+//! Suggests claims for a sentence: by the terms that they share, weighted by how rare these are among all claims.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::model::{Catalogue, Claim};
+
+/// Words without a meaning of their own.
+const COMMON: &str = " a about after all also an and any are as at be been before but by can could do does each even every \
+    for from get has have here how however if in into is it its just let like may more most must need no not of on once \
+    one only or other our out over same see set should so some such take than that the their them then there these they \
+    this those to too two up use used very via was we were what when where whether which while who why will with within \
+    without would you your ";
+/// Names that people write in several ways, such as `post-start`.
+const NAMES: [&str; 4] = ["poststart", "prestop", "sigterm", "sigkill"];
+/// The share of the sentences around a sentence in its terms.
+const AROUND: f64 = 0.3;
+/// Lower scores are accidents.
+const LEAST: f64 = 0.15;
+
+/// The claims with the weights of their terms.
+pub(crate) struct Index<'a> {
+    claims: Vec<(&'a Claim, Vector)>,
+    rarity: BTreeMap<String, f64>,
+    /// The rarity of terms that no claim has.
+    unknown: f64,
+}
+
+/// Weights by term, with a length of 1.
+type Vector = BTreeMap<String, f64>;
+
+/// A claim that may be what a sentence states.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Suggestion<'a> {
+    pub(crate) claim: &'a Claim,
+    /// From 0 to 1: 1 if claim and sentence have the same terms.
+    pub(crate) score: f64,
+}
+
+impl<'a> Index<'a> {
+    pub(crate) fn new(catalogue: &'a Catalogue) -> Self {
+        let of_claim = |claim: &'a Claim| {
+            (
+                claim,
+                terms(&format!("{} {}", claim.says, claim.id.replace('.', " "))),
+            )
+        };
+        let claims: Vec<_> = catalogue
+            .claims()
+            .map(|(claim, _)| of_claim(claim))
+            .collect();
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        for term in claims.iter().flat_map(|(_, terms)| terms) {
+            *counts.entry(term.clone()).or_default() += 1;
+        }
+        let all = f64::from(u32::try_from(claims.len()).unwrap_or(u32::MAX));
+        let rarity = counts
+            .into_iter()
+            .map(|(term, count)| (term, (1.0 + all / f64::from(count)).ln()));
+        let rarity = rarity.collect();
+        let mut index = Self {
+            claims: Vec::new(),
+            rarity,
+            unknown: (1.0 + all).ln(),
+        };
+        let vectors = claims
+            .into_iter()
+            .map(|(claim, terms)| (claim, index.vector(&terms, &BTreeSet::new())));
+        index.claims = vectors.collect();
+        index
+    }
+
+    /// The claims that fit a sentence best, the best first. `around` is text that its meaning may depend on.
+    pub(crate) fn suggest(&self, sentence: &str, around: &str, most: usize) -> Vec<Suggestion<'a>> {
+        let (own, around) = (terms(sentence), terms(around));
+        if own.len() < 2 {
+            return Vec::new();
+        }
+        let vector = self.vector(&own, &around);
+        let claims = self.claims.iter().map(|(claim, weights)| {
+            let shared = weights
+                .iter()
+                .filter_map(|(term, weight)| Some(weight * vector.get(term)?));
+            Suggestion {
+                claim,
+                score: shared.sum(),
+            }
+        });
+        let mut found: Vec<Suggestion<'_>> = claims.filter(|found| found.score >= LEAST).collect();
+        found.sort_by(|a, b| {
+            b.score
+                .total_cmp(&a.score)
+                .then_with(|| a.claim.id.cmp(&b.claim.id))
+        });
+        found.truncate(most);
+        found
+    }
+
+    fn vector(&self, own: &BTreeSet<String>, around: &BTreeSet<String>) -> Vector {
+        let rarity = |term: &String| self.rarity.get(term).copied().unwrap_or(self.unknown);
+        let around = around
+            .iter()
+            .map(|term| (term.clone(), AROUND * rarity(term)));
+        let mut vector: Vector = around.collect();
+        vector.extend(own.iter().map(|term| (term.clone(), rarity(term))));
+        let length = vector
+            .values()
+            .map(|weight| weight * weight)
+            .sum::<f64>()
+            .sqrt();
+        vector
+            .values_mut()
+            .for_each(|weight| *weight /= length.max(f64::MIN_POSITIVE));
+        vector
+    }
+}
+
+/// The words of a text that carry meaning, without endings.
+fn terms(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for word in text.split(|c: char| !c.is_alphanumeric() && c != '-') {
+        let joined: String = word
+            .chars()
+            .filter(|c| *c != '-')
+            .flat_map(char::to_lowercase)
+            .collect();
+        if NAMES.contains(&joined.as_str()) {
+            found.insert(joined);
+            continue;
+        }
+        // Parts of names such as terminationGracePeriodSeconds.
+        let mut part = String::new();
+        let mut previous = '-';
+        for c in word.chars().chain(['-']) {
+            if c == '-' || (c.is_uppercase() && previous.is_lowercase()) {
+                found.extend(term(&std::mem::take(&mut part)));
+            }
+            part.extend(c.to_lowercase().filter(|c| *c != '-'));
+            previous = c;
+        }
+    }
+    found
+}
+
+/// A word without its ending; `None` if it says nothing.
+fn term(word: &str) -> Option<String> {
+    if word.chars().count() < 2 || COMMON.contains(&format!(" {word} ")) {
+        return None;
+    }
+    let endings = [
+        "ations", "ation", "ings", "ing", "ions", "ion", "ers", "er", "ies", "es", "ed", "ly", "s",
+        "e", "y",
+    ];
+    let stem = endings.iter().find_map(|ending| {
+        word.strip_suffix(ending)
+            .filter(|stem| stem.chars().count() > 2)
+    });
+    let stem = stem.unwrap_or(word);
+    // `stopp` of `stopping` is `stop`.
+    let mut letters = stem.chars().rev();
+    let doubled = letters
+        .next()
+        .zip(letters.next())
+        .filter(|(last, before)| last == before && !"aeiouls".contains(*last));
+    let stem = if doubled.is_some() {
+        &stem[..stem.len() - 1]
+    } else {
+        stem
+    };
+    Some(stem.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("The post-start hooks are stopping", &["hook", "poststart", "stop"])]
+    #[case("postStart, PreStop", &["poststart", "prestop"])]
+    #[case("terminationGracePeriodSeconds", &["grac", "period", "second", "termin"])]
+    #[case("It is not", &[])]
+    #[case("ÄÖ größer", &["größ", "äö"])]
+    fn terms_are_words_with_meaning(#[case] text: &str, #[case] wanted: &[&str]) {
+        assert_eq!(Vec::from_iter(terms(text)), wanted);
+    }
+
+    #[test]
+    fn rare_terms_count_more() {
+        let claim = |id: &str, says: &str| Claim {
+            id: id.into(),
+            says: says.into(),
+            ..Claim::default()
+        };
+        let catalogue = Catalogue {
+            untestable: vec![
+                claim("a.one", "The hook runs before the container is killed."),
+                claim("a.two", "The hook runs twice after a kubelet restart."),
+                claim("a.three", "The hook runs in the container."),
+            ],
+            ..Catalogue::default()
+        };
+        let index = Index::new(&catalogue);
+        let found = index.suggest("A restarted kubelet may call a hook twice", "", 2);
+        assert_eq!(found[0].claim.id, "a.two");
+        assert!(found.len() == 1 || found[1].score < found[0].score / 2.0);
+        assert!(
+            index
+                .suggest("Nothing of the kind is written here.", "", 3)
+                .is_empty()
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! Citations: lines of a document, or a quotation.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::super::model::Citation;
+use super::super::parse;
+use super::super::yaml::{At, Reader};
+
+/// A passage: lines such as `NAME.txt:64,78-79 0123456789ab`, or a quotation.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "Citation", untagged)]
+pub(super) enum RawCitation {
+    Lines(String),
+    Quote(RawQuote),
+}
+
+/// One passage, or a list.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "Citations", untagged)]
+pub(super) enum RawCitations {
+    One(RawCitation),
+    Many(Vec<At<RawCitation>>),
+}
+
+/// A passage by its words, wherever they are in the document.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Quotation")]
+pub(super) struct RawQuote {
+    /// The document's path in the folder of documents.
+    document: String,
+    /// Words of the document; line breaks and markup do not matter.
+    quote: String,
+    /// Which of several places with these words, from 1.
+    occurrence: Option<u32>,
+}
+
+/// A passage that makes the statement of a claim of another suite.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Cited")]
+pub(super) struct RawCited {
+    /// The claim's id.
+    claim: String,
+    /// The document's path in the folder of documents.
+    document: String,
+    /// Words of the document; line breaks and markup do not matter.
+    quote: String,
+    /// Which of several places with these words, from 1.
+    occurrence: Option<u32>,
+}
+
+pub(super) fn each(At { value, at }: At<RawCitations>) -> Vec<At<RawCitation>> {
+    match value {
+        RawCitations::One(value) => vec![At { value, at }],
+        RawCitations::Many(list) => list,
+    }
+}
+
+pub(super) fn citation(
+    reader: &mut Reader<'_>,
+    At { value, at }: At<RawCitation>,
+) -> Option<Citation> {
+    match value {
+        RawCitation::Lines(value) => lines(reader, &At { value, at }),
+        RawCitation::Quote(value) => quotation(reader, At { value, at }),
+    }
+}
+
+/// A citation of lines.
+pub(super) fn lines(reader: &mut Reader<'_>, text: &At<String>) -> Option<Citation> {
+    let citation = reader.parsed(Some(text), parse::citation)?;
+    let place = reader.place(text.at);
+    Some(Citation { place, ..citation })
+}
+
+/// A claim's id and its citation.
+pub(super) fn cited(
+    reader: &mut Reader<'_>,
+    At { value, at }: At<RawCited>,
+) -> Option<(String, Citation)> {
+    let RawCited {
+        claim,
+        document,
+        quote,
+        occurrence,
+    } = value;
+    let quote = RawQuote {
+        document,
+        quote,
+        occurrence,
+    };
+    Some((claim, quotation(reader, At { value: quote, at })?))
+}
+
+fn quotation(reader: &mut Reader<'_>, At { value, at }: At<RawQuote>) -> Option<Citation> {
+    let RawQuote {
+        document,
+        quote,
+        occurrence,
+    } = value;
+    let problem = if document.is_empty() {
+        "empty `document`: expected the path of a document"
+    } else if !quote.contains(char::is_alphanumeric) {
+        "empty `quote`: expected words of the document"
+    } else if occurrence == Some(0) {
+        "`occurrence` starts at 1"
+    } else {
+        return Some(Citation {
+            document,
+            quote: Some(quote),
+            occurrence,
+            place: reader.place(at),
+            ..Citation::default()
+        });
+    };
+    reader.find(at, problem);
+    None
+}
+
+/// Reads a citation, and lists of them if `T` may be one.
+struct Passages<T>(fn(RawCitation) -> T, Option<fn(Vec<At<RawCitation>>) -> T>);
+
+impl<'de, T> Visitor<'de> for Passages<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`DOCUMENT:LINES DIGEST` or a map of `document` and `quote`")?;
+        f.write_str(if self.1.is_some() {
+            ", or a list of them"
+        } else {
+            ""
+        })
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok(self.0(RawCitation::Lines(text.to_owned())))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        RawQuote::deserialize(MapAccessDeserializer::new(map))
+            .map(|quote| self.0(RawCitation::Quote(quote)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<T, A::Error> {
+        let Some(many) = self.1 else {
+            return Err(serde::de::Error::invalid_type(
+                serde::de::Unexpected::Seq,
+                &self,
+            ));
+        };
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(many(list))
+    }
+}
+
+impl<'de> Deserialize<'de> for RawCitation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Passages(|one| one, None))
+    }
+}
+
+impl<'de> Deserialize<'de> for RawCitations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Passages(Self::One, Some(Self::Many)))
+    }
+}
