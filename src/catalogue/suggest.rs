@@ -107,9 +107,9 @@ impl<'a> Index<'a> {
             .map(|weight| weight * weight)
             .sum::<f64>()
             .sqrt();
-        vector
-            .values_mut()
-            .for_each(|weight| *weight /= length.max(f64::MIN_POSITIVE));
+        for weight in vector.values_mut() {
+            *weight /= length.max(f64::MIN_POSITIVE);
+        }
         vector
     }
 }

@@ -37,8 +37,11 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
     let from = output(args.results.as_ref(), project.as_ref(), RESULTS);
     let out = output(args.out.as_ref(), project.as_ref(), "annotated");
     let results = json::read_results(&from).map_err(Failure::usage)?;
-    let cites = results.claims.iter().flat_map(|claim| &claim.cites);
-    let cited: BTreeSet<&str> = cites.map(|cite| cite.document.as_str()).collect();
+    let claims = results.claims.iter();
+    let cited: BTreeSet<&str> = claims
+        .flat_map(|claim| &claim.cites)
+        .map(|cite| cite.document.as_str())
+        .collect();
     let folder = project
         .as_ref()
         .and_then(|project| project.documents.as_deref());

@@ -55,7 +55,7 @@ pub(super) fn cite(args: &CiteArgs) -> Result<Exit, Failure> {
     )?;
     match args.format {
         Format::Text => {
-            line!("Suggestions by shared words, not verdicts: read a claim before you cite it.")
+            line!("Suggestions by shared words, not verdicts: read a claim before you cite it.");
         }
         Format::Yaml => text!("{YAML}"),
     }

@@ -119,9 +119,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let out = output(args.out.as_ref(), suites.project.as_ref(), RESULTS);
     let last = (args.failed || args.resume).then(|| read_results(&out));
     let last = last.transpose().map_err(Failure::usage)?;
-    let last = last.filter(|_| args.failed);
     let (catalogue, mut claims) = args.selection.load(&suites)?;
-    if let Some(last) = last {
+    if let (Some(last), true) = (last, args.failed) {
         let failed = failed(&last);
         claims.retain(|claim| failed.contains(claim));
         if claims.is_empty() {

@@ -1,11 +1,10 @@
 //! `hookproof site`.
 
-use std::fs;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::document::Document;
 use crate::file::write_atomic;
-use crate::report::html::site::{Document, PARTS, write};
+use crate::report::html::site::{PARTS, write};
 use crate::report::json::{RESULTS_FILE, read_results};
 use crate::report::matrix::causes;
 use crate::report::merge::{gather, merge, rekey};
@@ -14,6 +13,7 @@ use crate::report::results::Results;
 use crate::report::text::count;
 
 use super::exit::{Exit, Failure};
+use super::suites::documents;
 
 /// Write a static site of results: the matrix, a page per claim, and annotated documents
 #[derive(Debug, clap::Args)]
@@ -68,19 +68,9 @@ pub(super) fn site(args: &SiteArgs) -> Result<Exit, Failure> {
 
 /// The cited documents that the folder contains.
 fn texts(results: &Results, folder: &Utf8Path) -> Result<Vec<Document>, Failure> {
-    let cites = results.claims.iter().flat_map(|claim| &claim.cites);
-    let mut names: Vec<&str> = cites.map(|cite| cite.document.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let mut texts = Vec::new();
-    for name in names {
-        let path = folder.join(name);
-        if Utf8Path::new(name).file_name() == Some(name) && path.is_file() {
-            let text = fs::read_to_string(&path);
-            let text =
-                text.map_err(|error| Failure::usage(format!("cannot read {path}: {error}")))?;
-            texts.push((name.to_owned(), text));
-        }
-    }
-    Ok(texts)
+    let claims = results.claims.iter();
+    let names = claims
+        .flat_map(|claim| &claim.cites)
+        .map(|cite| cite.document.as_str());
+    documents(&[], Some(folder), &names.collect())
 }

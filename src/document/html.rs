@@ -33,7 +33,7 @@ pub(super) fn events(html: &str) -> Vec<Located<'static>> {
         match token {
             Token::StartTag(tag) => {
                 writer.at = tag.span.start..tag.span.end;
-                writer.start(&String::from_utf8_lossy(&tag.name).into_owned(), &tag);
+                writer.start(&String::from_utf8_lossy(&tag.name), &tag);
             }
             Token::EndTag(tag) => {
                 writer.at = tag.span.start..tag.span.end;

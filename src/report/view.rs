@@ -328,13 +328,7 @@ pub fn cited(claim: &ClaimInfo) -> String {
     let places: Vec<_> = claim
         .cites
         .iter()
-        .map(|cite| {
-            format!(
-                "{}:{}",
-                cite.document,
-                place(cite, |lines| lines.to_owned())
-            )
-        })
+        .map(|cite| format!("{}:{}", cite.document, place(cite, ToOwned::to_owned)))
         .collect();
     places.join("; ")
 }

@@ -124,7 +124,9 @@ fn quotation(reader: &mut Reader<'_>, At { value, at }: At<RawQuote>) -> Option<
 }
 
 /// Reads a citation, and lists of them if `T` may be one.
-struct Passages<T>(fn(RawCitation) -> T, Option<fn(Vec<At<RawCitation>>) -> T>);
+struct Passages<T>(fn(RawCitation) -> T, Option<OfList<T>>);
+
+type OfList<T> = fn(Vec<At<RawCitation>>) -> T;
 
 impl<'de, T> Visitor<'de> for Passages<T> {
     type Value = T;

@@ -53,7 +53,9 @@ impl Unit {
             .map(|scenario| &mut scenario.claims);
         for claims in tested.chain([&mut self.untestable]) {
             claims.retain(&wanted);
-            claims.iter_mut().for_each(|claim| claim.cites.clear());
+            for claim in claims.iter_mut() {
+                claim.cites.clear();
+            }
         }
         self.scenario.take_if(|scenario| scenario.claims.is_empty());
     }

@@ -13,6 +13,7 @@ use super::page::{
     style, totals,
 };
 use crate::catalogue::model::Verdict;
+use crate::document::Document;
 use crate::file::{stays_inside, write_atomic};
 use crate::report::annotate::annotate;
 use crate::report::error::ReportError;
@@ -32,9 +33,6 @@ pub(crate) const PARTS: [&str; 6] = [
     "wrong.html",
     PAGE,
 ];
-
-/// A document and its text.
-pub(crate) type Document = (String, String);
 
 /// Writes the site of results whose evidence is in the folder already.
 pub(crate) fn write(
@@ -56,9 +54,9 @@ pub(crate) fn write(
         texts,
     };
     site.write("matrix.json", &matrix.to_json()?)?;
-    for (name, text) in texts {
-        let page = annotate(name, text, &results, "../")?.page;
-        site.write(&format!("documents/{name}.html"), &page)?;
+    for document in texts {
+        let page = annotate(document, &results, "../")?.page;
+        site.write(&format!("documents/{}.html", document.name()), &page)?;
     }
     site.pages(causes)
         .map_err(|source| ReportError::Page { source })?
@@ -122,7 +120,7 @@ impl Site<'_> {
     }
 
     fn has_page(&self, document: &str) -> bool {
-        self.texts.iter().any(|(name, _)| name == document)
+        self.texts.iter().any(|text| text.name() == document)
     }
 
     fn index(&self, environment: &Environment<'_>) -> Result<String, minijinja::Error> {
@@ -167,7 +165,7 @@ impl Site<'_> {
             headline => headline(self.results),
             tested,
             version => env!("CARGO_PKG_VERSION"),
-            annotated => self.texts.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(),
+            annotated => self.texts.iter().map(|text| text.name().to_owned()).collect::<Vec<_>>(),
             documents => documents(self.results),
             families => Value::from(Serde(&families)),
             states => totals(|state| counts.get(&state).copied().unwrap_or_default()),
@@ -332,7 +330,7 @@ mod tests {
         let results = fixture::results();
         let document = results.claims.iter().find_map(|claim| claim.cites.first());
         let text = "A line.\n".repeat(300);
-        let texts = [(document.unwrap().document.clone(), text)];
+        let texts = [Document::new(&document.unwrap().document, text)];
         let (folder, pages) = site(&results, &texts);
         assert_eq!(pages.len(), 3 + results.claims.len());
         let known: BTreeMap<_, _> = pages.iter().cloned().collect();
