@@ -591,6 +591,7 @@ fn accepted_verdicts_are_written_into_the_suite() -> Result<()> {
         let args = [
             "judge",
             "tests/evidence/handlers",
+            "--builtin",
             "--suites",
             root.as_str(),
         ];
@@ -774,7 +775,7 @@ fn the_example_is_covered_and_annotated() -> Result<()> {
     }
     let page = fs::read_to_string(folder.path().join("annotated/startup.html.html"))?;
     assert!(page.contains("id=\"L7\">"), "{page}");
-    assert!(page.contains("../results/index.html"), "{page}");
+    assert!(page.contains("..&#x2f;results&#x2f;index.html"), "{page}");
     Ok(())
 }
 
