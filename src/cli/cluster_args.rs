@@ -36,7 +36,7 @@ pub(super) struct ClusterArgs {
     /// Versions, gates and runtimes by name: nightly for all, those that `hookproof profiles` lists, or those of the project
     #[arg(long = "profile", value_name = "NAMES", value_delimiter = ',', conflicts_with_all = ["context", "kubernetes", "gates", "runtime"])]
     profiles: Vec<String>,
-    /// Kind clusters that run at a time [default: one per core, if the memory suffices]
+    /// Kind clusters that run at a time [default: one per two cores, if the memory suffices]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     clusters: Option<usize>,
     /// Allowed sources of node images
@@ -138,7 +138,8 @@ impl ClusterArgs {
 
 fn default_clusters() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    cores.min(clusters_in_memory()).max(1)
+    // Two clusters on two cores took longer than one after the other, and containers started late.
+    (cores / 2).min(clusters_in_memory()).max(1)
 }
 
 /// Parses `NAME=BOOL`.
