@@ -70,7 +70,8 @@ pub struct ClusterFacts {
 }
 
 /// Something that could not be set up or observed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize, JsonSchema)]
+#[error("{doing}: {what}")]
 pub struct Problem {
     /// What failed, such as the step `until running`.
     pub doing: String,
@@ -230,6 +231,13 @@ impl Evidence {
     pub fn stamps(&self) -> impl Iterator<Item = (&Entry, &Stamp)> {
         self.timeline.iter().filter_map(|e| match &e.seen {
             Seen::Agent(stamp) => Some((e, stamp)),
+            _ => None,
+        })
+    }
+
+    pub fn pods(&self) -> impl Iterator<Item = (&Entry, &PodSeen)> {
+        self.timeline.iter().filter_map(|e| match &e.seen {
+            Seen::Pod(pod) => Some((e, pod)),
             _ => None,
         })
     }

@@ -17,6 +17,8 @@ mod document;
 mod evidence;
 mod expr;
 mod file;
+#[cfg(test)]
+mod fixture;
 mod gates;
 mod id;
 mod judge;

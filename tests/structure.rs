@@ -8,7 +8,7 @@ use std::path::Path;
 use regex::Regex;
 
 /// The modules from the bottom to the top: each may import those before it.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "file",
     "digest",
     "id",
@@ -25,6 +25,7 @@ const ORDER: [&str; 16] = [
     "report",
     "run",
     "cli",
+    "fixture",
 ];
 
 /// A module's path below the crate, such as `["report", "html"]`.

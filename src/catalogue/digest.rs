@@ -44,11 +44,9 @@ fn sorted(value: &serde_json::Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-    use camino::Utf8Path;
     use rstest::rstest;
 
-    use crate::catalogue::load::{Source, load};
+    use crate::fixture::catalogue;
 
     const MANIFEST: &str = "\
 apiVersion: v1
@@ -72,16 +70,8 @@ claims:
 ";
 
     fn digest(suite: &str, manifest: &str) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        for (path, text) in [("suites/a/b.yaml", suite), ("manifests/a/b.yaml", manifest)] {
-            let path = folder.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        let folder = Utf8Path::from_path(folder.path()).unwrap();
-        let loaded = load(&[Source::Folder(folder.to_owned())]);
-        assert!(loaded.findings.is_empty(), "{:?}", loaded.findings);
-        loaded.catalogue.scenarios["a/b"].digest.clone()
+        let catalogue = catalogue("a/b", manifest, suite);
+        catalogue.scenarios["a/b"].digest.clone()
     }
 
     #[rstest]

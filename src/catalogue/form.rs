@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
+use itertools::Itertools as _;
 use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use serde_saphyr::Location;
 
-use super::yaml::{self, At, Entries, Reader, Several};
+use super::yaml::{At, Entries, Reader, Several};
 
 /// One kind of map.
 #[derive(Debug)]
@@ -93,49 +95,32 @@ impl Written {
         at: Location,
         kinds: &'k [K],
     ) -> Option<(&'k K, Given)> {
-        let names = |kinds: &[&'k K]| -> Vec<&'static str> {
-            kinds.iter().map(|kind| kind.as_ref().name).collect()
-        };
+        let name = |kind: &'k K| kind.as_ref().name;
         let placed = |key: At<String>| match key.at {
             Location::UNKNOWN => At { at, ..key },
             _ => key,
         };
-        let fields: Vec<_> = self
-            .0
-            .into_iter()
-            .map(|(key, value)| (placed(key), value))
-            .collect();
+        let fields = self.0.into_iter();
+        let fields: Vec<_> = fields.map(|(key, value)| (placed(key), value)).collect();
         let has = |name: &str| fields.iter().any(|(key, _)| key.value == name);
-        let given: Vec<&K> = kinds
-            .iter()
-            .filter(|kind| has(kind.as_ref().name))
-            .collect();
+        let given: Vec<&K> = kinds.iter().filter(|kind| has(name(kind))).collect();
         // The name of one kind may be an option of another.
-        let option = |kind: &&K| {
-            given
-                .iter()
-                .any(|other| other.as_ref().has(kind.as_ref().name))
-        };
-        let mains: Vec<&K> = given.iter().copied().filter(|kind| !option(kind)).collect();
+        let option = |kind: &&&'k K| given.iter().any(|other| other.as_ref().has(name(kind)));
+        let mains: Vec<&K> = given.iter().filter(|kind| !option(kind)).copied().collect();
         let kind = match mains.as_slice() {
             [kind] => *kind,
             [] => {
-                let all: Vec<&K> = kinds.iter().collect();
-                let unknown = fields
-                    .iter()
-                    .find(|(key, _)| !kinds.iter().any(|kind| kind.as_ref().has(&key.value)));
-                match unknown {
-                    Some((key, _)) => {
-                        let place = reader.place(key.at);
-                        let finding = yaml::unknown(&place, &key.value, names(&all));
-                        reader.findings.push(finding);
-                    }
-                    None => reader.find(at, format!("expected one of {}", names(&all).join(", "))),
+                let is_known = |key: &str| kinds.iter().any(|kind| kind.as_ref().has(key));
+                let mut unknown = fields.iter().filter(|(key, _)| !is_known(&key.value));
+                let mut names = kinds.iter().map(name);
+                match unknown.next() {
+                    Some((key, _)) => reader.unknown(key, names),
+                    None => reader.find(at, format!("expected one of {}", names.join(", "))),
                 }
                 return None;
             }
             several => {
-                let names = names(several).join("` and `");
+                let names = several.iter().map(|kind| name(kind)).join("` and `");
                 reader.find(at, format!("`{names}` in one map: make a map of each"));
                 return None;
             }
@@ -144,22 +129,17 @@ impl Written {
         let mut argument = None;
         let mut options = BTreeMap::new();
         for (key, value) in fields {
+            let mut known = form.options.iter();
             if key.value == form.name {
                 argument = Some(value);
-            } else if let Some(option) = form.options.iter().find(|option| option.name == key.value)
-            {
-                if let Some(text) = one(reader, &key.value, value) {
-                    options.insert(option.name, text);
-                }
+            } else if let Some(option) = known.find(|option| option.name == key.value) {
+                let text = one(reader, &key.value, value);
+                options.extend(text.map(|text| (option.name, text)));
             } else if kinds.iter().any(|other| other.as_ref().has(&key.value)) {
-                reader.find(
-                    key.at,
-                    format!("`{}` does not go with `{}`", key.value, form.name),
-                );
+                let message = format!("`{}` does not go with `{}`", key.value, form.name);
+                reader.find(key.at, message);
             } else {
-                let known = form.options.iter().map(|option| option.name);
-                let finding = yaml::unknown(&reader.place(key.at), &key.value, known);
-                reader.findings.push(finding);
+                reader.unknown(&key, form.options.iter().map(|option| option.name));
             }
         }
         let mut complete = true;
@@ -169,15 +149,12 @@ impl Written {
                 complete = false;
             }
         }
-        let argument = argument?;
-        complete.then_some((
-            kind,
-            Given {
-                at,
-                argument,
-                options,
-            },
-        ))
+        let given = Given {
+            at,
+            argument: argument?,
+            options,
+        };
+        complete.then_some((kind, given))
     }
 }
 
@@ -212,20 +189,11 @@ impl Given {
             .unwrap_or(false)
     }
 
-    pub(super) fn number<T: std::str::FromStr>(
-        &self,
-        reader: &mut Reader<'_>,
-        name: &str,
-    ) -> Option<T> {
+    pub(super) fn number<T: FromStr>(&self, reader: &mut Reader<'_>, name: &str) -> Option<T> {
         self.value(reader, name, "a whole number")
     }
 
-    fn value<T: std::str::FromStr>(
-        &self,
-        reader: &mut Reader<'_>,
-        name: &str,
-        expected: &str,
-    ) -> Option<T> {
+    fn value<T: FromStr>(&self, reader: &mut Reader<'_>, name: &str, expected: &str) -> Option<T> {
         let parse = |text: &str| {
             text.parse()
                 .map_err(|_| format!("`{name}`: expected {expected}, found `{text}`"))
@@ -262,11 +230,8 @@ impl Form {
             let value = described(json!({"type": option.value}), option.does);
             (option.name.to_owned(), value)
         }));
-        let required = self
-            .options
-            .iter()
-            .filter(|option| option.required)
-            .map(|option| option.name);
+        let required = self.options.iter().filter(|option| option.required);
+        let required = required.map(|option| option.name);
         let required: Vec<&str> = std::iter::once(self.name).chain(required).collect();
         json!({"type": "object", "additionalProperties": false, "properties": properties, "required": required})
     }
@@ -277,10 +242,8 @@ impl Form {
         let words = forms().filter(|form| matches!(form.argument, Argument::Maybe(_)));
         let words: Vec<&str> = words.map(|form| form.name).collect();
         let words = (!words.is_empty()).then(|| json!({"enum": words}));
-        let all: Vec<Value> = words
-            .into_iter()
-            .chain(forms().map(Self::map_schema))
-            .collect();
+        let all = words.into_iter().chain(forms().map(Self::map_schema));
+        let all: Vec<Value> = all.collect();
         schemars::json_schema!({"anyOf": all})
     }
 
@@ -293,21 +256,15 @@ impl Form {
             Argument::Several(argument) => format!("`{name}: {argument}` or a list"),
             Argument::Maybe(argument) => format!("`{name}`, `{name}: {argument}`"),
         };
-        let options = self.options.iter().map(|option| match option {
-            // Described once for all kinds.
-            Field {
-                name: "as" | "cap" | "nth",
-                ..
-            } => format!("`{}`", option.name),
-            Field {
-                name,
-                does,
-                required: true,
-                ..
-            } => format!("`{name}` (required): {does}"),
-            Field { name, does, .. } => format!("`{name}`: {does}"),
-        });
-        let options: Vec<String> = options.collect();
+        let mut options = self
+            .options
+            .iter()
+            .map(|option| match (option.name, option.does) {
+                // Described once for all kinds.
+                (name @ ("as" | "cap" | "nth"), _) => format!("`{name}`"),
+                (name, does) if option.required => format!("`{name}` (required): {does}"),
+                (name, does) => format!("`{name}`: {does}"),
+            });
         format!("| {syntax} | {} | {}", self.does, options.join("; "))
     }
 }
@@ -325,17 +282,9 @@ impl<'de> Deserialize<'de> for Written {
 
             fn visit_str<E>(self, word: &str) -> Result<Written, E> {
                 let at = Location::UNKNOWN;
-                let key = At {
-                    value: word.to_owned(),
-                    at,
-                };
-                Ok(Written(vec![(
-                    key,
-                    At {
-                        value: Several::Nothing,
-                        at,
-                    },
-                )]))
+                let value = word.to_owned();
+                let nothing = Several::Nothing;
+                Ok(Written(vec![(At { value, at }, At { value: nothing, at })]))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Written, A::Error> {

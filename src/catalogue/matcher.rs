@@ -23,10 +23,8 @@ impl MomentMatcher {
             Matches::Pod { when, .. } => Some(when.as_str()),
             Matches::Line { .. } => None,
         };
-        let when = when.map(expr::compile).transpose().map_err(|errors| {
-            let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-            format!("{}: {}", moment.place, messages.join("; "))
-        })?;
+        let when = when.map(expr::compiled).transpose();
+        let when = when.map_err(|why| format!("{}: {why}", moment.place))?;
         Ok(Self {
             matches: moment.matches.clone(),
             when,
@@ -61,13 +59,10 @@ impl MomentMatcher {
             (Matches::Pod { pod, .. }, Seen::Pod(seen)) => {
                 name_matches(pod, &seen.pod)
                     && self.condition(|| {
-                        let status = seen.object.get("status");
+                        let status = seen.object.get("status").map(values::from_json);
                         vec![
                             ("pod", values::from_json(&seen.object)),
-                            (
-                                "status",
-                                status.map_or_else(|| values::map([]), values::from_json),
-                            ),
+                            ("status", status.unwrap_or_else(|| values::map([]))),
                             ("deleted", Value::Bool(seen.change == PodChange::Deleted)),
                             ("containers", expr::containers(&seen.pod, &seen.object)),
                         ]
@@ -116,9 +111,7 @@ impl MomentMatcher {
     }
 
     fn condition(&self, variables: impl FnOnce() -> Vec<(&'static str, Value)>) -> bool {
-        let Some(program) = &self.when else {
-            return true;
-        };
-        expr::condition(program, variables())
+        let program = self.when.as_ref();
+        program.is_none_or(|program| expr::condition(program, variables()))
     }
 }

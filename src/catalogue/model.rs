@@ -1,6 +1,6 @@
 //! The catalogue after loading: checked, with defaults filled in, and with the place of each item in its file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub(crate) use super::manifest::Manifest;
@@ -31,6 +31,17 @@ impl Catalogue {
             claims.map(move |claim| (claim, Some(scenario)))
         });
         tested.chain(self.untestable.iter().map(|claim| (claim, None)))
+    }
+
+    /// The scenarios that test one of these claims.
+    pub(crate) fn testing(&self, claims: &BTreeSet<String>) -> impl Iterator<Item = &Scenario> {
+        let scenarios = self.scenarios.values();
+        scenarios.filter(|scenario| {
+            scenario
+                .claims
+                .iter()
+                .any(|claim| claims.contains(&claim.id))
+        })
     }
 }
 
@@ -123,6 +134,15 @@ pub struct Claim {
     pub(crate) expect: Vec<Expectation>,
     /// Why no experiment can decide it.
     pub not_testable: Option<String>,
+}
+
+impl Claim {
+    /// The expressions of its checks and measures.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let checks = self.checks.iter();
+        let checks = checks.flat_map(|check| [&check.control, &check.holds, &check.fails]);
+        checks.chain(self.measures.values())
+    }
 }
 
 /// One prediction of a claim.

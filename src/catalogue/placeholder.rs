@@ -31,10 +31,8 @@ pub(crate) fn split(text: &str) -> Vec<Result<Placeholder<'_>, &str>> {
             break;
         };
         let inside = &text[open + 1..close];
-        let (word, name) = match inside.split_once(':') {
-            Some((word, name)) => (word, Some(name)),
-            None => (inside, None),
-        };
+        let (word, name) = inside.split_once(':').unzip();
+        let word = word.unwrap_or(inside);
         if WORDS.contains(&word) {
             parts.push(Err(&text[plain_from..open]));
             parts.push(Ok(Placeholder { word, name }));
@@ -55,9 +53,8 @@ pub(crate) fn mentions(text: &str, word: &str) -> bool {
 
 /// The names in a text's placeholders with this word.
 pub(crate) fn names_of<'a>(text: &'a str, word: &str) -> Vec<Option<&'a str>> {
-    split(text)
-        .into_iter()
-        .filter_map(Result::ok)
+    let placeholders = split(text).into_iter().filter_map(Result::ok);
+    placeholders
         .filter(|p| p.word == word)
         .map(|p| p.name)
         .collect()

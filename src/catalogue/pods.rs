@@ -7,43 +7,40 @@ use serde_json::Value;
 use super::manifest::{Manifest, documents};
 use super::moment::{Matches, Moment};
 use super::place::Place;
-use crate::expr::{Selector, compile, reads};
+use crate::expr::{Selector, names_read};
 
-/// Stamps that the agent makes by itself, by the names that expressions use (`-` is written `_`).
-const STAMPS: [&str; 33] = [
-    "begun",
-    "ended",
-    "failed",
-    "held",
-    "released",
-    "slept",
-    "met",
-    "alone",
-    "wrote",
-    "not-written",
-    "file-seen",
-    "file-missing",
-    "listening",
-    "connection",
-    "request",
-    "answered",
-    "unanswered",
-    "bad-request",
-    "bad-handshake",
-    "response",
-    "no-response",
-    "allocated",
-    "burnt",
-    "who",
-    "signal",
-    "SIGTERM",
-    "SIGINT",
-    "SIGQUIT",
-    "SIGHUP",
-    "SIGUSR1",
-    "SIGUSR2",
-    "first",
-    "last",
+/// Stamps that the agent makes by itself, with what its process does then. Expressions write `-` as `_`.
+pub(crate) const STAMPS: [(&str, &str); 25] = [
+    ("begun", "begins"),
+    ("ended", "ends"),
+    ("failed", "fails"),
+    ("held", "starts to wait for its release"),
+    ("released", "is released"),
+    ("slept", "has slept"),
+    ("met", "meets another process"),
+    ("alone", "meets no other process"),
+    ("wrote", "has written a file"),
+    ("not-written", "fails to write a file"),
+    ("file-seen", "sees the file that it waits for"),
+    ("file-missing", "stops waiting for a file"),
+    ("listening", "starts to listen on a port"),
+    ("connection", "accepts a connection without a request"),
+    ("request", "receives an HTTP request"),
+    ("answered", "has answered an HTTP request"),
+    ("unanswered", "fails to answer an HTTP request"),
+    ("bad-request", "receives data that is not HTTP"),
+    ("bad-handshake", "receives data that is not TLS"),
+    ("response", "receives an HTTP response"),
+    ("no-response", "receives no HTTP response"),
+    ("allocated", "has allocated memory"),
+    ("burnt", "has used the CPU"),
+    ("who", "reports its identity and environment"),
+    ("signal", "receives a signal"),
+];
+
+/// Other moments of a process: its signals, and its first and last stamp.
+const OTHERS: [&str; 8] = [
+    "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "first", "last",
 ];
 
 /// Moments that every pod has, with a condition over `status`, `pod` and `deleted`.
@@ -186,45 +183,42 @@ impl Pods {
     }
 
     /// What a dotted name means; `None` if it does not begin with a pod.
-    pub(crate) fn resolve(&self, names: &[&str]) -> Option<Result<Part, Vec<String>>> {
-        let pod = self.0.get(*names.first()?)?;
-        Some(pod.resolve(&names[1..]).ok_or_else(|| pod.known()))
+    pub(crate) fn resolve(&self, name: &str) -> Option<Result<Part, Vec<String>>> {
+        let mut names = name.split('.');
+        let pod = self.0.get(names.next()?)?;
+        let rest: Vec<&str> = names.collect();
+        Some(pod.resolve(&rest).ok_or_else(|| pod.known()))
     }
 
     /// What may follow a selector's name: stamps after a process, else states, containers and roles.
-    pub(crate) fn parts(&self, selector: &Selector, names: &[&str]) -> Vec<String> {
-        let Some(pod) = names.first().and_then(|name| self.0.get(*name)) else {
-            return Vec::new();
-        };
-        if selector.role.is_none() {
-            return pod.known();
+    pub(crate) fn parts(&self, selector: &Selector, pod: &str) -> Vec<String> {
+        match self.0.get(pod) {
+            None => Vec::new(),
+            Some(pod) if selector.role.is_none() => pod.known(),
+            Some(pod) => pod.stamps().map(identifier).collect(),
         }
-        let own = pod.stamps.iter().map(String::as_str);
-        STAMPS.iter().copied().chain(own).map(identifier).collect()
     }
 
     /// The standard moments and selectors that an expression names.
     pub(crate) fn references(&self, text: &str, referenced: &mut Referenced) {
-        let Ok(compiled) = compile(text) else { return };
-        for read in reads(compiled.expression()) {
-            self.reference(&read.names, referenced);
+        for name in names_read(text) {
+            self.reference(&name, referenced);
         }
     }
 
     /// The same for one name, such as that of an `until`.
-    pub(crate) fn reference(&self, names: &[&str], referenced: &mut Referenced) {
-        let name = names.join(".");
-        match self.resolve(names) {
+    pub(crate) fn reference(&self, name: &str, referenced: &mut Referenced) {
+        match self.resolve(name) {
             Some(Ok(Part::Moment(matches, nth))) => {
                 let moment = Moment {
                     place: Place::default(),
                     matches,
                     nth,
                 };
-                referenced.moments.insert(name, moment);
+                referenced.moments.insert(name.to_owned(), moment);
             }
             Some(Ok(Part::Selector(selector))) => {
-                referenced.selectors.insert(name, selector);
+                referenced.selectors.insert(name.to_owned(), selector);
             }
             _ => {}
         }
@@ -270,14 +264,10 @@ impl Pod {
         let selector = |container| Selector {
             pod: self.name.clone(),
             container,
-            start: None,
-            role: None,
+            ..Selector::default()
         };
-        let container = rest.first().and_then(|name| {
-            self.containers
-                .iter()
-                .find(|known| identifier(known) == *name)
-        });
+        let mut containers = self.containers.iter();
+        let container = containers.find(|known| Some(&*identifier(known)) == rest.first().copied());
         container
             .and_then(|container| self.part(&rest[1..], selector(Some(container.clone()))))
             .or_else(|| self.part(rest, selector(None)))
@@ -298,16 +288,15 @@ impl Pod {
                 selector.role = Some(self.role(name)?);
                 Some(Part::Selector(selector))
             }),
-            ["event", reason] => Some(Part::Moment(
-                Matches::Event {
+            ["event", reason] => {
+                let container = selector.container;
+                let matches = Matches::Event {
                     reason: (*reason).to_owned(),
                     pod: Some(selector.pod),
-                    when: selector
-                        .container
-                        .map(|name| format!("event.container == '{name}'")),
-                },
-                1,
-            )),
+                    when: container.map(|name| format!("event.container == '{name}'")),
+                };
+                Some(Part::Moment(matches, 1))
+            }
             ["waiting", reason] => {
                 let condition = format!("c.state == 'waiting' && c.reason == '{reason}'");
                 Some(container_moment(&selector, &condition))
@@ -323,49 +312,48 @@ impl Pod {
     fn state(name: &str, selector: &Selector) -> Option<Part> {
         if selector.container.is_none() && selector.start.is_none() {
             let (_, when, _) = POD_MOMENTS.iter().find(|(known, ..)| *known == name)?;
-            let when = (*when).to_owned();
-            return Some(Part::Moment(
-                Matches::Pod {
-                    pod: selector.pod.clone(),
-                    when,
-                },
-                1,
-            ));
+            return Some(pod_moment(selector, (*when).to_owned()));
         }
-        let (_, when, _) = CONTAINER_MOMENTS
-            .iter()
-            .find(|(known, ..)| *known == name)?;
+        let mut known = CONTAINER_MOMENTS.iter();
+        let (_, when, _) = known.find(|(known, ..)| *known == name)?;
         Some(container_moment(selector, when))
     }
 
     fn role(&self, name: &str) -> Option<String> {
-        let known = self.roles.iter().find(|role| identifier(role) == name);
-        known
-            .cloned()
-            .or_else(|| self.open.then(|| name.to_owned()))
+        self.known_as(name, self.roles.iter().map(String::as_str))
+    }
+
+    /// The name with this identifier; in a pod of which nothing is known, any.
+    fn known_as<'a>(&self, name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+        let mut found = known.filter(|known| identifier(known) == name);
+        let found = found.next().or(self.open.then_some(name));
+        found.map(str::to_owned)
+    }
+
+    /// The names of the moments of its processes.
+    fn stamps(&self) -> impl Iterator<Item = &str> {
+        let own = self.stamps.iter().map(String::as_str);
+        STAMPS
+            .iter()
+            .map(|(name, _)| *name)
+            .chain(OTHERS)
+            .chain(own)
     }
 
     fn stamp(&self, name: &str, selector: Selector) -> Option<Part> {
-        let known = STAMPS
-            .iter()
-            .copied()
-            .chain(self.stamps.iter().map(String::as_str));
-        let found = known.into_iter().find(|known| identifier(known) == name);
-        let found = found
-            .map(str::to_owned)
-            .or_else(|| self.open.then(|| name.to_owned()))?;
+        let found = self.known_as(name, self.stamps())?;
         let (stamp, when, nth) = match found.as_str() {
-            "first" => ("*".to_owned(), None, 1),
-            "last" => ("*".to_owned(), None, 0),
+            "first" => ("*", None, 1),
+            "last" => ("*", None, 0),
             signal if signal.starts_with("SIG") => {
                 let when = format!("stamp.data.signal == '{}'", &signal[3..]);
-                ("signal".to_owned(), Some(when), 1)
+                ("signal", Some(when), 1)
             }
-            _ => (found, None, 1),
+            other => (other, None, 1),
         };
         let matches = Matches::Agent {
             role: selector.role?,
-            stamp,
+            stamp: stamp.to_owned(),
             pod: Some(selector.pod),
             container: selector.container,
             start: selector.start,
@@ -391,22 +379,20 @@ fn container_moment(selector: &Selector, condition: &str) -> Part {
     if let Some(start) = selector.start {
         when = format!("c.restarts == {} && {when}", start - 1);
     }
-    let when = format!("containers.exists(c, {when})");
-    Part::Moment(
-        Matches::Pod {
-            pod: selector.pod.clone(),
-            when,
-        },
-        1,
-    )
+    pod_moment(selector, format!("containers.exists(c, {when})"))
+}
+
+fn pod_moment(selector: &Selector, when: String) -> Part {
+    let pod = selector.pod.clone();
+    Part::Moment(Matches::Pod { pod, when }, 1)
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use rstest::rstest;
 
     use super::*;
+    use crate::expr::compile;
 
     fn pods() -> Pods {
         let text = "
@@ -433,7 +419,7 @@ spec: {template: {spec: {containers: [{name: main, command: [agent, entrypoint]}
     }
 
     fn resolved(name: &str) -> Option<Result<Part, Vec<String>>> {
-        pods().resolve(&name.split('.').collect::<Vec<_>>())
+        pods().resolve(name)
     }
 
     #[rstest]
@@ -507,11 +493,8 @@ spec: {template: {spec: {containers: [{name: main, command: [agent, entrypoint]}
     #[test]
     fn conditions_of_standard_moments_compile() {
         let container = CONTAINER_MOMENTS.map(|(_, when, _)| when);
-        for when in POD_MOMENTS
-            .map(|(_, when, _)| when)
-            .into_iter()
-            .chain(container)
-        {
+        let pod = POD_MOMENTS.map(|(_, when, _)| when);
+        for when in pod.into_iter().chain(container) {
             assert!(compile(when).is_ok(), "{when}");
         }
     }

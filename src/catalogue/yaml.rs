@@ -88,11 +88,7 @@ fn plain(name: &str) -> &str {
 }
 
 /// A field that its owner does not have.
-pub(super) fn unknown<'a>(
-    place: &Place,
-    field: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Finding {
+fn unknown<'a>(place: &Place, field: &str, known: impl IntoIterator<Item = &'a str>) -> Finding {
     let finding = Finding::new(place, format!("unknown field `{field}`"));
     if field.contains(|c: char| !c.is_alphanumeric() && c != '_' && c != '-') {
         finding.with_help("if this is part of the previous value, put that value in quotes")
@@ -128,6 +124,16 @@ impl Reader<'_> {
     ) {
         let finding = Finding::new(&self.place(at), message);
         self.findings.push(finding.with_near(word, known));
+    }
+
+    /// A finding about a field that its owner does not have.
+    pub(super) fn unknown<'a>(
+        &mut self,
+        key: &At<String>,
+        known: impl IntoIterator<Item = &'a str>,
+    ) {
+        let finding = unknown(&self.place(key.at), &key.value, known);
+        self.findings.push(finding);
     }
 
     /// A required value.

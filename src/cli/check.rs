@@ -26,15 +26,10 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     let suites = args.suites.open()?;
     let folder = suites.recorded(args.recorded.as_deref())?;
     let (loaded, findings) = suites.checked();
-    let catalogue = &loaded.catalogue;
     let chosen = select_from(&loaded, &args.words)?;
-    let scenarios = catalogue.scenarios.values().filter(|scenario| {
-        let has_claim = scenario
-            .claims
-            .iter()
-            .any(|claim| chosen.contains(&claim.id));
+    let scenarios = loaded.catalogue.testing(&chosen).filter(|scenario| {
         // Without words every scenario of the folder is checked, also one without evidence yet.
-        has_claim && (!args.words.is_empty() || suites.includes(&scenario.place.file))
+        !args.words.is_empty() || suites.includes(&scenario.place.file)
     });
     let scenarios: Vec<_> = scenarios.collect();
     Suites::refuse_of(findings, &scenarios)?;

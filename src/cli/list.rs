@@ -96,20 +96,14 @@ fn expectation(claim: &Claim) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use camino::Utf8Path;
-
     use super::*;
-    use crate::catalogue::load::{Source, load};
+    use crate::fixture::sample_catalogue;
 
     #[test]
     fn json_has_expectations_and_checks() {
-        let sample = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sample");
-        let catalogue = load(&[Source::Folder(sample)]).catalogue;
-        let scenario = &catalogue.scenarios["poststart/slow-hook"];
-        let claim = scenario
-            .claims
-            .iter()
-            .find(|claim| claim.id == "poststart.reported");
+        let scenario = &sample_catalogue().scenarios["poststart/slow-hook"];
+        let mut claims = scenario.claims.iter();
+        let claim = claims.find(|claim| claim.id == "poststart.reported");
         let line = as_json(claim.unwrap(), &scenario.id);
         assert_eq!(
             line["expect"],

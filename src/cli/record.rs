@@ -8,9 +8,10 @@ use crate::catalogue::model::Scenario;
 use crate::evidence::Evidence;
 use crate::judge::verdict::judge;
 use crate::observe::store;
+use crate::report::essentials::verdict_of;
 use crate::report::json::read_results;
 use crate::report::output::resolve;
-use crate::report::results::{ClusterResults, Results};
+use crate::report::results::Results;
 use crate::report::view::{State, label};
 
 use crate::version::full_version;
@@ -54,12 +55,7 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Failure> {
     let folder = suites.recorded(args.recorded.as_deref())?;
     let (loaded, findings) = suites.checked();
     let chosen = select_from(&loaded, &args.words)?;
-    let scenarios: Vec<&Scenario> = loaded
-        .catalogue
-        .scenarios
-        .values()
-        .filter(|scenario| scenario.claims.iter().any(|c| chosen.contains(&c.id)))
-        .collect();
+    let scenarios: Vec<&Scenario> = loaded.catalogue.testing(&chosen).collect();
     if scenarios.is_empty() {
         return Err(Failure::usage("these claims have no experiment to record"));
     }
@@ -103,17 +99,10 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Failure> {
 fn verdicts(scenario: &Scenario, evidence: &Evidence) -> String {
     let judged = judge(scenario, evidence).map(|judged| judged.judgements);
     let lines = judged.unwrap_or_default().into_iter().map(|judgement| {
-        let word = State::Verdict(judgement.verdict).word();
-        let claim = judgement.claim;
+        let (claim, verdict) = (&judgement.claim, State::Verdict(judgement.verdict).word());
         match judgement.expected {
-            Some(expected) if expected == judgement.verdict => {
-                format!("  {claim}: {word}, as expected\n")
-            }
-            Some(expected) => {
-                let expected = State::Verdict(expected).word();
-                format!("  {claim}: {word}, expected {expected}\n")
-            }
-            None => format!("  {claim}: {word}; the suite has no `expect` for it yet\n"),
+            Some(_) => format!("  {claim}: {}\n", verdict_of(&judgement)),
+            None => format!("  {claim}: {verdict}; the suite has no `expect` for it yet\n"),
         }
     });
     lines.collect()
@@ -137,11 +126,11 @@ fn recordings(
     scenario: &Scenario,
 ) -> Result<Vec<Recording>, Failure> {
     let mut recordings = Vec::new();
-    for ClusterResults {
-        facts, scenarios, ..
-    } in &results.clusters
-    {
-        let ran = scenarios.iter().filter(|ran| ran.scenario == scenario.id);
+    for column in &results.clusters {
+        let ran = column
+            .scenarios
+            .iter()
+            .filter(|ran| ran.scenario == scenario.id);
         let files = ran.flat_map(|ran| {
             let earlier = ran.earlier.iter().map(|attempt| &attempt.evidence);
             earlier.chain([&ran.evidence]).flatten()
@@ -149,8 +138,8 @@ fn recordings(
         for file in files {
             let found = resolve(folder, file).map_err(Failure::usage)?;
             recordings.push(Recording {
-                label: label(facts),
-                default: facts.profile == "default",
+                label: label(&column.facts),
+                default: column.facts.profile == "default",
                 evidence: store::read(&found).map_err(Failure::usage)?,
                 path: folder.join(file),
             });
@@ -194,10 +183,7 @@ fn usable(scenario: &Scenario, recording: Recording) -> Result<Recording, String
         return Err(format!("{path} is evidence of {}", evidence.scenario));
     }
     if let Some(problem) = evidence.problems.first() {
-        return Err(format!(
-            "{path} has problems ({}: {}); run it again",
-            problem.doing, problem.what
-        ));
+        return Err(format!("{path} has problems ({problem}); run it again"));
     }
     if evidence.scenario_digest != scenario.digest {
         return Err(format!(
@@ -214,18 +200,13 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::catalogue::load::{Source, load};
     use crate::evidence::Problem;
-
-    fn sample() -> Utf8PathBuf {
-        Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sample")
-    }
+    use crate::fixture::{sample_catalogue, sample_evidence};
 
     /// `1.36.1 default 3` is an attempt in minute 3; `!` marks problems.
     fn recording(text: &str) -> Recording {
         let mut words = text.split(' ');
-        let mut evidence =
-            store::read(&sample().join("evidence/poststart/slow-hook.json")).unwrap();
+        let mut evidence = sample_evidence();
         evidence.cluster.kubernetes = format!("v{}", words.next().unwrap());
         evidence.cluster.profile = words.next().unwrap().to_owned();
         let minute = words.next().unwrap();
@@ -273,14 +254,11 @@ mod tests {
 
     #[test]
     fn refuses_unusable_evidence() {
-        let catalogue = load(&[Source::Folder(sample())]).catalogue;
-        let scenario = &catalogue.scenarios["poststart/slow-hook"];
+        let scenario = &sample_catalogue().scenarios["poststart/slow-hook"];
         let error = |change: fn(&mut Evidence)| {
             let mut recording = recording("1.36.1 default 1");
-            recording
-                .evidence
-                .scenario_digest
-                .clone_from(&scenario.digest);
+            let digest = &mut recording.evidence.scenario_digest;
+            digest.clone_from(&scenario.digest);
             change(&mut recording.evidence);
             usable(scenario, recording).map(|_| ())
         };

@@ -7,7 +7,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
+use itertools::Itertools as _;
 
 use super::error::{ClusterError, Result};
 use super::progress::short;
@@ -76,10 +77,8 @@ impl<'a> Long<'a> {
 
         let (sender, printed) = channel();
         thread::spawn(move || {
-            for line in BufReader::new(reader)
-                .split(b'\n')
-                .map_while(std::io::Result::ok)
-            {
+            let lines = BufReader::new(reader).split(b'\n');
+            for line in lines.map_while(std::io::Result::ok) {
                 let line = String::from_utf8_lossy(&line).trim_end().to_owned();
                 // The receiver is gone only after a timeout.
                 let _ = sender.send(line);
@@ -137,20 +136,15 @@ pub(crate) fn capture(step: &str, command: &mut Command) -> Result<String> {
 
 /// Runs a short command and returns its output and exit status.
 pub(crate) fn output(command: &mut Command) -> Result<Output> {
-    command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| not_started(command, &error))
+    let output = command.stdin(Stdio::null()).output();
+    output.map_err(|error| not_started(command, &error))
 }
 
 /// Runs a short command with a file as its standard input.
 pub(crate) fn feed(step: &str, command: &mut Command, path: &Utf8Path) -> Result<String> {
     let file = File::open(path).map_err(ClusterError::file("cannot read", path))?;
-    let output = command
-        .stdin(file)
-        .output()
-        .map_err(|error| not_started(command, &error))?;
-    printed(step, &output)
+    let output = command.stdin(file).output();
+    printed(step, &output.map_err(|error| not_started(command, &error))?)
 }
 
 /// Runs work that blocks on a thread of its own.
@@ -163,38 +157,29 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 fn printed(step: &str, output: &Output) -> Result<String> {
     if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout)
-            .trim_end()
-            .to_owned());
+        let text = String::from_utf8_lossy(&output.stdout);
+        return Ok(text.trim_end().to_owned());
     }
     let complaint = String::from_utf8_lossy(&output.stderr);
-    Err(ClusterError::failed(
-        step,
-        reason(&complaint, &output.status.to_string()),
-    ))
+    let reason = reason(&complaint, &output.status.to_string());
+    Err(ClusterError::failed(step, reason))
 }
 
 /// Finds a program on PATH or in the usual system folders.
-pub(crate) fn find(program: &str) -> Option<camino::Utf8PathBuf> {
+pub(crate) fn find(program: &str) -> Option<Utf8PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .chain([
-            "/usr/sbin".into(),
-            "/sbin".into(),
-            "/usr/local/go/bin".into(),
-        ])
+    let usual = ["/usr/sbin", "/sbin", "/usr/local/go/bin"].map(Into::into);
+    let folders = std::env::split_paths(&path).chain(usual);
+    let mut files = folders
         .map(|folder| folder.join(program))
-        .find(|candidate| candidate.is_file())
-        .and_then(|found| camino::Utf8PathBuf::from_path_buf(found).ok())
+        .filter(|file| file.is_file());
+    Utf8PathBuf::from_path_buf(files.next()?).ok()
 }
 
 /// The last lines that a failed command printed, or its exit status if it printed nothing.
 fn reason(printed: &str, status: &str) -> String {
-    let lines: Vec<_> = printed
-        .lines()
-        .map(str::trim_end)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines = printed.lines().map(str::trim_end);
+    let lines = lines.filter(|line| !line.is_empty()).collect_vec();
     if lines.is_empty() {
         return status.to_owned();
     }
@@ -203,10 +188,7 @@ fn reason(printed: &str, status: &str) -> String {
 
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy()).join(" ")
 }
 
 fn not_started(command: &Command, error: &std::io::Error) -> ClusterError {
@@ -221,17 +203,12 @@ fn not_started(command: &Command, error: &std::io::Error) -> ClusterError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use camino::Utf8PathBuf;
-
-    fn log() -> (tempfile::TempDir, Utf8PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = Utf8PathBuf::from_path_buf(folder.path().join("log")).unwrap();
-        (folder, path)
-    }
+    use crate::fixture::folder;
 
     #[test]
     fn step_error_names_step_reason_and_log() {
-        let (_folder, path) = log();
+        let (_keep, folder) = folder();
+        let path = folder.join("log");
         let long = Long::new("making tea", &path);
         let mut command = Command::new("sh");
         command.args(["-c", "echo boiling; echo no water >&2; exit 3"]);
@@ -244,33 +221,28 @@ mod tests {
 
     #[test]
     fn step_times_out() {
-        let (_folder, path) = log();
-        let limit = Some(Duration::from_millis(200));
+        let (_keep, folder) = folder();
+        let path = folder.join("log");
         let long = Long {
-            limit,
+            limit: Some(Duration::from_millis(200)),
             ..Long::new("waiting", &path)
         };
-        let text = long
-            .run(Command::new("sleep").arg("60"), &mut |_| {})
-            .unwrap_err()
-            .to_string();
+        let error = long.run(Command::new("sleep").arg("60"), &mut |_| {});
+        let text = error.unwrap_err().to_string();
         assert!(text.contains("timed out"), "{text}");
     }
 
     #[test]
     fn error_names_missing_program() {
-        let text = capture("x", &mut Command::new("no-such-program"))
-            .unwrap_err()
-            .to_string();
+        let error = capture("x", &mut Command::new("no-such-program"));
+        let text = error.unwrap_err().to_string();
         assert!(text.contains("no-such-program"), "{text}");
         assert!(text.contains("doctor"), "{text}");
     }
 
     #[test]
     fn error_without_output_shows_exit_status() {
-        let text = capture("looking", &mut Command::new("false"))
-            .unwrap_err()
-            .to_string();
-        assert_eq!(text, "looking failed: exit status: 1");
+        let error = capture("looking", &mut Command::new("false")).unwrap_err();
+        assert_eq!(error.to_string(), "looking failed: exit status: 1");
     }
 }

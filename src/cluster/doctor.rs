@@ -74,16 +74,12 @@ pub(crate) fn examine(cache: &Cache) -> Vec<Check> {
     checks.push(capabilities(missing.as_deref(), runtime.as_deref()));
     checks.push(cgroups(cgroup_v2()));
     let images = docker_is_there.then(|| list(cache).unwrap_or_default());
-    let images: Vec<_> = images
-        .iter()
-        .flatten()
-        .map(|image| image.version.clone())
-        .collect();
+    let images = images.unwrap_or_default().into_iter();
+    let images: Vec<_> = images.map(|image| image.version).collect();
     checks.push(node_images(&images));
-    let (needed, space) = if images.is_empty() {
-        (Bad, DISK.0)
-    } else {
-        (Optional, DISK.1)
+    let (needed, space) = match images.as_slice() {
+        [] => (Bad, DISK.0),
+        _ => (Optional, DISK.1),
     };
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     checks.extend([
@@ -140,23 +136,20 @@ fn capabilities(missing: Option<&[&str]>, runtime: Option<&str>) -> Check {
 }
 
 fn cgroups(v2: bool) -> Check {
-    let (outcome, found) = if v2 {
-        (Good, "version 2")
-    } else {
-        let adapted = "version 1; the kubelet is configured to accept it";
-        (Adapted, adapted)
-    };
-    check("cgroups", outcome, found)
+    if v2 {
+        return check("cgroups", Good, "version 2");
+    }
+    let found = "version 1; the kubelet is configured to accept it";
+    check("cgroups", Adapted, found)
 }
 
 fn node_images(versions: &[String]) -> Check {
-    let (outcome, found) = if versions.is_empty() {
-        let none = "none yet; pulled if a registry is reachable, else built (some minutes)";
-        (Optional, none.to_owned())
-    } else {
-        (Good, format!("built: {}", versions.join(", ")))
-    };
-    check("node images", outcome, found)
+    const NAME: &str = "node images";
+    if versions.is_empty() {
+        let found = "none yet; pulled if a registry is reachable, else built (some minutes)";
+        return check(NAME, Optional, found);
+    }
+    check(NAME, Good, format!("built: {}", versions.join(", ")))
 }
 
 fn go(needed: Outcome) -> Check {
@@ -249,12 +242,11 @@ fn memory(meminfo: &str) -> Check {
     match available(meminfo) {
         None => check(NAME, Optional, "unknown"),
         Some(free) if free >= MEMORY => check(NAME, Good, format!("{free} GB available")),
-        Some(free) => check(
-            NAME,
-            Bad,
-            format!("{free} GB available, {MEMORY} GB needed"),
-        )
-        .remedy("hookproof cluster delete --all, or stop other programs"),
+        Some(free) => {
+            let found = format!("{free} GB available, {MEMORY} GB needed");
+            let remedy = "hookproof cluster delete --all, or stop other programs";
+            check(NAME, Bad, found).remedy(remedy)
+        }
     }
 }
 
@@ -322,12 +314,7 @@ mod tests {
             cgroups(false),
             node_images(&["1.34.4".to_owned(), "1.36.3".to_owned()]),
             node_images(&[]),
-            disk_space(
-                "disk: cache",
-                Utf8Path::new("/home/user/.cache/hookproof"),
-                3,
-                20,
-            ),
+            disk_space("disk: cache", "/home/user/.cache/hookproof".into(), 3, 20),
             memory("MemTotal: 1 kB\nMemAvailable:   22106112 kB\n"),
             inotify("64\n"),
             check(
@@ -338,10 +325,8 @@ mod tests {
             .remedy(SETUP),
         ];
         let text = render(&checks);
-        assert!(
-            text.lines().all(|line| line.chars().count() <= 80),
-            "{text}"
-        );
+        let mut lines = text.lines();
+        assert!(lines.all(|line| line.chars().count() <= 80), "{text}");
         insta::assert_snapshot!(text);
     }
 

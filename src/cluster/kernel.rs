@@ -14,14 +14,9 @@ fn missing(status: &str) -> Option<Vec<&'static str>> {
         .lines()
         .find_map(|line| line.strip_prefix("CapBnd:"))?;
     let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
-    Some(
-        NAMES
-            .split(' ')
-            .enumerate()
-            .filter(|(number, _)| mask >> number & 1 == 0)
-            .map(|(_, name)| name)
-            .collect(),
-    )
+    let names = NAMES.split(' ').enumerate();
+    let missing = names.filter(|(number, _)| mask >> number & 1 == 0);
+    Some(missing.map(|(_, name)| name).collect())
 }
 
 /// [`missing`] of this process.

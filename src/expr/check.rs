@@ -1,6 +1,7 @@
 //! The type checker: findings about an expression before there is evidence.
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
+use itertools::Itertools as _;
 
 use super::compile::{self, Compiled, compile};
 use super::functions::{FUNCTIONS, Function, Parameter};
@@ -8,32 +9,23 @@ use super::syntax::THERE;
 use super::types::Type;
 use super::walk::{string_literal, walk};
 
-/// Functions of CEL itself that suites may call.
-const CEL: [(&str, Type); 24] = [
-    ("size", Type::Number),
-    ("contains", Type::Bool),
-    ("startsWith", Type::Bool),
-    ("endsWith", Type::Bool),
-    ("matches", Type::Bool),
-    ("timestamp", Type::Time),
-    ("duration", Type::Duration),
-    ("int", Type::Number),
-    ("uint", Type::Number),
-    ("double", Type::Number),
-    ("string", Type::Text),
-    ("bool", Type::Bool),
-    ("bytes", Type::Unknown),
-    ("dyn", Type::Unknown),
-    ("type", Type::Unknown),
-    ("getFullYear", Type::Number),
-    ("getMonth", Type::Number),
-    ("getDayOfMonth", Type::Number),
-    ("getDayOfWeek", Type::Number),
-    ("getDayOfYear", Type::Number),
-    ("getHours", Type::Number),
-    ("getMinutes", Type::Number),
-    ("getSeconds", Type::Number),
-    ("getMilliseconds", Type::Number),
+/// Functions of CEL itself that suites may call, by what they return.
+const CEL: [(Type, &[&str]); 9] = [
+    (Type::Number, &["size", "int", "uint", "double"]),
+    (Type::Number, &["getFullYear", "getMonth", "getDayOfMonth"]),
+    (Type::Number, &["getDayOfWeek", "getDayOfYear", "getHours"]),
+    (
+        Type::Number,
+        &["getMinutes", "getSeconds", "getMilliseconds"],
+    ),
+    (
+        Type::Bool,
+        &["contains", "startsWith", "endsWith", "matches", "bool"],
+    ),
+    (Type::Time, &["timestamp"]),
+    (Type::Duration, &["duration"]),
+    (Type::Text, &["string"]),
+    (Type::Unknown, &["bytes", "dyn", "type"]),
 ];
 
 /// Something wrong with an expression.
@@ -164,10 +156,8 @@ impl<'a> Checker<'a> {
                     *field
                 }
                 other => {
-                    let message = format!(
-                        "`{owner}` is {} and has no field `{name}`",
-                        other.in_words()
-                    );
+                    let what = other.in_words();
+                    let message = format!("`{owner}` is {what} and has no field `{name}`");
                     self.find(at, message, None);
                     return Type::Unknown;
                 }
@@ -226,11 +216,8 @@ impl<'a> Checker<'a> {
             }
             (operators::EQUALS | operators::NOT_EQUALS, [(left, a), (_, b)]) => {
                 if !a.may_equal(*b) {
-                    let message = format!(
-                        "compares {} with {}: never equal",
-                        a.in_words(),
-                        b.in_words()
-                    );
+                    let (first, second) = (a.in_words(), b.in_words());
+                    let message = format!("compares {first} with {second}: never equal");
                     self.find(left, message, hint(*a, *b));
                 }
                 Type::Bool
@@ -292,11 +279,8 @@ impl<'a> Checker<'a> {
             (Text, Text) if operator == operators::ADD => Text,
             (List | Records(_), List | Records(_)) if operator == operators::ADD => List,
             (a, b) => {
-                let message = format!(
-                    "cannot add or subtract {} and {}",
-                    a.in_words(),
-                    b.in_words()
-                );
+                let (first, second) = (a.in_words(), b.in_words());
+                let message = format!("cannot add or subtract {first} and {second}");
                 self.find(at, message, hint(a, b));
                 Unknown
             }
@@ -304,9 +288,10 @@ impl<'a> Checker<'a> {
     }
 
     fn standard(&mut self, at: &'a IdedExpr, name: &str, args: &[(&'a IdedExpr, Type)]) -> Type {
-        let Some((_, returns)) = CEL.iter().find(|(known, _)| *known == name) else {
-            let known = FUNCTIONS.iter().map(|function| function.name);
-            let help = nearest(name, known.chain(CEL.iter().map(|(name, _)| *name)));
+        let Some((returns, _)) = CEL.iter().find(|(_, known)| known.contains(&name)) else {
+            let own = FUNCTIONS.iter().map(|function| function.name);
+            let known = own.chain(CEL.iter().flat_map(|(_, names)| *names).copied());
+            let help = nearest(name, known);
             self.find(at, format!("no function is named `{name}`"), help);
             return Type::Unknown;
         };
@@ -319,16 +304,10 @@ impl<'a> Checker<'a> {
             && let Err(error) = regex::Regex::new(text)
         {
             let error = error.to_string();
-            let reason = error
-                .lines()
-                .last()
-                .unwrap_or(&error)
-                .trim_start_matches("error: ");
-            self.find(
-                pattern,
-                format!("invalid regular expression: {reason}"),
-                None,
-            );
+            let reason = error.lines().last().unwrap_or(&error);
+            let reason = reason.trim_start_matches("error: ");
+            let message = format!("invalid regular expression: {reason}");
+            self.find(pattern, message, None);
         }
         *returns
     }
@@ -337,12 +316,8 @@ impl<'a> Checker<'a> {
         let given = call.args.len();
         if call.target.is_some() || given < function.required() || given > function.parameters.len()
         {
-            let parameters: Vec<&str> = function.parameters.iter().map(|p| p.in_words()).collect();
-            let message = format!(
-                "`{0}` is called as `{0}({1})`",
-                function.name,
-                parameters.join(", ")
-            );
+            let parameters = function.parameters.iter().map(|p| p.in_words()).join(", ");
+            let message = format!("`{0}` is called as `{0}({parameters})`", function.name);
             self.find(at, message, None);
         }
         let mut first = Type::Unknown;
@@ -351,34 +326,22 @@ impl<'a> Checker<'a> {
             if index == 0 {
                 first = found;
             }
-            let fits = match wanted {
-                Parameter::Pod | Parameter::Process => matches!(found, Type::Pod),
-                Parameter::Output => {
-                    matches!(found, Type::Record(fields) if fields.iter().any(|(name, _)| *name == "begin"))
-                }
-                Parameter::Object => {
-                    matches!(found, Type::Record(fields) if fields.iter().any(|(name, _)| *name == "object"))
-                }
-                Parameter::List => matches!(found, Type::List | Type::Records(_)),
-                Parameter::Text | Parameter::Optional => found == Type::Text,
-                Parameter::Duration => found == Type::Duration,
+            let has = |field| matches!(found, Type::Record(fields) if fields.iter().any(|(name, _)| *name == field));
+            let is_list = matches!(found, Type::List | Type::Records(_));
+            let (fits, expected) = match wanted {
+                Parameter::Pod => (
+                    found == Type::Pod,
+                    "a pod of the scenario, such as `slow` or `slow.hook`",
+                ),
+                Parameter::Process => (found == Type::Pod, "a process, such as `slow.hook`"),
+                Parameter::Output => (has("begin"), "the output of a step"),
+                Parameter::Object => (has("object"), "the output of a `get` step"),
+                Parameter::List => (is_list, "a list"),
+                Parameter::Text | Parameter::Optional => (found == Type::Text, "text"),
+                Parameter::Duration => (found == Type::Duration, "a duration"),
             };
             if !fits && found != Type::Unknown {
-                let message = match wanted {
-                    Parameter::Pod => {
-                        "expected a pod of the scenario, such as `slow` or `slow.hook`".to_owned()
-                    }
-                    Parameter::Process => "expected a process, such as `slow.hook`".to_owned(),
-                    Parameter::Output => "expected the output of a step".to_owned(),
-                    Parameter::Object => "expected the output of a `get` step".to_owned(),
-                    Parameter::List => format!("expected a list, found {}", found.in_words()),
-                    Parameter::Text | Parameter::Optional => {
-                        format!("expected text, found {}", found.in_words())
-                    }
-                    Parameter::Duration => {
-                        format!("expected a duration, found {}", found.in_words())
-                    }
-                };
+                let message = format!("expected {expected}, found {}", found.in_words());
                 self.find(arg, message, None);
             }
         }
@@ -401,11 +364,8 @@ impl<'a> Checker<'a> {
 }
 
 fn hint(a: Type, b: Type) -> Option<String> {
-    matches!(
-        (a, b),
-        (Type::Duration, Type::Number) | (Type::Number, Type::Duration)
-    )
-    .then(|| "a duration has a unit: `4s`, `500ms`".to_owned())
+    let both = [(a, b), (b, a)].contains(&(Type::Duration, Type::Number));
+    both.then(|| "a duration has a unit: `4s`, `500ms`".to_owned())
 }
 
 /// `did you mean …?` for the most similar of `known`.
@@ -436,10 +396,8 @@ fn canonical(expression: &IdedExpr, negated: bool) -> String {
                     (true, false) | (false, true) => "&&",
                     _ => "||",
                 };
-                let mut args: Vec<String> =
-                    args.iter().map(|arg| canonical(arg, negated)).collect();
-                args.sort();
-                return format!("{name}({})", args.join(","));
+                let args = args.iter().map(|arg| canonical(arg, negated)).sorted();
+                return format!("{name}({})", args.collect_vec().join(","));
             }
             (name, args @ [_, _]) => {
                 let opposite = OPPOSITES.iter().find_map(|(a, b)| match name {
@@ -557,19 +515,12 @@ mod tests {
     fn findings(#[case] text: &str, #[case] wanted: &str) {
         let compiled = compile(text).unwrap();
         let (_, found) = Checker::check(&compiled, &Names);
-        let shown: Vec<String> = found
+        let shown = found
             .iter()
             .map(|f| format!("{}: {}", f.offset, f.message))
-            .collect();
-        let shown = shown.join("; ");
-        assert!(
-            if wanted.is_empty() {
-                shown.is_empty()
-            } else {
-                shown.contains(wanted)
-            },
-            "{shown}"
-        );
+            .join("; ");
+        assert_eq!(shown.is_empty(), wanted.is_empty(), "{shown}");
+        assert!(shown.contains(wanted), "{shown}");
     }
 
     #[rstest]

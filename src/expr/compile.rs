@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
+use itertools::Itertools as _;
 
 use super::syntax;
 
@@ -47,6 +48,11 @@ pub(crate) fn compile(text: &str) -> Result<Compiled, Vec<SyntaxError>> {
             })
             .collect()),
     }
+}
+
+/// Compiles an expression; the syntax errors are one message.
+pub(crate) fn compiled(text: &str) -> Result<Compiled, String> {
+    compile(text).map_err(|errors| errors.iter().map(|error| &error.message).join("; "))
 }
 
 fn original(origin: &[usize], offset: usize) -> usize {

@@ -70,135 +70,46 @@ impl Parameter {
 
 type Answer = Result<Value, String>;
 
+/// The table of functions: how each is called, what it returns, its sentence in the reference, and what it does.
+macro_rules! functions {
+    ($($name:ident($($parameter:ident),+) -> $returns:expr, $doc:literal, $run:expr;)+) => {
+        [$(Function {
+            name: stringify!($name),
+            parameters: &[$(Parameter::$parameter),+],
+            returns: $returns,
+            doc: $doc,
+            run: $run,
+        }),+]
+    };
+}
+
 /// All functions, in the order of the reference.
-pub(crate) static FUNCTIONS: [Function; 18] = [
-    Function {
-        name: "runs",
-        parameters: &[Parameter::Pod],
-        returns: Type::Number,
-        doc: "How many processes began, by their `begun` stamps.",
-        run: runs,
-    },
-    Function {
-        name: "took",
-        parameters: &[Parameter::Process],
-        returns: Type::Duration,
-        doc: "From `begun` to `ended` of the first such process.",
-        run: took,
-    },
-    Function {
-        name: "during",
-        parameters: &[Parameter::Output, Parameter::Process],
-        returns: Type::Bool,
-        doc: "Whether the step began after the process's `begun` and ended before its `ended`.",
-        run: during,
-    },
-    Function {
-        name: "starts",
-        parameters: &[Parameter::Pod],
-        returns: Type::Number,
-        doc: "The number of the latest start that stamped anything; 0 if none did.",
-        run: starts,
-    },
-    Function {
-        name: "restarts",
-        parameters: &[Parameter::Pod],
-        returns: Type::Number,
-        doc: "The highest `restartCount` that the API reported.",
-        run: restarts,
-    },
-    Function {
-        name: "exit_code",
-        parameters: &[Parameter::Pod],
-        returns: Type::Number,
-        doc: "The exit code of the last termination that the API reported.",
-        run: |timeline, args| terminated(timeline, args, "exitCode"),
-    },
-    Function {
-        name: "started",
-        parameters: &[Parameter::Pod],
-        returns: Type::Time,
-        doc: "The container runtime's `startedAt` of the last termination, in whole seconds.",
-        run: |timeline, args| terminated(timeline, args, "startedAt"),
-    },
-    Function {
-        name: "finished",
-        parameters: &[Parameter::Pod],
-        returns: Type::Time,
-        doc: "The container runtime's `finishedAt` of the last termination, in whole seconds.",
-        run: |timeline, args| terminated(timeline, args, "finishedAt"),
-    },
-    Function {
-        name: "state",
-        parameters: &[Parameter::Object, Parameter::Optional],
-        returns: Type::Record(STATE),
-        doc: "A container's state in a fetched pod; the container's name is needed only if the pod has several.",
-        run: state,
-    },
-    Function {
-        name: "states",
-        parameters: &[Parameter::Pod],
-        returns: Type::Records(STATE),
-        doc: "Every state of its containers that the API reported.",
-        run: states,
-    },
-    Function {
-        name: "stamps",
-        parameters: &[Parameter::Pod, Parameter::Optional],
-        returns: Type::Records(STAMP),
-        doc: "The stamps of its processes, or those of that name.",
-        run: stamps,
-    },
-    Function {
-        name: "requests",
-        parameters: &[Parameter::Pod, Parameter::Optional],
-        returns: Type::Records(STAMP),
-        doc: "The HTTP requests that its servers received, or those for that path.",
-        run: requests,
-    },
-    Function {
-        name: "events",
-        parameters: &[Parameter::Pod, Parameter::Optional],
-        returns: Type::Records(EVENT),
-        doc: "Its Events, or those with that reason.",
-        run: events,
-    },
-    Function {
-        name: "pods",
-        parameters: &[Parameter::Pod],
-        returns: Type::Records(POD),
-        doc: "Its states as the watch showed them.",
-        run: pods,
-    },
-    Function {
-        name: "first",
-        parameters: &[Parameter::List],
-        returns: Type::Unknown,
-        doc: "The first item; an error if there is none.",
-        run: |_, args| item(args, <[Value]>::first),
-    },
-    Function {
-        name: "last",
-        parameters: &[Parameter::List],
-        returns: Type::Unknown,
-        doc: "The last item; an error if there is none.",
-        run: |_, args| item(args, <[Value]>::last),
-    },
-    Function {
-        name: "seconds",
-        parameters: &[Parameter::Duration],
-        returns: Type::Number,
-        doc: "A duration as a number of seconds.",
-        run: seconds,
-    },
-    Function {
-        name: "ip",
-        parameters: &[Parameter::Text],
-        returns: Type::Text,
-        doc: "The address in text such as `10.0.0.1:80`.",
-        run: ip,
-    },
-];
+pub(crate) static FUNCTIONS: [Function; 18] = functions! {
+    runs(Pod) -> Type::Number, "How many processes began, by their `begun` stamps.", runs;
+    took(Process) -> Type::Duration, "From `begun` to `ended` of the first such process.", took;
+    during(Output, Process) -> Type::Bool,
+        "Whether the step began after the process's `begun` and ended before its `ended`.", during;
+    starts(Pod) -> Type::Number, "The number of the latest start that stamped anything; 0 if none did.", starts;
+    restarts(Pod) -> Type::Number, "The highest `restartCount` that the API reported.", restarts;
+    exit_code(Pod) -> Type::Number, "The exit code of the last termination that the API reported.",
+        |timeline, args| terminated(timeline, args, "exitCode");
+    started(Pod) -> Type::Time, "The container runtime's `startedAt` of the last termination, in whole seconds.",
+        |timeline, args| terminated(timeline, args, "startedAt");
+    finished(Pod) -> Type::Time, "The container runtime's `finishedAt` of the last termination, in whole seconds.",
+        |timeline, args| terminated(timeline, args, "finishedAt");
+    state(Object, Optional) -> Type::Record(STATE),
+        "A container's state in a fetched pod; the container's name is needed only if the pod has several.", state;
+    states(Pod) -> Type::Records(STATE), "Every state of its containers that the API reported.", states;
+    stamps(Pod, Optional) -> Type::Records(STAMP), "The stamps of its processes, or those of that name.", stamps;
+    requests(Pod, Optional) -> Type::Records(STAMP),
+        "The HTTP requests that its servers received, or those for that path.", requests;
+    events(Pod, Optional) -> Type::Records(EVENT), "Its Events, or those with that reason.", events;
+    pods(Pod) -> Type::Records(POD), "Its states as the watch showed them.", pods;
+    first(List) -> Type::Unknown, "The first item; an error if there is none.", |_, args| item(args, <[Value]>::first);
+    last(List) -> Type::Unknown, "The last item; an error if there is none.", |_, args| item(args, <[Value]>::last);
+    seconds(Duration) -> Type::Number, "A duration as a number of seconds.", seconds;
+    ip(Text) -> Type::Text, "The address in text such as `10.0.0.1:80`.", ip;
+};
 
 /// Makes the functions available over a timeline.
 pub(super) fn register(context: &mut Context<'static, 'static>, timeline: &Arc<[Entry]>) {
@@ -287,8 +198,8 @@ fn during(timeline: &[Entry], args: &[Value]) -> Answer {
     let (Some(Value::Timestamp(from)), Some(Value::Timestamp(to))) = step else {
         return Err("expected the output of a step".to_owned());
     };
-    let times = (values::timestamp(process.0), values::timestamp(process.1));
-    let (Value::Timestamp(begun), Value::Timestamp(ended)) = times else {
+    let [begun, ended] = [process.0, process.1].map(values::timestamp);
+    let (Value::Timestamp(begun), Value::Timestamp(ended)) = (begun, ended) else {
         return Err("a time is out of range".to_owned());
     };
     Ok(Value::Bool(begun < from && to < ended))
@@ -296,14 +207,12 @@ fn during(timeline: &[Entry], args: &[Value]) -> Answer {
 
 fn starts(timeline: &[Entry], args: &[Value]) -> Answer {
     let selector = selector(args)?;
-    let latest = stamps_of(timeline, &selector)
-        .map(|(_, stamp)| stamp.start)
-        .max();
-    Ok(Value::Int(i64::from(latest.unwrap_or(0))))
+    let starts = stamps_of(timeline, &selector).map(|(_, stamp)| stamp.start);
+    Ok(Value::Int(i64::from(starts.max().unwrap_or(0))))
 }
 
 /// The container statuses of a pod object.
-fn statuses(object: &Json) -> impl Iterator<Item = &Json> {
+pub(crate) fn statuses(object: &Json) -> impl Iterator<Item = &Json> {
     [
         "initContainerStatuses",
         "containerStatuses",
@@ -323,7 +232,7 @@ fn selected<'a>(object: &'a Json, selector: &'a Selector) -> impl Iterator<Item 
     })
 }
 
-fn restart_count(status: &Json) -> u64 {
+pub(crate) fn restart_count(status: &Json) -> u64 {
     status["restartCount"].as_u64().unwrap_or(0)
 }
 
@@ -373,12 +282,10 @@ fn terminated(timeline: &[Entry], args: &[Value], name: &str) -> Answer {
 
 /// A container's status as a record of [`STATE`].
 fn state_of(pod: &str, object: &Json, status: &Json, at: Option<Timestamp>) -> Value {
-    let (state, detail) = status["state"]
+    let state = status["state"]
         .as_object()
-        .and_then(|state| state.iter().next())
-        .map_or(("", &Json::Null), |(state, detail)| {
-            (state.as_str(), detail)
-        });
+        .and_then(|state| state.iter().next());
+    let (state, detail) = state.map_or(("", &Json::Null), |(state, detail)| (state, detail));
     let text = |value: &Json| values::string(value.as_str().unwrap_or_default());
     let mut fields = vec![
         ("pod", values::string(pod)),
@@ -474,9 +381,8 @@ fn events(timeline: &[Entry], args: &[Value]) -> Answer {
 
 fn pods(timeline: &[Entry], args: &[Value]) -> Answer {
     let selector = selector(args)?;
-    Ok(values::list(
-        pods_of(timeline, &selector).map(|(entry, _)| values::entry(entry)),
-    ))
+    let found = pods_of(timeline, &selector);
+    Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
 }
 
 fn item(args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
@@ -507,12 +413,9 @@ fn seconds(_: &[Entry], args: &[Value]) -> Answer {
 /// The address of `IP:PORT`, and of `[IP]:PORT`.
 fn ip(_: &[Entry], args: &[Value]) -> Answer {
     let text = text(args, 0)?.ok_or("expected text such as 10.0.0.1:80")?;
-    let address: Option<IpAddr> = text
-        .parse::<SocketAddr>()
-        .map(|address| address.ip())
-        .or_else(|_| text.trim_matches(['[', ']']).parse())
-        .ok();
-    let address = address.ok_or_else(|| format!("invalid address `{text}`"))?;
+    let with_port = text.parse().map(|address: SocketAddr| address.ip());
+    let address: Result<IpAddr, _> = with_port.or_else(|_| text.trim_matches(['[', ']']).parse());
+    let address = address.map_err(|_| format!("invalid address `{text}`"))?;
     Ok(values::string(&address.to_canonical().to_string()))
 }
 
@@ -522,7 +425,7 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    use super::super::{compile, context};
+    use super::super::{compiled, context};
     use super::*;
     use crate::evidence::{Clock, EventSeen, PodChange};
 
@@ -536,32 +439,27 @@ mod tests {
     }
 
     fn stamp(at: i64, start: u32, role: &str, name: &str, data: Json) -> Entry {
-        entry(
-            at,
-            Seen::Agent(Stamp {
-                pod: "slow".into(),
-                container: "main".into(),
-                start,
-                role: role.into(),
-                process: format!("{role}{start}"),
-                pid: 1,
-                seq: 1,
-                stamp: name.into(),
-                data,
-            }),
-        )
+        let stamp = Stamp {
+            pod: "slow".into(),
+            container: "main".into(),
+            start,
+            role: role.into(),
+            process: format!("{role}{start}"),
+            pid: 1,
+            seq: 1,
+            stamp: name.into(),
+            data,
+        };
+        entry(at, Seen::Agent(stamp))
     }
 
     fn pod(at: i64, status: &Json) -> Entry {
-        let object = json!({"metadata": {"name": "slow"}, "status": status});
-        entry(
-            at,
-            Seen::Pod(PodSeen {
-                pod: "slow".into(),
-                change: PodChange::Applied,
-                object,
-            }),
-        )
+        let seen = PodSeen {
+            pod: "slow".into(),
+            change: PodChange::Applied,
+            object: json!({"metadata": {"name": "slow"}, "status": status}),
+        };
+        entry(at, Seen::Pod(seen))
     }
 
     /// A container with a hook that fails, is restarted, and receives a request.
@@ -606,26 +504,19 @@ mod tests {
             role: role.map(Into::into),
         };
         let nested = |selector: Selector| values::map([selector.hidden()]);
-        context.add_variable_from_value(
-            "slow",
-            values::map([
-                selector(None, None).hidden(),
-                ("hook", nested(selector(None, Some("hook")))),
-                ("start1", nested(selector(Some(1), None))),
-            ]),
-        );
+        let slow = values::map([
+            selector(None, None).hidden(),
+            ("hook", nested(selector(None, Some("hook")))),
+            ("start1", nested(selector(Some(1), None))),
+        ]);
+        context.add_variable_from_value("slow", slow);
         let object = json!({"status": {"phase": "Pending", "containerStatuses": [
             {"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}]}});
-        let at = |second| values::timestamp(Timestamp::from_second(second).unwrap());
-        context.add_variable_from_value(
-            "got",
-            values::map([
-                ("object", values::from_json(&object)),
-                ("begin", at(3)),
-                ("end", at(3)),
-            ]),
-        );
-        let compiled = compile(text).map_err(|errors| format!("{errors:?}"))?;
+        let at = values::timestamp(Timestamp::from_second(3).unwrap());
+        let object = ("object", values::from_json(&object));
+        let got = values::map([object, ("begin", at.clone()), ("end", at)]);
+        context.add_variable_from_value("got", got);
+        let compiled = compiled(text)?;
         compiled
             .execute(&context)
             .map_err(|error| error.to_string())
@@ -675,18 +566,17 @@ mod tests {
     fn the_reference_lists_every_function() {
         let reference = include_str!("../../docs/suites.md");
         for function in &FUNCTIONS {
-            let words = function.parameters.iter().enumerate();
-            let parameters: String = words
-                .map(|(index, parameter)| {
-                    let separator = if index == 0 { "" } else { ", " };
-                    let word = format!("{separator}{}", parameter.in_words());
-                    if index < function.required() {
-                        word
-                    } else {
-                        format!("[{word}]")
-                    }
-                })
-                .collect();
+            let mut parameters = String::new();
+            for (index, parameter) in function.parameters.iter().enumerate() {
+                let separator = if index == 0 { "" } else { ", " };
+                let word = format!("{separator}{}", parameter.in_words());
+                let is_required = index < function.required();
+                parameters += &if is_required {
+                    word
+                } else {
+                    format!("[{word}]")
+                };
+            }
             let row = format!("| `{}({parameters})` | {} |", function.name, function.doc);
             assert!(
                 reference.contains(&row),

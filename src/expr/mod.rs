@@ -21,11 +21,13 @@ use compile::ENV;
 pub use channels::Channel;
 pub(crate) use channels::{CHANNELS, variables};
 pub(crate) use check::{Checker, Scope, negates};
-pub(crate) use compile::{Compiled, compile, nearest};
-pub(crate) use functions::{FUNCTIONS, containers};
+pub(crate) use compile::{Compiled, compile, compiled, nearest};
+pub(crate) use functions::{FUNCTIONS, containers, restart_count, statuses};
 pub(crate) use selector::{Selector, field, is_selector, name_matches};
 pub(crate) use syntax::THERE;
-pub(crate) use walk::{Read, absences, calls, conjuncts, literal, reads, string_literal, walk};
+pub(crate) use walk::{
+    Read, absences, beginnings, calls, conjuncts, literal, names_read, reads, string_literal, walk,
+};
 
 /// A context with the functions of suites over a timeline, and no variables.
 pub(crate) fn context(timeline: &Arc<[Entry]>) -> Context<'static, 'static> {

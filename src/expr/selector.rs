@@ -12,7 +12,7 @@ use crate::evidence::Stamp;
 pub(super) const FIELD: &str = "·";
 
 /// A pod of a scenario, or a container, a start or a process of it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Selector {
     /// Pod name; a trailing `*` matches any rest.
     pub(crate) pod: String,

@@ -55,83 +55,47 @@ impl Type {
     }
 }
 
-use Type::{Bool, List, Map, Number, Text, Time, Unknown};
+/// Fields with their types.
+macro_rules! fields {
+    ($($name:ident: $type:ident),+) => {
+        &[$((stringify!($name), Type::$type)),+]
+    };
+}
 
 /// A stamp of the agent.
-pub(crate) const STAMP: Fields = &[
-    ("at", Time),
-    ("pod", Text),
-    ("container", Text),
-    ("start", Number),
-    ("role", Text),
-    ("process", Text),
-    ("pid", Number),
-    ("seq", Number),
-    ("stamp", Text),
-    ("data", Map),
-];
+pub(crate) const STAMP: Fields = fields! {
+    at: Time, pod: Text, container: Text, start: Number, role: Text, process: Text, pid: Number, seq: Number,
+    stamp: Text, data: Map
+};
 
 /// An Event.
-pub(crate) const EVENT: Fields = &[
-    ("at", Time),
-    ("name", Text),
-    ("kind", Text),
-    ("pod", Text),
-    ("container", Text),
-    ("type", Text),
-    ("reason", Text),
-    ("message", Text),
-    ("count", Number),
-    ("component", Text),
-    ("first", Unknown),
-    ("last", Unknown),
-];
+pub(crate) const EVENT: Fields = fields! {
+    at: Time, name: Text, kind: Text, pod: Text, container: Text, type: Text, reason: Text, message: Text,
+    count: Number, component: Text, first: Unknown, last: Unknown
+};
 
 /// A pod as the watch showed it.
-pub(crate) const POD: Fields = &[
-    ("at", Time),
-    ("pod", Text),
-    ("change", Text),
-    ("phase", Text),
-    ("object", Map),
-];
+pub(crate) const POD: Fields =
+    fields! { at: Time, pod: Text, change: Text, phase: Text, object: Map };
 
 /// A container as the API reported it.
-pub(crate) const STATE: Fields = &[
-    ("at", Time),
-    ("pod", Text),
-    ("phase", Text),
-    ("container", Text),
-    ("state", Text),
-    ("reason", Text),
-    ("message", Text),
-    ("exit_code", Number),
-    ("restarts", Number),
-    ("ready", Bool),
-];
+pub(crate) const STATE: Fields = fields! {
+    at: Time, pod: Text, phase: Text, container: Text, state: Text, reason: Text, message: Text, exit_code: Number,
+    restarts: Number, ready: Bool
+};
 
 /// A note of the runner.
-pub(crate) const NOTE: Fields = &[("at", Time), ("note", Text), ("text", Text)];
+pub(crate) const NOTE: Fields = fields! { at: Time, note: Text, text: Text };
 
 /// A line that a command printed.
-pub(crate) const LINE: Fields = &[("at", Time), ("stream", Text), ("text", Text)];
+pub(crate) const LINE: Fields = fields! { at: Time, stream: Text, text: Text };
 
 /// Facts of the cluster.
-pub(crate) const CLUSTER: Fields = &[
-    ("name", Text),
-    ("profile", Text),
-    ("kubernetes", Text),
-    ("kubelets", List),
-    ("kubectl", Text),
-    ("container_runtimes", List),
-    ("node_image", Unknown),
-    ("gates", Map),
-    ("gates_seen", Map),
-    ("capabilities", List),
-    ("nodes", Number),
-    ("clock_offset", Number),
-    ("minor", Number),
-];
+pub(crate) const CLUSTER: Fields = fields! {
+    name: Text, profile: Text, kubernetes: Text, kubelets: List, kubectl: Text, container_runtimes: List,
+    node_image: Unknown, gates: Map, gates_seen: Map, capabilities: List, nodes: Number, clock_offset: Number,
+    minor: Number
+};
 
 #[cfg(test)]
 mod tests {
@@ -169,10 +133,8 @@ mod tests {
         entry["at"] = json!("2026-01-01T00:00:00Z");
         entry["clock"] = json!("node");
         let entry = serde_json::from_value::<Entry>(entry).map(|entry| values::entry(&entry));
-        assert_eq!(
-            entry.map(|value| names(&value)).unwrap_or_default(),
-            known(fields)
-        );
+        let found = entry.map(|value| names(&value)).unwrap_or_default();
+        assert_eq!(found, known(fields));
     }
 
     #[test]

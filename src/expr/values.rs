@@ -6,12 +6,13 @@ use std::sync::Arc;
 use cel::Value;
 use cel::objects::{Key, Map};
 use chrono::{DateTime, FixedOffset};
+use itertools::Itertools as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::selector::Selector;
-use crate::evidence::{ClusterFacts, Entry, Output, PodChange, Seen};
+use crate::evidence::{ClusterFacts, Entry, Output, Seen};
 use crate::version::version;
 
 /// JSON as a CEL value. Whole numbers become `int` if they fit, so that `exit_code == 0` compares ints.
@@ -27,9 +28,10 @@ pub(crate) fn from_json(json: &Json) -> Value {
             .unwrap_or(Value::Null),
         Json::String(text) => string(text),
         Json::Array(items) => list(items.iter().map(from_json)),
-        Json::Object(fields) => map(fields
-            .iter()
-            .map(|(name, value)| (name.as_str(), from_json(value)))),
+        Json::Object(fields) => {
+            let fields = fields.iter();
+            map(fields.map(|(name, value)| (name.as_str(), from_json(value))))
+        }
     }
 }
 
@@ -49,12 +51,8 @@ pub(crate) fn list(items: impl IntoIterator<Item = Value>) -> Value {
 }
 
 pub(crate) fn map<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
-    build(
-        fields
-            .into_iter()
-            .map(|(name, value)| (key(name), value))
-            .collect(),
-    )
+    let fields = fields.into_iter();
+    build(fields.map(|(name, value)| (key(name), value)).collect())
 }
 
 fn build(fields: HashMap<Key, Value>) -> Value {
@@ -91,24 +89,12 @@ pub(crate) fn entry(entry: &Entry) -> Value {
             }
             with_time(fields, entry.at)
         }
-        Seen::Pod(pod) => map([
-            ("at", timestamp(entry.at)),
-            ("pod", string(&pod.pod)),
-            (
-                "change",
-                string(match pod.change {
-                    PodChange::Applied => "applied",
-                    PodChange::Deleted => "deleted",
-                }),
-            ),
-            (
-                "phase",
-                pod.object
-                    .pointer("/status/phase")
-                    .map_or(string(""), from_json),
-            ),
-            ("object", from_json(&pod.object)),
-        ]),
+        Seen::Pod(pod) => {
+            let phase = pod.object.pointer("/status/phase");
+            let mut fields = serialized(pod);
+            fields.insert(key("phase"), phase.map_or_else(|| string(""), from_json));
+            with_time(fields, entry.at)
+        }
         Seen::Output(out) => output(out),
         Seen::Runner(note) => with_time(serialized(note), entry.at),
     }
@@ -131,10 +117,7 @@ pub(crate) fn output(output: &Output) -> Value {
 }
 
 fn line(line: &Json) -> Value {
-    let at = line
-        .get("at")
-        .and_then(Json::as_str)
-        .and_then(|at| at.parse().ok());
+    let at = line["at"].as_str().and_then(|at| at.parse().ok());
     match (from_json(line), at) {
         (Value::Map(map), Some(at)) => with_time(Arc::unwrap_or_clone(map.map), at),
         (value, _) => value,
@@ -169,15 +152,9 @@ pub(crate) fn nested(
         if tree.inner.is_empty() && tree.selector.is_none() {
             return tree.at.map(timestamp);
         }
-        let inner = tree
-            .inner
-            .iter()
-            .filter_map(|(name, tree)| Some((key(name), value(tree)?)));
-        let hidden = tree
-            .selector
-            .map(Selector::hidden)
-            .map(|(name, value)| (key(name), value));
-        Some(build(inner.chain(hidden).collect()))
+        let inner = tree.inner.iter();
+        let inner = inner.filter_map(|(name, tree)| Some((name.as_str(), value(tree)?)));
+        Some(map(inner.chain(tree.selector.map(Selector::hidden))))
     }
 
     fn at<'t, 'a>(root: &'t mut Tree<'a>, name: &str) -> &'t mut Tree<'a> {
@@ -193,8 +170,8 @@ pub(crate) fn nested(
     for (name, selector) in selectors {
         at(&mut root, name).selector = Some(selector);
     }
-    root.inner
-        .iter()
+    let groups = root.inner.iter();
+    groups
         .filter_map(|(name, tree)| Some((name.clone(), value(tree)?)))
         .collect()
 }
@@ -212,17 +189,20 @@ pub(crate) fn short(value: &Value, zero: Timestamp) -> String {
         Value::Duration(duration) => span(*duration),
         Value::List(items) if items.is_empty() => "an empty list".to_owned(),
         Value::List(items) => {
-            let all: Vec<String> = items.iter().map(|item| short(item, zero)).collect();
-            let all = format!("[{}]", all.join(", "));
-            if all.chars().count() <= 80 {
-                all
+            let all = items.iter().map(|item| short(item, zero)).join(", ");
+            if all.chars().count() <= 78 {
+                format!("[{all}]")
             } else {
                 format!("a list of {}", items.len())
             }
         }
         Value::Map(map) => {
-            let mut names: Vec<String> = map.map.keys().map(ToString::to_string).collect();
-            names.sort();
+            let names = map
+                .map
+                .keys()
+                .map(ToString::to_string)
+                .sorted()
+                .collect_vec();
             cut(&format!("{{{}}}", names.join(", ")), 80)
         }
         other => other.type_of().to_string(),
@@ -246,11 +226,11 @@ pub(crate) fn cut(text: &str, limit: usize) -> String {
 pub(crate) fn around(text: &str, needle: &str) -> Option<String> {
     const CONTEXT: usize = 30;
     let at = text.find(needle)?;
-    let before: Vec<char> = text[..at].chars().rev().take(CONTEXT + 1).collect();
-    let after: Vec<char> = text[at + needle.len()..]
+    let before = text[..at].chars().rev().take(CONTEXT + 1).collect_vec();
+    let after = text[at + needle.len()..]
         .chars()
         .take(CONTEXT + 1)
-        .collect();
+        .collect_vec();
     let mut shown = String::new();
     if before.len() > CONTEXT {
         shown.push('…');
@@ -337,9 +317,8 @@ mod tests {
 
     #[test]
     fn fields_of_measured_values_are_sorted() {
-        let map: serde_json::Map<_, _> = ('a'..='z')
-            .map(|name| (name.to_string(), Json::from(1)))
-            .collect();
+        let map = ('a'..='z').map(|name| (name.to_string(), Json::from(1)));
+        let map: serde_json::Map<_, _> = map.collect();
         let sorted = Json::Object(map.clone()).to_string();
         let value = from_json(&Json::Object(map));
         assert_eq!(measured(&value, Timestamp::UNIX_EPOCH).to_string(), sorted);

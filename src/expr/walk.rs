@@ -40,11 +40,8 @@ pub(crate) fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
             match &inner.expr {
                 Expr::Select(select) => inner = &select.operand,
                 Expr::Call(call) if call.func_name == operators::INDEX => {
-                    found.extend(
-                        reads(&call.args[1])
-                            .into_iter()
-                            .filter(|read| !bound.contains(&read.names[0])),
-                    );
+                    let reads = reads(&call.args[1]).into_iter();
+                    found.extend(reads.filter(|read| !bound.contains(&read.names[0])));
                     inner = &call.args[0];
                 }
                 _ => break,
@@ -53,6 +50,21 @@ pub(crate) fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
         false
     });
     found
+}
+
+/// The dotted names that an expression in source form reads; none if it does not compile.
+pub(crate) fn names_read(text: &str) -> Vec<String> {
+    let Ok(compiled) = compile(text) else {
+        return Vec::new();
+    };
+    let reads = reads(compiled.expression()).into_iter();
+    reads.map(|read| read.names.join(".")).collect()
+}
+
+/// A dotted name's beginnings and itself: `a`, `a.b` and `a.b.c`.
+pub(crate) fn beginnings(name: &str) -> impl Iterator<Item = &str> {
+    let dots = name.match_indices('.').map(|(at, _)| &name[..at]);
+    dots.chain([name])
 }
 
 /// The names of the functions that an expression calls, without operators.
@@ -81,10 +93,8 @@ pub(crate) fn absences(expr: &IdedExpr) -> Vec<String> {
             && let Some(read) = call.args.first().and_then(chain)
             && read.tested
         {
-            let name = read
-                .text
-                .strip_prefix(THERE)
-                .and_then(|name| name.strip_prefix('.'));
+            let name = read.text.strip_prefix(THERE);
+            let name = name.and_then(|name| name.strip_prefix('.'));
             found.push(name.unwrap_or(&read.text).to_owned());
         }
         true
@@ -254,11 +264,8 @@ mod tests {
     #[case("m[k.x]", &["m[…]", "k.x"])]
     fn what_is_read(#[case] text: &str, #[case] read: &[&str]) {
         let program = compile(text).unwrap();
-        let found: Vec<String> = reads(program.expression())
-            .into_iter()
-            .map(|r| r.text)
-            .collect();
-        assert_eq!(found, read);
+        let found = reads(program.expression()).into_iter().map(|r| r.text);
+        assert!(found.eq(read.iter().copied()));
     }
 
     proptest! {

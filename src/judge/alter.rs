@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use cel::Value as Cel;
+use itertools::Itertools as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
-use thiserror::Error;
 
 use super::scene::Scene;
 use crate::catalogue::model::Scenario;
 use crate::catalogue::parse;
-use crate::evidence::{Entry, Evidence, Seen, Stamp};
+use crate::evidence::{Entry, Evidence, Seen};
 use crate::expr::{self, CHANNELS, Channel, values};
 use crate::observe::timeline;
 
@@ -87,24 +87,10 @@ impl TryFrom<String> for Target {
         }
         let channel = CHANNELS.iter().find(|channel| channel.name == name);
         channel.map(Self::Entries).ok_or_else(|| {
-            let known: Vec<&str> = CHANNELS.iter().map(|channel| channel.name).collect();
-            format!(
-                "unknown `in: {name}`: expected {} or cluster",
-                known.join(", ")
-            )
+            let known = CHANNELS.iter().map(|channel| channel.name).join(", ");
+            format!("unknown `in: {name}`: expected {known} or cluster")
         })
     }
-}
-
-/// An alteration that cannot be applied.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum AlterError {
-    #[error("invalid alterations: {0}")]
-    Format(String),
-    #[error("change {0} matches no entry")]
-    Nothing(usize),
-    #[error("change {0}: {1}")]
-    Wrong(usize, String),
 }
 
 impl Alteration {
@@ -120,8 +106,8 @@ impl Alteration {
 
 impl Alterations {
     /// Parses a file of alterations.
-    pub(crate) fn parse(text: &str) -> Result<Self, AlterError> {
-        serde_saphyr::from_str(text).map_err(|error| AlterError::Format(error.to_string()))
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        serde_saphyr::from_str(text).map_err(|error| format!("invalid alterations: {error}"))
     }
 }
 
@@ -130,19 +116,15 @@ pub(crate) fn alter(
     scenario: &Scenario,
     evidence: &Evidence,
     alterations: &[Alteration],
-) -> Result<Evidence, AlterError> {
-    let texts: Vec<&str> = alterations
-        .iter()
-        .flat_map(Alteration::expressions)
-        .collect();
-    let scenario = &scenario.knowing(texts);
+) -> Result<Evidence, String> {
+    let scenario = &scenario.knowing(alterations.iter().flat_map(Alteration::expressions));
     let mut altered = evidence.clone();
     for (n, alteration) in (1..).zip(alterations) {
         let before = altered.clone();
         let scene = Scene::new(scenario, &before);
-        one(alteration, &scene, &mut altered).map_err(|message| AlterError::Wrong(n, message))?;
+        one(alteration, &scene, &mut altered).map_err(|why| format!("change {n}: {why}"))?;
         if altered == before {
-            return Err(AlterError::Nothing(n));
+            return Err(format!("change {n} matches no entry"));
         }
     }
     Ok(altered)
@@ -151,12 +133,8 @@ pub(crate) fn alter(
 fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Result<(), String> {
     let Target::Entries(channel) = alteration.target else {
         let mut facts = serde_json::to_value(&evidence.cluster).map_err(|e| e.to_string())?;
-        change(
-            alteration,
-            &values::cluster(&evidence.cluster),
-            scene,
-            &mut facts,
-        )?;
+        let it = values::cluster(&evidence.cluster);
+        change(alteration, &it, scene, &mut facts)?;
         evidence.cluster = serde_json::from_value(facts).map_err(|e| e.to_string())?;
         return Ok(());
     };
@@ -188,15 +166,11 @@ fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Resul
 
 /// Renumbers the stamps after removed ones: a gap would mean that a stamp was lost.
 fn close_gaps(entries: &mut [Entry], dropped: &[Entry]) {
-    let mut gone: Vec<&Stamp> = dropped
-        .iter()
-        .filter_map(|entry| match &entry.seen {
-            Seen::Agent(stamp) => Some(stamp),
-            _ => None,
-        })
-        .collect();
-    gone.sort_by_key(|stamp| std::cmp::Reverse(stamp.seq));
-    for gone in gone {
+    let gone = dropped.iter().filter_map(|entry| match &entry.seen {
+        Seen::Agent(stamp) => Some(stamp),
+        _ => None,
+    });
+    for gone in gone.sorted_by_key(|stamp| std::cmp::Reverse(stamp.seq)) {
         for entry in &mut *entries {
             if let Seen::Agent(stamp) = &mut entry.seen
                 && (&stamp.pod, &stamp.process) == (&gone.pod, &gone.process)
@@ -246,11 +220,9 @@ fn change(
         *at_path(json, path)? = value;
     }
     for path in &alteration.unset {
-        let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-        let parent = if parent.is_empty() {
-            &mut *json
-        } else {
-            at_path(json, parent)?
+        let (parent, name) = match path.rsplit_once('.') {
+            Some((parent, name)) => (at_path(json, parent)?, name),
+            None => (&mut *json, path.as_str()),
         };
         parent
             .as_object_mut()
@@ -312,10 +284,8 @@ fn written(value: &Value, it: Option<&Cel>, scene: &Scene) -> Result<Value, Stri
 
 /// The outer error is a syntax error, the inner one an evaluation error.
 fn evaluate(text: &str, it: Option<&Cel>, scene: &Scene) -> Result<Result<Cel, String>, String> {
-    let program = expr::compile(text).map_err(|errors| {
-        let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-        format!("`{text}` does not compile: {}", messages.join("; "))
-    })?;
+    let program =
+        expr::compiled(text).map_err(|why| format!("`{text}` does not compile: {why}"))?;
     let mut context = scene.context.new_inner_scope();
     if let Some(it) = it {
         context.add_variable_from_value("it", it.clone());
@@ -326,11 +296,10 @@ fn evaluate(text: &str, it: Option<&Cel>, scene: &Scene) -> Result<Result<Cel, S
 }
 
 fn span(text: &str) -> Result<SignedDuration, String> {
-    let (back, text) = text
-        .strip_prefix('-')
-        .map_or((false, text), |text| (true, text));
-    let span = SignedDuration::try_from(parse::duration(text)?).map_err(|e| e.to_string())?;
-    Ok(if back { -span } else { span })
+    let positive = text.strip_prefix('-');
+    let span = parse::duration(positive.unwrap_or(text))?;
+    let span = SignedDuration::try_from(span).map_err(|e| e.to_string())?;
+    Ok(if positive.is_some() { -span } else { span })
 }
 
 fn move_by(entry: &mut Entry, by: SignedDuration) -> Result<(), String> {
@@ -341,10 +310,11 @@ fn move_by(entry: &mut Entry, by: SignedDuration) -> Result<(), String> {
             output.begin = moved(output.begin)?;
             output.end = moved(output.end)?;
             let lines = output.data.get_mut("lines").and_then(Value::as_array_mut);
-            for line in lines.into_iter().flatten() {
-                let Some(at) = line.get_mut("at") else {
-                    continue;
-                };
+            for at in lines
+                .into_iter()
+                .flatten()
+                .filter_map(|line| line.get_mut("at"))
+            {
                 if let Some(Ok(time)) = at.as_str().map(str::parse::<Timestamp>) {
                     *at = Value::String(moved(time)?.to_string());
                 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::catalogue::model::Verdict;
+use crate::catalogue::model::{Claim, Scenario, Verdict};
 
 /// The judgement on one claim on one cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,24 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// A verdict that follows without checks, and is expected.
+    pub(super) fn unchecked(
+        claim: &Claim,
+        scenario: Option<&Scenario>,
+        verdict: Verdict,
+        reason: String,
+    ) -> Self {
+        Self {
+            claim: claim.id.clone(),
+            scenario: scenario.map(|scenario| scenario.id.clone()),
+            verdict,
+            expected: Some(verdict),
+            reason,
+            checks: Vec::new(),
+            measured: BTreeMap::new(),
+        }
+    }
+
     /// Whether the verdict differs from the known one. Without one, every decided verdict is as expected.
     pub fn is_unexpected(&self) -> bool {
         match self.expected {
@@ -47,6 +65,16 @@ pub struct CheckJudgement {
     pub fails: Evaluation,
 }
 
+impl CheckJudgement {
+    pub fn evaluations(&self) -> [(&'static str, &Evaluation); 3] {
+        [
+            ("control", &self.control),
+            ("holds", &self.holds),
+            ("fails", &self.fails),
+        ]
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -60,7 +88,7 @@ pub enum Outcome {
     NotApplicable,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Evaluation {
     pub expression: String,
     /// Absent if it could not be evaluated.
@@ -88,6 +116,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::catalogue::parse::VERDICTS;
     use Verdict::{Confirmed, Inconclusive, NotApplicable, NotTestable, Qualified, Refuted};
 
     #[rstest]
@@ -99,15 +128,7 @@ mod tests {
     #[case(Some(NotApplicable), &[Confirmed, Refuted, Qualified, Inconclusive, NotTestable])]
     #[case(Some(NotTestable), &[Confirmed, Refuted, Qualified, Inconclusive, NotApplicable])]
     fn unexpected_verdicts(#[case] expected: Option<Verdict>, #[case] unexpected: &[Verdict]) {
-        let all = [
-            Confirmed,
-            Refuted,
-            Qualified,
-            Inconclusive,
-            NotApplicable,
-            NotTestable,
-        ];
-        for verdict in all {
+        for verdict in VERDICTS {
             let judgement = Judgement {
                 claim: "c".to_owned(),
                 scenario: None,

@@ -2,11 +2,12 @@
 
 use cel::common::ast::{Expr, IdedExpr, operators};
 use cel::{IdedExpr as Expression, Value};
+use itertools::Itertools as _;
 
 use super::judgement::{Evaluation, Part};
 use super::scene::Scene;
 use super::search::search;
-use crate::expr::{self, Read, values};
+use crate::expr::{self, values};
 
 /// An evaluated expression and its explanation.
 pub(super) struct Explained {
@@ -20,35 +21,27 @@ impl Explained {
         self.evaluation.value
     }
 
-    pub(super) fn error(&self) -> &str {
-        self.evaluation
-            .error
-            .as_deref()
-            .unwrap_or("it cannot be evaluated")
+    pub(super) fn error(&self) -> String {
+        let error = self.evaluation.error.clone();
+        error.unwrap_or_else(|| "it cannot be evaluated".to_owned())
     }
 
     /// The parts that decide the value.
     pub(super) fn because(&self) -> String {
-        let mut deciding: Vec<&str> = Vec::new();
-        for (value, phrase) in &self.phrases {
-            if *value == self.evaluation.value && !deciding.contains(&phrase.as_str()) {
-                deciding.push(phrase);
-            }
-        }
-        if deciding.is_empty() {
-            self.evaluation.expression.clone()
-        } else {
-            deciding.join("; ")
+        let Evaluation {
+            expression, value, ..
+        } = &self.evaluation;
+        let deciding = self.phrases.iter().filter(|(of_part, _)| of_part == value);
+        match deciding.map(|(_, phrase)| phrase).unique().join("; ") {
+            none if none.is_empty() => expression.clone(),
+            phrases => phrases,
         }
     }
 }
 
 /// Evaluates `text` to a boolean and explains it.
 pub(super) fn explain(text: &str, scene: &Scene) -> Explained {
-    let (value, error) = match boolean(text, scene) {
-        Ok(value) => (Some(value), None),
-        Err(error) => (None, Some(error)),
-    };
+    let found = boolean(text, scene);
     let mut parts = Vec::new();
     let mut phrases = Vec::new();
     for part in expr::conjuncts(text) {
@@ -67,8 +60,8 @@ pub(super) fn explain(text: &str, scene: &Scene) -> Explained {
     }
     let evaluation = Evaluation {
         expression: text.trim().to_owned(),
-        value,
-        error,
+        value: found.as_ref().ok().copied(),
+        error: found.err(),
         parts,
     };
     Explained {
@@ -111,19 +104,19 @@ enum Kind {
 impl Reading {
     fn new(name: String, value: &Value, scene: &Scene) -> Self {
         let text = scene.short(value);
-        let kind = match value {
-            Value::Map(_) => Kind::Whole,
-            Value::List(items) if items.iter().any(|item| matches!(item, Value::Map(_))) => {
-                Kind::Whole
+        let whole = match value {
+            Value::Map(_) => true,
+            Value::List(items) => {
+                !text.starts_with('[') || items.iter().any(|item| matches!(item, Value::Map(_)))
             }
-            Value::List(_) if !text.starts_with('[') => Kind::Whole,
-            _ => Kind::Value,
+            _ => false,
         };
-        Self {
-            name,
-            value: text,
-            kind,
-        }
+        Self::of(if whole { Kind::Whole } else { Kind::Value }, name, text)
+    }
+
+    fn of(kind: Kind, name: String, value: impl Into<String>) -> Self {
+        let value = value.into();
+        Self { name, value, kind }
     }
 
     fn phrase(&self) -> String {
@@ -144,44 +137,32 @@ fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
             read.push(reading);
         }
     };
-    for Read {
-        names,
-        text,
-        expr,
-        tested,
-    } in expr::reads(expression)
-    {
-        let there = |name, words: &str| Reading {
-            name,
-            value: words.to_owned(),
-            kind: Kind::There,
-        };
-        match Value::resolve(expr, &scene.context) {
+    for read in expr::reads(expression) {
+        let (text, tested) = (read.text, read.tested);
+        match scene.resolve(read.expr) {
             // The moment asked for is listed by name.
-            Ok(Value::Map(_)) if names == ["moments"] => {}
-            Ok(value) if expr::is_selector(&value) => {}
-            Ok(Value::Bool(true)) if tested => add(there(text, "present")),
-            Ok(Value::Bool(false)) if tested => add(there(text, "absent")),
-            Ok(value) => add(Reading::new(text, &value, scene)),
-            Err(_) => add(there(text, "absent")),
+            Some(Value::Map(_)) if read.names == ["moments"] => {}
+            Some(value) if expr::is_selector(&value) => {}
+            Some(Value::Bool(true)) if tested => add(Reading::of(Kind::There, text, "present")),
+            Some(Value::Bool(false)) if tested => add(Reading::of(Kind::There, text, "absent")),
+            None => add(Reading::of(Kind::There, text, "absent")),
+            Some(value) => add(Reading::new(text, &value, scene)),
         }
     }
     for (left, right) in comparisons(expression) {
-        for side in [left, right] {
-            if let (Some(name), Ok(value)) = (computed(side), Value::resolve(side, &scene.context))
-            {
-                add(Reading::new(name, &value, scene));
+        let (a, b) = (scene.resolve(left), scene.resolve(right));
+        for (side, value) in [(left, &a), (right, &b)] {
+            if let (Some(name), Some(value)) = (computed(side), value) {
+                add(Reading::new(name, value, scene));
             }
         }
-        if let (Ok(Value::Timestamp(a)), Ok(Value::Timestamp(b))) = (
-            Value::resolve(left, &scene.context),
-            Value::resolve(right, &scene.context),
-        ) {
-            add(Reading {
-                name: format!("{} - {}", name_of(right), name_of(left)),
-                value: values::span(b.signed_duration_since(a)),
-                kind: Kind::Value,
-            });
+        if let (Some(Value::Timestamp(a)), Some(Value::Timestamp(b))) = (a, b) {
+            let name = format!("{} - {}", name_of(right), name_of(left));
+            add(Reading::of(
+                Kind::Value,
+                name,
+                values::span(b.signed_duration_since(a)),
+            ));
         }
     }
     read
@@ -197,11 +178,7 @@ fn looked_for(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
         if let Some(search) = search(part) {
             let condition = written(search.condition, Some(search.item));
             if let Some(value) = search.found(scene, &values::cut(&condition, 100)) {
-                found.push(Reading {
-                    name: name_of(search.list),
-                    value,
-                    kind: Kind::Found,
-                });
+                found.push(Reading::of(Kind::Found, name_of(search.list), value));
                 return false;
             }
         }
@@ -217,16 +194,11 @@ fn looked_for(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
                 }
             }
             ("contains", Some(text), [needle]) => {
-                if let (Some(needle), Ok(Value::String(content))) = (
-                    expr::string_literal(needle),
-                    Value::resolve(text, &scene.context),
-                ) && let Some(value) = values::around(&content, needle)
+                if let Some(needle) = expr::string_literal(needle)
+                    && let Some(Value::String(content)) = scene.resolve(text)
+                    && let Some(value) = values::around(&content, needle)
                 {
-                    found.push(Reading {
-                        name: name_of(text),
-                        value,
-                        kind: Kind::Value,
-                    });
+                    found.push(Reading::of(Kind::Value, name_of(text), value));
                 }
             }
             _ => {}
@@ -240,36 +212,29 @@ fn moment(name: &str, scene: &Scene) -> Reading {
     let came = scene.moments.get(name).copied().flatten();
     match came.map(values::timestamp) {
         Some(at) => Reading::new(name.to_owned(), &at, scene),
-        None => Reading {
-            name: name.to_owned(),
-            value: "never occurred".to_owned(),
-            kind: Kind::Never,
-        },
+        None => Reading::of(Kind::Never, name.to_owned(), "never occurred"),
     }
 }
 
 /// The operands of all comparisons outside comprehensions.
 fn comparisons(expression: &IdedExpr) -> Vec<(&Expression, &Expression)> {
-    const OPERATORS: [&str; 6] = [
-        operators::EQUALS,
-        operators::NOT_EQUALS,
-        operators::LESS,
-        operators::LESS_EQUALS,
-        operators::GREATER,
-        operators::GREATER_EQUALS,
-    ];
     let mut found = Vec::new();
     expr::walk(expression, &mut Vec::new(), &mut |part, bound| {
-        if let Expr::Call(call) = &part.expr
-            && bound.is_empty()
-            && OPERATORS.contains(&call.func_name.as_str())
-            && let [left, right] = call.args.as_slice()
-        {
-            found.push((left, right));
-        }
+        found.extend(compared(part).filter(|_| bound.is_empty()));
         true
     });
     found
+}
+
+/// The operands, if an expression is a comparison.
+fn compared(expression: &IdedExpr) -> Option<(&Expression, &Expression)> {
+    match &expression.expr {
+        Expr::Call(call) if call.func_name != operators::IN => match call.args.as_slice() {
+            [left, right] if binding(&call.func_name) == COMPARISON => Some((left, right)),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// A name for a computed value.
@@ -318,49 +283,33 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
                 format!("{}[{}]", inner(list), inner(index))
             }
             (operators::NEGATE, None, [one]) => format!("-{}", inner(one)),
-            (operators::LOGICAL_NOT, None, [one]) => {
-                let one_text = inner(one);
-                match &one.expr {
-                    Expr::Call(call)
-                        if call.func_name.contains('_') || call.func_name == operators::IN =>
-                    {
-                        format!("!({one_text})")
-                    }
-                    _ => format!("!{one_text}"),
+            (operators::LOGICAL_NOT, None, [one]) => match &one.expr {
+                Expr::Call(call)
+                    if call.func_name.contains('_') || call.func_name == operators::IN =>
+                {
+                    format!("!({})", inner(one))
                 }
-            }
+                _ => format!("!{}", inner(one)),
+            },
             (operators::IN, None, [one, list]) => format!("{} in {}", inner(one), inner(list)),
             (name, None, [left, right]) if name.starts_with('_') => {
-                let enclosed = |operand: &IdedExpr, side| {
-                    let text = inner(operand);
-                    if needs_brackets(operand, side, name) {
-                        format!("({text})")
-                    } else {
-                        text
-                    }
+                let enclosed = |operand: &IdedExpr, is_right| match inner(operand) {
+                    text if needs_brackets(operand, is_right, name) => format!("({text})"),
+                    text => text,
                 };
-                format!(
-                    "{} {} {}",
-                    enclosed(left, Side::Left),
-                    name.trim_matches('_'),
-                    enclosed(right, Side::Right)
-                )
+                let (left, right) = (enclosed(left, false), enclosed(right, true));
+                format!("{left} {} {right}", name.trim_matches('_'))
             }
             ("duration", None, [literal]) if expr::string_literal(literal).is_some() => {
                 expr::string_literal(literal).unwrap_or_default().to_owned()
             }
             (name, target, args) => {
-                let args: Vec<String> = args.iter().map(inner).collect();
-                let target = target
-                    .map(|target| format!("{}.", inner(target)))
-                    .unwrap_or_default();
-                format!("{target}{name}({})", args.join(", "))
+                let target = target.map(|target| format!("{}.", inner(target)));
+                let args = args.iter().map(inner).join(", ");
+                format!("{}{name}({args})", target.unwrap_or_default())
             }
         },
-        Expr::List(list) => {
-            let items: Vec<String> = list.elements.iter().map(inner).collect();
-            format!("[{}]", items.join(", "))
-        }
+        Expr::List(list) => format!("[{}]", list.elements.iter().map(inner).join(", ")),
         _ => match search(expression) {
             Some(search) => format!("{}.{}(…)", inner(search.list), search.name),
             None => expr::literal(expression).unwrap_or_else(|| "…".to_owned()),
@@ -368,23 +317,19 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
     }
 }
 
-/// The side of an operand.
-#[derive(Clone, Copy, PartialEq)]
-enum Side {
-    Left,
-    Right,
-}
-
 /// Whether an operand needs parentheses: it binds less tightly than the operator, or as tightly on the right-hand
 /// side, as in `a - (b - c)`.
-fn needs_brackets(operand: &IdedExpr, side: Side, operator: &str) -> bool {
+fn needs_brackets(operand: &IdedExpr, is_right: bool, operator: &str) -> bool {
     let Expr::Call(call) = &operand.expr else {
         return false;
     };
     let (inside, outside) = (binding(&call.func_name), binding(operator));
     let order_matters = outside > binding(operators::LOGICAL_AND);
-    inside < outside || inside == outside && side == Side::Right && order_matters
+    inside < outside || inside == outside && is_right && order_matters
 }
+
+/// The precedence of comparisons.
+const COMPARISON: u8 = 3;
 
 /// The precedence of an operator; calls bind tightest.
 fn binding(operator: &str) -> u8 {
@@ -398,38 +343,49 @@ fn binding(operator: &str) -> u8 {
         | operators::LESS_EQUALS
         | operators::GREATER
         | operators::GREATER_EQUALS
-        | operators::IN => 3,
+        | operators::IN => COMPARISON,
         operators::ADD | operators::SUBSTRACT => 4,
         operators::MULTIPLY | operators::DIVIDE | operators::MODULO => 5,
         _ => 6,
     }
 }
 
-/// A comparison of durations: `a.ended - a.begun = 2.276s, more than 1.000s`.
-fn spans(expression: &IdedExpr, scene: &Scene) -> Option<String> {
-    let (left, right) = comparisons(expression).into_iter().next()?;
-    if !matches!(&expression.expr, Expr::Call(call) if call.args.first() == Some(left)) {
-        return None;
+/// A comparison of times with which was first and by how much, or of durations:
+/// `a.ended - a.begun = 2.276s, more than 1.000s`.
+fn order(expression: &IdedExpr, scene: &Scene) -> Option<String> {
+    use std::cmp::Ordering::{Equal, Greater, Less};
+    let (left, right) = compared(expression)?;
+    let equality = [operators::EQUALS, operators::NOT_EQUALS];
+    let is_equality =
+        matches!(&expression.expr, Expr::Call(call) if equality.contains(&&*call.func_name));
+    match (scene.resolve(left)?, scene.resolve(right)?) {
+        (Value::Timestamp(a), Value::Timestamp(b)) if !is_equality => {
+            let named =
+                |side, at| format!("{} ({})", name_of(side), scene.short(&Value::Timestamp(at)));
+            let by = values::span(b.signed_duration_since(a).abs());
+            Some(match a.cmp(&b) {
+                Less => format!("{} before {} by {by}", named(left, a), named(right, b)),
+                Greater => format!("{} after {} by {by}", named(left, a), named(right, b)),
+                Equal => format!("{} at the same time as {}", named(left, a), name_of(right)),
+            })
+        }
+        (Value::Duration(a), Value::Duration(b)) => {
+            let named = |expression: &Expression, value| match &expression.expr {
+                Expr::Call(call) if call.func_name == "duration" => values::span(value),
+                _ => format!("{} = {}", name_of(expression), values::span(value)),
+            };
+            let order = match a.cmp(&b) {
+                Less => "less than",
+                Equal => "equal to",
+                Greater => "more than",
+            };
+            Some(format!("{}, {order} {}", named(left, a), named(right, b)))
+        }
+        _ => None,
     }
-    let (Ok(Value::Duration(a)), Ok(Value::Duration(b))) = (
-        Value::resolve(left, &scene.context),
-        Value::resolve(right, &scene.context),
-    ) else {
-        return None;
-    };
-    let order = match a.cmp(&b) {
-        std::cmp::Ordering::Less => "less than",
-        std::cmp::Ordering::Equal => "equal to",
-        std::cmp::Ordering::Greater => "more than",
-    };
-    let named = |expression: &Expression, value| match &expression.expr {
-        Expr::Call(call) if call.func_name == "duration" => values::span(value),
-        _ => format!("{} = {}", name_of(expression), values::span(value)),
-    };
-    Some(format!("{}, {order} {}", named(left, a), named(right, b)))
 }
 
-/// A part with its values; a comparison of times says which was first and by how much.
+/// A part with its values.
 fn phrase(
     text: &str,
     expression: &IdedExpr,
@@ -437,54 +393,13 @@ fn phrase(
     read: &[Reading],
     scene: &Scene,
 ) -> String {
-    if let Expr::Call(call) = &expression.expr
-        && [
-            operators::LESS,
-            operators::LESS_EQUALS,
-            operators::GREATER,
-            operators::GREATER_EQUALS,
-        ]
-        .contains(&call.func_name.as_str())
-        && let [left, right] = call.args.as_slice()
-        && let (Ok(a @ Value::Timestamp(_)), Ok(b @ Value::Timestamp(_))) = (
-            Value::resolve(left, &scene.context),
-            Value::resolve(right, &scene.context),
-        )
-        && let (Value::Timestamp(at), Value::Timestamp(bt)) = (&a, &b)
-    {
-        let difference = bt.signed_duration_since(at);
-        if difference == chrono::Duration::zero() {
-            let (left, right) = (name_of(left), name_of(right));
-            return format!("{left} ({}) at the same time as {right}", scene.short(&a));
-        }
-        let order = if difference < chrono::Duration::zero() {
-            "after"
-        } else {
-            "before"
-        };
-        return format!(
-            "{} ({}) {order} {} ({}) by {}",
-            name_of(left),
-            scene.short(&a),
-            name_of(right),
-            scene.short(&b),
-            values::span(difference.abs()),
-        );
-    }
-    if let Some(phrase) = spans(expression, scene) {
+    if let Some(phrase) = order(expression, scene) {
         return phrase;
     }
-    let whole = |reading: &Reading| reading.kind == Kind::Whole;
-    if read.iter().all(whole) {
-        return match value {
-            Some(value) => format!("`{text}` is {value}"),
-            None => format!("`{text}` cannot be evaluated"),
-        };
+    let read = read.iter().filter(|reading| reading.kind != Kind::Whole);
+    match (read.map(Reading::phrase).join(", "), value) {
+        (read, _) if !read.is_empty() => read,
+        (_, Some(value)) => format!("`{text}` is {value}"),
+        (_, None) => format!("`{text}` cannot be evaluated"),
     }
-    let read: Vec<String> = read
-        .iter()
-        .filter(|reading| !whole(reading))
-        .map(Reading::phrase)
-        .collect();
-    read.join(", ")
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use itertools::Itertools as _;
 
 use super::alter::{Alteration, Alterations, OfClaim, alter};
 use super::judgement::Judgement;
@@ -49,19 +50,15 @@ pub fn check(scenario: &Scenario, folder: &Utf8Path) -> Checked {
     let ids = scenario.claims.iter().map(|claim| claim.id.as_str());
     let mut undecided: BTreeSet<&str> = ids.collect();
     for file in files {
-        match store::read(&file) {
-            Ok(evidence) => {
-                let altered = check_file(scenario, &evidence, &file, folder, &mut checked);
-                undecided.retain(|claim| !altered.contains(*claim));
-            }
-            Err(error) => checked.failures.push(error.to_string()),
+        match check_file(scenario, &file, folder, &mut checked) {
+            Ok(altered) => undecided.retain(|claim| !altered.contains(*claim)),
+            Err(why) => checked.failures.push(why),
         }
     }
-    checked.failures.extend(
-        undecided
-            .into_iter()
-            .map(|claim| format!("{claim}: no recorded evidence with alterations decides it")),
-    );
+    let undecided = undecided.into_iter();
+    let undecided =
+        undecided.map(|claim| format!("{claim}: no recorded evidence with alterations decides it"));
+    checked.failures.extend(undecided);
     checked
 }
 
@@ -87,26 +84,19 @@ pub fn files(scenario: &Scenario, folder: &Utf8Path) -> Vec<Utf8PathBuf> {
     files
 }
 
+/// The claims that the evidence of a file decides.
 fn check_file(
     scenario: &Scenario,
-    evidence: &Evidence,
     file: &Utf8Path,
     folder: &Utf8Path,
     checked: &mut Checked,
-) -> BTreeSet<String> {
-    let judged = match judge(scenario, evidence) {
-        Ok(judged) => judged,
-        Err(error) => {
-            checked.failures.push(format!("{file}: {error}"));
-            return BTreeSet::new();
-        }
-    };
-    checked.failures.extend(
-        judged
-            .warnings
-            .iter()
-            .map(|warning| format!("{file}: {warning}")),
-    );
+) -> Result<BTreeSet<String>, String> {
+    let evidence = store::read(file).map_err(|error| error.to_string())?;
+    let judged = judge(scenario, &evidence).map_err(|error| format!("{file}: {error}"))?;
+    let warnings = judged.warnings.iter();
+    checked
+        .failures
+        .extend(warnings.map(|warning| format!("{file}: {warning}")));
     for Judgement {
         claim,
         verdict,
@@ -115,43 +105,34 @@ fn check_file(
         ..
     } in &judged.judgements
     {
-        match expected {
-            None if *verdict == Verdict::NotApplicable => {}
-            None => checked.failures.push(format!(
-                "{claim}: {file} gives {verdict}, but the suite has no expectation for it: {reason}"
-            )),
-            Some(expected) if expected != verdict => checked.failures.push(format!(
-                "{claim}: {file} gives {verdict}, expected {expected}: {reason}"
-            )),
-            Some(_) => {}
-        }
+        let but = match expected {
+            None if *verdict == Verdict::NotApplicable => continue,
+            None => "but the suite has no expectation for it".to_owned(),
+            Some(expected) if expected == verdict => continue,
+            Some(expected) => format!("expected {expected}"),
+        };
+        let failure = format!("{claim}: {file} gives {verdict}, {but}: {reason}");
+        checked.failures.push(failure);
     }
     let name = file.file_stem().unwrap_or_default();
     let path = folder.join("alterations").join(&scenario.id);
     let path = path.with_file_name(format!("{name}.yaml"));
     // Evidence of another cluster may have no alterations.
     if name.contains('@') && !path.exists() {
-        return BTreeSet::new();
+        return Ok(BTreeSet::new());
     }
     let alterations = match std::fs::read_to_string(&path) {
-        Ok(text) => Alterations::parse(&text).map_err(|error| error.to_string()),
+        Ok(text) => Alterations::parse(&text),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Alterations::default()),
         Err(error) => Err(format!("failed to read: {error}")),
     };
-    match alterations {
-        Ok(alterations) => {
-            let subject = Subject {
-                scenario,
-                evidence,
-                path: &path,
-            };
-            subject.check(&judged.judgements, alterations.claims, checked)
-        }
-        Err(error) => {
-            checked.failures.push(format!("{path}: {error}"));
-            BTreeSet::new()
-        }
-    }
+    let alterations = alterations.map_err(|why| format!("{path}: {why}"))?;
+    let subject = Subject {
+        scenario,
+        evidence: &evidence,
+        path: &path,
+    };
+    Ok(subject.check(&judged.judgements, alterations.claims, checked))
 }
 
 /// Evidence that is altered.
@@ -183,12 +164,6 @@ impl Subject<'_> {
                     .push(format!("{claim}: no alterations in {path}"));
                 continue;
             };
-            let OfClaim {
-                opposite,
-                missing,
-                breaks,
-                spares,
-            } = of_claim;
             let opposites: &[Verdict] = match verdict {
                 Verdict::Confirmed => &[Verdict::Refuted],
                 Verdict::Refuted => &[Verdict::Confirmed],
@@ -199,25 +174,25 @@ impl Subject<'_> {
                 all.into_iter()
                     .map(move |(name, changes)| (format!("{prefix}: {name}"), changes))
             };
-            let all = [("opposite".to_owned(), opposite)]
-                .into_iter()
-                .chain(named("breaks", breaks));
-            let all = all.map(|(name, changes)| (name, changes, opposites));
-            let missing = ("missing".to_owned(), missing, &[Verdict::Inconclusive][..]);
-            let spares =
-                named("spares", spares).map(|(name, changes)| (name, changes, &unchanged[..]));
-            for (name, changes, wanted) in all.chain([missing]).chain(spares) {
+            let breaks = std::iter::once(("opposite".to_owned(), of_claim.opposite));
+            let breaks = breaks.chain(named("breaks", of_claim.breaks));
+            let missing = [("missing".to_owned(), of_claim.missing)].into_iter();
+            let all = breaks
+                .map(|change| (change, opposites))
+                .chain(missing.map(|change| (change, &[Verdict::Inconclusive][..])))
+                .chain(named("spares", of_claim.spares).map(|change| (change, &unchanged[..])));
+            for ((name, changes), wanted) in all {
                 match self.altered(claim, &changes, wanted) {
                     Ok(()) => checked.alterations += 1,
-                    Err(message) => checked
-                        .failures
-                        .push(format!("{claim}: `{name}` in {path}: {message}")),
+                    Err(why) => {
+                        let failure = format!("{claim}: `{name}` in {path}: {why}");
+                        checked.failures.push(failure);
+                    }
                 }
             }
         }
-        let unknown = alterations
-            .keys()
-            .map(|claim| format!("{path}: no claim is named `{claim}`"));
+        let unknown = alterations.keys();
+        let unknown = unknown.map(|claim| format!("{path}: no claim is named `{claim}`"));
         checked.failures.extend(unknown);
         decided
     }
@@ -231,23 +206,17 @@ impl Subject<'_> {
         if changes.is_empty() {
             return Err("no changes".to_owned());
         }
-        let evidence =
-            alter(self.scenario, self.evidence, changes).map_err(|error| error.to_string())?;
+        let evidence = alter(self.scenario, self.evidence, changes)?;
         let judged = judge(self.scenario, &evidence).map_err(|error| error.to_string())?;
-        let judgement = judged
-            .judgements
-            .iter()
-            .find(|judgement| judgement.claim == claim);
-        let judgement = judgement.ok_or("no judgement")?;
-        if wanted.contains(&judgement.verdict) {
+        let mut judgements = judged.judgements.iter();
+        let found = judgements.find(|judgement| judgement.claim == claim);
+        let Judgement {
+            verdict, reason, ..
+        } = found.ok_or("no judgement")?;
+        if wanted.contains(verdict) {
             return Ok(());
         }
-        let wanted: Vec<&str> = wanted.iter().map(|verdict| verdict.as_str()).collect();
-        Err(format!(
-            "gives {}, expected {}: {}",
-            judgement.verdict,
-            wanted.join(" or "),
-            judgement.reason
-        ))
+        let wanted = wanted.iter().join(" or ");
+        Err(format!("gives {verdict}, expected {wanted}: {reason}"))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cel::{Context, Value};
+use itertools::Itertools as _;
 use jiff::Timestamp;
 
 use crate::catalogue::matcher::MomentMatcher;
@@ -31,16 +32,11 @@ impl Scene {
     pub(super) fn new(scenario: &Scenario, evidence: &Evidence) -> Self {
         let mut timeline = evidence.timeline.clone();
         timeline.sort_by_key(|entry| entry.at);
-        let moments: BTreeMap<String, Option<Timestamp>> = scenario
-            .moments
-            .iter()
-            .map(|(name, moment)| {
-                let came = MomentMatcher::new(moment)
-                    .ok()
-                    .and_then(|m| m.first_time(&timeline));
-                (name.clone(), came)
-            })
-            .collect();
+        let moments = scenario.moments.iter().map(|(name, moment)| {
+            let matcher = MomentMatcher::new(moment).ok();
+            (name.clone(), matcher.and_then(|m| m.first_time(&timeline)))
+        });
+        let moments: BTreeMap<String, Option<Timestamp>> = moments.collect();
         let timeline: Arc<[Entry]> = Arc::from(timeline);
         let mut context = expr::context(&timeline);
         for channel in expr::CHANNELS {
@@ -57,11 +53,8 @@ impl Scene {
         for (name, value) in values::nested(&moments, &scenario.selectors) {
             context.add_variable_from_value(name, value);
         }
-        let steps: BTreeSet<String> = scenario
-            .steps
-            .iter()
-            .filter_map(|step| step.name.clone())
-            .collect();
+        let steps = scenario.steps.iter();
+        let steps: BTreeSet<String> = steps.filter_map(|step| step.name.clone()).collect();
         let mut outputs = BTreeSet::new();
         for Entry { seen, .. } in timeline.iter() {
             // An output that no step names could hide a pod.
@@ -104,44 +97,33 @@ impl Scene {
 
     /// Evaluates `text` to any value.
     pub(super) fn evaluate(&self, text: &str) -> Result<Value, String> {
-        let program = expr::compile(text).map_err(|errors| {
-            let messages: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-            format!("does not compile: {}", messages.join("; "))
-        })?;
+        let program = expr::compiled(text).map_err(|why| format!("does not compile: {why}"))?;
         program.execute(&self.context).map_err(|error| {
             self.missing(program.expression())
                 .unwrap_or_else(|| in_words(&error))
         })
     }
 
+    /// The value of a part of an expression, if it has one.
+    pub(super) fn resolve(&self, expression: &cel::IdedExpr) -> Option<Value> {
+        Value::resolve(expression, &self.context).ok()
+    }
+
     /// Why an expression could not be evaluated: a missing moment, output, or value.
     fn missing(&self, expression: &cel::IdedExpr) -> Option<String> {
-        let mut missing: Vec<String> = Vec::new();
-        for read in expr::reads(expression) {
-            if read.tested {
-                continue;
+        let why = |read: expr::Read<'_>| {
+            let name = read.names[0];
+            match (self.moment_of(&read.names), self.values.get(name)) {
+                (Some((moment, None)), _) => Some(format!("the moment `{moment}` never occurred")),
+                (_, Some(Err(why))) => Some(format!("the value `{name}` is missing: {why}")),
+                _ => (self.steps.contains(name) && !self.outputs.contains(name))
+                    .then(|| format!("`{name}` has no output")),
             }
-            let what = self
-                .moment_of(&read.names)
-                .filter(|(_, at)| at.is_none())
-                .map_or_else(
-                    || {
-                        let name = read.names[0];
-                        if let Some(Err(why)) = self.values.get(name) {
-                            return Some(format!("the value `{name}` is missing: {why}"));
-                        }
-                        (self.steps.contains(name) && !self.outputs.contains(name))
-                            .then(|| format!("`{name}` has no output"))
-                    },
-                    |(name, _)| Some(format!("the moment `{name}` never occurred")),
-                );
-            if let Some(what) = what
-                && !missing.contains(&what)
-            {
-                missing.push(what);
-            }
-        }
-        (!missing.is_empty()).then(|| missing.join(" and "))
+        };
+        let reads = expr::reads(expression).into_iter();
+        let missing = reads.filter(|read| !read.tested).filter_map(why);
+        let missing = missing.unique().join(" and ");
+        (!missing.is_empty()).then_some(missing)
     }
 
     /// The moment at the beginning of a chain of names.
@@ -170,9 +152,6 @@ fn in_words(error: &cel::ExecutionError) -> String {
             Value::Int(index) => format!("no item {index}"),
             _ => "no such item".to_owned(),
         },
-        other => {
-            let text: String = other.to_string().chars().take(160).collect();
-            text
-        }
+        other => other.to_string().chars().take(160).collect(),
     }
 }

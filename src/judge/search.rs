@@ -3,6 +3,7 @@
 use cel::common::ast::{ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
 use cel::objects::Map;
 use cel::{IdedExpr as Expression, Value};
+use itertools::Itertools as _;
 
 use super::scene::Scene;
 use crate::expr;
@@ -72,22 +73,15 @@ impl Search<'_> {
             .filter(|read| read.names[0] == self.item && read.names.get(1) == Some(&"data"))
             .filter_map(|read| read.names.get(2).copied())
             .collect();
-        let mut found = Vec::new();
-        for item in items.iter() {
+        // An item without the field does not match.
+        let matches = |item: &&Value| {
             let mut inner = scene.context.new_inner_scope();
-            inner.add_variable_from_value(self.item, item.clone());
-            match Value::resolve(self.condition, &inner) {
-                Ok(Value::Bool(answer)) if answer == wanted => found.push(item),
-                // An item without the field does not match.
-                _ => {}
-            }
-        }
-        let shown: Vec<String> = found
-            .iter()
-            .take(SHOWN)
-            .map(|item| brief(item, &asked, scene))
-            .collect();
-        let shown = shown.join(", ");
+            inner.add_variable_from_value(self.item, (*item).clone());
+            matches!(Value::resolve(self.condition, &inner), Ok(Value::Bool(answer)) if answer == wanted)
+        };
+        let found: Vec<&Value> = items.iter().filter(matches).collect();
+        let shown = found.iter().take(SHOWN);
+        let shown = shown.map(|item| brief(item, &asked, scene)).join(", ");
         let more = match found.len().saturating_sub(SHOWN) {
             0 => String::new(),
             more => format!(" and {more} more"),
@@ -113,6 +107,7 @@ fn brief(item: &Value, asked: &[&str], scene: &Scene) -> String {
         Some(Value::Int(number)) => number.to_string(),
         _ => String::new(),
     };
+    let quoted = |name: &str| format!("\"{}\"", cut(&text(name), TEXT));
     let at = field(map, "at").map_or(String::new(), |at| format!(" ({})", scene.short(at)));
     let words = if field(map, "stamp").is_some() {
         let data = match field(map, "data") {
@@ -124,40 +119,36 @@ fn brief(item: &Value, asked: &[&str], scene: &Scene) -> String {
     } else if let Some(object) = field(map, "object") {
         vec![text("pod"), text("phase"), containers(object)]
     } else if field(map, "state").is_some() {
-        let message = cut(&text("message"), TEXT);
-        let message = match message.as_str() {
-            "" => message,
-            message => format!("\"{message}\""),
-        };
-        vec![
-            text("pod"),
-            text("container"),
-            text("state"),
-            text("reason"),
-            message,
-        ]
+        let mut words = ["pod", "container", "state", "reason"].map(text).to_vec();
+        if !text("message").is_empty() {
+            words.push(quoted("message"));
+        }
+        words
     } else if field(map, "reason").is_some() {
-        let message = cut(&text("message"), TEXT);
         let count = match text("count").as_str() {
             "" | "0" | "1" => String::new(),
             count => format!("×{count}"),
         };
-        vec![text("reason"), count, format!("\"{message}\"")]
+        vec![text("reason"), count, quoted("message")]
     } else if field(map, "text").is_some() {
-        vec![format!("\"{}\"", cut(&text("text"), TEXT))]
+        vec![quoted("text")]
     } else {
         vec![fields(map, &[], scene)]
     };
-    let words: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let mut words = words.into_iter().filter(|word| !word.is_empty());
     format!("{}{at}", words.join(" "))
 }
 
 /// `code=0`: the wanted fields in alphabetical order, or all plain fields if none is wanted.
 fn fields(map: &Map, wanted: &[&str], scene: &Scene) -> String {
-    let mut names: Vec<String> = map.map.keys().map(ToString::to_string).collect();
-    names.sort();
+    let names = map
+        .map
+        .keys()
+        .map(ToString::to_string)
+        .sorted()
+        .collect_vec();
     let any = names.iter().any(|name| wanted.contains(&name.as_str()));
-    let words: Vec<String> = names
+    let words = names
         .iter()
         .filter_map(|name| Some((name, field(map, name)?)))
         .filter(|(name, value)| match value {
@@ -169,48 +160,20 @@ fn fields(map: &Map, wanted: &[&str], scene: &Scene) -> String {
             Value::String(text) => format!("{name}={}", text.trim().replace('\n', "⏎")),
             value => format!("{name}={}", scene.short(value)),
         })
-        .collect();
-    cut(&words.join(" "), TEXT)
+        .join(" ");
+    cut(&words, TEXT)
 }
 
 /// `main waiting CrashLoopBackOff` for every container of a pod.
 fn containers(pod: &Value) -> String {
-    let Value::Map(pod) = pod else {
-        return String::new();
-    };
-    let Some(Value::Map(status)) = field(pod, "status") else {
-        return String::new();
-    };
-    let lists = ["initContainerStatuses", "containerStatuses"];
-    let statuses = lists
-        .iter()
-        .filter_map(|name| match field(status, name) {
-            Some(Value::List(list)) => Some(list),
-            _ => None,
-        })
-        .flat_map(|list| list.iter());
-    let words: Vec<String> = statuses
-        .filter_map(|container| {
-            let Value::Map(container) = container else {
-                return None;
-            };
-            let (Some(Value::String(name)), Some(Value::Map(state))) =
-                (field(container, "name"), field(container, "state"))
-            else {
-                return None;
-            };
-            let (state, detail) = state.map.iter().next()?;
-            let reason = match detail {
-                Value::Map(detail) => match field(detail, "reason") {
-                    Some(Value::String(reason)) => format!(" {reason}"),
-                    _ => String::new(),
-                },
-                _ => String::new(),
-            };
-            Some(format!("{name} {state}{reason}"))
-        })
-        .collect();
-    words.join(", ")
+    let pod = pod.json().unwrap_or_default();
+    let words = expr::statuses(&pod).filter_map(|container| {
+        let (state, detail) = container["state"].as_object()?.iter().next()?;
+        let name = container["name"].as_str()?;
+        let words = [Some(name), Some(state.as_str()), detail["reason"].as_str()];
+        Some(words.into_iter().flatten().join(" "))
+    });
+    words.collect_vec().join(", ")
 }
 
 /// A field that is there and not null.

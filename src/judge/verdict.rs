@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use itertools::Itertools as _;
 use thiserror::Error;
 
 use super::judgement::{CheckJudgement, Evaluation, Judgement, Outcome};
@@ -41,22 +42,17 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusabl
             wanted: scenario.id.clone(),
         });
     }
-    if let Some(Problem { doing, what, .. }) = evidence.forbidden() {
-        let reason = format!("this cluster forbids it: {doing}: {what}");
+    if let Some(problem) = evidence.forbidden() {
+        let reason = format!("this cluster forbids it: {problem}");
         return Ok(Judged {
             judgements: all_not_applicable(scenario, &reason),
             warnings: Vec::new(),
         });
     }
     if !evidence.problems.is_empty() {
-        let problems: Vec<String> = evidence
-            .problems
-            .iter()
-            .map(|p| format!("{}: {}", p.doing, p.what))
-            .collect();
         return Err(Unusable::Problems {
             scenario: scenario.id.clone(),
-            problems: problems.join("; "),
+            problems: evidence.problems.iter().join("; "),
         });
     }
     let mut warnings = Vec::new();
@@ -92,28 +88,19 @@ pub fn not_applicable(scenario: &Scenario, cluster: &ClusterFacts) -> Option<Vec
 }
 
 fn all_not_applicable(scenario: &Scenario, reason: &str) -> Vec<Judgement> {
-    let judgement = |claim: &Claim| Judgement {
-        claim: claim.id.clone(),
-        scenario: Some(scenario.id.clone()),
-        verdict: Verdict::NotApplicable,
-        expected: Some(Verdict::NotApplicable),
-        reason: format!("not applicable: {reason}"),
-        checks: Vec::new(),
-        measured: BTreeMap::new(),
+    let reason = format!("not applicable: {reason}");
+    let judgement = |claim| {
+        let verdict = Verdict::NotApplicable;
+        Judgement::unchecked(claim, Some(scenario), verdict, reason.clone())
     };
     scenario.claims.iter().map(judgement).collect()
 }
 
 /// The judgements on claims that no experiment can decide.
 pub fn untestable(catalogue: &Catalogue) -> Vec<Judgement> {
-    let judgement = |claim: &Claim| Judgement {
-        claim: claim.id.clone(),
-        scenario: None,
-        verdict: Verdict::NotTestable,
-        expected: Some(Verdict::NotTestable),
-        reason: claim.not_testable.clone().unwrap_or_default(),
-        checks: Vec::new(),
-        measured: BTreeMap::new(),
+    let judgement = |claim: &Claim| {
+        let reason = claim.not_testable.clone().unwrap_or_default();
+        Judgement::unchecked(claim, None, Verdict::NotTestable, reason)
     };
     catalogue.untestable.iter().map(judgement).collect()
 }
@@ -176,11 +163,7 @@ fn lost(evidence: &Evidence) -> Option<String> {
                 return Some(format!("the timeline has a gap: {}", note.text));
             }
             Seen::Agent(stamp) => {
-                let process = (
-                    stamp.pod.as_str(),
-                    stamp.role.as_str(),
-                    stamp.process.as_str(),
-                );
+                let process = (&*stamp.pod, &*stamp.role, &*stamp.process);
                 seen.entry(process).or_default().insert(stamp.seq);
             }
             _ => {}
@@ -233,22 +216,14 @@ fn claim_judgement(
 /// The named values that a claim's expressions use, directly or through other values.
 pub fn used_values<'a>(scenario: &'a Scenario, claim: &Claim) -> BTreeSet<&'a str> {
     let mut texts: Vec<&str> = claim
-        .checks
-        .iter()
-        .flat_map(|check| [&check.control, &check.holds, &check.fails])
-        .chain(claim.measures.values())
-        .map(|expression| expression.text.as_str())
+        .expressions()
+        .map(|found| found.text.as_str())
         .collect();
     let mut used = BTreeSet::new();
     while let Some(text) = texts.pop() {
-        let Ok(compiled) = expr::compile(text) else {
-            continue;
-        };
-        for read in expr::reads(compiled.expression()) {
-            let value = scenario
-                .values
-                .iter()
-                .find(|(name, _)| name == read.names[0]);
+        for read in expr::names_read(text) {
+            let mut values = scenario.values.iter();
+            let value = values.find(|(name, _)| read.split('.').next() == Some(name));
             if let Some((name, expression)) = value
                 && used.insert(name.as_str())
             {
@@ -263,11 +238,9 @@ fn reason(checks: &[CheckJudgement]) -> String {
     if let [only] = checks {
         return only.reason.clone();
     }
-    let all: Vec<String> = checks
-        .iter()
-        .map(|check| format!("{}: {}", check.name, check.reason))
-        .collect();
-    all.join(". ")
+    let all = checks.iter();
+    all.map(|check| format!("{}: {}", check.name, check.reason))
+        .join(". ")
 }
 
 /// The verdict that follows from a claim's checks.
@@ -295,9 +268,8 @@ fn judge_check(
     if let Some(unmet) = check.needs.unmet(&evidence.cluster) {
         let skipped = |text: &str| Evaluation {
             expression: text.trim().to_owned(),
-            value: None,
             error: Some("not applicable here".to_owned()),
-            parts: Vec::new(),
+            ..Evaluation::default()
         };
         return CheckJudgement {
             name: check.name.clone(),
@@ -326,45 +298,36 @@ fn judge_check(
 }
 
 fn decide(control: &Explained, holds: &Explained, fails: &Explained) -> (Outcome, String) {
-    let undecided = |why: String| (Outcome::Inconclusive, format!("inconclusive: {why}"));
-    match (control.value(), holds.value(), fails.value()) {
-        (None, ..) => undecided(format!(
-            "the control cannot be evaluated: {}",
-            control.error()
-        )),
-        (Some(false), ..) => undecided(format!("the control is not met: {}", control.because())),
+    let both = || format!("{}; {}", holds.because(), fails.because());
+    let (what, why) = match (control.value(), holds.value(), fails.value()) {
         (Some(true), Some(true), Some(false)) => {
-            (Outcome::Holds, format!("holds: {}", holds.because()))
+            return (Outcome::Holds, format!("holds: {}", holds.because()));
         }
         (Some(true), Some(false), Some(true)) => {
-            (Outcome::Fails, format!("fails: {}", fails.because()))
+            return (Outcome::Fails, format!("fails: {}", fails.because()));
         }
-        (Some(true), Some(true), Some(true)) => undecided(format!(
-            "both `holds` and `fails` are true: {}; {}",
-            holds.because(),
-            fails.because()
-        )),
-        (Some(true), Some(false), Some(false)) => undecided(format!(
-            "neither `holds` nor `fails` is true: {}; {}",
-            holds.because(),
-            fails.because()
-        )),
-        (Some(true), Some(true), None) => undecided(format!(
-            "`holds` is true, but `fails` cannot be evaluated: {}",
-            fails.error()
-        )),
-        (Some(true), None, Some(true)) => undecided(format!(
-            "`fails` is true, but `holds` cannot be evaluated: {}",
-            holds.error()
-        )),
-        (Some(true), None, _) => {
-            undecided(format!("`holds` cannot be evaluated: {}", holds.error()))
-        }
-        (Some(true), Some(false), None) => undecided(format!(
-            "`holds` is false and `fails` cannot be evaluated: {}",
-            fails.error()
-        )),
-    }
+        (None, ..) => ("the control cannot be evaluated", control.error()),
+        (Some(false), ..) => ("the control is not met", control.because()),
+        (_, Some(true), Some(true)) => ("both `holds` and `fails` are true", both()),
+        (_, Some(false), Some(false)) => ("neither `holds` nor `fails` is true", both()),
+        (_, Some(true), None) => (
+            "`holds` is true, but `fails` cannot be evaluated",
+            fails.error(),
+        ),
+        (_, None, Some(true)) => (
+            "`fails` is true, but `holds` cannot be evaluated",
+            holds.error(),
+        ),
+        (_, None, _) => ("`holds` cannot be evaluated", holds.error()),
+        (_, Some(false), None) => (
+            "`holds` is false and `fails` cannot be evaluated",
+            fails.error(),
+        ),
+    };
+    (
+        Outcome::Inconclusive,
+        format!("inconclusive: {what}: {why}"),
+    )
 }
 
 #[cfg(test)]

@@ -62,21 +62,16 @@ impl Filler<'_> {
         let unknown = || FillError::Unknown(shown.clone());
         match placeholder.word {
             "namespace" => return Ok(self.namespace.to_owned()),
-            "manifest" => {
+            word @ ("manifest" | "listing" | "outside_ip") => {
+                let mut known = match word {
+                    "manifest" => self.manifests.iter(),
+                    "listing" => self.listings.iter(),
+                    _ => self.outside.iter(),
+                };
                 let found = match placeholder.name {
-                    Some(name) => self.manifests.iter().find(|(path, _)| path == name),
-                    None => self.manifests.first(),
+                    Some(name) => known.find(|(known, _)| known == name),
+                    None => known.next().filter(|_| word == "manifest"),
                 };
-                return found.map(|(_, file)| file.clone()).ok_or_else(unknown);
-            }
-            "listing" | "outside_ip" => {
-                let known = if placeholder.word == "listing" {
-                    self.listings
-                } else {
-                    self.outside
-                };
-                let name = placeholder.name.ok_or_else(unknown)?;
-                let found = known.iter().find(|(known, _)| known == name);
                 return found.map(|(_, value)| value.clone()).ok_or_else(unknown);
             }
             _ => {}
@@ -90,11 +85,11 @@ impl Filler<'_> {
         let object = self
             .api
             .get(&format!("{kind}/{name}"), self.namespace)
-            .await
-            .map_err(|source| FillError::Api {
-                placeholder: shown.clone(),
-                source,
-            })?;
+            .await;
+        let object = object.map_err(|source| FillError::Api {
+            placeholder: shown.clone(),
+            source,
+        })?;
         let value: &Value = match placeholder.word {
             "pod_ip" => &object["status"]["podIP"],
             "pod_uid" => &object["metadata"]["uid"],

@@ -137,19 +137,14 @@ impl Recorder {
         loop {
             changes.borrow_and_update();
             let (entries, lines) = {
-                let written = self.lock();
-                (
-                    written.entries[next_entry..].to_vec(),
-                    written.lines[next_line..].to_vec(),
-                )
+                let Written { entries, lines } = &*self.lock();
+                (entries[next_entry..].to_vec(), lines[next_line..].to_vec())
             };
             next_entry += entries.len();
             next_line += lines.len();
-            for entry in &entries {
-                found += u32::from(entry_matches(entry));
-            }
-            found += u32::try_from(lines.iter().filter(|l| line_matches(l)).count()).unwrap_or(0);
-            if found >= wanted {
+            found += entries.iter().filter(|entry| entry_matches(entry)).count();
+            found += lines.iter().filter(|line| line_matches(line)).count();
+            if found >= wanted as usize {
                 return;
             }
             if changes.changed().await.is_err() {

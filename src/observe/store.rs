@@ -133,18 +133,11 @@ pub fn files(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, StoreError> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::evidence::{Clock, ClusterFacts, Entry, Note, Seen};
+    use crate::evidence::ClusterFacts;
+    use crate::fixture::{folder, note};
 
     fn evidence() -> Evidence {
-        let note = |n| Entry {
-            n,
-            at: "2026-01-02T03:04:05.000000006Z".parse().unwrap(),
-            clock: Clock::Runner,
-            seen: Seen::Runner(Note {
-                note: "step".to_owned(),
-                text: "apply".to_owned(),
-            }),
-        };
+        let note = note("2026-01-02T03:04:05.000000006Z".parse().unwrap(), "apply");
         Evidence {
             schema: SCHEMA.to_owned(),
             scenario: "poststart/slow-hook".to_owned(),
@@ -154,15 +147,9 @@ mod tests {
             began: "2026-01-02T03:04:05Z".parse().unwrap(),
             ended: "2026-01-02T03:04:09Z".parse().unwrap(),
             attempt: 1,
-            timeline: vec![note(0), note(1)],
+            timeline: vec![note.clone(), note],
             problems: Vec::new(),
         }
-    }
-
-    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = Utf8PathBuf::from_path_buf(dir.path().to_owned()).unwrap();
-        (dir, path)
     }
 
     #[rstest::rstest]
@@ -185,16 +172,10 @@ mod tests {
         assert_eq!(read(&path).unwrap(), evidence());
         assert_eq!(files(&folder).unwrap(), std::slice::from_ref(&path));
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(
-            text.lines()
-                .filter(|line| line.contains("\"runner\""))
-                .count(),
-            2
-        );
-        let left = std::fs::read_dir(folder.join("evidence/a"))
-            .unwrap()
-            .count();
-        assert_eq!(left, 1, "no temporary file remains");
+        let notes = text.lines().filter(|line| line.contains("\"runner\""));
+        assert_eq!(notes.count(), 2);
+        let left = std::fs::read_dir(folder.join("evidence/a")).unwrap();
+        assert_eq!(left.count(), 1, "no temporary file remains");
     }
 
     #[test]
@@ -203,10 +184,8 @@ mod tests {
         let path = folder.join("x.json");
         let error = |text: &str| {
             std::fs::write(&path, text).unwrap();
-            read(&path)
-                .unwrap_err()
-                .to_string()
-                .replace(folder.as_str(), "")
+            let error = read(&path).unwrap_err();
+            error.to_string().replace(folder.as_str(), "")
         };
         insta::assert_snapshot!(error(r#"{"schema": "hookproof.evidence/7"}"#));
         insta::assert_snapshot!(error("{\"schema\": \"hookproof.evi"));

@@ -17,18 +17,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::evidence::{Clock, Note, Seen};
+    use crate::evidence::Seen;
+    use crate::fixture::note;
 
     fn entry(second: i64, text: usize) -> Entry {
-        Entry {
-            n: 0,
-            at: Timestamp::from_second(second).unwrap_or_default(),
-            clock: Clock::Runner,
-            seen: Seen::Runner(Note {
-                note: "step".to_owned(),
-                text: text.to_string(),
-            }),
-        }
+        let at = Timestamp::from_second(second).unwrap_or_default();
+        note(at, &text.to_string())
     }
 
     fn text(entry: &Entry) -> usize {

@@ -58,62 +58,46 @@ pub async fn pods(client: Client, run: String, router: Router, stop: Cancellatio
     let config = watcher::Config::default().labels(&format!("{RUN_LABEL}={run}"));
     // A new list repeats objects that have not changed; these are not recorded again.
     let mut shown = HashMap::new();
-    follow(
-        api,
-        config,
-        "pods",
-        router,
-        stop,
-        |router, change, object| {
-            let namespace = object.metadata.namespace.clone().unwrap_or_default();
-            let key = object.metadata.uid.clone().unwrap_or_default();
-            let version = object.metadata.resource_version.clone();
-            if change == PodChange::Applied && shown.get(&key) == Some(&version) {
-                return;
-            }
-            shown.insert(key, version);
-            let Some(recorder) = router.find(&namespace) else {
-                return;
-            };
-            let pod = object.metadata.name.clone().unwrap_or_default();
-            let object = serde_json::to_value(&object).unwrap_or_default();
-            recorder.record_now(Seen::Pod(PodSeen {
-                pod,
-                change,
-                object: essential(&object),
-            }));
-        },
-    )
-    .await;
+    let seen = |router: &Router, change, object: DynamicObject| {
+        let namespace = object.metadata.namespace.clone().unwrap_or_default();
+        let key = object.metadata.uid.clone().unwrap_or_default();
+        let version = object.metadata.resource_version.clone();
+        if change == PodChange::Applied && shown.get(&key) == Some(&version) {
+            return;
+        }
+        shown.insert(key, version);
+        let Some(recorder) = router.find(&namespace) else {
+            return;
+        };
+        let pod = object.metadata.name.clone().unwrap_or_default();
+        let object = serde_json::to_value(&object).unwrap_or_default();
+        recorder.record_now(Seen::Pod(PodSeen {
+            pod,
+            change,
+            object: essential(&object),
+        }));
+    };
+    follow(api, config, "pods", router, stop, seen).await;
 }
 
 /// Watches Events until cancelled. Events have no labels to select, so most are read and dropped.
 pub async fn events(client: Client, router: Router, stop: CancellationToken) {
     let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Event>(&()));
     let mut shown = HashSet::new();
-    follow(
-        api,
-        watcher::Config::default(),
-        "events",
-        router,
-        stop,
-        |router, change, object| {
-            let namespace = object.metadata.namespace.clone().unwrap_or_default();
-            let Some(recorder) = router.find(&namespace) else {
-                return;
-            };
-            let key = (
-                object.metadata.uid.clone(),
-                object.metadata.resource_version.clone(),
-            );
-            if change == PodChange::Deleted || !shown.insert(key) {
-                return;
-            }
-            let name = object.metadata.name.clone().unwrap_or_default();
-            recorder.record_now(Seen::Event(event_seen(name, &object.data)));
-        },
-    )
-    .await;
+    let seen = |router: &Router, change, object: DynamicObject| {
+        let metadata = object.metadata;
+        let Some(recorder) = router.find(&metadata.namespace.unwrap_or_default()) else {
+            return;
+        };
+        let key = (metadata.uid, metadata.resource_version);
+        if change == PodChange::Deleted || !shown.insert(key) {
+            return;
+        }
+        let name = metadata.name.unwrap_or_default();
+        recorder.record_now(Seen::Event(event_seen(name, &object.data)));
+    };
+    let config = watcher::Config::default();
+    follow(api, config, "events", router, stop, seen).await;
 }
 
 async fn follow(
@@ -135,10 +119,10 @@ async fn follow(
             Ok(Some(watcher::Event::Init)) => {
                 lists += 1;
                 if lists > 1 {
-                    router.note_all(
-                        "gap",
-                        &format!("the watch of {what} was restarted with a new list; changes may be missing"),
+                    let text = format!(
+                        "the watch of {what} was restarted with a new list; changes may be missing"
                     );
+                    router.note_all("gap", &text);
                 }
             }
             Ok(Some(watcher::Event::InitApply(object) | watcher::Event::Apply(object))) => {

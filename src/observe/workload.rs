@@ -133,15 +133,16 @@ pub fn without_bookkeeping(object: &mut Value) {
         metadata.remove("managedFields");
     }
     for list in ["initContainers", "containers"] {
-        let containers = object
-            .pointer_mut(&format!("/spec/{list}"))
-            .and_then(Value::as_array_mut);
-        for container in containers.into_iter().flatten() {
+        let containers = object.pointer_mut(&format!("/spec/{list}"));
+        for container in containers
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             if let Some(variables) = container.get_mut("env").and_then(Value::as_array_mut) {
                 variables.retain(|variable| {
-                    !variable["name"]
-                        .as_str()
-                        .is_some_and(|name| name.starts_with(env::PREFIX))
+                    let name = variable["name"].as_str().unwrap_or_default();
+                    !name.starts_with(env::PREFIX)
                 });
             }
         }
@@ -187,12 +188,11 @@ mod tests {
         Additions {
             run: "r1".into(),
             scenario: "poststart-slow".into(),
-            images: [("agent", "abc"), ("nginx", "def")]
-                .map(|(name, tag)| {
-                    let name = format!("hookproof/{name}");
-                    (name.clone(), format!("{name}:{tag}"))
-                })
-                .into(),
+            images: [
+                ("hookproof/agent".into(), "hookproof/agent:abc".into()),
+                ("hookproof/nginx".into(), "hookproof/nginx:def".into()),
+            ]
+            .into(),
             witness: "http://10.0.0.1:8080".into(),
             token: "t".into(),
         }
@@ -246,9 +246,7 @@ mod tests {
         let mut deployment =
             json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": []}}}});
         additions().add_to(&mut deployment);
-        assert_eq!(
-            deployment["spec"]["template"]["metadata"]["labels"][SCENARIO_LABEL],
-            "poststart-slow"
-        );
+        let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+        assert_eq!(labels[SCENARIO_LABEL], "poststart-slow");
     }
 }

@@ -3,23 +3,25 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use itertools::Itertools as _;
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, Value, context};
+use minijinja::{Environment, Value, context};
 use pulldown_cmark::{Event, Tag, TagEnd, html};
 use serde::Serialize;
 
 use super::coverage::Coverage;
 use super::error::ReportError;
+use super::html::environment;
 use super::passage::{self, Passage, written};
 use super::results::{ClaimInfo, Results};
 use super::text::{clean, count, line_numbers, one_line, url_path};
-use super::view::{Cell, State, labels};
+use super::view::{State, labels};
 use crate::catalogue::model::Verdict;
 use crate::document::{Document, Piece};
 use crate::file::stays_inside;
 
 /// The combined verdict of a claim over all columns, from the least to the most important.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Overall {
     /// Not decided in any column.
     Open,
@@ -68,20 +70,16 @@ impl Overall {
 
     /// `3 are wrong`, `1 is wrong`.
     fn counted(self, number: usize) -> String {
-        let one = number == 1;
-        let words = match self {
-            Self::Holds if one => "holds",
-            Self::Holds => "hold",
-            Self::Depends if one => "holds under a condition",
-            Self::Depends => "hold under a condition",
-            Self::Wrong if one => "is wrong",
-            Self::Wrong => "are wrong",
-            Self::Changed if one => "has changed since it was tested",
-            Self::Changed => "have changed since they were tested",
-            Self::Open if one => "is not decided",
-            Self::Open => "are not decided",
-        };
-        format!("{number} {words}")
+        let word = self.word();
+        match (self, number) {
+            (Self::Holds | Self::Depends, 1) => format!("1 {word}"),
+            (Self::Holds, _) => format!("{number} hold"),
+            (Self::Depends, _) => format!("{number} hold under a condition"),
+            (Self::Wrong | Self::Open, 1) => format!("1 is {word}"),
+            (Self::Wrong | Self::Open, _) => format!("{number} are {word}"),
+            (Self::Changed, 1) => format!("1 has {word}"),
+            (Self::Changed, _) => format!("{number} have changed since they were tested"),
+        }
     }
 
     fn word(self) -> &'static str {
@@ -160,49 +158,35 @@ pub fn annotate(
     results: &Results,
     report: &str,
 ) -> Result<Annotated, ReportError> {
-    render(document, results, report).map_err(|source| ReportError::Page { source })
-}
-
-fn render(
-    document: &Document,
-    results: &Results,
-    report: &str,
-) -> Result<Annotated, minijinja::Error> {
     let labels = labels(&results.clusters);
     let claims = results.claims.iter();
     let claims = claims.flat_map(|claim| claim.cites.iter().map(|cite| (claim.id.as_str(), cite)));
     let coverage = Coverage::of(document, claims, &results.accounts);
     let cited = cited(document, results);
     let pieces = document.pieces();
-    let written: BTreeSet<usize> = pieces
-        .iter()
-        .filter_map(|piece| match piece {
-            Piece::Words(line, _) => Some(*line),
-            _ => None,
-        })
-        .collect();
-    let notes: Vec<Note> = cited
-        .iter()
+    let written = pieces.iter().filter_map(|piece| match piece {
+        Piece::Words(line, _) => Some(*line),
+        _ => None,
+    });
+    let written: BTreeSet<usize> = written.collect();
+    let notes = cited.iter();
+    let notes = notes
         .map(|cited| note(cited, &written, results, &labels))
-        .collect();
-    let number = |overall| cited.iter().filter(|c| c.overall == overall).count();
-    let tallies: Vec<(&str, String)> = Overall::ALL
-        .into_iter()
-        .filter(|overall| number(*overall) > 0)
-        .map(|overall| (overall.state().key(), overall.counted(number(overall))))
-        .collect();
-    let words: Vec<&str> = tallies.iter().map(|(_, words)| words.as_str()).collect();
+        .collect_vec();
+    let numbers = cited.iter().map(|cited| cited.overall).counts();
+    let tallies = Overall::ALL.into_iter().filter_map(|overall| {
+        let number = *numbers.get(&overall)?;
+        Some((overall.state().key(), overall.counted(number)))
+    });
+    let tallies = tallies.collect_vec();
+    let words = tallies.iter().map(|(_, words)| words).join(", ");
     let claims = count(cited.len(), "claim");
     let mut prominent: Vec<(&Cited<'_>, &Note)> = cited.iter().zip(&notes).collect();
     prominent.retain(|(cited, _)| cited.overall.is_prominent());
     prominent.sort_by_key(|(cited, note)| (std::cmp::Reverse(cited.overall), note.line));
     let prominent: Vec<&Note> = prominent.into_iter().map(|(_, note)| note).collect();
 
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_template("marks.svg", include_str!("templates/marks.svg"))?;
-    environment.add_template("notes.html", include_str!("templates/notes.html"))?;
-    environment.add_template("annotate.html", include_str!("templates/annotate.html"))?;
+    let environment = environment()?;
     let mut marker = Marker {
         cited: &cited,
         notes: &notes,
@@ -219,7 +203,7 @@ fn render(
         .render(context! {
             style => Value::from_safe_string(include_str!("templates/style.css").to_owned()),
             own_style => Value::from_safe_string(include_str!("templates/annotate.css").to_owned()),
-            document => clean(document.name()),
+            document => document.name(),
             claims => &claims,
             columns => labels.join(", "),
             tallies => &tallies,
@@ -234,7 +218,7 @@ fn render(
         summary: if words.is_empty() {
             claims
         } else {
-            format!("{claims}: {}", words.join(", "))
+            format!("{claims}: {words}")
         },
         needs_attention: !prominent.is_empty(),
     })
@@ -266,14 +250,9 @@ impl Marker<'_> {
                     self.referred.clear();
                     // A note appears where its claim is first cited.
                     let notes = self.notes(|cited| cited.on(&lines))?;
-                    let class = if notes.is_empty() {
-                        "block"
-                    } else {
-                        "block noted"
-                    };
-                    events.push(Event::Html(
-                        format!("<div class=\"{class}\">{notes}").into(),
-                    ));
+                    let noted = if notes.is_empty() { "" } else { " noted" };
+                    let start = format!("<div class=\"block{noted}\">{notes}");
+                    events.push(Event::Html(start.into()));
                 }
                 Piece::BlockEnd => events.push(Event::Html("</div>\n".into())),
                 Piece::Words(line, words) => {
@@ -312,11 +291,9 @@ impl Marker<'_> {
 
     /// The notes of claims that have none yet; empty if there are none.
     fn notes(&mut self, wanted: impl Fn(&Cited<'_>) -> bool) -> Result<String, minijinja::Error> {
-        let all = self.cited.iter().enumerate();
-        let new: Vec<usize> = all
-            .filter(|(at, cited)| !self.noted.contains(at) && wanted(cited))
-            .map(|(at, _)| at)
-            .collect();
+        let new = self.cited.iter();
+        let mut new = new.positions(&wanted).collect_vec();
+        new.retain(|at| !self.noted.contains(at));
         if new.is_empty() {
             return Ok(String::new());
         }
@@ -349,12 +326,10 @@ impl Marker<'_> {
     fn start_of_passage(&mut self, line: usize, in_link: bool) -> String {
         use std::fmt::Write as _;
 
-        let lines = line..=line;
-        let all = self.cited.iter().enumerate();
-        let here: Vec<usize> = all
-            .filter(|(_, c)| c.on(&lines))
-            .map(|(at, _)| at)
-            .collect();
+        let here = self.cited.iter();
+        let here = here
+            .positions(|cited| cited.on(&(line..=line)))
+            .collect_vec();
         // The worst verdict decides the passage's colour.
         let Some(worst) = here.iter().map(|at| self.cited[*at].overall).max() else {
             if self.open.contains(&line) {
@@ -365,8 +340,8 @@ impl Marker<'_> {
         let mut out = String::new();
         for overall in Overall::ALL.into_iter().filter(|_| !in_link) {
             let of = here.iter().filter(|at| self.cited[**at].overall == overall);
-            let new: Vec<usize> = of.copied().filter(|at| self.referred.insert(*at)).collect();
-            if let Some(note) = new.first().and_then(|at| self.notes.get(*at)) {
+            let new = of.filter(|at| self.referred.insert(**at)).collect_vec();
+            if let Some(note) = new.first().and_then(|at| self.notes.get(**at)) {
                 let (key, words) = (note.key, overall.counted(new.len()));
                 let id = url_path(&note.id);
                 let _ = write!(
@@ -376,12 +351,12 @@ impl Marker<'_> {
             }
         }
         let key = worst.state().key();
-        let anchor = if self.lines.insert(line) {
-            format!(" id=\"L{line}\"")
-        } else {
-            String::new()
-        };
-        let _ = write!(out, "<mark class=\"m-{key}\"{anchor}>");
+        let anchor = self.lines.insert(line).then(|| format!(" id=\"L{line}\""));
+        let _ = write!(
+            out,
+            "<mark class=\"m-{key}\"{}>",
+            anchor.unwrap_or_default()
+        );
         out
     }
 }
@@ -403,8 +378,7 @@ fn cited<'a>(document: &Document, results: &'a Results) -> Vec<Cited<'a>> {
                 }
             }
         }
-        let columns = results.clusters.iter();
-        let states: Vec<State> = columns.map(|c| Cell::of(c, claim).state()).collect();
+        let states = results.cells(claim).map(|cell| cell.state()).collect_vec();
         let overall = if is_changed {
             Overall::Changed
         } else {
@@ -422,28 +396,20 @@ fn cited<'a>(document: &Document, results: &'a Results) -> Vec<Cited<'a>> {
 }
 
 fn note(cited: &Cited<'_>, text: &BTreeSet<usize>, results: &Results, labels: &[String]) -> Note {
-    let Cited {
-        claim,
-        ranges,
-        overall,
-    } = cited;
+    let (claim, ranges, overall) = (cited.claim, &cited.ranges, cited.overall);
     let mut found: Vec<Found> = Vec::new();
-    for (column, label) in results.clusters.iter().zip(labels) {
-        let cell = Cell::of(column, claim);
+    for (cell, label) in results.cells(claim).zip(labels) {
         let evidence = cell.evidence().filter(|path| stays_inside(path.as_ref()));
         let column = Column {
             label: label.clone(),
             evidence: evidence.map(url_path),
         };
-        let (key, word, reason) = (
-            cell.state().key(),
-            cell.state().word(),
-            clean(&cell.reason()),
-        );
-        match found
+        let (key, word) = (cell.state().key(), cell.state().word());
+        let reason = clean(&cell.reason());
+        let mut same = found
             .iter_mut()
-            .find(|f| f.key == key && f.reason == reason)
-        {
+            .filter(|f| f.key == key && f.reason == reason);
+        match same.next() {
             Some(same) => same.columns.push(column),
             None => found.push(Found {
                 key,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use itertools::Itertools as _;
 use pulldown_cmark::{Event, Tag};
 use unicode_segmentation::UnicodeSegmentation as _;
 
@@ -52,10 +53,7 @@ impl Coverage {
         let mut lines: BTreeMap<usize, Line> = BTreeMap::new();
         for (id, citation) in claims {
             for line in cited(document, citation) {
-                let claims = &mut lines.entry(line).or_default().claims;
-                if !claims.iter().any(|known| known == id) {
-                    claims.push(id.to_owned());
-                }
+                lines.entry(line).or_default().claims.push(id.to_owned());
             }
         }
         let mut repeats_nothing = Vec::new();
@@ -73,16 +71,12 @@ impl Coverage {
             }
             for line in here {
                 let because = &mut lines.entry(line).or_default().because;
-                if !because.contains(&account.because) {
-                    because.push(account.because.clone());
-                }
+                because.push(account.because.clone());
             }
         }
         let mut sentences = sentences(document);
-        let within: BTreeSet<usize> = sentences
-            .iter()
-            .flat_map(|(_, lines)| lines.clone())
-            .collect();
+        let within = sentences.iter().flat_map(|(_, lines)| lines.clone());
+        let within: BTreeSet<usize> = within.collect();
         // In HTML, what is not visible says nothing.
         let source = if document.is_html() {
             ""
@@ -101,21 +95,23 @@ impl Coverage {
         };
         let all = sentences.iter().flat_map(|(_, lines)| lines.clone());
         let open: BTreeSet<usize> = all.filter(is_open).collect();
-        let empty = Line::default();
         let sentences = sentences.into_iter().map(|(text, range)| {
-            let (mut claims, mut because) = (Vec::new(), Vec::new());
-            for line in range.clone().map(|at| lines.get(&at).unwrap_or(&empty)) {
-                add(&mut claims, &line.claims);
-                if line.claims.is_empty() {
-                    add(&mut because, &line.because);
-                }
-            }
+            let lines = || range.clone().filter_map(|at| lines.get(&at));
+            let uncited = lines().filter(|line| line.claims.is_empty());
             Sentence {
                 text: one_line(&clean(&text)),
                 remains: open.range(range.clone()).next().is_some(),
+                claims: lines()
+                    .flat_map(|line| &line.claims)
+                    .unique()
+                    .cloned()
+                    .collect(),
+                because: uncited
+                    .flat_map(|line| &line.because)
+                    .unique()
+                    .cloned()
+                    .collect(),
                 lines: range,
-                claims,
-                because,
             }
         });
         Self {
@@ -140,14 +136,6 @@ impl Coverage {
         format!(
             "{cited} of {all} sentences are cited, {rest} need no claim, {remain} remain: {share} % covered"
         )
-    }
-}
-
-fn add(known: &mut Vec<String>, more: &[String]) {
-    for one in more {
-        if !known.contains(one) {
-            known.push(one.clone());
-        }
     }
 }
 
@@ -239,16 +227,13 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::fixture;
 
     const TEXT: &str =
         "# Title\n\nOne is true. Two\nis too. Three, e.g. this.\n\n```\ncode: 1\n\nmore: 2\n```\n";
 
     fn citation(lines: &str) -> Citation {
-        Citation {
-            document: "d.md".into(),
-            lines: lines.into(),
-            ..Citation::default()
-        }
+        fixture::citation("d.md", lines)
     }
 
     fn document() -> Document {
@@ -266,10 +251,9 @@ mod tests {
     #[test]
     fn sentences_have_their_lines() {
         let found = sentences(&document());
-        let found: Vec<_> = found
+        let found = found
             .iter()
-            .map(|(text, lines)| (text.trim(), lines.clone()))
-            .collect();
+            .map(|(text, lines)| (text.trim(), lines.clone()));
         let wanted = [
             ("Title", 1..=1),
             ("One is true.", 3..=3),
@@ -278,7 +262,7 @@ mod tests {
             ("code: 1", 7..=7),
             ("more: 2", 9..=9),
         ];
-        assert_eq!(found, wanted);
+        assert_eq!(found.collect_vec(), wanted);
     }
 
     #[test]
@@ -286,11 +270,9 @@ mod tests {
         let one = citation("3");
         let accounts = [account("1", "heading", None)];
         let coverage = Coverage::of(&document(), [("a.b", &one)], &accounts);
-        let remaining: Vec<&str> = coverage.remaining().map(|s| s.text.as_str()).collect();
-        assert_eq!(
-            remaining,
-            ["Two is too.", "Three, e.g. this.", "code: 1", "more: 2"]
-        );
+        let remaining = coverage.remaining().map(|s| s.text.as_str()).collect_vec();
+        let wanted = ["Two is too.", "Three, e.g. this.", "code: 1", "more: 2"];
+        assert_eq!(remaining, wanted);
         assert_eq!(coverage.sentences[0].because, ["heading"]);
         assert_eq!(coverage.sentences[1].claims, ["a.b"]);
         assert_eq!(

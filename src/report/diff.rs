@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use itertools::Itertools as _;
 use serde::Serialize;
 
 use super::essentials::outcome_word;
@@ -10,7 +11,7 @@ use super::results::{ClaimInfo, ClusterResults, Results};
 use super::terminal::Layout;
 use super::text::{count, one_line, shorten, value, wrap};
 use super::view::{Cell, State, cited, labels};
-use crate::judge::judgement::Judgement;
+use crate::judge::judgement::CheckJudgement;
 
 /// A difference between two results.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,12 +72,7 @@ pub(crate) fn compare(a: &Results, b: &Results) -> Vec<Change> {
         changes.push(change);
     };
     let (pairs, alone) = pair(a, b);
-    for (label, in_a) in alone {
-        let (a, b) = if in_a {
-            (Some(label), None)
-        } else {
-            (None, Some(label))
-        };
+    for (a, b) in alone {
         add(Kind::Column, None, "", "", a, b);
     }
     let find = |results: &'_ Results, id: &str| results.claims.iter().position(|c| c.id == id);
@@ -105,33 +101,29 @@ pub(crate) fn compare(a: &Results, b: &Results) -> Vec<Change> {
             }
         }
     }
-    for claim in a.claims.iter().filter(|claim| find(b, &claim.id).is_none()) {
-        add(
-            Kind::Claim,
-            None,
-            &claim.id,
-            "",
-            Some(claim.says.clone()),
-            None,
-        );
-    }
-    for claim in b.claims.iter().filter(|claim| find(a, &claim.id).is_none()) {
-        add(
-            Kind::Claim,
-            None,
-            &claim.id,
-            "",
-            None,
-            Some(claim.says.clone()),
-        );
+    for (results, other, in_a) in [(a, b, true), (b, a, false)] {
+        for ClaimInfo { id, says, .. } in &results.claims {
+            if find(other, id).is_none() {
+                let (a, b) = side(says.clone(), in_a);
+                add(Kind::Claim, None, id, "", a, b);
+            }
+        }
     }
     changes
 }
 
+type Sides = (Option<String>, Option<String>);
+
+/// What only one side has.
+fn side(text: String, in_a: bool) -> Sides {
+    let text = Some(text);
+    if in_a { (text, None) } else { (None, text) }
+}
+
 type Pair<'a> = (String, &'a ClusterResults, &'a ClusterResults);
 
-/// The columns to compare, and the labels of the others, with whether they are in `a`.
-fn pair<'a>(a: &'a Results, b: &'a Results) -> (Vec<Pair<'a>>, Vec<(String, bool)>) {
+/// The columns to compare, and the labels of the others.
+fn pair<'a>(a: &'a Results, b: &'a Results) -> (Vec<Pair<'a>>, Vec<Sides>) {
     let (of_a, of_b) = (labels(&a.clusters), labels(&b.clusters));
     let (mut pairs, mut used) = (Vec::new(), Vec::new());
     let mut alone = Vec::new();
@@ -145,15 +137,14 @@ fn pair<'a>(a: &'a Results, b: &'a Results) -> (Vec<Pair<'a>>, Vec<(String, bool
                 used.push(at);
                 pairs.push((label, left, &b.clusters[at]));
             }
-            None => alone.push((label, true)),
+            None => alone.push(side(label, true)),
         }
     }
-    let others = of_b.into_iter().enumerate();
-    alone.extend(
-        others
-            .filter(|(at, _)| !used.contains(at))
-            .map(|(_, label)| (label, false)),
-    );
+    let others = of_b
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| !used.contains(at));
+    alone.extend(others.map(|(_, label)| side(label, false)));
     (pairs, alone)
 }
 
@@ -173,19 +164,12 @@ fn differing<T>(
     both.filter(|(_, a, b)| a != b).collect()
 }
 
-fn judgement<'a>(cell: &Cell<'a>) -> Option<&'a Judgement> {
-    match cell {
-        Cell::Judged { judgement, .. } => Some(judgement),
-        _ => None,
-    }
-}
-
 fn in_words(cell: &Cell<'_>) -> String {
     format!("{}: {}", cell.state().word(), cell.reason())
 }
 
 fn outcomes(cell: &Cell<'_>) -> Texts {
-    let checks = judgement(cell).into_iter().flat_map(|found| &found.checks);
+    let checks = cell.judgement().into_iter().flat_map(|found| &found.checks);
     checks
         .map(|check| (check.name.clone(), outcome_word(check.outcome).to_owned()))
         .collect()
@@ -193,7 +177,7 @@ fn outcomes(cell: &Cell<'_>) -> Texts {
 
 fn texts((column, claim, cell): (&ClusterResults, &ClaimInfo, &Cell<'_>)) -> Texts {
     let text = column.text(claim);
-    let expected = judgement(cell).and_then(|found| found.expected);
+    let expected = cell.judgement().and_then(|found| found.expected);
     let fields = [
         ("claim", Some(text.says.clone())),
         ("actually", text.instead.clone()),
@@ -211,36 +195,28 @@ fn texts((column, claim, cell): (&ClusterResults, &ClaimInfo, &Cell<'_>)) -> Tex
 }
 
 fn values(cell: &Cell<'_>) -> Texts {
-    let Some(found) = judgement(cell) else {
+    let Some(found) = cell.judgement() else {
         return Texts::new();
     };
-    let checks = found
-        .checks
-        .iter()
-        .flat_map(|check| [&check.control, &check.holds, &check.fails]);
+    let checks = found.checks.iter().flat_map(CheckJudgement::evaluations);
     let read = checks
-        .flat_map(|evaluation| &evaluation.parts)
+        .flat_map(|(_, found)| &found.parts)
         .flat_map(|part| part.read.clone());
-    let measured = found
-        .measured
-        .iter()
-        .map(|(name, found)| (name.clone(), value(found)));
+    let measured = found.measured.iter();
+    let measured = measured.map(|(name, found)| (name.clone(), value(found)));
     read.chain(measured).collect()
 }
 
 /// The differences as text. Values are only counted, unless `show_values`.
 pub(crate) fn text(changes: &[Change], show_values: bool, layout: Layout) -> String {
     let mut out = String::new();
-    let mut columns: Vec<_> = changes
+    let several = !changes
         .iter()
         .filter_map(|change| change.column.as_ref())
-        .collect();
-    columns.dedup();
+        .all_equal();
     for (kind, title, meaning) in Kind::ALL {
-        let mut found: Vec<_> = changes
-            .iter()
-            .filter(|change| change.kind == kind)
-            .collect();
+        let found = changes.iter().filter(|change| change.kind == kind);
+        let mut found = found.collect_vec();
         if found.is_empty() || (kind == Kind::Value && !show_values) {
             continue;
         }
@@ -257,7 +233,7 @@ pub(crate) fn text(changes: &[Change], show_values: bool, layout: Layout) -> Str
             let heading = (&change.column, &change.claim);
             if before != Some(heading) && !change.claim.is_empty() {
                 let on = match &change.column {
-                    Some(column) if columns.len() > 1 => format!("  on {column}"),
+                    Some(column) if several => format!("  on {column}"),
                     _ => String::new(),
                 };
                 let _ = writeln!(out, "  {}{on}", one_line(&change.claim));
@@ -270,32 +246,27 @@ pub(crate) fn text(changes: &[Change], show_values: bool, layout: Layout) -> Str
             for (mark, colour, side) in [("-", "31", &change.a), ("+", "32", &change.b)] {
                 let Some(side) = side else { continue };
                 let side = shorten(&one_line(&format!("{what}{side}")), 300);
-                for (n, line) in wrap(&side, layout.width.saturating_sub(6), "")
-                    .iter()
-                    .enumerate()
-                {
-                    let mark = if n == 0 { mark } else { " " };
-                    let _ = writeln!(out, "    {} {}", layout.paint(colour, mark), line);
+                let marks = std::iter::once(mark).chain(std::iter::repeat(" "));
+                for (mark, line) in marks.zip(wrap(&side, layout.width.saturating_sub(6), "")) {
+                    let _ = writeln!(out, "    {} {line}", layout.paint(colour, mark));
                 }
             }
         }
         out.push('\n');
     }
-    let shown = changes
+    let values = changes
         .iter()
-        .filter(|change| change.kind != Kind::Value)
+        .filter(|change| change.kind == Kind::Value)
         .count();
-    let values = changes.len() - shown;
-    let hint = if values > 0 && !show_values {
-        format!(
+    let hidden = if show_values { 0 } else { values };
+    let hint = match hidden {
+        0 => String::new(),
+        _ => format!(
             "; {} not shown, pass --values",
-            count(values, "differing value")
-        )
-    } else {
-        String::new()
+            count(hidden, "differing value")
+        ),
     };
-    let total = if show_values { changes.len() } else { shown };
-    let _ = writeln!(out, "{}{hint}", count(total, "difference"));
+    let _ = writeln!(out, "{}{hint}", count(changes.len() - hidden, "difference"));
     out
 }
 

@@ -2,9 +2,17 @@
 
 use std::io;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::file::WriteError;
+
+impl ReportError {
+    /// The error of reading a file.
+    pub(super) fn read(path: &Utf8Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::Read { path, source }
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
@@ -64,16 +72,13 @@ pub enum ReportError {
     },
     #[error("invalid results file {path}: {why}; the file may be edited, run the claims again")]
     Contradiction { path: Utf8PathBuf, why: String },
-    #[error("failed to serialize {what} as JSON: {source}; report this with the command you ran")]
-    Json {
-        what: &'static str,
-        source: serde_json::Error,
-    },
+    #[error("failed to serialize the results as JSON: {0}; report this with the command you ran")]
+    Json(#[from] serde_json::Error),
     #[error("failed to render {path} as XML: {source}; report this with results.json")]
     Junit {
         path: Utf8PathBuf,
         source: quick_junit::SerializeError,
     },
-    #[error("failed to render the HTML page: {source}; report this with results.json")]
-    Page { source: minijinja::Error },
+    #[error("failed to render the HTML page: {0}; report this with results.json")]
+    Page(#[from] minijinja::Error),
 }

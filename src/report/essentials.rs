@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use itertools::Itertools as _;
+
 use super::results::{ClaimInfo, ScenarioResults};
 use super::text::{count, one_line, seconds, value};
 use super::view::{Cell, State, cited};
 use crate::evidence::ClusterFacts;
-use crate::judge::judgement::{CheckJudgement, Evaluation, Judgement, Outcome, Part};
+use crate::judge::judgement::{Evaluation, Judgement, Outcome, Part};
 
 /// The claim, its verdict, and the values that decided it.
 pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> String {
@@ -23,42 +25,27 @@ pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> S
     let cited = cited(claim);
     let source = if cited.is_empty() { "none" } else { &cited };
     line(&mut out, "source", source);
-    match cell {
-        Cell::Judged {
-            judgement,
-            scenario,
-            ..
-        } => {
-            judged(&mut out, judgement);
-            if let Some(scenario) = scenario {
-                ran(&mut out, scenario);
-            }
-        }
-        Cell::Problem { scenario } => ran(&mut out, scenario),
-        Cell::NoCluster { .. } | Cell::NotRun { .. } => {}
+    if let Some(judgement) = cell.judgement() {
+        judged(&mut out, judgement);
+    }
+    if let Some(scenario) = cell.scenario() {
+        ran(&mut out, scenario);
     }
     let image = facts.node_image.as_deref().unwrap_or("unknown");
-    line(
-        &mut out,
-        "cluster",
-        &format!(
-            "{}, Kubernetes {}, node image {image}",
-            facts.name, facts.kubernetes
-        ),
-    );
+    let (name, version) = (&facts.name, &facts.kubernetes);
+    let cluster = format!("{name}, Kubernetes {version}, node image {image}");
+    line(&mut out, "cluster", &cluster);
     out
 }
 
 /// The verdict in words, or `error` or `not run`.
 pub fn verdict_in_words(cell: &Cell<'_>) -> String {
-    match cell {
-        Cell::Judged { judgement, .. } => verdict_of(judgement),
-        _ => cell.state().word().to_owned(),
-    }
+    let verdict = cell.judgement().map(verdict_of);
+    verdict.unwrap_or_else(|| cell.state().word().to_owned())
 }
 
 /// `refuted, as expected`, `confirmed, expected refuted`.
-pub(super) fn verdict_of(judgement: &Judgement) -> String {
+pub(crate) fn verdict_of(judgement: &Judgement) -> String {
     let word = State::Verdict(judgement.verdict).word();
     match judgement.expected {
         Some(expected) if expected == judgement.verdict => format!("{word}, as expected"),
@@ -108,90 +95,53 @@ fn line(out: &mut String, name: &str, text: &str) {
 }
 
 fn judged(out: &mut String, judgement: &Judgement) {
-    let Judgement {
-        checks,
-        measured,
-        claim: _,
-        scenario: _,
-        verdict: _,
-        expected: _,
-        reason: _,
-    } = judgement;
-    for (name, measure) in measured {
+    for (name, measure) in &judgement.measured {
         line(out, &format!("measured {name}"), &value(measure));
     }
-    for check in checks {
-        let CheckJudgement {
-            name,
-            outcome,
-            reason,
-            control,
-            holds,
-            fails,
-        } = check;
-        let name = if name == "check" {
-            name.clone()
-        } else {
-            format!("check {name}")
+    for check in &judgement.checks {
+        let name = match check.name.as_str() {
+            "check" => "check".to_owned(),
+            name => format!("check {name}"),
         };
-        line(
-            out,
-            &name,
-            &format!(
-                "{}, because {}",
-                outcome_word(*outcome),
-                without_outcome(reason, *outcome)
-            ),
-        );
-        for (role, evaluation) in [("control", control), ("holds", holds), ("fails", fails)] {
+        let outcome = outcome_word(check.outcome);
+        let reason = without_outcome(&check.reason, check.outcome);
+        line(out, &name, &format!("{outcome}, because {reason}"));
+        for (role, evaluation) in check.evaluations() {
             evaluated(out, role, evaluation);
         }
     }
 }
 
 fn evaluated(out: &mut String, role: &str, evaluation: &Evaluation) {
-    let Evaluation {
-        expression,
-        value,
-        error,
-        parts,
-    } = evaluation;
-    let error = error
-        .as_deref()
-        .map(|error| format!(" ({error})"))
-        .unwrap_or_default();
+    let error = evaluation.error.as_ref().map(|error| format!(" ({error})"));
+    let (value, error) = (truth(evaluation.value), error.unwrap_or_default());
     line(
         out,
-        &format!("  {role} {}{error}", truth(*value)),
-        expression,
+        &format!("  {role} {value}{error}"),
+        &evaluation.expression,
     );
-    for Part { text, value, read } in parts {
-        let read: Vec<_> = read
+    for Part { text, value, read } in &evaluation.parts {
+        let read = read
             .iter()
             .map(|(path, value)| format!("{path} = {value}"))
-            .collect();
+            .join(", ");
         line(
             out,
             &format!("    {}", truth(*value)),
-            &format!("{text}   [{}]", read.join(", ")),
+            &format!("{text}   [{read}]"),
         );
     }
 }
 
-fn ran(out: &mut String, scenario: &ScenarioResults) {
-    let ScenarioResults {
-        scenario,
-        title,
-        began: _,
-        seconds: took,
-        problems: _,
-        evidence,
-        earlier,
-    } = scenario;
-    line(out, "scenario", &format!("{scenario}: {title}"));
-    let attempts = count(earlier.len() + 1, "attempt");
-    line(out, "took", &format!("{}, {attempts}", seconds(*took)));
-    for earlier in earlier {
+fn ran(out: &mut String, ran: &ScenarioResults) {
+    line(out, "scenario", &format!("{}: {}", ran.scenario, ran.title));
+    let attempts = count(ran.attempts(), "attempt");
+    line(
+        out,
+        "took",
+        &format!("{}, {attempts}", seconds(ran.seconds)),
+    );
+    for earlier in &ran.earlier {
         let name = format!("attempt {}", earlier.attempt);
         for why in earlier.why() {
             line(out, &name, &why);
@@ -199,5 +149,5 @@ fn ran(out: &mut String, scenario: &ScenarioResults) {
         let evidence = earlier.evidence.as_deref().unwrap_or("none");
         line(out, &format!("{name}, evidence"), evidence);
     }
-    line(out, "evidence", evidence.as_deref().unwrap_or("none"));
+    line(out, "evidence", ran.evidence.as_deref().unwrap_or("none"));
 }

@@ -6,8 +6,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use proptest::prelude::*;
 
 use super::json::read_results;
-use super::results::{ClusterResults, Results, Run};
+use super::results::{ClaimInfo, ClusterResults, Results, Run};
 use crate::evidence::Evidence;
+use crate::judge::judgement::Judgement;
 use crate::observe::store;
 use crate::report::event::RunEvent;
 use crate::report::terminal::Layout;
@@ -41,6 +42,23 @@ pub(super) fn nasty_text() -> impl Strategy<Value = String> {
         Just("| a | b |\n```\n# heading [x](javascript:alert(1))".to_owned()),
         Just("\0\u{fffe}\u{ffff}\u{85}\u{2028}\r\n".to_owned()),
     ]
+}
+
+/// Adds these claims again with their verdicts, under ids that end in `nth`.
+pub(super) fn repeat(results: &mut Results, claims: &[ClaimInfo], nth: usize) {
+    let rename = |id: &str| format!("{id}-{nth}");
+    results.claims.extend(claims.iter().map(|claim| ClaimInfo {
+        id: rename(&claim.id),
+        ..claim.clone()
+    }));
+    for column in &mut results.clusters {
+        let known = column.judgements.clone().into_iter();
+        let known = known.filter(|found| claims.iter().any(|claim| claim.id == found.claim));
+        column.judgements.extend(known.map(|found| Judgement {
+            claim: rename(&found.claim),
+            ..found
+        }));
+    }
 }
 
 /// The results with `text` in every field that holds untrusted text.
@@ -161,9 +179,7 @@ pub(super) fn events(results: &Results) -> Vec<RunEvent> {
                 scenario: scenario.scenario.clone(),
                 after: scenario.earlier.last().cloned(),
             });
-            let of = |j: &&crate::judge::judgement::Judgement| {
-                j.scenario.as_deref() == Some(scenario.scenario.as_str())
-            };
+            let of = |j: &&Judgement| j.scenario.as_ref() == Some(&scenario.scenario);
             events.push(RunEvent::ScenarioEnded {
                 cluster: name.clone(),
                 scenario: scenario.clone(),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::ReportError;
-use super::results::{self, ClusterResults, Results};
+use super::results::{self, Results};
 use super::view::number;
 use crate::file::write_atomic;
 
@@ -19,10 +19,7 @@ const V1: &str = "hookproof.results/1";
 
 /// Writes `results.json` into a results folder.
 pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
-    let mut text = serde_json::to_vec_pretty(results).map_err(|source| ReportError::Json {
-        what: "the results",
-        source,
-    })?;
+    let mut text = serde_json::to_vec_pretty(results)?;
     text.push(b'\n');
     Ok(write_atomic(&folder.join(RESULTS_FILE), &text)?)
 }
@@ -30,13 +27,9 @@ pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportE
 /// Reads `results.json` of a results folder, also of the previous format.
 pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
     let path = folder.join(RESULTS_FILE);
-    let path_owned = || path.clone();
-    let text = fs::read(&path).map_err(|source| ReportError::Read {
-        path: path_owned(),
-        source,
-    })?;
+    let text = fs::read(&path).map_err(ReportError::read(&path))?;
     let parse = |source| ReportError::Parse {
-        path: path_owned(),
+        path: path.clone(),
         source,
     };
     let head: Head = serde_json::from_slice(&text).map_err(parse)?;
@@ -48,7 +41,7 @@ pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
         serde_json::from_value(whole).map_err(parse)?
     } else {
         return Err(ReportError::Schema {
-            path: path_owned(),
+            path: path.clone(),
             found: head.schema,
             wanted: results::SCHEMA,
             version: head.hookproof.unwrap_or_else(|| "its version".to_owned()),
@@ -62,19 +55,12 @@ pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
     if let Some(key) = repeated(keys) {
         return Err(contradiction(format!("two columns have the key {key}")));
     }
-    for ClusterResults {
-        key,
-        judgements,
-        scenarios,
-        ..
-    } in &results.clusters
-    {
-        let claim = repeated(judgements.iter().map(|judgement| judgement.claim.as_str()));
-        let scenario = repeated(scenarios.iter().map(|ran| ran.scenario.as_str()));
+    for column in &results.clusters {
+        let claim = repeated(column.judgements.iter().map(|found| found.claim.as_str()));
+        let scenario = repeated(column.scenarios.iter().map(|ran| ran.scenario.as_str()));
         if let Some(twice) = claim.or(scenario) {
-            return Err(contradiction(format!(
-                "column {key} has two results of {twice}"
-            )));
+            let why = format!("column {} has two results of {twice}", column.key);
+            return Err(contradiction(why));
         }
     }
     Ok(results)
@@ -96,17 +82,13 @@ fn upgrade(whole: &mut Value) {
     whole["schema"] = results::SCHEMA.into();
     let mut keys = Vec::new();
     for column in whole["clusters"].as_array_mut().into_iter().flatten() {
-        let text = |name: &str| {
-            column["facts"][name]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let profile = text("profile");
-        let (profile, round) = profile.split_once(" #").unwrap_or((&profile, "1"));
-        let version = text("kubernetes");
-        let key = match version.trim_start_matches('v') {
-            "" => text("name"),
+        let facts = column["facts"].clone();
+        let text = |name: &str| facts[name].as_str().unwrap_or_default();
+        let (profile, round) = text("profile")
+            .split_once(" #")
+            .unwrap_or((text("profile"), "1"));
+        let key = match text("kubernetes").trim_start_matches('v') {
+            "" => text("name").to_owned(),
             version => format!("{version} {profile}"),
         };
         column["run"] = json!({
@@ -116,20 +98,15 @@ fn upgrade(whole: &mut Value) {
         column["facts"]["profile"] = profile.into();
         keys.push(results::key(&key));
     }
-    let keys = number(keys, "-");
-    for (column, key) in whole["clusters"]
-        .as_array_mut()
-        .into_iter()
-        .flatten()
-        .zip(keys)
-    {
+    let columns = whole["clusters"].as_array_mut().into_iter().flatten();
+    for (column, key) in columns.zip(number(keys, "-")) {
         column["key"] = key.into();
     }
 }
 
 #[derive(Deserialize)]
-struct Head {
-    schema: String,
+pub(super) struct Head {
+    pub(super) schema: String,
     hookproof: Option<String>,
 }
 
@@ -141,12 +118,15 @@ mod tests {
     use serde::Serialize;
 
     use super::*;
+    use crate::fixture::folder;
     use crate::report::fixture;
 
-    fn folder() -> (tempfile::TempDir, camino::Utf8PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = Utf8Path::from_path(folder.path()).unwrap().to_owned();
-        (folder, path)
+    /// The error of reading results with this text.
+    fn refused(text: &str) -> String {
+        let (_keep, path) = folder();
+        fs::write(path.join(RESULTS_FILE), text).unwrap();
+        let error = read_results(&path).unwrap_err();
+        error.to_string().replace(path.as_str(), "RESULTS")
     }
 
     #[test]
@@ -159,14 +139,8 @@ mod tests {
 
     #[test]
     fn an_unknown_format_is_named() {
-        let (_keep, path) = folder();
-        fs::write(
-            path.join(RESULTS_FILE),
-            r#"{"schema": "hookproof.results/9", "hookproof": "3.0.0"}"#,
-        )
-        .unwrap();
-        let message = read_results(&path).unwrap_err().to_string();
-        insta::assert_snapshot!(message.replace(path.as_str(), "RESULTS"));
+        let text = r#"{"schema": "hookproof.results/9", "hookproof": "3.0.0"}"#;
+        insta::assert_snapshot!(refused(text));
     }
 
     /// The fixture in format 1, as its run with `--repeat 2` would have written it.
@@ -203,31 +177,19 @@ mod tests {
     )]
     #[case("type", "/claims/0/cites", "x")]
     fn damaged_results_are_refused(#[case] name: &str, #[case] place: &str, #[case] value: &str) {
-        let (_keep, path) = folder();
         let mut whole = serde_json::to_value(fixture::results()).unwrap();
         *whole.pointer_mut(place).unwrap() = value.into();
-        fs::write(
-            path.join(RESULTS_FILE),
-            serde_json::to_vec_pretty(&whole).unwrap(),
-        )
-        .unwrap();
-        let message = read_results(&path).unwrap_err().to_string();
-        insta::assert_snapshot!(
-            format!("damaged_{name}"),
-            message.replace(path.as_str(), "RESULTS")
-        );
+        insta::assert_snapshot!(format!("damaged_{name}"), refused(&format!("{whole:#}")));
     }
 
     #[test]
     fn a_truncated_file_is_a_parse_error() {
-        let (_keep, path) = folder();
-        write_results(&fixture::results(), &path).unwrap();
-        let text = fs::read(path.join(RESULTS_FILE)).unwrap();
-        fs::write(path.join(RESULTS_FILE), text.get(..text.len() / 2).unwrap()).unwrap();
-        assert!(matches!(
-            read_results(&path),
-            Err(ReportError::Parse { .. })
-        ));
+        let text = serde_json::to_string_pretty(&fixture::results()).unwrap();
+        let error = refused(&text[..text.len() / 2]);
+        assert!(
+            error.starts_with("failed to parse RESULTS/results.json"),
+            "{error}"
+        );
     }
 
     /// Compares the published schemas with the types. `HOOKPROOF_UPDATE_SCHEMAS=1 cargo test` updates
@@ -239,11 +201,9 @@ mod tests {
     #[case("matrix", schema_for!(crate::report::matrix::data::File))]
     #[case("suite", crate::catalogue::suite::suite_schema())]
     fn published_schemas_are_up_to_date(#[case] name: &str, #[case] schema: impl Serialize) {
-        let path = Utf8Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("docs/schema")
-            .join(format!("{name}.schema.json"));
-        let mut text = serde_json::to_string_pretty(&schema).unwrap();
-        text.push('\n');
+        let folder = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema");
+        let path = folder.join(format!("{name}.schema.json"));
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         if std::env::var_os("HOOKPROOF_UPDATE_SCHEMAS").is_some() {
             write_atomic(&path, text.as_bytes()).unwrap();
         }

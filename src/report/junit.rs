@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use chrono::DateTime;
+use itertools::Itertools as _;
 use jiff::Timestamp;
 use quick_junit::{
     NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
@@ -50,11 +51,11 @@ pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
 
 /// Removes files of columns that the results do not have.
 pub(crate) fn remove_others(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
-    let known: Vec<_> = results
+    let known = results
         .clusters
         .iter()
         .map(|c| folder.join(path(c)))
-        .collect();
+        .collect_vec();
     let entries = folder.join("junit").read_dir_utf8().into_iter().flatten();
     for path in entries.flatten().map(|entry| entry.path().to_owned()) {
         if !known.contains(&path) {
@@ -117,7 +118,7 @@ fn scenario_suite(
     claims: &[&ClaimInfo],
     cluster: &ClusterResults,
 ) -> Duration {
-    let cells: Vec<Cell<'_>> = claims.iter().map(|c| Cell::of(cluster, c)).collect();
+    let cells = claims.iter().map(|c| Cell::of(cluster, c)).collect_vec();
     let ran = cells.iter().find_map(Cell::scenario);
     let took = ran.map_or(Duration::ZERO, |ran| duration(ran.seconds));
     if let Some(ran) = ran {
@@ -157,48 +158,41 @@ fn cluster_suite(suite: &mut TestSuite, results: &Results, cluster: &ClusterResu
 }
 
 fn cluster_properties(facts: &ClusterFacts) -> Vec<Property> {
-    let ClusterFacts {
-        name,
-        profile,
-        kubernetes,
-        kubelets,
-        kubectl,
-        container_runtimes,
-        node_image,
-        gates,
-        gates_seen: _,
-        capabilities,
-        nodes,
-        clock_offset,
-    } = facts;
-    let gates: Vec<_> = gates
-        .iter()
-        .map(|(gate, on)| format!("{gate}={on}"))
-        .collect();
+    let gates = facts.gates.iter().map(|(gate, on)| format!("{gate}={on}"));
+    let image = facts.node_image.as_deref().unwrap_or("not known");
     vec![
-        property("cluster", name),
-        property("profile", profile),
-        property("kubernetes", kubernetes),
-        property("kubelets", &kubelets.join(", ")),
-        property("kubectl", kubectl),
-        property("container-runtimes", &container_runtimes.join(", ")),
-        property("node-image", node_image.as_deref().unwrap_or("not known")),
-        property("gates", &gates.join(", ")),
-        property("capabilities", &capabilities.join(", ")),
-        property("nodes", &nodes.to_string()),
-        property("clock-offset-seconds", &format!("{clock_offset:.3}")),
+        property("cluster", &facts.name),
+        property("profile", &facts.profile),
+        property("kubernetes", &facts.kubernetes),
+        property("kubelets", &facts.kubelets.join(", ")),
+        property("kubectl", &facts.kubectl),
+        property("container-runtimes", &facts.container_runtimes.join(", ")),
+        property("node-image", image),
+        property("gates", &gates.collect_vec().join(", ")),
+        property("capabilities", &facts.capabilities.join(", ")),
+        property("nodes", &facts.nodes.to_string()),
+        property(
+            "clock-offset-seconds",
+            &format!("{:.3}", facts.clock_offset),
+        ),
     ]
 }
 
 fn phase_case(phase: &Phase) -> TestCase {
-    let status = match &phase.error {
+    let time = duration(phase.seconds);
+    cluster_case(&phase.name, phase.error.as_deref(), time, &phase.note)
+}
+
+/// A test case about the cluster, which fails with an error.
+fn cluster_case(name: &str, error: Option<&str>, time: Duration, out: &str) -> TestCase {
+    let status = match error {
         None => TestCaseStatus::success(),
         Some(error) => failed(NonSuccessKind::Error, INFRASTRUCTURE, error),
     };
-    let mut case = TestCase::new(clean(&phase.name), status);
+    let mut case = TestCase::new(clean(name), status);
     case.set_classname(CLUSTER)
-        .set_time(duration(phase.seconds))
-        .set_system_out(clean(&phase.note));
+        .set_time(time)
+        .set_system_out(clean(out));
     case
 }
 
@@ -206,17 +200,9 @@ fn phase_case(phase: &Phase) -> TestCase {
 /// interrupted run never passes.
 fn completeness_case(complete: bool, missing: usize) -> TestCase {
     let text = format!("claims without a verdict or an error: {missing}");
-    let status = if complete {
-        TestCaseStatus::success()
-    } else {
-        let text = format!("the run is not complete; {text}; run it again");
-        failed(NonSuccessKind::Error, INFRASTRUCTURE, &text)
-    };
-    let mut case = TestCase::new("run complete", status);
-    case.set_classname(CLUSTER)
-        .set_time(Duration::ZERO)
-        .set_system_out(text);
-    case
+    let error = format!("the run is not complete; {text}; run it again");
+    let error = (!complete).then_some(error.as_str());
+    cluster_case("run complete", error, Duration::ZERO, &text)
 }
 
 fn status(claim: &ClaimInfo, cell: &Cell<'_>) -> TestCaseStatus {
@@ -343,12 +329,9 @@ mod tests {
             eprintln!("skipped: xmllint is missing; ci/setup installs it");
             return Ok(());
         };
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(xml.as_bytes())
-            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(xml.as_bytes()).unwrap();
+        drop(stdin);
         let output = child.wait_with_output().unwrap();
         if output.status.success() {
             return Ok(());
@@ -385,10 +368,10 @@ mod tests {
             let suites: Duration = report.test_suites.iter().filter_map(|s| s.time).sum();
             assert_eq!(report.time, Some(suites));
             let claims = report.test_suites.iter().filter(|suite| *suite != last);
-            let names: Vec<_> = claims
+            let names = claims
                 .flat_map(|s| &s.test_cases)
                 .map(|c| &*c.name)
-                .collect();
+                .collect_vec();
             for claim in &results.claims {
                 assert!(names.contains(&claim.id.as_str()), "{}", claim.id);
             }
@@ -416,22 +399,19 @@ mod tests {
     #[case(7, 1, &[7])]
     fn shares_add_up(#[case] whole: u64, #[case] parts: usize, #[case] expected: &[u64]) {
         let shares = shares(Duration::from_millis(whole), parts).take(parts);
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|ms| Duration::from_millis(*ms))
-            .collect();
-        assert_eq!(shares.collect::<Vec<_>>(), expected);
+        let expected = expected.iter().map(|ms| Duration::from_millis(*ms));
+        assert!(shares.eq(expected));
     }
 
     #[test]
     fn an_unexpected_verdict_of_an_earlier_attempt_affects_only_its_claim() {
         let mut results = fixture::results();
-        let cluster = results.clusters.first_mut().unwrap();
-        let ran = cluster.scenarios.iter_mut();
-        let ran = ran.last().unwrap();
-        let claim = cluster.judgements.iter_mut();
-        let mut claims = claim.filter(|j| j.scenario.as_ref() == Some(&ran.scenario));
-        let claim = claims.next().unwrap();
+        let cluster = &mut results.clusters[0];
+        let (ran, others) = cluster.scenarios.split_last_mut().unwrap();
+        let mut claims = cluster.judgements.iter_mut();
+        let claim = claims
+            .find(|j| j.scenario.as_ref() == Some(&ran.scenario))
+            .unwrap();
         claim.expected = Some(claim.verdict);
         ran.earlier = vec![EarlierAttempt {
             attempt: 1,
@@ -443,16 +423,14 @@ mod tests {
             }],
             evidence: Some("evidence/once.attempt-1.json".to_owned()),
         }];
-        for other in &mut cluster.scenarios.iter_mut().rev().skip(1) {
+        for other in others {
             other.earlier.clear();
         }
-        let xml = to_xml(&results, results.clusters.first().unwrap()).unwrap();
-        let flaky: Vec<_> = xml.lines().filter(|l| l.contains("<flaky")).collect();
+        let xml = to_xml(&results, &results.clusters[0]).unwrap();
+        let flaky = xml.lines().filter(|l| l.contains("<flaky")).collect_vec();
         assert_eq!(flaky.len(), 1, "{flaky:?}");
-        assert!(
-            flaky[0].contains("<flakyFailure message=\"attempt 1: refuted: the hook ran twice\""),
-            "{flaky:?}"
-        );
+        let wanted = "<flakyFailure message=\"attempt 1: refuted: the hook ran twice\"";
+        assert!(flaky[0].contains(wanted), "{flaky:?}");
     }
 
     #[test]
@@ -465,17 +443,17 @@ mod tests {
             cluster.judgements.clear();
         }
         let names = |results: &Results| -> Vec<String> {
-            let report = report(results, results.clusters.first().unwrap());
-            let case = |case: &TestCase| {
-                format!("{}.{}", &**case.classname.as_ref().unwrap(), &*case.name)
-            };
-            let suites = report.test_suites.iter();
-            suites
-                .flat_map(|suite| {
-                    std::iter::once(suite.name.clone().into_string())
-                        .chain(suite.test_cases.iter().map(case))
-                })
-                .collect()
+            let mut names = Vec::new();
+            for suite in report(results, &results.clusters[0]).test_suites {
+                names.push(suite.name.into_string());
+                names.extend(
+                    suite
+                        .test_cases
+                        .into_iter()
+                        .map(|case| format!("{}.{}", &*case.classname.unwrap(), &*case.name)),
+                );
+            }
+            names
         };
         assert_eq!(names(&results), names(&later));
     }
@@ -483,14 +461,12 @@ mod tests {
     #[test]
     fn a_run_in_progress_is_an_error() {
         let mut results = fixture::results();
-        let cluster = results.clusters.first_mut().unwrap();
+        let cluster = &mut results.clusters[0];
         cluster.run.ended = None;
         cluster.scenarios.truncate(1);
-        let kept = cluster.scenarios.first().unwrap().scenario.clone();
-        cluster
-            .judgements
-            .retain(|j| j.scenario.as_deref() == Some(kept.as_str()));
-        let report = report(&results, results.clusters.first().unwrap());
+        let kept = Some(cluster.scenarios[0].scenario.clone());
+        cluster.judgements.retain(|j| j.scenario == kept);
+        let report = report(&results, &results.clusters[0]);
         assert_eq!(report.test_suites.last().unwrap().errors, 1);
         assert!(report.errors > 0, "claims that are not reached");
     }

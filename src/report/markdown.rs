@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use camino::Utf8Path;
+use itertools::Itertools as _;
 
 use super::error::ReportError;
 use super::essentials::with_reason;
@@ -54,10 +55,8 @@ pub fn summary(results: &Results, base: &str) -> String {
         (Verdict::Qualified, "qualified claim", 1),
     ] {
         let entries = page.claims(verdict);
-        let title = format!(
-            "<details><summary>{}</summary>\n\n",
-            count(entries.len(), noun)
-        );
+        let number = count(entries.len(), noun);
+        let title = format!("<details><summary>{number}</summary>\n\n");
         let limit = LIMIT.saturating_sub(out.len()) / share;
         page.section(&mut out, &title, &entries, limit, "\n</details>\n\n");
     }
@@ -113,24 +112,16 @@ impl<'a> Page<'a> {
         out.push_str(title);
         out.extend(shown.iter().map(|entry| entry.as_str()));
         if shown.len() < entries.len() {
-            let left = entries.len() - shown.len();
-            let _ = writeln!(
-                out,
-                "\n{left} more in the [full report]({}{PAGE}).",
-                self.base
-            );
+            let (left, base) = (entries.len() - shown.len(), self.base);
+            let _ = writeln!(out, "\n{left} more in the [full report]({base}{PAGE}).");
         }
         out.push_str(end);
     }
 
     /// A claim's id with a link to the claim in the report.
     fn claim(&self, claim: &ClaimInfo) -> String {
-        format!(
-            "[{}]({}{PAGE}#{})",
-            code(&claim.id),
-            self.base,
-            url_path(&claim.id)
-        )
+        let (text, anchor) = (code(&claim.id), url_path(&claim.id));
+        format!("[{text}]({}{PAGE}#{anchor})", self.base)
     }
 
     /// Text with a link to the evidence, if there is any.
@@ -142,8 +133,7 @@ impl<'a> Page<'a> {
     }
 
     fn cells(&self, claim: &'a ClaimInfo) -> impl Iterator<Item = (&String, Cell<'a>)> {
-        let columns = self.labels.iter().zip(&self.results.clusters);
-        columns.map(move |(label, column)| (label, Cell::of(column, claim)))
+        self.labels.iter().zip(self.results.cells(claim))
     }
 
     fn head(&self) -> String {
@@ -202,12 +192,10 @@ impl<'a> Page<'a> {
                 let attempt = format!("attempt {}", earlier.attempt);
                 let attempt = self.evidence(&attempt, earlier.evidence.as_deref());
                 let name = code(&scenario.scenario);
-                for why in earlier.why() {
-                    entries.push(format!(
-                        "- **{label}** {name}, {attempt}: {}\n",
-                        plain(&why)
-                    ));
-                }
+                let why = earlier.why().into_iter();
+                let why =
+                    why.map(|why| format!("- **{label}** {name}, {attempt}: {}\n", plain(&why)));
+                entries.extend(why);
             }
         }
         entries
@@ -216,15 +204,17 @@ impl<'a> Page<'a> {
     /// The states that occur, and the counts of each column.
     fn counts(&self) -> (Vec<State>, Vec<Counts>) {
         let columns = self.results.clusters.iter();
-        let counts: Vec<Counts> = columns.map(|c| Counts::of(self.results, c)).collect();
+        let counts = columns.map(|c| Counts::of(self.results, c)).collect_vec();
         let occurs = |state: &State| counts.iter().any(|c| c.get(*state) > 0);
         (State::ALL.into_iter().filter(occurs).collect(), counts)
     }
 
     fn totals_head(&self) -> String {
         let (states, _) = self.counts();
-        let words = states.iter().map(|s| format!("{} {}", s.mark(), s.word()));
-        let words = words.collect::<Vec<_>>().join(" | ");
+        let words = states
+            .iter()
+            .map(|s| format!("{} {}", s.mark(), s.word()))
+            .join(" | ");
         let rule = "--:|".repeat(states.len() + 2);
         format!("| Kubernetes | {words} | unexpected | claims |\n|---|{rule}\n")
     }
@@ -232,8 +222,7 @@ impl<'a> Page<'a> {
     fn totals(&self) -> Vec<String> {
         let (states, counts) = self.counts();
         let row = |(label, counts): (&String, &Counts)| {
-            let numbers = states.iter().map(|s| counts.get(*s).to_string());
-            let numbers = numbers.collect::<Vec<_>>().join(" | ");
+            let numbers = states.iter().map(|s| counts.get(*s)).join(" | ");
             let (changed, total) = (counts.changed, counts.total);
             format!("| {label} | {numbers} | {changed} | {total} |\n")
         };
@@ -306,33 +295,21 @@ mod tests {
     fn a_large_catalogue_fits(#[case] words: &str) {
         let mut results = fixture::results();
         let claims = results.claims.clone();
-        let columns = results.clusters.clone();
         for nth in 0..200 {
-            let rename = |id: &str| format!("{id}-{nth}");
-            results
-                .claims
-                .extend(claims.iter().cloned().map(|mut claim| {
-                    claim.id = rename(&claim.id);
-                    claim.says = words.repeat(40);
-                    claim
-                }));
-            for (all, column) in results.clusters.iter_mut().zip(&columns) {
-                let judgements = column.judgements.iter().cloned();
-                all.judgements.extend(judgements.map(|mut judgement| {
-                    judgement.claim = rename(&judgement.claim);
-                    judgement.reason = words.repeat(40);
-                    judgement
-                }));
-            }
+            fixture::repeat(&mut results, &claims, nth);
+        }
+        for claim in results.claims.iter_mut().skip(claims.len()) {
+            claim.says = words.repeat(40);
+        }
+        for judgement in results.clusters.iter_mut().flat_map(|c| &mut c.judgements) {
+            judgement.reason = words.repeat(40);
         }
         let out = summary(&results, "https://ci.example/results/");
         assert!(out.len() <= LIMIT, "{} bytes", out.len());
         assert!(out.contains(" more in the [full report](https://ci.example/results/index.html)."));
         assert!(out.contains("| Kubernetes |"), "the totals are complete");
-        assert_eq!(
-            out.matches("<details>").count(),
-            out.matches("</details>").count()
-        );
+        let tags = ["<details>", "</details>"].map(|tag| out.matches(tag).count());
+        assert_eq!(tags[0], tags[1]);
     }
 
     proptest::proptest! {

@@ -53,10 +53,7 @@ pub fn gather(
                     });
                 }
                 let content = fs::read(resolve(from, &path)?);
-                let content = content.map_err(|source| ReportError::Read {
-                    path: path_in,
-                    source,
-                })?;
+                let content = content.map_err(ReportError::read(&path_in))?;
                 write_atomic(&into.join(&goal), &content)?;
                 *file = Some(goal);
             }
@@ -175,6 +172,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::fixture::folder;
     use crate::report::fixture;
     use crate::report::results::{Run, Shards};
 
@@ -200,19 +198,14 @@ mod tests {
         let mine = |n: usize| n % 2 == index - 1;
         let mut at = 0..;
         column.scenarios.retain(|_| mine(at.next().unwrap()));
-        let ran: BTreeSet<_> = column
-            .scenarios
-            .iter()
-            .map(|s| s.scenario.clone())
-            .collect();
-        column.judgements.retain(|j| match &j.scenario {
+        let ran = column.scenarios.iter();
+        let ran: BTreeSet<_> = ran.map(|s| s.scenario.clone()).collect();
+        let is_mine = |scenario: &Option<String>| match scenario {
             Some(scenario) => ran.contains(scenario),
             None => index == 1,
-        });
-        results.claims.retain(|claim| match &claim.scenario {
-            Some(scenario) => ran.contains(scenario),
-            None => index == 1,
-        });
+        };
+        column.judgements.retain(|j| is_mine(&j.scenario));
+        results.claims.retain(|claim| is_mine(&claim.scenario));
         column.label = label.map(str::to_owned);
         column.run = Run {
             shards: Some(Shards {
@@ -289,31 +282,25 @@ mod tests {
 
     #[test]
     fn evidence_of_equal_paths_is_kept_apart() {
-        let keep = tempfile::tempdir().unwrap();
-        let into = Utf8Path::from_path(keep.path()).unwrap();
+        let (_keep, into) = folder();
         let mut parts = [part("one", |at| at == 0), part("two", |at| at == 0)];
         rekey(parts.iter_mut());
         for part in &mut parts {
-            gather(part, &fixture::folder(), into).unwrap();
+            gather(part, &fixture::folder(), &into).unwrap();
         }
         let found = parts.map(|part| part.clusters[0].scenarios[0].evidence.clone().unwrap());
-        assert_eq!(
-            found,
-            [
-                "evidence/1.35-default/poststart/failing-hook.json",
-                "evidence/1.35-default-2/poststart/failing-hook.json"
-            ]
-        );
+        let columns = ["1.35-default", "1.35-default-2"];
+        let expected = columns.map(|key| format!("evidence/{key}/poststart/failing-hook.json"));
+        assert_eq!(found, expected);
         assert!(found.iter().all(|path| into.join(path).is_file()));
     }
 
     #[test]
     fn scenario_ids_do_not_lead_out_of_the_folder() {
-        let keep = tempfile::tempdir().unwrap();
+        let (_keep, into) = folder();
         let mut part = part("one", |at| at == 0);
         part.clusters[0].scenarios[0].scenario = "../../x".to_owned();
-        let into = Utf8Path::from_path(keep.path()).unwrap();
-        let refused = gather(&mut part, &fixture::folder(), into);
+        let refused = gather(&mut part, &fixture::folder(), &into);
         assert!(matches!(refused, Err(ReportError::Outside { .. })));
     }
 

@@ -3,34 +3,24 @@
 use std::{fs, io};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
 
 use super::error::ReportError;
-use super::json::RESULTS_FILE;
+use super::json::{Head, RESULTS_FILE};
 use crate::file::stays_inside;
 
 /// The file at a relative path in a results folder.
 pub(crate) fn resolve(folder: &Utf8Path, path: &str) -> Result<Utf8PathBuf, ReportError> {
-    let real = |path: &Utf8Path| {
-        path.canonicalize_utf8()
-            .map_err(|source| ReportError::Read {
-                path: path.to_owned(),
-                source,
-            })
-    };
-    let outside = || ReportError::Outside {
+    let real = |path: &Utf8Path| path.canonicalize_utf8().map_err(ReportError::read(path));
+    if stays_inside(Utf8Path::new(path)) {
+        let file = real(&folder.join(path))?;
+        if file.starts_with(real(folder)?) {
+            return Ok(file);
+        }
+    }
+    Err(ReportError::Outside {
         path: path.into(),
         folder: folder.to_owned(),
-    };
-    if !stays_inside(Utf8Path::new(path)) {
-        return Err(outside());
-    }
-    let file = real(&folder.join(path))?;
-    if file.starts_with(real(folder)?) {
-        Ok(file)
-    } else {
-        Err(outside())
-    }
+    })
 }
 
 /// What hookproof writes into a results folder. The results come last, as they make the folder its own.
@@ -43,10 +33,6 @@ pub(crate) const MARKER: &str = ".hookproof";
 
 /// Creates an output folder if it is missing.
 pub(crate) fn own(folder: &Utf8Path) -> Result<(), ReportError> {
-    #[derive(Deserialize)]
-    struct Head {
-        schema: String,
-    }
     let error = |source| ReportError::Folder {
         path: folder.to_owned(),
         source,
@@ -140,12 +126,12 @@ impl Output {
     /// Replaces these files and folders by the new ones. Returns the folder.
     pub(crate) fn replace(self, parts: &[&str]) -> Result<Utf8PathBuf, ReportError> {
         let (new, old) = (self.part("new"), self.part("old"));
-        let rename = |from: &Utf8Path, to: &Utf8Path, part: &str| match fs::rename(
-            from.join(part),
-            to.join(part),
-        ) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        let rename = |from: &Utf8Path, to: &Utf8Path, part: &str| {
+            let renamed = fs::rename(from.join(part), to.join(part));
+            renamed.or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            })
         };
         let replace = |part: &str| {
             rename(&self.folder, &old, part)?;
@@ -172,12 +158,7 @@ mod tests {
 
     use super::*;
     use crate::file::write_atomic;
-
-    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
-        let keep = tempfile::tempdir().unwrap();
-        let path = Utf8Path::from_path(keep.path()).unwrap().to_owned();
-        (keep, path)
-    }
+    use crate::fixture::folder;
 
     #[rstest::rstest]
     #[case::empty(&[], true)]
@@ -210,18 +191,13 @@ mod tests {
             let output = Output::new(&path, &[]).unwrap();
             write_atomic(&output.path().join("evidence/b"), b"new").unwrap();
             write_atomic(&output.path().join("results.json"), b"new").unwrap();
-            assert_eq!(
-                (text("results.json").as_str(), text("evidence/a").as_str()),
-                (old, "old")
-            );
+            assert_eq!([text("results.json"), text("evidence/a")], [old, "old"]);
             if commit {
                 output.commit().unwrap();
             }
         }
-        assert_eq!(
-            text("results.json") + &text("evidence/b") + &text("notes"),
-            "newnewmine"
-        );
+        let texts = ["results.json", "evidence/b", "notes"].map(text);
+        assert_eq!(texts, ["new", "new", "mine"]);
         assert!(!path.join("evidence/a").exists());
         assert_eq!(fs::read_dir(&path).unwrap().count(), 3);
     }

@@ -1,5 +1,7 @@
 //! Locates a cited passage in the current text of a document.
 
+use itertools::Itertools as _;
+
 use crate::catalogue::citations::digest_of;
 use crate::catalogue::model::Citation;
 use crate::catalogue::parse;
@@ -50,24 +52,18 @@ fn moved(ranges: &[(u32, u32)], by: i64) -> Option<Vec<(usize, usize)>> {
         let line = usize::try_from(i64::from(line) + by).ok()?;
         (line > 0).then_some(line)
     };
+    let ranges = ranges.iter();
     ranges
-        .iter()
         .map(|(from, to)| Some((line(*from)?, line(*to)?)))
         .collect()
 }
 
 /// Formats ranges as in citations: `64, 78-79`.
 pub(super) fn written(ranges: &[(usize, usize)]) -> String {
-    let words: Vec<String> = ranges
-        .iter()
-        .map(|(from, to)| {
-            if from == to {
-                from.to_string()
-            } else {
-                format!("{from}-{to}")
-            }
-        })
-        .collect();
+    let mut words = ranges.iter().map(|(from, to)| match to {
+        to if to == from => from.to_string(),
+        to => format!("{from}-{to}"),
+    });
     words.join(", ")
 }
 
@@ -77,6 +73,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::fixture::citation;
 
     const BEFORE: &str = "one\ntwo\nthree\nfour\nfive\n";
 
@@ -89,10 +86,8 @@ mod tests {
     #[case::emptied("", "4", Passage::Changed(vec![(4, 4)]))]
     fn finds_a_passage(#[case] now: &str, #[case] lines: &str, #[case] found: Passage) {
         let citation = Citation {
-            document: "d".into(),
-            lines: lines.into(),
             digest: Some(digest_of(BEFORE, lines).unwrap()),
-            ..Citation::default()
+            ..citation("d", lines)
         };
         assert_eq!(find(&Document::new("d", now), &citation), found);
     }

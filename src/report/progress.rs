@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use itertools::Itertools as _;
 
 use super::essentials::verdict_of;
 use super::results::{Phase, ScenarioResults};
 use super::terminal::{Layout, code};
 use super::text::{count, one_line, seconds, shorten};
-use super::view::{State, bare_reason};
+use super::view::{State, bare_reason, in_words};
 use crate::judge::judgement::Judgement;
 use crate::report::event::RunEvent;
 
@@ -156,7 +157,7 @@ impl Progress {
     /// Displays an event. Errors are ignored: a display failure must not affect the run.
     pub(crate) fn on(&mut self, event: &RunEvent) {
         self.update(event);
-        match event {
+        let (detail, text) = match event {
             RunEvent::Begun {
                 run,
                 claims,
@@ -168,65 +169,60 @@ impl Progress {
                 }
                 let (claims, clusters) = (claims.len(), clusters.len());
                 let (claims, clusters) = (count(claims, "claim"), count(clusters, "cluster"));
-                self.say(
-                    Detail::Phases,
-                    &format!("run {run}: {claims} on {clusters}"),
-                );
+                (Detail::Phases, format!("run {run}: {claims} on {clusters}"))
             }
-            RunEvent::PhaseBegun { cluster, name } => {
-                self.say(Detail::Steps, &format!("{cluster}: {name}"));
-            }
+            RunEvent::PhaseBegun { cluster, name } => (Detail::Steps, format!("{cluster}: {name}")),
             RunEvent::PhaseProgress { cluster, doing } => {
-                self.say(Detail::Scenarios, &format!("{cluster}: {doing}"));
+                (Detail::Scenarios, format!("{cluster}: {doing}"))
             }
-            RunEvent::PhaseEnded { cluster, phase } => self.phase(cluster, phase),
+            RunEvent::PhaseEnded { cluster, phase } => phase_ended(cluster, phase),
             RunEvent::ClusterReady {
                 cluster,
                 facts,
                 scenarios,
             } => {
-                let scenarios = count(*scenarios, "scenario");
-                let version = &facts.kubernetes;
-                self.say(
+                let (version, scenarios) = (&facts.kubernetes, count(*scenarios, "scenario"));
+                (
                     Detail::Scenarios,
-                    &format!("{cluster}: {version}, {scenarios}"),
-                );
+                    format!("{cluster}: {version}, {scenarios}"),
+                )
             }
             RunEvent::ScenarioBegun {
                 cluster,
                 scenario,
-                after,
+                after: Some(earlier),
             } => {
-                if let Some(earlier) = after {
-                    let (attempt, why) = (earlier.attempt, earlier.why().join("; "));
-                    let text =
-                        format!("{cluster}: retrying {scenario} after attempt {attempt}: {why}");
-                    self.say(Detail::Phases, &text);
-                }
+                let (attempt, why) = (earlier.attempt, earlier.why().join("; "));
+                let text = format!("{cluster}: retrying {scenario} after attempt {attempt}: {why}");
+                (Detail::Phases, text)
             }
             RunEvent::ScenarioStep {
                 cluster,
                 scenario,
                 step,
-            } => self.say(Detail::Steps, &format!("{cluster}: {scenario}: {step}")),
+            } => (Detail::Steps, format!("{cluster}: {scenario}: {step}")),
             RunEvent::ScenarioEnded {
                 cluster,
                 scenario,
                 judgements,
-            } => self.ended(cluster, scenario, judgements),
-            RunEvent::Warning { text } => self.say(Detail::Notable, &format!("warning: {text}")),
-            RunEvent::Stopping { reason } => {
-                let text = format!("{}; cleaning up", reason.in_words());
-                self.say(Detail::Notable, &text);
-            }
+            } => return self.ended(cluster, scenario, judgements),
+            RunEvent::Warning { text } => (Detail::Notable, format!("warning: {text}")),
+            RunEvent::Stopping { reason } => (
+                Detail::Notable,
+                format!("{}; cleaning up", reason.in_words()),
+            ),
             RunEvent::Ended { stopped } => {
                 self.bar.finish_and_clear();
                 let how = stopped.map_or("finished", |reason| reason.in_words());
                 let took = seconds(self.began.elapsed().as_secs_f64());
-                self.say(Detail::Notable, &format!("{how} after {took}"));
+                (Detail::Notable, format!("{how} after {took}"))
             }
-            RunEvent::Planned { .. } | RunEvent::Judged { .. } | RunEvent::ClusterEnded { .. } => {}
-        }
+            RunEvent::Planned { .. }
+            | RunEvent::ScenarioBegun { after: None, .. }
+            | RunEvent::Judged { .. }
+            | RunEvent::ClusterEnded { .. } => return,
+        };
+        self.say(detail, &text);
     }
 
     /// Updates the status line.
@@ -273,35 +269,17 @@ impl Progress {
         }
     }
 
-    fn phase(&mut self, cluster: &str, phase: &Phase) {
-        let Phase {
-            name, error, note, ..
-        } = phase;
-        let took = seconds(phase.seconds);
-        match error {
-            Some(error) => {
-                let text = format!("{cluster}: {name} failed after {took}: {error}");
-                self.say(Detail::Notable, &text);
-            }
-            None if note.is_empty() => {
-                self.say(Detail::Phases, &format!("{cluster}: {name} took {took}"));
-            }
-            None => {
-                let text = format!("{cluster}: {name} took {took}: {note}");
-                self.say(Detail::Phases, &text);
-            }
-        }
-    }
-
     fn ended(&mut self, cluster: &str, scenario: &ScenarioResults, judgements: &[Judgement]) {
-        let (place, id) = {
+        let place = {
             let statuses = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             let status = statuses.get(&one_line(cluster));
             let (done, of) = status.map_or((0, 0), |status| (status.done, status.scenarios));
-            (format!("{done}/{of}"), &scenario.scenario)
+            format!("{done}/{of}")
         };
-        let (took, verdicts) = (seconds(scenario.seconds), verdicts(judgements));
-        let text = format!("{cluster}: {place} {id} took {took}{verdicts}");
+        let (id, took) = (&scenario.scenario, seconds(scenario.seconds));
+        let verdicts = judgements.iter().map(|found| State::Verdict(found.verdict));
+        let verdicts = in_words(&verdicts.counts(), "no verdict");
+        let text = format!("{cluster}: {place} {id} took {took}: {verdicts}");
         self.say(Detail::Scenarios, &text);
         if !scenario.problems.is_empty() {
             let problems = scenario.problems.join("; ");
@@ -353,20 +331,18 @@ impl Progress {
     }
 }
 
-fn verdicts(judgements: &[Judgement]) -> String {
-    let words: Vec<String> = State::ALL
-        .into_iter()
-        .map(|state| {
-            let of = |j: &&Judgement| State::Verdict(j.verdict) == state;
-            (state, judgements.iter().filter(of).count())
-        })
-        .filter(|(_, number)| *number > 0)
-        .map(|(state, number)| format!("{number} {}", state.word()))
-        .collect();
-    if words.is_empty() {
-        ": no verdict".to_owned()
-    } else {
-        format!(": {}", words.join(", "))
+fn phase_ended(cluster: &str, phase: &Phase) -> (Detail, String) {
+    let (name, note, took) = (&phase.name, &phase.note, seconds(phase.seconds));
+    match &phase.error {
+        Some(error) => (
+            Detail::Notable,
+            format!("{cluster}: {name} failed after {took}: {error}"),
+        ),
+        None if note.is_empty() => (Detail::Phases, format!("{cluster}: {name} took {took}")),
+        None => (
+            Detail::Phases,
+            format!("{cluster}: {name} took {took}: {note}"),
+        ),
     }
 }
 

@@ -162,13 +162,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::fixture::folder;
     use crate::report::fixture;
-
-    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = Utf8Path::from_path(folder.path()).unwrap().join("out");
-        (folder, path)
-    }
 
     #[test]
     fn collects_a_run_and_writes_every_report() {

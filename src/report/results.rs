@@ -187,16 +187,15 @@ impl EarlierAttempt {
     /// `judgements` is empty if the attempt failed.
     pub fn new(evidence: &Evidence, judgements: &[Judgement], written: Option<String>) -> Self {
         let unexpected = judgements.iter().filter(|j| j.is_unexpected());
+        let unexpected = unexpected.map(|judgement| Unexpected {
+            claim: judgement.claim.clone(),
+            verdict: judgement.verdict,
+            reason: judgement.reason.clone(),
+        });
         Self {
             attempt: evidence.attempt,
             problems: problems(evidence),
-            unexpected: unexpected
-                .map(|judgement| Unexpected {
-                    claim: judgement.claim.clone(),
-                    verdict: judgement.verdict,
-                    reason: judgement.reason.clone(),
-                })
-                .collect(),
+            unexpected: unexpected.collect(),
             evidence: written,
         }
     }
@@ -207,10 +206,7 @@ fn problems(evidence: &Evidence) -> Vec<String> {
     if evidence.forbidden().is_some() {
         return Vec::new();
     }
-    let problems = evidence.problems.iter();
-    problems
-        .map(|problem| format!("{}: {}", problem.doing, problem.what))
-        .collect()
+    evidence.problems.iter().map(ToString::to_string).collect()
 }
 
 impl ClusterResults {
@@ -266,10 +262,8 @@ fn inside<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error
 pub fn key(name: &str) -> String {
     let words = name.split(|c| !is_safe(c)).filter(|word| !word.is_empty());
     let key = words.collect::<Vec<_>>().join("-");
-    let key: String = key.trim_start_matches('.').chars().take(80).collect();
-    if key.is_empty() {
-        "cluster".to_owned()
-    } else {
-        key
+    match key.trim_start_matches('.') {
+        "" => "cluster".to_owned(),
+        key => key.chars().take(80).collect(),
     }
 }

@@ -8,10 +8,10 @@ use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use camino::Utf8Path;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use itertools::Itertools as _;
 
 use super::essentials::verdict_in_words;
 use super::results::{ClaimInfo, Results};
-
 use super::text::{count, one_line, seconds, shorten, wrap};
 use super::view::{Cell, Counts, State, labels};
 use crate::catalogue::model::Verdict;
@@ -163,32 +163,29 @@ fn verdict_section(
     layout: Layout,
 ) {
     let state = State::Verdict(verdict);
-    let found: Vec<_> = results
-        .claims
-        .iter()
-        .filter_map(|claim| {
-            let cells: Vec<_> = results
-                .clusters
-                .iter()
-                .zip(labels)
-                .map(|(cluster, label)| (label, Cell::of(cluster, claim)))
+    let found = results.claims.iter().map(|claim| {
+        let cells = labels.iter().zip(results.cells(claim));
+        (
+            claim,
+            cells
                 .filter(|(_, cell)| cell.state() == state)
-                .collect();
-            (!cells.is_empty()).then_some((claim, cells))
-        })
-        .collect();
+                .collect_vec(),
+        )
+    });
+    let found = found.filter(|(_, cells)| !cells.is_empty()).collect_vec();
     if found.is_empty() {
         return;
     }
     let title = format!("{} {}", state.word().to_uppercase(), found.len());
     layout.heading(out, &title, meaning);
     for (claim, cells) in found {
-        let everywhere = cells.len() == results.clusters.len();
-        let on: Vec<_> = cells.iter().map(|(label, _)| label.as_str()).collect();
-        let on = if everywhere {
+        let on = if cells.len() == results.clusters.len() {
             String::new()
         } else {
-            format!("  only on {}", on.join(", "))
+            format!(
+                "  only on {}",
+                cells.iter().map(|(label, _)| label).join(", ")
+            )
         };
         let mark = layout.paint(code(state), state.mark());
         let _ = writeln!(out, "  {mark} {}{on}", one_line(&claim.id));
@@ -199,11 +196,7 @@ fn verdict_section(
             }
             _ => {
                 if let Some((_, cell)) = cells.last() {
-                    paragraph(
-                        out,
-                        &format!("reason: {}", shorten(&one_line(&cell.reason()), 220)),
-                        layout,
-                    );
+                    paragraph(out, &reason(cell), layout);
                 }
             }
         }
@@ -218,11 +211,8 @@ fn retried(out: &mut String, results: &Results, labels: &[String], layout: Layou
         return;
     }
     let title = format!("RETRIED {}", retried.len());
-    layout.heading(
-        out,
-        &title,
-        "an attempt failed or had an unexpected verdict",
-    );
+    let meaning = "an attempt failed or had an unexpected verdict";
+    layout.heading(out, &title, meaning);
     for (label, scenario) in retried {
         let _ = writeln!(out, "  ↻ {}  on {label}", one_line(&scenario.scenario));
         for earlier in &scenario.earlier {
@@ -281,14 +271,14 @@ fn attention(out: &mut String, results: &Results, labels: &[String], layout: Lay
             let mark = layout.paint(code(cell.state()), cell.state().mark());
             let _ = writeln!(out, "  {mark} {}", one_line(&claim.id));
             paragraph(out, &format!("{label}: {}", verdict_in_words(cell)), layout);
-            paragraph(
-                out,
-                &format!("reason: {}", shorten(&one_line(&cell.reason()), 220)),
-                layout,
-            );
+            paragraph(out, &reason(cell), layout);
         }
         out.push('\n');
     }
+}
+
+fn reason(cell: &Cell<'_>) -> String {
+    format!("reason: {}", shorten(&one_line(&cell.reason()), 220))
 }
 
 fn paragraph(out: &mut String, text: &str, layout: Layout) {
@@ -299,11 +289,11 @@ fn paragraph(out: &mut String, text: &str, layout: Layout) {
 
 /// A table of counts: a row per state that occurred, a column per cluster.
 fn counts(results: &Results, labels: &[String], layout: Layout) -> String {
-    let counts: Vec<_> = results
+    let counts = results
         .clusters
         .iter()
         .map(|c| Counts::of(results, c))
-        .collect();
+        .collect_vec();
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -311,10 +301,8 @@ fn counts(results: &Results, labels: &[String], layout: Layout) -> String {
     let mut header = vec!["Kubernetes".to_owned()];
     header.extend(labels.iter().cloned());
     table.set_header(header);
-    for state in State::ALL
-        .into_iter()
-        .filter(|s| counts.iter().any(|c| c.get(*s) > 0))
-    {
+    let occurs = |state: &State| counts.iter().any(|c| c.get(*state) > 0);
+    for state in State::ALL.into_iter().filter(occurs) {
         let mut row = vec![format!("{} {}", state.mark(), state.word())];
         row.extend(counts.iter().map(|c| c.get(state).to_string()));
         table.add_row(row);
@@ -328,15 +316,10 @@ fn counts(results: &Results, labels: &[String], layout: Layout) -> String {
     let mut out = String::new();
     for (at, line) in table.lines().enumerate() {
         let line = line.trim_end();
-        let _ = writeln!(
-            out,
-            "{}",
-            if at == 0 {
-                layout.paint("1", line)
-            } else {
-                line.to_owned()
-            }
-        );
+        let _ = match at {
+            0 => writeln!(out, "{}", layout.paint("1", line)),
+            _ => writeln!(out, "{line}"),
+        };
     }
     out.push('\n');
     out
@@ -351,11 +334,8 @@ mod tests {
 
     #[test]
     fn fits_80_columns() {
-        let text = summary(
-            &fixture::results(),
-            Some(Utf8Path::new("out/index.html")),
-            PLAIN,
-        );
+        let page = Utf8Path::new("out/index.html");
+        let text = summary(&fixture::results(), Some(page), PLAIN);
         for line in text.lines() {
             assert!(line.chars().count() <= 80, "{line}");
         }
@@ -366,11 +346,11 @@ mod tests {
     fn a_failed_cluster_is_one_error() {
         let mut results = fixture::results();
         results.clusters.truncate(1);
-        let cluster = results.clusters.first_mut().unwrap();
+        let cluster = &mut results.clusters[0];
         cluster.judgements.clear();
         cluster.scenarios.clear();
         cluster.phases.truncate(1);
-        cluster.phases.first_mut().unwrap().error =
+        cluster.phases[0].error =
             Some("the node image needs 9 GiB, 2 GiB are free; free some or set TMPDIR".to_owned());
         insta::assert_snapshot!(summary(&results, None, PLAIN));
     }
@@ -379,14 +359,11 @@ mod tests {
     fn colours_only_when_asked() {
         let results = fixture::results();
         assert!(!summary(&results, None, PLAIN).contains('\u{1b}'));
-        let coloured = summary(
-            &results,
-            None,
-            Layout {
-                colour: true,
-                ..PLAIN
-            },
-        );
+        let layout = Layout {
+            colour: true,
+            ..PLAIN
+        };
+        let coloured = summary(&results, None, layout);
         assert!(coloured.contains("\u{1b}[31m✗\u{1b}[0m"));
     }
 

@@ -1,7 +1,5 @@
 //! Text helpers shared by all reports.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 /// Removes escape sequences and characters that are invalid in XML. Container output ends up in
@@ -64,30 +62,24 @@ pub fn seconds(value: f64) -> String {
 
 /// A readable JSON value: strings without quotes, numbers with at most three decimals.
 pub fn value(value: &Value) -> String {
-    match value {
-        Value::String(text) => one_line(text),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (None, Some(float)) => {
-                let text = format!("{float:.3}");
-                text.trim_end_matches('0').trim_end_matches('.').to_owned()
-            }
-            _ => number.to_string(),
-        },
-        other => one_line(&other.to_string()),
+    match (value, value.as_f64()) {
+        (Value::String(text), _) => one_line(text),
+        (_, Some(float)) if !value.is_i64() => {
+            let text = format!("{float:.3}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => one_line(&value.to_string()),
     }
 }
 
 /// Percent-encodes a path for a URL.
 pub(crate) fn url_path(path: &str) -> String {
-    path.bytes().fold(String::new(), |mut url, byte| {
-        let safe = byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte);
-        if safe {
-            url.push(char::from(byte));
-        } else {
-            let _ = write!(url, "%{byte:02X}");
-        }
-        url
-    })
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte);
+    let bytes = path.bytes().map(|byte| match byte {
+        byte if safe(byte) => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    bytes.collect()
 }
 
 /// `1 claim`, `2 claims`.

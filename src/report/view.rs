@@ -1,6 +1,8 @@
 //! The view shared by all reports, so that they agree: a cell per claim and cluster, and counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+
+use itertools::Itertools as _;
 
 use crate::catalogue::model::{Citation, Verdict};
 use crate::evidence::ClusterFacts;
@@ -85,6 +87,13 @@ impl State {
     }
 }
 
+impl Results {
+    /// The cells of a claim, one for each column.
+    pub fn cells<'a>(&'a self, claim: &'a ClaimInfo) -> impl Iterator<Item = Cell<'a>> {
+        self.clusters.iter().map(|column| Cell::of(column, claim))
+    }
+}
+
 impl<'a> Cell<'a> {
     pub fn of(cluster: &'a ClusterResults, claim: &ClaimInfo) -> Self {
         let scenario = claim
@@ -113,6 +122,13 @@ impl<'a> Cell<'a> {
             Self::Judged { judgement, .. } => State::Verdict(judgement.verdict),
             Self::Problem { .. } | Self::NoCluster { .. } => State::Error,
             Self::NotRun { .. } => State::NotRun,
+        }
+    }
+
+    pub fn judgement(&self) -> Option<&'a Judgement> {
+        match *self {
+            Self::Judged { judgement, .. } => Some(judgement),
+            _ => None,
         }
     }
 
@@ -172,7 +188,7 @@ pub fn bare_reason(reason: &str, verdict: Verdict) -> &str {
 /// Number of claims of a cluster by state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    by_state: BTreeMap<State, usize>,
+    by_state: HashMap<State, usize>,
     /// Verdicts that differ from the expected ones.
     pub changed: usize,
     pub total: usize,
@@ -180,14 +196,12 @@ pub struct Counts {
 
 impl Counts {
     pub fn of(results: &Results, cluster: &ClusterResults) -> Self {
-        let mut counts = Self::default();
-        for claim in &results.claims {
-            let cell = Cell::of(cluster, claim);
-            *counts.by_state.entry(cell.state()).or_default() += 1;
-            counts.changed += usize::from(cell.changed());
-            counts.total += 1;
+        let cells = || results.claims.iter().map(|claim| Cell::of(cluster, claim));
+        Self {
+            by_state: cells().map(|cell| cell.state()).counts(),
+            changed: cells().filter(Cell::changed).count(),
+            total: results.claims.len(),
         }
-        counts
     }
 
     pub fn get(&self, state: State) -> usize {
@@ -196,16 +210,18 @@ impl Counts {
 
     /// The counts without zeros: `24 confirmed, 5 refuted`.
     pub fn in_words(&self) -> String {
-        let words: Vec<_> = State::ALL
-            .into_iter()
-            .filter(|state| self.get(*state) > 0)
-            .map(|state| format!("{} {}", self.get(state), state.word()))
-            .collect();
-        if words.is_empty() {
-            "no claims".to_owned()
-        } else {
-            words.join(", ")
-        }
+        in_words(&self.by_state, "no claims")
+    }
+}
+
+/// States with their numbers: `24 confirmed, 5 refuted`.
+pub fn in_words(by_state: &HashMap<State, usize>, none: &str) -> String {
+    let states = State::ALL.into_iter();
+    let mut words =
+        states.filter_map(|state| Some(format!("{} {}", by_state.get(&state)?, state.word())));
+    match words.join(", ") {
+        words if words.is_empty() => none.to_owned(),
+        words => words,
     }
 }
 
@@ -273,13 +289,11 @@ pub fn labels(columns: &[ClusterResults]) -> Vec<String> {
 
 /// Replaces equal labels if the longer ones differ.
 fn distinguish(labels: &mut [String], longer: impl Fn(usize, &str) -> String) {
-    let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (at, label) in labels.iter().enumerate() {
-        groups.entry(label.clone()).or_default().push(at);
-    }
+    let groups = labels.iter().cloned().enumerate();
+    let groups = groups.map(|(at, label)| (label, at)).into_group_map();
     for (label, group) in groups {
-        let new: Vec<String> = group.iter().map(|at| longer(*at, &label)).collect();
-        if new.iter().any(|text| *text != new[0]) {
+        let new = group.iter().map(|at| longer(*at, &label)).collect_vec();
+        if !new.iter().all_equal() {
             for (at, text) in group.into_iter().zip(new) {
                 labels[at] = text;
             }
@@ -303,8 +317,7 @@ pub(crate) fn number(names: Vec<String>, separator: &str) -> Vec<String> {
 /// `shard 1 of 3`; `None` if the run is complete.
 pub fn shards(column: &ClusterResults) -> Option<String> {
     let Shards { parts, of } = column.run.shards.as_ref()?;
-    let parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
-    Some(format!("shard {} of {of}", parts.join(" and ")))
+    Some(format!("shard {} of {of}", parts.iter().join(" and ")))
 }
 
 /// A document's name without its extension, as lists of documents show it.
@@ -325,12 +338,10 @@ pub(crate) fn place(cite: &Citation, lines: impl Fn(&str) -> String) -> String {
 
 /// Where a claim is documented: `001_x.txt:174, 184-190`. Empty for hookproof's own claims.
 pub fn cited(claim: &ClaimInfo) -> String {
-    let places: Vec<_> = claim
-        .cites
-        .iter()
+    let places = claim.cites.iter();
+    places
         .map(|cite| format!("{}:{}", cite.document, place(cite, ToOwned::to_owned)))
-        .collect();
-    places.join("; ")
+        .join("; ")
 }
 
 impl EarlierAttempt {

@@ -444,15 +444,15 @@ impl Reading<'_, '_, '_> {
             referenced,
             ..
         } = self.known;
-        let names: Vec<&str> = moment.split('.').collect();
         if !moments.contains_key(&moment) {
-            pods.reference(&names, referenced);
+            pods.reference(&moment, referenced);
             if !referenced.moments.contains_key(&moment) {
-                let parts = match pods.resolve(&names) {
+                let parts = match pods.resolve(&moment) {
                     Some(Err(parts)) => parts,
                     _ => Vec::new(),
                 };
-                let standard = parts.iter().map(|part| format!("{}.{part}", names[0]));
+                let pod = moment.split('.').next().unwrap_or_default();
+                let standard = parts.iter().map(|part| format!("{pod}.{part}"));
                 let all: Vec<String> = moments.keys().cloned().chain(standard).collect();
                 let message = format!("no moment is named `{moment}`");
                 self.reader

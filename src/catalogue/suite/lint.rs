@@ -49,20 +49,16 @@ pub(super) fn expressions(
             not_boolean(found, &expression.place, findings);
         }
         if *part == Part::Control && expression.text.trim() == "true" {
-            findings.push(
-                Finding::new(
-                    &expression.place,
-                    "a control that is always true controls nothing",
-                )
-                .with_help("write what shows that the opposite would have been seen"),
-            );
+            let message = "a control that is always true controls nothing";
+            let finding = Finding::new(&expression.place, message);
+            let help = "write what shows that the opposite would have been seen";
+            findings.push(finding.with_help(help));
         }
     }
     unused(scenario, written, findings);
-    scenario
-        .claims
-        .iter()
-        .for_each(|claim| predictions(claim, findings));
+    for claim in &scenario.claims {
+        predictions(claim, findings);
+    }
     style(scenario, written, source, findings);
 }
 
@@ -98,10 +94,8 @@ fn check(
         Ok(compiled) => compiled,
         Err(errors) => {
             findings.extend(errors.into_iter().map(|error| {
-                Finding::new(
-                    &at(error.offset),
-                    format!("does not compile: {}", error.message),
-                )
+                let message = format!("does not compile: {}", error.message);
+                Finding::new(&at(error.offset), message)
             }));
             return None;
         }
@@ -109,9 +103,9 @@ fn check(
     let (found, all) = Checker::check(&compiled, names);
     findings.extend(all.into_iter().map(|found| {
         let finding = Finding::new(&at(found.offset), found.message);
-        match found.help {
-            Some(help) => finding.with_help(help),
-            None => finding,
+        Finding {
+            help: found.help,
+            ..finding
         }
     }));
     Some(found)
@@ -120,44 +114,44 @@ fn check(
 /// Values and declared moments that nothing reads.
 fn unused(scenario: &Scenario, written: &[Written], findings: &mut Vec<Finding>) {
     let mut read: BTreeSet<String> = BTreeSet::new();
-    let texts = written.iter().map(|written| &written.expression);
-    for expression in texts.chain(scenario.values.iter().map(|(_, expression)| expression)) {
-        let Ok(compiled) = expr::compile(&expression.text) else {
-            continue;
-        };
-        for found in expr::reads(compiled.expression()) {
-            read.extend((1..=found.names.len()).map(|n| found.names[..n].join(".")));
+    for expression in all(scenario, written) {
+        for name in expr::names_read(&expression.text) {
+            read.extend(expr::beginnings(&name).map(str::to_owned));
         }
         // `'hook.ended' in moments` names a moment in text.
         read.extend(expression.text.split(['\'', '"']).map(str::to_owned));
     }
-    for (name, expression) in &scenario.values {
+    let values = scenario.values.iter();
+    let values = values.map(|(name, expression)| ("value", name, &expression.place));
+    let declared = scenario.moments.iter().filter(|(name, moment)| {
+        moment.place.line > 0 && scenario.awaited().all(|awaited| awaited != *name)
+    });
+    let moments = declared.map(|(name, moment)| ("moment", name, &moment.place));
+    for (what, name, place) in values.chain(moments) {
         if !read.contains(name) {
             findings.push(Finding::new(
-                &expression.place,
-                format!("nothing uses the value `{name}`"),
+                place,
+                format!("nothing uses the {what} `{name}`"),
             ));
         }
     }
-    for (name, moment) in &scenario.moments {
-        let awaited = scenario.awaited().any(|awaited| awaited == name);
-        if moment.place.line > 0 && !awaited && !read.contains(name) {
-            findings.push(Finding::new(
-                &moment.place,
-                format!("nothing uses the moment `{name}`"),
-            ));
-        }
-    }
+}
+
+/// The expressions of claims and the named values.
+fn all<'a>(scenario: &'a Scenario, written: &'a [Written]) -> impl Iterator<Item = &'a Expression> {
+    let values = scenario.values.iter().map(|(_, expression)| expression);
+    written
+        .iter()
+        .map(|written| &written.expression)
+        .chain(values)
 }
 
 /// A `fails` that only negates `holds` predicts nothing: it is also true if nothing worked.
 fn predictions(claim: &Claim, findings: &mut Vec<Finding>) {
     for check in &claim.checks {
         if expr::negates(&check.holds.text, &check.fails.text) {
-            findings.push(
-                Finding::new(&check.fails.place, "`fails` only negates `holds`")
-                    .with_help("write what is seen if the statement is false"),
-            );
+            let finding = Finding::new(&check.fails.place, "`fails` only negates `holds`");
+            findings.push(finding.with_help("write what is seen if the statement is false"));
         }
         unguarded(check, findings);
     }
@@ -176,15 +170,12 @@ fn unguarded(check: &Check, findings: &mut Vec<Finding>) {
         let guarded = reads.iter().any(|read| read.tested && read.text == name);
         if !guarded && reads.iter().any(|read| read.text == name) {
             let message = format!("`holds` reads `{name}`, which is missing where `fails` is true");
-            findings.push(
-                Finding::new(&check.holds.place, message)
-                    .with_help(format!("begin it with `has({name}) &&`")),
-            );
+            let finding = Finding::new(&check.holds.place, message);
+            findings.push(finding.with_help(format!("begin it with `has({name}) &&`")));
         }
     }
 }
 
-/// What makes a suite hard to read. None of it keeps a suite from running.
 /// Checks the length of a file's lines.
 pub(super) fn lines(reader: &mut Reader<'_>) {
     for (line, text) in (1..).zip(reader.source.lines()) {
@@ -201,23 +192,18 @@ pub(super) fn lines(reader: &mut Reader<'_>) {
     }
 }
 
+/// What makes a suite hard to read. None of it keeps a suite from running.
 fn style(scenario: &Scenario, written: &[Written], source: &str, findings: &mut Vec<Finding>) {
     let mut repeated: BTreeMap<String, Vec<&Place>> = BTreeMap::new();
-    let texts = written.iter().map(|written| &written.expression);
-    for Expression { text, place } in
-        texts.chain(scenario.values.iter().map(|(_, expression)| expression))
-    {
+    for Expression { text, place } in all(scenario, written) {
         let last = locate(source, place, text, text.chars().count().saturating_sub(1));
         let lines = last.line.saturating_sub(place.line) + 1;
-        let block = source
-            .lines()
-            .nth(place.line.saturating_sub(1) as usize)
-            .is_some_and(|line| line.trim_end().ends_with(['>', '-', '|']));
+        let first = source.lines().nth(place.line.saturating_sub(1) as usize);
+        let block = first.is_some_and(|line| line.trim_end().ends_with(['>', '-', '|']));
         if lines - u32::from(block && lines > 1) > LINES {
             let message = format!("an expression of {lines} lines; {LINES} are allowed");
-            let finding =
-                Finding::new(place, message).with_help("give parts of it names under `values`");
-            findings.push(finding.style());
+            let finding = Finding::new(place, message).style();
+            findings.push(finding.with_help("give parts of it names under `values`"));
         }
         for part in expr::conjuncts(text) {
             let words: Vec<&str> = part.split_whitespace().collect();
@@ -227,9 +213,8 @@ fn style(scenario: &Scenario, written: &[Written], source: &str, findings: &mut 
     for (text, places) in repeated {
         if text.chars().count() >= REPETITIONS.1 && places.len() > REPETITIONS.0 {
             let message = format!("written {} times in this file: `{text}`", places.len());
-            let finding =
-                Finding::new(places[REPETITIONS.0], message).with_help("name it under `values`");
-            findings.push(finding.style());
+            let finding = Finding::new(places[REPETITIONS.0], message).style();
+            findings.push(finding.with_help("name it under `values`"));
         }
     }
 }
@@ -237,41 +222,20 @@ fn style(scenario: &Scenario, written: &[Written], source: &str, findings: &mut 
 /// The place of a character of an expression in its file. YAML may have folded, quoted or indented the text, so both
 /// are followed in parallel, ignoring white space.
 fn locate(source: &str, start: &Place, text: &str, offset: usize) -> Place {
-    let (mut line, mut column) = (1_u32, 1_u32);
-    let mut rest = source.chars().peekable();
-    let mut next = |line: &mut u32, column: &mut u32| {
-        let c = rest.next();
-        if c == Some('\n') {
-            *line += 1;
-            *column = 1;
-        } else {
-            *column += 1;
-        }
-        c
-    };
-    while (line, column) < (start.line, start.column) {
-        if next(&mut line, &mut column).is_none() {
+    let lines = (1..).zip(source.split_inclusive('\n'));
+    let chars = lines.flat_map(|(line, text)| {
+        let columns = (1..).zip(text.chars());
+        columns.map(move |(column, c)| (line, column, c))
+    });
+    let mut rest =
+        chars.skip_while(|(line, column, _)| (*line, *column) < (start.line, start.column));
+    let mut found = start.clone();
+    let wanted = text.chars().take(offset.saturating_add(1));
+    for wanted in wanted.filter(|c| !c.is_whitespace()) {
+        let Some((line, column, _)) = rest.find(|(_, _, c)| *c == wanted) else {
             return start.clone();
-        }
+        };
+        (found.line, found.column) = (line, column);
     }
-    let mut found = (line, column);
-    for wanted in text
-        .chars()
-        .take(offset.saturating_add(1))
-        .filter(|c| !c.is_whitespace())
-    {
-        loop {
-            found = (line, column);
-            match next(&mut line, &mut column) {
-                None => return start.clone(),
-                Some(c) if c == wanted => break,
-                Some(_) => {}
-            }
-        }
-    }
-    Place {
-        file: start.file.clone(),
-        line: found.0,
-        column: found.1,
-    }
+    found
 }

@@ -145,7 +145,7 @@ fn unfit(name: &str, pods: &Pods) -> Vec<String> {
     // A pod's name may begin the names of its own moments.
     let own = parts.len() > 1 && pods.contains(parts[0]);
     let taken = if own { None } else { taken(parts[0], pods) };
-    let standard = matches!(pods.resolve(&parts), Some(Ok(_)));
+    let standard = matches!(pods.resolve(name), Some(Ok(_)));
     let standard = standard.then(|| format!("`{name}` is a standard moment: choose another name"));
     [invalid, taken, standard].into_iter().flatten().collect()
 }

@@ -60,11 +60,8 @@ impl Names {
 
     fn suggestion(&self, shown: &str, root: &str) -> Option<String> {
         let moments = self.moments.iter().map(String::as_str);
-        let roots = self
-            .variables
-            .keys()
-            .map(String::as_str)
-            .chain(self.pods.names());
+        let roots = self.variables.keys().map(String::as_str);
+        let roots = roots.chain(self.pods.names());
         nearest(shown, moments.clone())
             .or_else(|| nearest(root, moments.chain(roots)))
             .map(|near| format!("did you mean `{near}`?"))
@@ -83,21 +80,18 @@ impl Scope for Names {
         }
         let shown = names.join(".");
         for n in (1..=names.len()).rev() {
-            match self.pods.resolve(&names[..n]) {
+            let owner = names[..n].join(".");
+            match self.pods.resolve(&owner) {
                 Some(Ok(Part::Moment(..))) => return Ok((n, Type::Time)),
                 Some(Ok(Part::Selector(_))) if n == names.len() => return Ok((n, Type::Pod)),
                 Some(Ok(Part::Selector(selector))) => {
-                    let owner = names[..n].join(".");
-                    let known = self.pods.parts(&selector, &names[..n]);
-                    let help = nearest(names[n], known.iter().map(String::as_str));
-                    let help = help.map_or_else(
-                        || format!("known: {}", known.join(", ")),
-                        |near| format!("did you mean `{owner}.{near}`?"),
-                    );
-                    return Err((
-                        format!("`{owner}` has no `{}`", names[n..].join(".")),
-                        Some(help),
-                    ));
+                    let known = self.pods.parts(&selector, names[0]);
+                    let help = match nearest(names[n], known.iter().map(String::as_str)) {
+                        Some(near) => format!("did you mean `{owner}.{near}`?"),
+                        None => format!("known: {}", known.join(", ")),
+                    };
+                    let message = format!("`{owner}` has no `{}`", names[n..].join("."));
+                    return Err((message, Some(help)));
                 }
                 _ => {}
             }
@@ -113,12 +107,10 @@ impl Scope for Names {
     }
 
     fn moment(&self, name: &str) -> Result<(), Option<String>> {
-        let parts: Vec<&str> = name.split('.').collect();
-        if self.moments.contains(name)
-            || matches!(self.pods.resolve(&parts), Some(Ok(Part::Moment(..))))
-        {
+        let standard = || matches!(self.pods.resolve(name), Some(Ok(Part::Moment(..))));
+        if self.moments.contains(name) || standard() {
             return Ok(());
         }
-        Err(self.suggestion(name, parts[0]))
+        Err(self.suggestion(name, name.split('.').next().unwrap_or_default()))
     }
 }

@@ -1,37 +1,24 @@
 #![allow(clippy::unwrap_used)]
 use std::sync::LazyLock;
 
-use camino::{Utf8Path, Utf8PathBuf};
 use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::catalogue::load::{Source, load};
 use crate::evidence::{Entry, Problem};
+use crate::fixture::{sample_catalogue, sample_evidence};
 use crate::judge::alter::{Alteration, alter};
-use crate::observe::store;
 
 const REFUSED: usize = 0;
 const ORDER: usize = 1;
 const REPORTED: usize = 2;
 
-fn sample() -> Utf8PathBuf {
-    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sample")
-}
-
-fn catalogue() -> Catalogue {
-    load(&[Source::Folder(sample())]).checked().unwrap()
-}
-
 static SCENARIO: LazyLock<Scenario> =
-    LazyLock::new(|| catalogue().scenarios["poststart/slow-hook"].clone());
+    LazyLock::new(|| sample_catalogue().scenarios["poststart/slow-hook"].clone());
 
-static EVIDENCE: LazyLock<Evidence> = LazyLock::new(|| {
-    let evidence = store::read(&sample().join("evidence/poststart/slow-hook.json")).unwrap();
-    Evidence {
-        scenario_digest: SCENARIO.digest.clone(),
-        ..evidence
-    }
+static EVIDENCE: LazyLock<Evidence> = LazyLock::new(|| Evidence {
+    scenario_digest: SCENARIO.digest.clone(),
+    ..sample_evidence()
 });
 
 fn scenario() -> Scenario {
@@ -56,15 +43,11 @@ fn judged(evidence: &Evidence) -> Vec<Judgement> {
 #[test]
 fn verdicts_come_with_their_values() {
     let judgements = judged(&evidence());
-    let verdicts: Vec<Verdict> = judgements.iter().map(|j| j.verdict).collect();
+    let wanted = [Verdict::Confirmed, Verdict::Refuted, Verdict::Refuted];
+    assert_eq!(judgements.iter().map(|j| j.verdict).collect_vec(), wanted);
     assert_eq!(
-        verdicts,
-        [Verdict::Confirmed, Verdict::Refuted, Verdict::Refuted]
-    );
-    let expected: Vec<Option<Verdict>> = judgements.iter().map(|j| j.expected).collect();
-    assert_eq!(
-        expected,
-        verdicts.iter().copied().map(Some).collect::<Vec<_>>()
+        judgements.iter().map(|j| j.expected).collect_vec(),
+        wanted.map(Some)
     );
     insta::assert_yaml_snapshot!(judgements);
 }
@@ -131,47 +114,28 @@ fn reasons_name_what_decided(#[case] claim: usize, #[case] alterations: &str) {
     insta::assert_snapshot!(name, format!("{}\n{}", judgement.verdict, judgement.reason));
 }
 
-#[test]
-fn both_true_is_inconclusive() {
+#[rstest]
+#[case::both_true(&SCENARIO.claims[ORDER].checks[0].fails.text, "both `holds` and `fails` are true")]
+#[case::no_value(
+    "hook.begun < nothing.there",
+    "`fails` is true, but `holds` cannot be evaluated"
+)]
+fn other_predictions_make_a_check_inconclusive(#[case] holds: &str, #[case] reason: &str) {
     let mut scenario = scenario();
-    let check = &mut scenario.claims[ORDER].checks[0];
-    check.holds = check.fails.clone();
-    let judgement = judge(&scenario, &evidence())
-        .unwrap()
-        .judgements
-        .remove(ORDER);
+    scenario.claims[ORDER].checks[0].holds.text = holds.to_owned();
+    let judged = judge(&scenario, &evidence()).unwrap();
+    let judgement = &judged.judgements[ORDER];
     assert_eq!(judgement.verdict, Verdict::Inconclusive);
-    assert!(
-        judgement
-            .reason
-            .contains("both `holds` and `fails` are true")
-    );
-}
-
-#[test]
-fn an_expression_without_a_value_makes_a_check_inconclusive() {
-    let mut scenario = scenario();
-    scenario.claims[ORDER].checks[0].holds.text = "hook.begun < nothing.there".to_owned();
-    let judgement = judge(&scenario, &evidence())
-        .unwrap()
-        .judgements
-        .remove(ORDER);
-    assert_eq!(judgement.verdict, Verdict::Inconclusive);
-    assert!(
-        judgement
-            .reason
-            .contains("`fails` is true, but `holds` cannot be evaluated")
-    );
+    assert!(judgement.reason.contains(reason), "{}", judgement.reason);
 }
 
 #[test]
 fn problems_give_no_verdict() {
     let mut evidence = evidence();
-    let what = "timed out after 60 s".to_owned();
     evidence.problems.push(Problem {
         forbidden: false,
         doing: "until running".to_owned(),
-        what,
+        what: "timed out after 60 s".to_owned(),
     });
     let error = judge(&scenario(), &evidence).unwrap_err().to_string();
     assert_eq!(
@@ -237,16 +201,13 @@ fn requirements_are_compared_with_cluster_facts() {
     let with_gate = altered("[{in: cluster, set: {gates_seen.Imagined: true}}]");
     let checks = judged(&with_gate).remove(REPORTED).checks;
     assert_eq!(checks[1].outcome, Outcome::Fails);
-    let older = altered("[{in: cluster, set: {kubernetes: v1.29.3}}]");
-    assert_eq!(
-        judged(&older)[REPORTED].expected,
-        Some(Verdict::NotApplicable)
-    );
+    let older = judged(&altered("[{in: cluster, set: {kubernetes: v1.29.3}}]"));
+    assert_eq!(older[REPORTED].expected, Some(Verdict::NotApplicable));
 }
 
 #[test]
 fn untestable_claims_have_their_reason() {
-    let judgements = untestable(&catalogue());
+    let judgements = untestable(&sample_catalogue());
     assert_eq!(judgements.len(), 1);
     assert_eq!(judgements[0].verdict, Verdict::NotTestable);
     assert_eq!(judgements[0].reason, "advice, not a statement of fact");
@@ -277,31 +238,23 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
 
 fn entry() -> impl Strategy<Value = Entry> {
     let all = evidence().timeline;
-    let time = -377_705_023_201_i64..253_402_207_200;
-    (
-        prop::sample::select(all),
-        json(),
-        prop::option::of(time),
-        any::<u32>(),
-    )
-        .prop_map(|(mut entry, json, second, number)| {
-            if let Some(at) = second.and_then(|second| jiff::Timestamp::from_second(second).ok()) {
-                entry.at = at;
+    let time = prop::option::of(-377_705_023_201_i64..253_402_207_200);
+    let parts = (prop::sample::select(all), json(), time, any::<u32>());
+    parts.prop_map(|(mut entry, json, second, number)| {
+        if let Some(at) = second.and_then(|second| jiff::Timestamp::from_second(second).ok()) {
+            entry.at = at;
+        }
+        match &mut entry.seen {
+            Seen::Agent(stamp) => (stamp.seq, stamp.data) = (number, json),
+            Seen::Pod(pod) => pod.object = json,
+            Seen::Output(output) => {
+                output.data.insert("exit_code".to_owned(), json.clone());
+                output.data.insert("lines".to_owned(), json);
             }
-            match &mut entry.seen {
-                Seen::Agent(stamp) => {
-                    stamp.seq = number;
-                    stamp.data = json;
-                }
-                Seen::Pod(pod) => pod.object = json,
-                Seen::Output(output) => {
-                    output.data.insert("exit_code".to_owned(), json.clone());
-                    output.data.insert("lines".to_owned(), json);
-                }
-                _ => {}
-            }
-            entry
-        })
+            _ => {}
+        }
+        entry
+    })
 }
 
 proptest! {

@@ -33,12 +33,8 @@ impl Watched {
         let router = Router::default();
         let recorder = Recorder::new(RunnerClock::default());
         router.add("ns", recorder.clone());
-        tokio::spawn(pods(
-            fake.client.clone(),
-            "r".to_owned(),
-            router,
-            CancellationToken::new(),
-        ));
+        let stop = CancellationToken::new();
+        tokio::spawn(pods(fake.client.clone(), "r".to_owned(), router, stop));
         let watched = Self { fake, recorder };
         watched.shows("Pending").await;
         watched.fake.watched("/api/v1/pods").await;
@@ -56,10 +52,10 @@ impl Watched {
     fn phases(&self) -> Vec<(PodChange, String)> {
         let entries = self.recorder.entries().into_iter();
         let phases = entries.filter_map(|entry| match entry.seen {
-            Seen::Pod(seen) => Some((
-                seen.change,
-                seen.object["status"]["phase"].as_str()?.to_owned(),
-            )),
+            Seen::Pod(seen) => {
+                let phase = seen.object["status"]["phase"].as_str()?;
+                Some((seen.change, phase.to_owned()))
+            }
             _ => None,
         });
         phases.collect()
@@ -73,17 +69,16 @@ impl Watched {
     }
 
     fn lists(&self) -> usize {
-        let requests = self.fake.requests("GET /api/v1/pods?");
+        let requests = self.fake.requests("GET /api/v1/pods?").into_iter();
         requests
-            .iter()
             .filter(|request| !request.contains("watch=true"))
             .count()
     }
 }
 
 fn applied(phases: &[&str]) -> Vec<(PodChange, String)> {
+    let phases = phases.iter();
     phases
-        .iter()
         .map(|phase| (PodChange::Applied, (*phase).to_owned()))
         .collect()
 }
@@ -125,13 +120,10 @@ async fn unchanged_objects_of_a_new_list_are_not_recorded() {
 #[tokio::test]
 async fn other_namespaces_and_runs_are_ignored() {
     let watched = Watched::begin().await;
-    watched
-        .fake
-        .put("/api/v1/namespaces/elsewhere/pods/web", pod("Running"));
+    let put = |path, object| watched.fake.put(path, object);
+    put("/api/v1/namespaces/elsewhere/pods/web", pod("Running"));
     let unlabelled = json!({"status": {"phase": "Running"}});
-    watched
-        .fake
-        .put("/api/v1/namespaces/ns/pods/unlabelled", unlabelled);
+    put("/api/v1/namespaces/ns/pods/unlabelled", unlabelled);
     watched.fake.remove(POD);
     watched.fake.put(POD, pod("Succeeded"));
     watched.shows("Succeeded").await;
@@ -150,12 +142,10 @@ fn container_is_read_from_the_field_path(#[case] path: &str, #[case] container: 
 
 #[test]
 fn new_style_events_have_times_and_counts() {
-    let event = event_seen(
-        "e".into(),
-        &json!({"involvedObject": {"kind": "Pod", "name": "p"}, "type": "Normal",
-            "reason": "Scheduled", "message": "m", "reportingComponent": "default-scheduler",
-            "eventTime": "2026-01-01T00:00:00.5Z", "series": {"count": 3}}),
-    );
+    let event = json!({"involvedObject": {"kind": "Pod", "name": "p"}, "type": "Normal",
+        "reason": "Scheduled", "message": "m", "reportingComponent": "default-scheduler",
+        "eventTime": "2026-01-01T00:00:00.5Z", "series": {"count": 3}});
+    let event = event_seen("e".into(), &event);
     assert_eq!(
         (event.count, event.component.as_str()),
         (3, "default-scheduler")

@@ -6,13 +6,14 @@ mod sheet;
 mod steps;
 
 use camino::Utf8Path;
+use itertools::Itertools as _;
 
 use super::essentials::{outcome_word, verdict_in_words, without_outcome};
 use super::results::Results;
 use super::terminal::Layout;
 use super::text::{line_numbers, one_line, value};
 use super::view::{Cell, State, place};
-use crate::catalogue::model::{Check, Claim, Expectation, Needs, Scenario};
+use crate::catalogue::model::{Claim, Needs, Scenario};
 use crate::expr::{FUNCTIONS, calls, compile};
 use crate::judge::verdict::used_values;
 
@@ -57,11 +58,9 @@ fn statement(sheet: &mut Sheet, claim: &Claim) {
     if let Some(instead) = &claim.instead {
         sheet.entry("actually", 8, instead);
     }
-    let mut sources: Vec<String> = claim
-        .cites
-        .iter()
-        .map(|cite| format!("{}, {}", cite.document, place(cite, line_numbers)))
-        .collect();
+    let sources = claim.cites.iter();
+    let sources = sources.map(|cite| format!("{}, {}", cite.document, place(cite, line_numbers)));
+    let mut sources = sources.collect_vec();
     if sources.is_empty() {
         sources.push("no document; the suite adds this claim".to_owned());
     }
@@ -70,11 +69,8 @@ fn statement(sheet: &mut Sheet, claim: &Claim) {
 
 fn experiment(sheet: &mut Sheet, scenario: &Scenario) {
     sheet.heading("Experiment", "→ NAME: the output, as expressions call it");
-    sheet.entry(
-        "scenario",
-        8,
-        &format!("{}: {}", scenario.id, scenario.title),
-    );
+    let title = format!("{}: {}", scenario.id, scenario.title);
+    sheet.entry("scenario", 8, &title);
     let file = &scenario.place.file;
     sheet.entry("suite", 8, file.strip_prefix("./").unwrap_or(file));
     let needs = needs(&scenario.needs);
@@ -129,22 +125,13 @@ fn functions(sheet: &mut Sheet, texts: &[&str]) {
             compile(text).is_ok_and(|compiled| calls(compiled.expression()).contains(&name))
         })
     };
-    let used: Vec<(String, &str)> = FUNCTIONS
-        .iter()
-        .filter(|function| called(function.name))
-        .map(|function| {
-            let parameters: Vec<&str> = function
-                .parameters
-                .iter()
-                .take(function.required())
-                .map(|parameter| parameter.in_words())
-                .collect();
-            (
-                format!("{}({})", function.name, parameters.join(", ")),
-                function.doc,
-            )
-        })
-        .collect();
+    let used = FUNCTIONS.iter().filter(|function| called(function.name));
+    let used = used.map(|function| {
+        let parameters = function.parameters.iter().take(function.required());
+        let parameters = parameters.map(|parameter| parameter.in_words()).join(", ");
+        (format!("{}({parameters})", function.name), function.doc)
+    });
+    let used = used.collect_vec();
     if used.is_empty() {
         return;
     }
@@ -158,28 +145,19 @@ fn functions(sheet: &mut Sheet, texts: &[&str]) {
 fn checks(sheet: &mut Sheet, claim: &Claim) {
     let several = claim.checks.len() > 1;
     let title = if several { "Checks" } else { "Check" };
-    sheet.heading(
-        title,
-        "the control must be true before anything else counts",
-    );
+    let remark = "the control must be true before anything else counts";
+    sheet.heading(title, remark);
     for check in &claim.checks {
-        let Check {
-            name,
-            needs: wanted,
-            control,
-            holds,
-            fails,
-        } = check;
         if several {
-            sheet.subheading(name);
+            sheet.subheading(&check.name);
         }
-        let wanted = needs(wanted);
+        let wanted = needs(&check.needs);
         if !wanted.is_empty() {
             sheet.entry("only with", 11, &wanted.join("; "));
         }
-        sheet.expression("control", 11, &control.text);
-        sheet.expression("confirms if", 11, &holds.text);
-        sheet.expression("refutes if", 11, &fails.text);
+        sheet.expression("control", 11, &check.control.text);
+        sheet.expression("confirms if", 11, &check.holds.text);
+        sheet.expression("refutes if", 11, &check.fails.text);
     }
     let measures = &claim.measures;
     if !measures.is_empty() {
@@ -200,13 +178,9 @@ fn expected(sheet: &mut Sheet, claim: &Claim) {
         sheet.hanging("none yet");
     }
     let several = claim.expect.len() > 1;
-    for Expectation {
-        needs: wanted,
-        verdict,
-    } in &claim.expect
-    {
-        let word = State::Verdict(*verdict).word();
-        let wanted = needs(wanted);
+    for expected in &claim.expect {
+        let word = State::Verdict(expected.verdict).word();
+        let wanted = needs(&expected.needs);
         sheet.hanging(&match (wanted.is_empty(), several) {
             (true, false) => word.to_owned(),
             (true, true) => format!("{word} otherwise"),
@@ -241,10 +215,9 @@ fn found(sheet: &mut Sheet, claim: &Claim, recorded: Recorded<'_>) {
     for cluster in &results.clusters {
         let cell = Cell::of(cluster, info);
         let facts = &cluster.facts;
-        let version = if facts.kubernetes.is_empty() {
-            one_line(&facts.name)
-        } else {
-            one_line(&facts.kubernetes)
+        let version = match facts.kubernetes.as_str() {
+            "" => one_line(&facts.name),
+            version => one_line(version),
         };
         let profile = match facts.profile.as_str() {
             "" | "default" => String::new(),
@@ -255,69 +228,54 @@ fn found(sheet: &mut Sheet, claim: &Claim, recorded: Recorded<'_>) {
             version.trim_start_matches('v'),
             verdict_in_words(&cell)
         ));
-        match cell {
-            Cell::Judged {
-                judgement,
-                scenario,
-                ..
-            } => {
-                let several = judgement.checks.len() > 1;
-                for check in &judgement.checks {
-                    let reason = without_outcome(&check.reason, check.outcome);
-                    let outcome = outcome_word(check.outcome);
-                    let name = if several {
-                        format!("{}: ", check.name)
-                    } else {
-                        String::new()
-                    };
-                    sheet.nested(&format!("{name}{outcome}: {}", one_line(reason)));
-                }
-                if judgement.checks.is_empty() {
-                    sheet.nested(&cell.reason());
-                }
-                for (name, measured) in &judgement.measured {
-                    sheet.nested(&format!("{name} = {}", value(measured)));
-                }
-                if let Some(evidence) = scenario.and_then(|scenario| scenario.evidence.as_ref()) {
-                    sheet.nested(&format!("evidence: {}", folder.join(evidence)));
-                }
-            }
-            _ => sheet.nested(&cell.reason()),
+        let checks = cell
+            .judgement()
+            .map_or(&[][..], |judgement| &judgement.checks);
+        for check in checks {
+            let reason = one_line(without_outcome(&check.reason, check.outcome));
+            let outcome = outcome_word(check.outcome);
+            sheet.nested(&match checks.len() {
+                1 => format!("{outcome}: {reason}"),
+                _ => format!("{}: {outcome}: {reason}", check.name),
+            });
+        }
+        if checks.is_empty() {
+            sheet.nested(&cell.reason());
+        }
+        let Some(judgement) = cell.judgement() else {
+            continue;
+        };
+        for (name, measured) in &judgement.measured {
+            sheet.nested(&format!("{name} = {}", value(measured)));
+        }
+        if let Some(evidence) = cell.evidence() {
+            sheet.nested(&format!("evidence: {}", folder.join(evidence)));
         }
     }
 }
 
 /// Requirements in words, such as `Kubernetes >=1.30`; empty without any.
 fn needs(needs: &Needs) -> Vec<String> {
-    let Needs {
-        kubernetes,
-        gates,
-        capabilities,
-    } = needs;
-    let versions = kubernetes
-        .iter()
-        .map(|range| format!("Kubernetes {}", range.text));
-    let gates = gates.iter().map(|(gate, on)| {
+    let versions = needs.kubernetes.iter();
+    let versions = versions.map(|range| format!("Kubernetes {}", range.text));
+    let gates = needs.gates.iter().map(|(gate, on)| {
         let on = if *on { "on" } else { "off" };
         format!("feature gate {gate} {on}")
     });
-    let capabilities = capabilities.iter().map(|name| format!("capability {name}"));
+    let capabilities = needs
+        .capabilities
+        .iter()
+        .map(|name| format!("capability {name}"));
     versions.chain(gates).chain(capabilities).collect()
 }
 
 /// The expressions that decide a claim, with the values that they use.
 fn texts<'a>(scenario: &'a Scenario, claim: &'a Claim) -> Vec<&'a str> {
     let used = used_values(scenario, claim);
-    let own = claim
-        .checks
-        .iter()
-        .flat_map(|check| [&check.control, &check.holds, &check.fails])
-        .chain(claim.measures.values());
     let values = scenario.values.iter();
     let values = values.filter_map(|(name, value)| used.contains(name.as_str()).then_some(value));
-    own.chain(values)
-        .map(|expression| expression.text.as_str())
-        .collect()
+    let all = claim.expressions().chain(values);
+    all.map(|expression| expression.text.as_str()).collect()
 }
 
 #[cfg(test)]

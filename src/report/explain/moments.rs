@@ -3,49 +3,15 @@
 use std::collections::BTreeSet;
 
 use crate::catalogue::model::{Matches, Moment, Scenario};
-use crate::catalogue::pods::{CONTAINER_MOMENTS, POD_MOMENTS, Part, Pods};
-use crate::expr::{Selector, compile, reads};
-
-/// What an agent process does when it makes a stamp.
-const STAMPS: [(&str, &str); 26] = [
-    ("begun", "begins"),
-    ("ended", "ends"),
-    ("failed", "fails"),
-    ("held", "starts to wait for its release"),
-    ("released", "is released"),
-    ("slept", "has slept"),
-    ("met", "meets another process"),
-    ("alone", "meets no other process"),
-    ("wrote", "has written a file"),
-    ("not-written", "fails to write a file"),
-    ("file-seen", "sees the file that it waits for"),
-    ("file-missing", "stops waiting for a file"),
-    ("listening", "starts to listen on a port"),
-    ("connection", "accepts a connection without a request"),
-    ("request", "receives an HTTP request"),
-    ("answered", "has answered an HTTP request"),
-    ("unanswered", "fails to answer an HTTP request"),
-    ("bad-request", "receives data that is not HTTP"),
-    ("bad-handshake", "receives data that is not TLS"),
-    ("response", "receives an HTTP response"),
-    ("no-response", "receives no HTTP response"),
-    ("allocated", "has allocated memory"),
-    ("burnt", "has used the CPU"),
-    ("who", "reports its identity and environment"),
-    ("signal", "receives a signal"),
-    ("*", "makes a stamp"),
-];
+use crate::catalogue::pods::{CONTAINER_MOMENTS, POD_MOMENTS, Part, Pods, STAMPS};
+use crate::expr::{Selector, beginnings, names_read};
 
 /// The moments that expressions read, and declared ones that steps wait for, with their meaning.
 pub(super) fn in_words(scenario: &Scenario, texts: &[&str]) -> Vec<(String, String)> {
     let mut used: BTreeSet<&str> = BTreeSet::new();
     for text in texts {
-        let Ok(compiled) = compile(text) else {
-            continue;
-        };
-        for read in reads(compiled.expression()) {
-            let known = (1..=read.names.len())
-                .find_map(|n| scenario.moments.get_key_value(&read.names[..n].join(".")));
+        for name in names_read(text) {
+            let known = beginnings(&name).find_map(|name| scenario.moments.get_key_value(name));
             used.extend(known.map(|(name, _)| name.as_str()));
         }
         // `'hook.ended' in moments` names a moment in text.
@@ -54,12 +20,9 @@ pub(super) fn in_words(scenario: &Scenario, texts: &[&str]) -> Vec<(String, Stri
         used.extend(known.map(|(name, _)| name.as_str()));
     }
     let awaited = scenario.awaited();
-    let declared = awaited.filter_map(|name| scenario.moments.get_key_value(name));
-    used.extend(
-        declared
-            .filter(|(_, moment)| moment.place.line > 0)
-            .map(|(name, _)| name.as_str()),
-    );
+    let awaited = awaited.filter_map(|name| scenario.moments.get_key_value(name));
+    let declared = awaited.filter(|(_, moment)| moment.place.line > 0);
+    used.extend(declared.map(|(name, _)| name.as_str()));
     let meaning = |name: &str| {
         let moment = scenario.moments.get(name)?;
         let meaning = if moment.place.line > 0 {
@@ -120,23 +83,18 @@ fn standard_in_words(pods: &Pods, name: &str, moment: &Moment) -> String {
     let names: Vec<&str> = name.split('.').collect();
     let selected = |without: usize| {
         let prefix = names.get(..names.len().checked_sub(without)?)?;
-        match pods.resolve(prefix)? {
+        match pods.resolve(&prefix.join("."))? {
             Ok(Part::Selector(selector)) => Some(selector),
             _ => None,
         }
     };
     let last = names.last().copied().unwrap_or_default();
-    let Selector {
-        pod,
-        container,
-        start,
-        ..
-    } = selected(1).or_else(|| selected(2)).unwrap_or(Selector {
+    let selector = selected(1).or_else(|| selected(2));
+    let selector = selector.unwrap_or_else(|| Selector {
         pod: names[0].to_owned(),
-        container: None,
-        start: None,
-        role: None,
+        ..Selector::default()
     });
+    let (pod, container, start) = (selector.pod, selector.container, selector.start);
     let place = place(Some(&pod), container.as_deref(), start);
     let before = names.len().checked_sub(2).and_then(|n| names.get(n));
     match (&moment.matches, before.copied()) {
@@ -152,10 +110,9 @@ fn standard_in_words(pods: &Pods, name: &str, moment: &Moment) -> String {
         (Matches::Event { reason, .. }, _) => format!("the API shows an Event {reason} of {place}"),
         (_, Some("waiting")) => format!("{place}: a container waits with {last}"),
         _ => {
-            let known = if container.is_none() && start.is_none() {
-                POD_MOMENTS.as_slice()
-            } else {
-                CONTAINER_MOMENTS.as_slice()
+            let known: &[_] = match (container, start) {
+                (None, None) => &POD_MOMENTS,
+                _ => &CONTAINER_MOMENTS,
             };
             let meaning = known.iter().find(|(name, ..)| *name == last);
             let meaning = meaning.map_or(last, |(_, _, meaning)| *meaning);
@@ -167,10 +124,11 @@ fn standard_in_words(pods: &Pods, name: &str, moment: &Moment) -> String {
 
 fn stamp_in_words(stamp: &str) -> String {
     let known = STAMPS.iter().find(|(name, _)| *name == stamp);
-    known.map_or_else(
-        || format!("stamps {stamp}"),
-        |(_, words)| (*words).to_owned(),
-    )
+    match known {
+        _ if stamp == "*" => "makes a stamp".to_owned(),
+        Some((_, words)) => (*words).to_owned(),
+        None => format!("stamps {stamp}"),
+    }
 }
 
 fn pod_in_words(pod: &str) -> String {

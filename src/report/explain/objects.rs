@@ -33,13 +33,11 @@ pub fn applied(manifest: &Manifest) -> Result<String, String> {
 pub(super) fn in_words(scenario: &Scenario) -> Vec<String> {
     let manifests = scenario.manifests.iter();
     let objects = manifests.flat_map(|manifest| documents(&manifest.text).unwrap_or_default());
-    objects
-        .map(|mut object| object_in_words(&mut object))
-        .collect()
+    objects.map(object_in_words).collect()
 }
 
-fn object_in_words(object: &mut Value) -> String {
-    with_defaults(object);
+fn object_in_words(mut object: Value) -> String {
+    with_defaults(&mut object);
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     match object["kind"].as_str().unwrap_or_default() {
         "Pod" => pod_in_words(name, &object["spec"], "Always"),
@@ -66,11 +64,9 @@ fn pod_in_words(name: &str, spec: &Value, policy: &str) -> String {
             containers.push(format!("{kind}{}", container_in_words(container)));
         }
     }
-    let text = format!(
-        "{name} (restart policy {policy}, grace period {}): {}",
-        duration(Duration::from_secs(grace)),
-        containers.join("; ")
-    );
+    let grace = duration(Duration::from_secs(grace));
+    let containers = containers.join("; ");
+    let text = format!("{name} (restart policy {policy}, grace period {grace}): {containers}");
     text.trim_start().to_owned()
 }
 
@@ -98,11 +94,8 @@ fn container_in_words(container: &Value) -> String {
             parts.push(format!("{called} {}", handler_in_words(handler)));
         }
     }
-    if let Some(signal) = container.pointer("/lifecycle/stopSignal") {
-        parts.push(format!(
-            "stop signal {}",
-            signal.as_str().unwrap_or_default()
-        ));
+    if let Some(signal) = container["lifecycle"]["stopSignal"].as_str() {
+        parts.push(format!("stop signal {signal}"));
     }
     parts.join(", ")
 }

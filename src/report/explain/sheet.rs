@@ -62,10 +62,12 @@ impl Sheet {
 
     /// A paragraph.
     pub(super) fn hanging(&mut self, text: &str) {
-        let hang = self.margin + MARGIN;
-        for (n, line) in wrap(text, self.room(hang), "").iter().enumerate() {
-            let indent = if n == 0 { self.margin } else { hang };
-            self.line(indent, line);
+        self.hang(&wrap(text, self.room(self.margin + MARGIN), ""));
+    }
+
+    fn hang(&mut self, lines: &[String]) {
+        for (n, line) in lines.iter().enumerate() {
+            self.line(self.margin + if n == 0 { 0 } else { MARGIN }, line);
         }
     }
 
@@ -77,14 +79,14 @@ impl Sheet {
 
     /// A label and its text in two columns.
     pub(super) fn entry(&mut self, label: &str, width: usize, text: &str) {
-        let lines = wrap(text, self.room(self.text_column(width)), "");
-        self.columns(label, width, &lines);
+        self.entries(label, width, &[text]);
     }
 
     /// A label and several texts, each on lines of its own.
-    pub(super) fn entries(&mut self, label: &str, width: usize, texts: &[String]) {
+    pub(super) fn entries(&mut self, label: &str, width: usize, texts: &[impl AsRef<str>]) {
         let room = self.room(self.text_column(width));
-        let lines: Vec<String> = texts.iter().flat_map(|text| wrap(text, room, "")).collect();
+        let lines = texts.iter().flat_map(|text| wrap(text.as_ref(), room, ""));
+        let lines: Vec<String> = lines.collect();
         self.columns(label, width, &lines);
     }
 
@@ -92,12 +94,7 @@ impl Sheet {
     pub(super) fn expression(&mut self, label: &str, width: usize, text: &str) {
         if width == 0 {
             let whole = format!("{label} {}", one_line(text));
-            let hang = self.margin + MARGIN;
-            for (n, line) in wrap_expression(&whole, self.room(hang)).iter().enumerate() {
-                let indent = if n == 0 { self.margin } else { hang };
-                self.line(indent, line);
-            }
-            return;
+            return self.hang(&wrap_expression(&whole, self.room(self.margin + MARGIN)));
         }
         let lines = wrap_expression(text, self.room(self.text_column(width)));
         self.columns(label, width, &lines);
@@ -141,7 +138,7 @@ fn wrap_expression(text: &str, width: usize) -> Vec<String> {
     let text = one_line(text);
     let mut lines: Vec<String> = Vec::new();
     let mut line: Vec<&str> = Vec::new();
-    let length = |words: &[&str]| -> usize {
+    let length = |words: &[&str]| {
         words
             .iter()
             .map(|word| word.chars().count() + 1)
@@ -152,12 +149,8 @@ fn wrap_expression(text: &str, width: usize) -> Vec<String> {
             let operator = |word: &&str| matches!(*word, "&&" | "||" | "?" | ":");
             let at = line.iter().rposition(operator).unwrap_or(0);
             // Not if that leaves a short line.
-            let at = if length(&line[..at]) * 5 > width {
-                at
-            } else {
-                line.len()
-            };
-            let rest = line.split_off(at);
+            let is_short = length(&line[..at]) * 5 <= width;
+            let rest = line.split_off(if is_short { line.len() } else { at });
             lines.extend(wrap(&line.join(" "), width, ""));
             line = rest;
         }

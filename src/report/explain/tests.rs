@@ -1,27 +1,21 @@
 #![allow(clippy::unwrap_used)]
 
-use camino::Utf8PathBuf;
 use rstest::rstest;
 
 use super::*;
-use crate::catalogue::load::{Source, load};
 use crate::catalogue::model::Catalogue;
+use crate::fixture::{sample_catalogue, sample_evidence};
 use crate::judge::verdict::judge;
-use crate::observe::store;
 use crate::report::results::{ClaimInfo, ClusterResults, SCHEMA, ScenarioResults};
-
-fn sample() -> Utf8PathBuf {
-    Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sample")
-}
 
 /// The sample with its evidence, judged on two versions of Kubernetes.
 fn judged() -> (Catalogue, Results) {
-    let mut catalogue = load(&[Source::Folder(sample())]).catalogue;
+    let mut catalogue = sample_catalogue();
     for scenario in catalogue.scenarios.values_mut() {
         scenario.place.file = "suites/poststart/slow-hook.yaml".to_owned();
     }
     let scenario = &catalogue.scenarios["poststart/slow-hook"];
-    let mut evidence = store::read(&sample().join("evidence/poststart/slow-hook.json")).unwrap();
+    let mut evidence = sample_evidence();
     let mut clusters = Vec::new();
     for version in ["v1.36.1", "v1.29.4"] {
         evidence.cluster.kubernetes = version.to_owned();
@@ -74,27 +68,13 @@ fn explained(claim: &str, results: bool, width: usize) -> String {
     page(claim, scenario, recorded, layout)
 }
 
-#[test]
-fn a_claim_with_one_check() {
-    insta::assert_snapshot!(explained("kubectl.logs-refused-during-hook", true, 80));
-}
-
-#[test]
-fn a_claim_with_several_checks() {
-    insta::assert_snapshot!(explained("poststart.reported", true, 80));
-}
-
-#[test]
-fn a_claim_without_results() {
-    insta::assert_snapshot!(explained("poststart.before-entrypoint", false, 80));
-}
-
-#[test]
-fn a_claim_that_is_not_testable() {
-    let id = load(&[Source::Folder(sample())]).catalogue.untestable[0]
-        .id
-        .clone();
-    insta::assert_snapshot!(explained(&id, true, 80));
+#[rstest]
+#[case("with_one_check", "kubectl.logs-refused-during-hook", true)]
+#[case("with_several_checks", "poststart.reported", true)]
+#[case("without_results", "poststart.before-entrypoint", false)]
+#[case("that_is_not_testable", &sample_catalogue().untestable[0].id, true)]
+fn claims(#[case] name: &str, #[case] claim: &str, #[case] results: bool) {
+    insta::assert_snapshot!(format!("a_claim_{name}"), explained(claim, results, 80));
 }
 
 #[rstest]

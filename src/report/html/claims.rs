@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use camino::Utf8Path;
-use serde::Serialize;
+use itertools::Itertools as _;
+use serde_json::{Value, json};
 
 use crate::catalogue::model::Verdict;
 use crate::file::stays_inside;
@@ -12,103 +13,19 @@ use crate::observe::store;
 use crate::report::error::ReportError;
 use crate::report::essentials::{verdict_in_words, without_outcome};
 use crate::report::output::resolve;
-use crate::report::results::{ClaimInfo, ClusterResults, Results, ScenarioResults};
+use crate::report::results::{ClaimInfo, Results, ScenarioResults};
 use crate::report::text::{count, line_numbers, one_line, seconds, value};
 use crate::report::timeline::Timeline;
 use crate::report::view::{Cell, State, place};
 
-/// Claims whose ids share the first part.
-#[derive(Serialize)]
-pub(super) struct Area<'a> {
-    name: &'a str,
-    rows: Vec<Row<'a>>,
-}
-
-/// A claim with its verdicts.
-#[derive(Serialize)]
-struct Row<'a> {
-    id: &'a str,
-    says: String,
-    cells: Vec<RowCell>,
-    /// Keys of the filters that show the claim.
-    states: String,
-}
-
-#[derive(Serialize)]
-struct RowCell {
-    key: &'static str,
-    word: &'static str,
-    changed: bool,
-}
-
-/// Everything that the page shows on demand.
-#[derive(Serialize)]
-pub(super) struct Data<'a> {
-    columns: Vec<&'a str>,
-    /// In the order of the rows.
-    claims: Vec<Details<'a>>,
-    timelines: Vec<Timeline>,
-}
-
-#[derive(Serialize)]
-struct Details<'a> {
-    instead: Option<&'a str>,
-    cites: Vec<Cite>,
-    cells: Vec<Found>,
-}
-
-#[derive(Serialize)]
-struct Cite {
-    document: String,
-    lines: String,
-}
-
-/// A claim's result in a column.
-#[derive(Serialize)]
-struct Found {
-    verdict: String,
-    reason: String,
-    problems: Vec<String>,
-    measured: BTreeMap<String, String>,
-    checks: Vec<CheckJudgement>,
-    scenario: Option<Scenario>,
-}
-
-#[derive(Serialize)]
-struct Scenario {
-    id: String,
-    title: String,
-    took: String,
-    attempts: Option<String>,
-    earlier: Vec<Earlier>,
-    evidence: Option<String>,
-    /// Index in the timelines.
-    timeline: Option<usize>,
-    no_timeline: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Earlier {
-    attempt: u32,
-    why: String,
-    evidence: Option<String>,
-}
-
-/// The table's rows, by area in the order of the claims.
-pub(super) fn areas(results: &Results) -> Vec<Area<'_>> {
-    let mut areas: Vec<Area<'_>> = Vec::new();
-    for claim in in_order(results) {
-        let name = area(claim);
-        let row = row(results, claim);
-        match areas.last_mut().filter(|area| area.name == name) {
-            Some(area) => area.rows.push(row),
-            None => areas.push(Area {
-                name,
-                rows: vec![row],
-            }),
-        }
-    }
-    areas
+/// The table's rows, by area in the order of the claims. The ids of an area's claims share the first part.
+pub(super) fn areas(results: &Results) -> Vec<Value> {
+    let claims = in_order(results);
+    let areas = claims.chunk_by(|a, b| area(a) == area(b)).map(|claims| {
+        let rows = claims.iter().map(|claim| row(results, claim)).collect_vec();
+        json!({"name": area(claims[0]), "rows": rows})
+    });
+    areas.collect()
 }
 
 fn area(claim: &ClaimInfo) -> &str {
@@ -116,92 +33,64 @@ fn area(claim: &ClaimInfo) -> &str {
 }
 
 /// The claims in the order of the table: areas in the order of their first claims.
-fn in_order(results: &Results) -> Vec<&ClaimInfo> {
+pub(super) fn in_order(results: &Results) -> Vec<&ClaimInfo> {
     let mut first = BTreeMap::new();
     for (at, claim) in results.claims.iter().enumerate() {
         first.entry(area(claim)).or_insert(at);
     }
-    let mut claims: Vec<_> = results.claims.iter().collect();
-    claims.sort_by_key(|claim| first.get(area(claim)).copied());
+    let claims = results.claims.iter();
     claims
+        .sorted_by_key(|claim| first.get(area(claim)).copied())
+        .collect()
 }
 
 /// Whether the columns that ran the claim have different states.
 pub(super) fn differs(results: &Results, claim: &ClaimInfo) -> bool {
-    let columns = results.clusters.iter();
-    let states = columns.map(|column| Cell::of(column, claim).state());
-    let mut ran = states.filter(|state| *state != State::NotRun);
-    let first = ran.next();
-    ran.any(|state| Some(state) != first)
+    let states = results.cells(claim).map(|cell| cell.state());
+    !states.filter(|state| *state != State::NotRun).all_equal()
 }
 
-fn row<'a>(results: &Results, claim: &'a ClaimInfo) -> Row<'a> {
-    let cells: Vec<RowCell> = results
-        .clusters
-        .iter()
-        .map(|column| {
-            let cell = Cell::of(column, claim);
-            RowCell {
-                key: cell.state().key(),
-                word: cell.state().word(),
-                changed: cell.changed(),
-            }
-        })
-        .collect();
-    let mut states: Vec<&str> = cells.iter().map(|cell| cell.key).collect();
+/// A claim with its verdicts. Its states are the keys of the filters that show it.
+fn row(results: &Results, claim: &ClaimInfo) -> Value {
+    let cells = results.cells(claim).collect_vec();
+    let mut states = cells.iter().map(|cell| cell.state().key()).collect_vec();
     if differs(results, claim) {
         states.push("differs");
     }
-    if cells.iter().any(|cell| cell.changed) {
+    if cells.iter().any(Cell::changed) {
         states.push("changed");
     }
-    Row {
-        id: &claim.id,
-        says: one_line(&claim.says),
-        states: states.join(" "),
-        cells,
-    }
+    let cells = cells.iter().map(|cell| {
+        let state = cell.state();
+        json!({"key": state.key(), "word": state.word(), "changed": cell.changed()})
+    });
+    json!({
+        "id": claim.id,
+        "says": one_line(&claim.says),
+        "cells": cells.collect_vec(),
+        "states": states.join(" "),
+    })
 }
 
-impl<'a> Data<'a> {
-    /// The details of a claim in these columns.
-    pub(super) fn of_claim(
-        results: &'a Results,
-        claim: &'a ClaimInfo,
-        labels: &'a [String],
-        columns: &[usize],
-        folder: &Utf8Path,
-    ) -> Self {
-        let mut timelines = Timelines {
-            folder,
-            known: BTreeMap::new(),
-            drawn: Vec::new(),
-        };
-        let mut details = details(results, claim, &mut timelines);
-        let mut cells: Vec<_> = details.cells.into_iter().map(Some).collect();
-        details.cells = columns.iter().filter_map(|at| cells[*at].take()).collect();
-        Self {
-            columns: columns.iter().map(|at| labels[*at].as_str()).collect(),
-            claims: vec![details],
-            timelines: timelines.drawn,
-        }
-    }
-
-    /// The details of all claims, with timelines from evidence in the folder.
-    pub(super) fn of(results: &'a Results, columns: &'a [String], folder: &Utf8Path) -> Self {
-        let mut timelines = Timelines {
-            folder,
-            known: BTreeMap::new(),
-            drawn: Vec::new(),
-        };
-        let claims = in_order(results).into_iter();
-        let claims = claims.map(|claim| details(results, claim, &mut timelines));
-        Self {
-            columns: columns.iter().map(String::as_str).collect(),
-            claims: claims.collect(),
-            timelines: timelines.drawn,
-        }
-    }
+/// What a page shows on demand: the details of claims in these columns, with timelines from evidence in the folder.
+pub(super) fn data(
+    results: &Results,
+    labels: &[String],
+    claims: &[&ClaimInfo],
+    columns: &[usize],
+    folder: &Utf8Path,
+) -> Value {
+    let mut timelines = Timelines {
+        folder,
+        known: BTreeMap::new(),
+        drawn: Vec::new(),
+    };
+    let claims = claims
+        .iter()
+        .map(|claim| details(results, claim, columns, &mut timelines))
+        .collect_vec();
+    let columns = columns.iter().map(|at| &labels[*at]).collect_vec();
+    json!({"columns": columns, "claims": claims, "timelines": timelines.drawn})
 }
 
 /// Timelines by column and scenario: several claims show the same one.
@@ -239,85 +128,78 @@ impl Timelines<'_> {
     }
 }
 
-fn details<'a>(
+fn details(
     results: &Results,
-    claim: &'a ClaimInfo,
+    claim: &ClaimInfo,
+    columns: &[usize],
     timelines: &mut Timelines<'_>,
-) -> Details<'a> {
+) -> Value {
     let wrong = [Verdict::Refuted, Verdict::Qualified].map(State::Verdict);
-    let is_wrong = |column| wrong.contains(&Cell::of(column, claim).state());
-    let instead = claim.instead.as_deref();
-    let cites = claim.cites.iter().map(|cite| Cite {
-        document: one_line(&cite.document),
-        lines: place(cite, line_numbers),
+    let is_wrong = results
+        .cells(claim)
+        .any(|cell| wrong.contains(&cell.state()));
+    let cites = claim.cites.iter().map(
+        |cite| json!({"document": one_line(&cite.document), "lines": place(cite, line_numbers)}),
+    );
+    let cells = columns.iter().map(|at| {
+        let cell = Cell::of(&results.clusters[*at], claim);
+        found(*at, cell, timelines)
     });
-    let columns = results.clusters.iter().enumerate();
-    Details {
-        instead: instead.filter(|_| results.clusters.iter().any(is_wrong)),
-        cites: cites.collect(),
-        cells: columns
-            .map(|(at, column)| found(at, column, claim, timelines))
-            .collect(),
-    }
+    json!({
+        "instead": claim.instead.as_ref().filter(|_| is_wrong),
+        "cites": cites.collect_vec(),
+        "cells": cells.collect_vec(),
+    })
 }
 
-fn found(
-    at: usize,
-    column: &ClusterResults,
-    claim: &ClaimInfo,
-    timelines: &mut Timelines<'_>,
-) -> Found {
-    let cell = Cell::of(column, claim);
-    let (judgement, scenario) = match cell {
-        Cell::Judged {
-            judgement,
-            scenario,
-            ..
-        } => (Some(judgement), scenario),
-        Cell::Problem { scenario } => (None, Some(scenario)),
-        Cell::NoCluster { .. } | Cell::NotRun { .. } => (None, None),
-    };
+/// A claim's result in a column.
+fn found(at: usize, cell: Cell<'_>, timelines: &mut Timelines<'_>) -> Value {
+    let judgement = cell.judgement();
     let measured = judgement
         .into_iter()
         .flat_map(|judgement| &judgement.measured);
+    let measured = measured.map(|(name, found)| (name.clone(), json!(value(found))));
     let checks = judgement
         .into_iter()
         .flat_map(|judgement| &judgement.checks);
-    Found {
-        verdict: verdict_in_words(&cell),
-        reason: cell.reason(),
-        problems: match cell {
-            Cell::Problem { scenario } => scenario.problems.clone(),
-            _ => Vec::new(),
-        },
-        measured: measured
-            .map(|(name, found)| (name.clone(), value(found)))
-            .collect(),
-        checks: checks
-            .map(|check| CheckJudgement {
-                reason: without_outcome(&check.reason, check.outcome).to_owned(),
-                ..check.clone()
-            })
-            .collect(),
-        scenario: scenario.map(|scenario| scenario_of(scenario, timelines.of(at, scenario))),
-    }
+    let checks = checks.map(|check| CheckJudgement {
+        reason: without_outcome(&check.reason, check.outcome).to_owned(),
+        ..check.clone()
+    });
+    let problems = match cell {
+        Cell::Problem { scenario } => scenario.problems.as_slice(),
+        _ => &[],
+    };
+    let scenario = cell.scenario();
+    json!({
+        "verdict": verdict_in_words(&cell),
+        "reason": cell.reason(),
+        "problems": problems,
+        "measured": measured.collect::<serde_json::Map<_, _>>(),
+        "checks": checks.collect_vec(),
+        "scenario": scenario.map(|scenario| scenario_of(scenario, &timelines.of(at, scenario))),
+    })
 }
 
-fn scenario_of(scenario: &ScenarioResults, timeline: Result<usize, String>) -> Scenario {
-    let inside = |path: &String| stays_inside(Utf8Path::new(path));
-    let earlier = scenario.earlier.iter().map(|earlier| Earlier {
-        attempt: earlier.attempt,
-        why: one_line(&earlier.why().join("; ")),
-        evidence: earlier.evidence.clone().filter(inside),
+/// A scenario with the index of its timeline, or why there is none.
+fn scenario_of(scenario: &ScenarioResults, timeline: &Result<usize, String>) -> Value {
+    let inside = |path: &&String| stays_inside(Utf8Path::new(path));
+    let earlier = scenario.earlier.iter().map(|earlier| {
+        json!({
+            "attempt": earlier.attempt,
+            "why": one_line(&earlier.why().join("; ")),
+            "evidence": earlier.evidence.as_ref().filter(inside),
+        })
     });
-    Scenario {
-        id: scenario.scenario.clone(),
-        title: one_line(&scenario.title),
-        took: seconds(scenario.seconds),
-        attempts: (!scenario.earlier.is_empty()).then(|| count(scenario.attempts(), "attempt")),
-        earlier: earlier.collect(),
-        evidence: scenario.evidence.clone().filter(inside),
-        timeline: timeline.as_ref().ok().copied(),
-        no_timeline: timeline.err(),
-    }
+    let retried = !scenario.earlier.is_empty();
+    json!({
+        "id": scenario.scenario,
+        "title": one_line(&scenario.title),
+        "took": seconds(scenario.seconds),
+        "attempts": retried.then(|| count(scenario.attempts(), "attempt")),
+        "earlier": earlier.collect_vec(),
+        "evidence": scenario.evidence.as_ref().filter(inside),
+        "timeline": timeline.as_ref().ok(),
+        "no_timeline": timeline.as_ref().err(),
+    })
 }

@@ -4,4 +4,5 @@ mod claims;
 mod page;
 pub(crate) mod site;
 
+pub(super) use page::environment;
 pub use page::{PAGE, write};

@@ -4,10 +4,11 @@
 //! the page's script builds a claim's details when a reader opens it.
 
 use camino::Utf8Path;
+use itertools::Itertools as _;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Value, context};
 
-use super::claims::{self, Data, differs};
+use super::claims::{self, differs, in_order};
 use crate::catalogue::model::Verdict;
 use crate::file::write_atomic;
 use crate::report::error::ReportError;
@@ -30,27 +31,24 @@ const SCRIPT: &str = include_str!("../templates/script.js");
 
 /// Writes the page, with timelines from the evidence files in the same folder.
 pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
-    let page = page(results, folder).map_err(|source| ReportError::Page { source })?;
+    let page = page(results, folder)?;
     Ok(write_atomic(&folder.join(PAGE), page.as_bytes())?)
 }
 
 /// Renders the page.
-fn page(results: &Results, folder: &Utf8Path) -> Result<String, minijinja::Error> {
+fn page(results: &Results, folder: &Utf8Path) -> Result<String, ReportError> {
     let results = &by_version(results);
     let labels = labels(&results.clusters);
-    let columns: Vec<Value> = results
-        .clusters
-        .iter()
-        .zip(&labels)
-        .map(|(column, label)| column_of(results, column, label))
-        .collect();
+    let columns = results.clusters.iter().zip(&labels);
+    let columns = columns.map(|(column, label)| column_of(results, column, label));
     let took = results
         .ended
         .map(|ended| ended.duration_since(results.began));
-    let data = serde_json::to_value(Data::of(results, &labels, folder)).map_err(no_json)?;
+    let all = (0..labels.len()).collect_vec();
+    let data = claims::data(results, &labels, &in_order(results), &all, folder);
     let number =
         |has: &dyn Fn(&ClaimInfo) -> bool| results.claims.iter().filter(|c| has(c)).count();
-    environment()?.get_template("index.html")?.render(context! {
+    let page = environment()?.get_template("index.html")?.render(context! {
         style => style(),
         script => Value::from_safe_string([DETAILS, FILTERS, SCRIPT].concat()),
         data => safe_json(data),
@@ -62,11 +60,12 @@ fn page(results: &Results, folder: &Utf8Path) -> Result<String, minijinja::Error
         attention => attention(results, &labels),
         documents => documents(results),
         states => totals(|state| number(&|claim| has(results, claim, state))),
-        changed => number(&|claim| results.clusters.iter().any(|c| Cell::of(c, claim).changed())),
+        changed => number(&|claim| results.cells(claim).any(|cell| cell.changed())),
         differs => number(&|claim| differs(results, claim)),
         areas => Value::from(Serde(&claims::areas(results))),
-        columns,
-    })
+        columns => columns.collect_vec(),
+    });
+    Ok(page?)
 }
 
 pub(super) fn style() -> Value {
@@ -78,12 +77,8 @@ pub(super) fn safe_json(data: serde_json::Value) -> Value {
     Value::from_safe_string(cleaned(data).to_string().replace('<', "\\u003c"))
 }
 
-pub(super) fn no_json(error: serde_json::Error) -> minijinja::Error {
-    let kind = minijinja::ErrorKind::BadSerialization;
-    minijinja::Error::new(kind, "the page's data cannot be written").with_source(error)
-}
-
-pub(super) fn environment() -> Result<Environment<'static>, minijinja::Error> {
+/// The templates of all pages.
+pub(in crate::report) fn environment() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     // Removes control characters from all text.
@@ -98,6 +93,11 @@ pub(super) fn environment() -> Result<Environment<'static>, minijinja::Error> {
     environment.add_template("legend.html", include_str!("../templates/legend.html"))?;
     environment.add_template("marks.svg", include_str!("../templates/marks.svg"))?;
     environment.add_template("index.html", include_str!("../templates/index.html"))?;
+    environment.add_template("notes.html", include_str!("../templates/notes.html"))?;
+    environment.add_template("site.html", include_str!("../templates/site.html"))?;
+    environment.add_template("claim.html", include_str!("../templates/claim.html"))?;
+    environment.add_template("wrong.html", include_str!("../templates/wrong.html"))?;
+    environment.add_template("annotate.html", include_str!("../templates/annotate.html"))?;
     Ok(environment)
 }
 
@@ -109,11 +109,8 @@ fn cleaned(value: serde_json::Value) -> serde_json::Value {
         Array(list) => Array(list.into_iter().map(cleaned).collect()),
         Object(fields) => {
             let fields = fields.into_iter();
-            Object(
-                fields
-                    .map(|(key, value)| (clean(&key), cleaned(value)))
-                    .collect(),
-            )
+            let fields = fields.map(|(key, value)| (clean(&key), cleaned(value)));
+            Object(fields.collect())
         }
         other => other,
     }
@@ -133,8 +130,7 @@ pub(super) fn by_version(results: &Results) -> Results {
 
 /// Whether the claim has this state in a column.
 fn has(results: &Results, claim: &ClaimInfo, state: State) -> bool {
-    let mut columns = results.clusters.iter();
-    columns.any(|column| Cell::of(column, claim).state() == state)
+    results.cells(claim).any(|cell| cell.state() == state)
 }
 
 /// The results in one line: `12 claims: 7 confirmed, 3 refuted and 1 qualified`.
@@ -142,11 +138,11 @@ pub(super) fn headline(results: &Results) -> String {
     let claims = count(results.claims.len(), "claim");
     let mut words = Vec::new();
     for state in [Verdict::Confirmed, Verdict::Refuted, Verdict::Qualified].map(State::Verdict) {
-        let claims = results
+        let found = results
             .claims
             .iter()
             .filter(|claim| has(results, claim, state));
-        match claims.count() {
+        match found.count() {
             0 => {}
             number => words.push(format!("{number} {}", state.word())),
         }
@@ -169,10 +165,11 @@ pub(super) fn totals(number: impl Fn(State) -> usize) -> Vec<Value> {
 
 pub(super) fn documents(results: &Results) -> Vec<String> {
     let cites = results.claims.iter().flat_map(|claim| &claim.cites);
-    let mut documents: Vec<_> = cites.map(|cite| one_line(&cite.document)).collect();
-    documents.sort();
-    documents.dedup();
-    documents
+    cites
+        .map(|cite| one_line(&cite.document))
+        .sorted()
+        .dedup()
+        .collect()
 }
 
 fn column_of(results: &Results, column: &ClusterResults, label: &str) -> Value {
@@ -197,14 +194,8 @@ fn attention(results: &Results, labels: &[String]) -> Vec<Value> {
                 found.push(context! { key => state.key(), title, label, id, claim, text });
             };
         for phase in &column.phases {
-            if let Some(error) = &phase.error {
-                add(
-                    State::Error,
-                    "Cluster failed",
-                    &phase.name,
-                    None,
-                    error.clone(),
-                );
+            if let Some(error) = phase.error.clone() {
+                add(State::Error, "Cluster failed", &phase.name, None, error);
             }
         }
         for claim in &results.claims {
@@ -260,21 +251,7 @@ mod tests {
         let mut results = fixture::results();
         let claims = results.claims.clone();
         for nth in 1..times {
-            results
-                .claims
-                .extend(claims.iter().cloned().map(|mut claim| {
-                    claim.id = format!("{}-{nth}", claim.id);
-                    claim
-                }));
-            for column in &mut results.clusters {
-                let known = column.judgements.clone().into_iter();
-                let known =
-                    known.filter(|judgement| claims.iter().any(|c| c.id == judgement.claim));
-                column.judgements.extend(known.map(|mut judgement| {
-                    judgement.claim = format!("{}-{nth}", judgement.claim);
-                    judgement
-                }));
-            }
+            fixture::repeat(&mut results, &claims, nth);
         }
         results
     }
@@ -328,12 +305,12 @@ mod tests {
         unknown.facts.kubernetes.clear();
         results.clusters.insert(0, unknown);
         results.clusters.push(old);
-        let found: Vec<_> = by_version(&results)
+        let ordered = by_version(&results);
+        let found = ordered
             .clusters
             .iter()
-            .map(|column| column.facts.kubernetes.clone())
-            .collect();
-        assert_eq!(found, ["v1.9.10", "v1.35.6", "v1.36.3", ""]);
+            .map(|column| &*column.facts.kubernetes);
+        assert_eq!(found.collect_vec(), ["v1.9.10", "v1.35.6", "v1.36.3", ""]);
     }
 
     #[test]

@@ -7,10 +7,9 @@ use camino::Utf8Path;
 use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 
-use super::claims::Data;
+use super::claims;
 use super::page::{
-    DETAILS, FILTERS, PAGE, by_version, documents, environment, headline, no_json, safe_json,
-    style, totals,
+    DETAILS, FILTERS, PAGE, by_version, documents, environment, headline, safe_json, style, totals,
 };
 use crate::catalogue::model::Verdict;
 use crate::document::Document;
@@ -58,8 +57,7 @@ pub(crate) fn write(
         let page = annotate(document, &results, "../")?.page;
         site.write(&format!("documents/{}.html", document.name()), &page)?;
     }
-    site.pages(causes)
-        .map_err(|source| ReportError::Page { source })?
+    site.pages(causes)?
         .iter()
         .try_for_each(|(path, page)| site.write(path, page))
 }
@@ -88,14 +86,7 @@ impl Site<'_> {
 
     /// Paths and pages.
     fn pages(&self, causes: &[Cause]) -> Result<Vec<(String, String)>, minijinja::Error> {
-        let mut environment = environment()?;
-        for (name, text) in [
-            ("site.html", include_str!("../templates/site.html")),
-            ("claim.html", include_str!("../templates/claim.html")),
-            ("wrong.html", include_str!("../templates/wrong.html")),
-        ] {
-            environment.add_template(name, text)?;
-        }
+        let environment = environment()?;
         let mut pages = vec![
             (PAGE.to_owned(), self.index(&environment)?),
             ("wrong.html".to_owned(), self.wrong(&environment)?),
@@ -213,8 +204,7 @@ impl Site<'_> {
     ) -> Result<String, minijinja::Error> {
         // The newest version comes first.
         let columns: Vec<usize> = (0..self.results.clusters.len()).rev().collect();
-        let data = Data::of_claim(self.results, claim, &self.labels, &columns, self.folder);
-        let data = serde_json::to_value(data).map_err(no_json)?;
+        let data = claims::data(self.results, &self.labels, &[claim], &columns, self.folder);
         let columns = columns.into_iter().map(|at| {
             let column = &self.results.clusters[at];
             let cell = Cell::of(column, claim);

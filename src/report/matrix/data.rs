@@ -312,19 +312,13 @@ impl Matrix {
 
     /// The file, a line for each column and claim.
     pub fn to_json(&self) -> Result<String, ReportError> {
-        let json = |source| ReportError::Json {
-            what: "the matrix",
-            source,
-        };
         let columns = self.columns.iter().map(serde_json::to_string);
-        let columns: Vec<String> = columns.collect::<Result<_, _>>().map_err(json)?;
+        let columns: Vec<String> = columns.collect::<Result<_, _>>()?;
         let mut claims = Vec::new();
         for (id, entries) in &self.claims {
-            let (id, claim) = (
-                serde_json::to_string(id),
-                serde_json::to_string(&self.compact(entries)),
-            );
-            claims.push(format!("{}:{}", id.map_err(json)?, claim.map_err(json)?));
+            let id = serde_json::to_string(id)?;
+            let claim = serde_json::to_string(&self.compact(entries))?;
+            claims.push(format!("{id}:{claim}"));
         }
         let mut out = String::new();
         // Writing to a string cannot fail.

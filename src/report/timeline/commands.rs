@@ -1,5 +1,6 @@
 //! Timeline lanes of the runner: commands with their results, and steps.
 
+use itertools::Itertools as _;
 use serde_json::Value;
 
 use super::model::{Bar, Clock, Lane, Look};
@@ -35,19 +36,14 @@ pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
 fn command(output: &Output, clock: &Clock) -> Bar {
     let data = &output.data;
     let text = |key: &str| data.get(key).and_then(Value::as_str).map(one_line);
-    let argv = data.get("argv").and_then(Value::as_array);
-    let what = match argv {
-        Some(words) => {
-            let words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
-            one_line(&words.join(" "))
-        }
-        None => one_line(&format!("{} ({})", output.step, output.name)),
+    let what = match data.get("argv").and_then(Value::as_array) {
+        Some(words) => words.iter().filter_map(Value::as_str).join(" "),
+        None => format!("{} ({})", output.step, output.name),
     };
-    let (result, failed) = result(output);
-    let arrow = if result.is_empty() {
-        String::new()
-    } else {
-        format!(" → {result}")
+    let what = one_line(&what);
+    let (arrow, failed) = match result(output) {
+        (result, failed) if result.is_empty() => (result, failed),
+        (result, failed) => (format!(" → {result}"), failed),
     };
     let printed = ["stdout", "stderr", "body", "error", "message"].map(|key| match text(key) {
         Some(text) if !text.is_empty() => format!("\n{key}: {}", shorten(&text, 300)),
@@ -58,11 +54,7 @@ fn command(output: &Output, clock: &Clock) -> Bar {
         from,
         to: clock.at(output.end).max(from),
         open: false,
-        look: if failed {
-            Look::CommandFailed
-        } else {
-            Look::Command
-        },
+        look: [Look::Command, Look::CommandFailed][usize::from(failed)],
         label: format!("{}{arrow}", shorten(&what, 46)),
         tip: format!("{what}{arrow}{}", printed.concat()),
     }

@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::model::{Bar, Clock, Lane, Look, lane};
 use crate::evidence::{EventSeen, Evidence, PodChange, PodSeen, Seen, Stamp};
+use crate::expr::{restart_count, statuses};
 use crate::report::text::{one_line, shorten};
 
 pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
     let mut lanes: Vec<Lane> = Vec::new();
-    for (time, pod) in pods(evidence) {
-        changed(&mut lanes, pod, clock.at(time));
+    for (entry, pod) in evidence.pods() {
+        changed(&mut lanes, pod, clock.at(entry.at));
     }
     for bar in lanes.iter_mut().flat_map(|lane| &mut lane.bars) {
         if bar.open {
@@ -44,33 +45,16 @@ pub(super) fn group(lanes: &mut [Lane]) {
 pub(super) fn gone(evidence: &Evidence, clock: &Clock, stamp: &Stamp) -> f64 {
     let start = u64::from(stamp.start);
     let over = |status: &Value| {
-        let restarts = restarts(status);
+        let restarts = restart_count(status);
         let terminated = status.pointer("/state/terminated").is_some();
         text(status, "/name") == stamp.container
             && (restarts >= start || (terminated && restarts + 1 == start))
     };
-    pods(evidence)
-        .filter(|(_, pod)| pod.pod == stamp.pod)
-        .find(|(_, pod)| pod.change == PodChange::Deleted || statuses(pod).any(over))
-        .map_or(clock.span, |(at, _)| clock.at(at))
-}
-
-fn pods(evidence: &Evidence) -> impl Iterator<Item = (jiff::Timestamp, &PodSeen)> {
-    evidence
-        .timeline
-        .iter()
-        .filter_map(|entry| match &entry.seen {
-            Seen::Pod(pod) => Some((entry.at, pod)),
-            _ => None,
-        })
-}
-
-fn statuses(pod: &PodSeen) -> impl Iterator<Item = &Value> {
-    ["initContainer", "container", "ephemeralContainer"]
-        .into_iter()
-        .filter_map(|kind| pod.object.pointer(&format!("/status/{kind}Statuses")))
-        .filter_map(Value::as_array)
-        .flatten()
+    let mut pods = evidence.pods().filter(|(_, pod)| pod.pod == stamp.pod);
+    let is_over =
+        |pod: &PodSeen| pod.change == PodChange::Deleted || statuses(&pod.object).any(over);
+    let gone = pods.find(|(_, pod)| is_over(pod));
+    gone.map_or(clock.span, |(entry, _)| clock.at(entry.at))
 }
 
 /// The text at a JSON pointer, or an empty one.
@@ -79,15 +63,10 @@ fn text(value: &Value, pointer: &str) -> String {
     one_line(found.unwrap_or_default())
 }
 
-fn restarts(status: &Value) -> u64 {
-    let restarts = status.get("restartCount").and_then(Value::as_u64);
-    restarts.unwrap_or_default()
-}
-
 fn changed(lanes: &mut Vec<Lane>, pod: &PodSeen, at: f64) {
     let of = one_line(&pod.pod);
     phase(lane(lanes, "phase", &of), pod, at);
-    for status in statuses(pod) {
+    for status in statuses(&pod.object) {
         let lane = lane(lanes, &text(status, "/name"), &of);
         let (look, label, details) = state(status);
         report(lane, at, look, label, &details);
@@ -138,12 +117,8 @@ fn phase(lane: &mut Lane, pod: &PodSeen, at: f64) {
         let grace = grace.map(|s| format!(", grace period {s} s"));
         let grace = grace.unwrap_or_default();
         let tip = format!("the pod has a deletionTimestamp{grace}");
-        lane.mark(
-            at,
-            Look::Deletion,
-            &format!("deletion requested{grace}"),
-            tip,
-        );
+        let label = format!("deletion requested{grace}");
+        lane.mark(at, Look::Deletion, &label, tip);
     }
 }
 
@@ -160,7 +135,7 @@ fn ready(lane: &mut Lane, status: &Value, at: f64) {
 
 /// A container's state: look, label and details.
 fn state(status: &Value) -> (Look, String, String) {
-    let restarts = match restarts(status) {
+    let restarts = match restart_count(status) {
         0 => String::new(),
         count => format!("restartCount {count}"),
     };
@@ -169,16 +144,14 @@ fn state(status: &Value) -> (Look, String, String) {
         return (Look::Running, "Running".to_owned(), restarts);
     }
     if let Some(terminated) = state("terminated") {
-        let code = terminated.get("exitCode").and_then(Value::as_i64);
-        let code = code.unwrap_or_default();
+        let code = terminated["exitCode"].as_i64().unwrap_or_default();
         let reason = match text(terminated, "/reason") {
             reason if reason.is_empty() => reason,
             reason => format!(", {reason}"),
         };
-        let look = if code == 0 {
-            Look::Terminated
-        } else {
-            Look::Failed
+        let look = match code {
+            0 => Look::Terminated,
+            _ => Look::Failed,
         };
         return (look, format!("Terminated: exit {code}{reason}"), restarts);
     }
@@ -192,32 +165,22 @@ fn state(status: &Value) -> (Look, String, String) {
 }
 
 fn event(lanes: &mut Vec<Lane>, event: &EventSeen, at: f64) {
-    let EventSeen {
-        name: _,
-        kind,
-        pod,
-        container,
-        type_,
-        reason,
-        message,
-        count,
-        component,
-        first: _,
-        last: _,
-    } = event;
-    let times = match count {
+    let times = match event.count {
         0 | 1 => String::new(),
         count => format!(" ×{count}"),
     };
-    let look = if type_ == "Warning" {
-        Look::Warning
-    } else {
-        Look::Event
+    let look = match event.type_.as_str() {
+        "Warning" => Look::Warning,
+        _ => Look::Event,
     };
-    let label = shorten(&format!("{}{times}", one_line(reason)), 36);
+    let what = format!("{}{times}", one_line(&event.reason));
+    let whose = format!("{} {} {}", event.kind, event.pod, event.container);
     let tip = one_line(&format!(
-        "{type_} event {reason}{times} of {kind} {pod} {container}, by {component}: {}",
-        shorten(&one_line(message), 300)
+        "{} event {what} of {whose}, by {}: {}",
+        event.type_,
+        event.component,
+        shorten(&one_line(&event.message), 300)
     ));
-    lane(lanes, "events", &one_line(pod)).mark(at, look, &label, tip);
+    let lane = lane(lanes, "events", &one_line(&event.pod));
+    lane.mark(at, look, &shorten(&what, 36), tip);
 }

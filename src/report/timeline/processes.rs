@@ -56,10 +56,8 @@ fn add(
 ) {
     let (from, begun) = process[0];
     let ended = process.iter().rfind(|(_, stamp)| stamp.stamp == "ended");
-    let to = match ended {
-        Some((at, _)) => *at,
-        None => pods::gone(evidence, clock, begun).max(from),
-    };
+    let gone = || pods::gone(evidence, clock, begun).max(from);
+    let to = ended.map_or_else(gone, |(at, _)| *at);
     let end = match ended {
         Some((_, stamp)) => match stamp.data.get("code").and_then(Value::as_i64) {
             Some(code) => format!("exit {code}"),
