@@ -4,6 +4,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use super::json::read_results;
 use super::results::{ClaimInfo, ClusterResults, Results, Run};
@@ -52,59 +53,56 @@ pub(super) fn repeat(results: &mut Results, claims: &[ClaimInfo], nth: usize) {
         ..claim.clone()
     }));
     for column in &mut results.clusters {
-        let known = column.judgements.clone().into_iter();
+        let known = column.judgements.iter();
         let known = known.filter(|found| claims.iter().any(|claim| claim.id == found.claim));
-        column.judgements.extend(known.map(|found| Judgement {
+        let again = known.map(|found| Judgement {
             claim: rename(&found.claim),
-            ..found
-        }));
+            ..found.clone()
+        });
+        let again: Vec<_> = again.collect();
+        column.judgements.extend(again);
     }
 }
 
 /// The results with `text` in every field that holds untrusted text.
 pub(super) fn poisoned(text: &str) -> Results {
-    let mut results = results();
-    for claim in &mut results.claims {
-        claim.says = text.to_owned();
-        claim.instead = Some(text.to_owned());
-        for cite in &mut claim.cites {
-            cite.document = text.to_owned();
-            cite.lines = text.to_owned();
+    let mut poisoned = serde_json::to_value(results()).unwrap();
+    poison(&mut poisoned, text);
+    let mut poisoned: Results = serde_json::from_value(poisoned).unwrap();
+    for column in &mut poisoned.clusters {
+        column.label = Some(text.to_owned());
+        text.clone_into(&mut column.facts.name);
+        for check in column
+            .judgements
+            .iter_mut()
+            .flat_map(|found| &mut found.checks)
+        {
+            text.clone_into(&mut check.name);
+            check.control.error = Some(text.to_owned());
         }
     }
-    for cluster in &mut results.clusters {
-        cluster.label = Some(text.to_owned());
-        cluster.facts.name = text.to_owned();
-        cluster.facts.profile = text.to_owned();
-        cluster.facts.node_image = Some(text.to_owned());
-        for phase in &mut cluster.phases {
-            phase.error = Some(text.to_owned());
-            phase.note = text.to_owned();
-        }
-        for scenario in &mut cluster.scenarios {
-            scenario.title = text.to_owned();
-            scenario.problems = vec![text.to_owned()];
-            for earlier in &mut scenario.earlier {
-                earlier.problems = vec![text.to_owned()];
-                for unexpected in &mut earlier.unexpected {
-                    unexpected.reason = text.to_owned();
+    poisoned
+}
+
+fn poison(value: &mut Value, text: &str) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| poison(item, text)),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match name.as_str() {
+                    "says" | "instead" | "document" | "lines" | "profile" | "node_image" => {
+                        *field = json!(text);
+                    }
+                    "title" | "note" | "error" | "reason" => *field = json!(text),
+                    "problems" => *field = json!([text]),
+                    "measured" => field[text] = json!(text),
+                    "read" => *field = json!([[text, text]]),
+                    _ => poison(field, text),
                 }
             }
         }
-        for judgement in &mut cluster.judgements {
-            judgement.reason = text.to_owned();
-            judgement.measured.insert(text.to_owned(), text.into());
-            for check in &mut judgement.checks {
-                check.name = text.to_owned();
-                check.reason = text.to_owned();
-                check.control.error = Some(text.to_owned());
-                for part in &mut check.holds.parts {
-                    part.read.push((text.to_owned(), text.to_owned()));
-                }
-            }
-        }
+        _ => {}
     }
-    results
 }
 
 /// Evidence with `text` in every field that holds untrusted text.

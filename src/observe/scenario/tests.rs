@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
+use itertools::Itertools as _;
 use rstest::rstest;
 
 use super::*;
-use crate::evidence::PodChange;
+use crate::evidence::{PodChange, PodSeen};
 use crate::observe::fake::{Fake, catalogue};
 use crate::observe::session::{NodeShell, clean};
 
@@ -41,9 +42,19 @@ async fn run_with(actions: &str, steps: &str, prepare: impl FnOnce(&Fake)) -> Ra
     let fake = Fake::start().await;
     let session = fake.session().await;
     prepare(&fake);
-    let scenario = scenario(actions, steps);
+    observed(fake, session, &scenario(actions, steps), |_, _| {}).await
+}
+
+/// Runs a scenario; `on_step` may stop it.
+async fn observed(
+    fake: Fake,
+    session: Arc<Session>,
+    scenario: &Scenario,
+    on_step: impl Fn(&str, &CancellationToken),
+) -> Ran {
     let stop = CancellationToken::new();
-    let evidence = observe(&session, &scenario, 1, false, &stop, |_| {}).await;
+    let on_step = |step: String| on_step(&step, &stop);
+    let evidence = observe(&session, scenario, 1, false, &stop, on_step).await;
     Ran {
         evidence,
         fake,
@@ -53,6 +64,11 @@ async fn run_with(actions: &str, steps: &str, prepare: impl FnOnce(&Fake)) -> Ra
 
 async fn run(actions: &str, steps: &str) -> Ran {
     run_with(actions, steps, |_| {}).await
+}
+
+/// Runs a scenario that has no problems.
+async fn passes(actions: &str, steps: &str) -> Ran {
+    run(actions, steps).await.without_problems()
 }
 
 impl Ran {
@@ -68,10 +84,8 @@ impl Ran {
     }
 
     fn stamps(&self) -> Vec<&str> {
-        self.evidence
-            .stamps()
-            .map(|(_, stamp)| stamp.stamp.as_str())
-            .collect()
+        let stamps = self.evidence.stamps();
+        stamps.map(|(_, stamp)| stamp.stamp.as_str()).collect()
     }
 
     fn notes(&self, kind: &str) -> Vec<&str> {
@@ -84,39 +98,30 @@ impl Ran {
     }
 
     fn problem(&self) -> String {
-        let problems = self.evidence.problems.iter();
-        let texts: Vec<String> = problems
-            .map(|p| format!("{}: {}", p.doing, p.what))
-            .collect();
-        texts.join("\n")
+        self.evidence.problems.iter().join("\n")
+    }
+
+    #[track_caller]
+    fn has_problem(&self, expected: &str) {
+        assert!(self.problem().contains(expected), "{}", self.problem());
     }
 }
 
 #[tokio::test]
 async fn everything_is_observed_and_removed() {
-    let ran = run(
-        "wait",
-        // Events arrive by a watch of their own.
-        "  - apply\n  - until: web.running\n  - until: web.event.Started\n  - delete: pod/web\n  - until: web.gone",
-    )
-    .await
-    .without_problems();
+    // Events arrive by a watch of their own.
+    let steps = "  - apply\n  - until: web.running\n  - until: web.event.Started\n  - delete: pod/web\n  - until: web.gone";
+    let ran = passes("wait", steps).await;
     assert_eq!(ran.stamps(), ["begun", "signal", "ended"]);
+    let phase = |seen: &PodSeen| seen.object["status"]["phase"].as_str().unwrap().to_owned();
     let pods = ran
         .evidence
-        .timeline
-        .iter()
-        .filter_map(|entry| match &entry.seen {
-            Seen::Pod(seen) => Some((
-                seen.change,
-                seen.object["status"]["phase"].as_str().unwrap(),
-            )),
-            _ => None,
-        });
-    let pods: Vec<_> = pods.collect();
-    let (first, last) = (pods[0], pods[pods.len() - 1]);
-    assert_eq!(first, (PodChange::Applied, "Pending"), "{pods:?}");
-    assert_eq!(last, (PodChange::Deleted, "Succeeded"), "{pods:?}");
+        .pods()
+        .map(|(_, seen)| (seen.change, phase(seen)));
+    let pods = pods.collect_vec();
+    let (first, last) = (&pods[0], &pods[pods.len() - 1]);
+    assert_eq!(*first, (PodChange::Applied, "Pending".into()), "{pods:?}");
+    assert_eq!(*last, (PodChange::Deleted, "Succeeded".into()), "{pods:?}");
     let is_started =
         |entry: &Entry| matches!(&entry.seen, Seen::Event(event) if event.reason == "Started");
     assert!(ran.evidence.timeline.iter().any(is_started));
@@ -130,20 +135,15 @@ async fn everything_is_observed_and_removed() {
 
 #[tokio::test]
 async fn a_hold_lasts_until_its_release() {
-    let ran = run(
-        "hold=go",
-        "  - apply\n  - until: web.entrypoint.held\n  - release: go\n  - until: web.succeeded",
-    )
-    .await
-    .without_problems();
+    let steps =
+        "  - apply\n  - until: web.entrypoint.held\n  - release: go\n  - until: web.succeeded";
+    let ran = passes("hold=go", steps).await;
     assert_eq!(ran.stamps(), ["begun", "held", "released", "ended"]);
 }
 
 #[tokio::test]
 async fn a_hold_that_no_step_releases_ends_with_the_scenario() {
-    let ran = run("hold=go", "  - apply\n  - until: web.entrypoint.held")
-        .await
-        .without_problems();
+    let ran = passes("hold=go", "  - apply\n  - until: web.entrypoint.held").await;
     ran.session.finish(false).await.unwrap();
     assert_eq!(ran.fake.namespaces(), [""; 0]);
 }
@@ -168,12 +168,8 @@ async fn a_step_that_times_out_is_a_problem_with_a_description_of_the_pods() {
 
 #[tokio::test]
 async fn a_moment_with_a_time_limit_may_not_occur() {
-    let ran = run(
-        "wait",
-        "  - apply\n  - {until: web.failed, within: 200ms}\n  - delete: pod/web",
-    )
-    .await
-    .without_problems();
+    let steps = "  - apply\n  - {until: web.failed, within: 200ms}\n  - delete: pod/web";
+    let ran = passes("wait", steps).await;
     assert_eq!(
         ran.notes("optional"),
         ["wait at most 200 ms for web.failed: timed out"]
@@ -224,7 +220,7 @@ async fn a_refusal_is_a_problem(
         fake.refuse(method, path, 422, "Invalid");
     })
     .await;
-    assert!(ran.problem().contains(expected), "{}", ran.problem());
+    ran.has_problem(expected);
 }
 
 #[rstest]
@@ -242,19 +238,10 @@ async fn a_refusal_of_a_named_step_is_its_output(
     .await
     .without_problems();
     let answer = &ran.output("answer").data;
+    let found = ["accepted", "code", "reason", "message"].map(|field| &answer[field]);
     assert_eq!(
-        [
-            &answer["accepted"],
-            &answer["code"],
-            &answer["reason"],
-            &answer["message"]
-        ],
-        [
-            &json!(false),
-            &json!(422),
-            &json!("Invalid"),
-            &json!("refused by the test")
-        ]
+        json!(found),
+        json!([false, 422, "Invalid", "refused by the test"])
     );
 }
 
@@ -321,21 +308,13 @@ async fn a_timeout_may_be_due_to_what_the_cluster_forbids(
 async fn a_closed_connection_is_a_problem_even_of_a_named_step() {
     let steps = "  - {apply: manifests/one.yaml, as: answer}";
     let ran = run_with("wait", steps, |fake| fake.cut("POST", "/pods")).await;
-    assert!(
-        ran.problem().contains("failed to POST"),
-        "{}",
-        ran.problem()
-    );
+    ran.has_problem("failed to POST");
 }
 
 #[tokio::test]
 async fn a_dry_run_creates_nothing() {
-    let ran = run(
-        "wait",
-        "  - {apply: manifests/one.yaml, dry_run: true, as: answer}",
-    )
-    .await
-    .without_problems();
+    let steps = "  - {apply: manifests/one.yaml, dry_run: true, as: answer}";
+    let ran = passes("wait", steps).await;
     assert_eq!(ran.output("answer").data["accepted"], true);
     assert_eq!(ran.stamps(), [""; 0]);
     assert_eq!(ran.fake.requests("dryRun=All").len(), 1);
@@ -343,12 +322,8 @@ async fn a_dry_run_creates_nothing() {
 
 #[tokio::test]
 async fn an_object_is_read_without_bookkeeping_and_one_that_is_gone_is_absent() {
-    let ran = run(
-        "exit=0",
-        "  - {get: pod/web, as: before}\n  - apply\n  - until: web.succeeded\n  - {get: pod/web, as: after}",
-    )
-    .await
-    .without_problems();
+    let steps = "  - {get: pod/web, as: before}\n  - apply\n  - until: web.succeeded\n  - {get: pod/web, as: after}";
+    let ran = passes("exit=0", steps).await;
     assert_eq!(ran.output("before").data.get("object"), None);
     let object = &ran.output("after").data["object"];
     assert_eq!(object["status"]["phase"], "Succeeded");
@@ -358,25 +333,17 @@ async fn an_object_is_read_without_bookkeeping_and_one_that_is_gone_is_absent() 
 
 #[tokio::test]
 async fn kubectl_runs_in_the_namespace_and_never_shows_the_token() {
-    let ran = run(
+    let ran = passes(
         "wait",
         "  - apply\n  - until: web.running\n  - {kubectl: logs web, as: refused}\n  \
          - {kubectl: 'ping {pod_ip:web} {namespace}', as: filled}\n  - {kubectl: attach, stdin: 'to {node_name:web}', as: typed}\n  \
          - {kubectl: 'create -f {manifest}', as: created}",
-    )
-    .await
-    .without_problems();
+    ).await;
     let refused = &ran.output("refused").data;
-    assert_eq!(
-        (&refused["exit_code"], &refused["argv"]),
-        (&json!(1), &json!(["kubectl", "logs", "web"]))
-    );
-    assert!(
-        refused["stderr"]
-            .as_str()
-            .unwrap()
-            .contains("waiting to start")
-    );
+    assert_eq!(refused["exit_code"], 1);
+    assert_eq!(refused["argv"], json!(["kubectl", "logs", "web"]));
+    let printed = refused["stderr"].as_str().unwrap();
+    assert!(printed.contains("waiting to start"));
     assert_eq!(
         ran.output("filled").data["stdout"],
         "ping 10.0.0.7 hookproof-run1-test-one\n"
@@ -392,72 +359,55 @@ async fn kubectl_runs_in_the_namespace_and_never_shows_the_token() {
 #[tokio::test]
 async fn a_placeholder_without_a_value_is_a_problem() {
     let ran = run("wait", "  - apply\n  - kubectl: ping {container_id:web}").await;
-    assert!(
-        ran.problem()
-            .contains("{container_id:web} has no value yet"),
-        "{}",
-        ran.problem()
-    );
+    ran.has_problem("{container_id:web} has no value yet");
 }
 
 #[tokio::test]
 async fn requests_go_through_a_port_forward_in_the_background() {
-    let ran = run(
+    let ran = passes(
         "wait",
         "  - apply\n  - until: web.running\n  - {kubectl: port-forward web :80, as: forward, background: true}\n  \
          - {http: /version, through: forward, as: found}\n  - {http: /absent, through: forward, as: absent}\n  - stop: forward",
-    )
-    .await
-    .without_problems();
+    ).await;
     let found = &ran.output("found").data;
     assert_eq!(found["status"], 200);
     assert!(found["body"].as_str().unwrap().contains("v1.36.3"));
     assert_eq!(ran.output("absent").data["status"], 404);
     let forward = &ran.output("forward").data;
     assert_eq!(
-        (&forward["stopped"], &forward["exit_code"]),
-        (&json!(true), &Value::Null)
+        json!([forward["stopped"], forward["exit_code"]]),
+        json!([true, null])
     );
-    assert!(
-        forward["lines"][0]["text"]
-            .as_str()
-            .unwrap()
-            .starts_with("Forwarding from")
-    );
+    let line = forward["lines"][0]["text"].as_str().unwrap();
+    assert!(line.starts_with("Forwarding from"));
 }
 
 #[tokio::test]
 async fn background_programs_are_awaited_or_stopped_at_the_end() {
-    let ran = run(
+    let ran = passes(
         "wait",
         "  - {kubectl: version, as: short, background: true}\n  - {kubectl: port-forward web :80, as: long, background: true}\n  \
          - ended: short",
-    )
-    .await
-    .without_problems();
+    ).await;
     let short = &ran.output("short").data;
     assert_eq!(
-        (&short["stopped"], &short["exit_code"]),
-        (&json!(false), &json!(0))
+        json!([short["stopped"], short["exit_code"]]),
+        json!([false, 0])
     );
     assert_eq!(ran.output("long").data["stopped"], true);
 }
 
 #[tokio::test]
 async fn a_program_that_runs_for_too_long_is_interrupted() {
-    let ran = run(
-        "wait",
-        "  - {kubectl: port-forward web :80, as: forward, cap: 8s}",
-    )
-    .await
-    .without_problems();
+    let steps = "  - {kubectl: port-forward web :80, as: forward, cap: 8s}";
+    let ran = passes("wait", steps).await;
     assert_eq!(ran.output("forward").data["stopped"], true);
 }
 
 #[tokio::test]
 async fn commands_on_nodes_need_the_capability() {
     let steps = "  - apply\n  - until: web.running\n  - {node: uptime -p, pod: web, as: uptime}";
-    let ran = run("wait", steps).await.without_problems();
+    let ran = passes("wait", steps).await;
     assert_eq!(
         ran.notes("skipped"),
         ["node uptime -p: the cluster has no node-shell"]
@@ -469,14 +419,8 @@ async fn commands_on_nodes_need_the_capability() {
         prefix: vec!["echo".to_owned()],
     });
     let session = Session::start("run1", target).await.unwrap();
-    let stop = CancellationToken::new();
-    let evidence = observe(&session, &scenario("wait", steps), 1, false, &stop, |_| {}).await;
-    let ran = Ran {
-        evidence,
-        fake,
-        session,
-    }
-    .without_problems();
+    let ran = observed(fake, session, &scenario("wait", steps), |_, _| {}).await;
+    let ran = ran.without_problems();
     assert_eq!(ran.output("uptime").data["stdout"], "node-1 uptime -p\n");
 }
 
@@ -518,39 +462,22 @@ async fn closed_streams_resume_without_a_gap() {
 #[tokio::test]
 async fn an_expired_watch_is_a_gap() {
     let ran = interrupted(Fake::expire).await;
-    let gaps = ran.notes("gap");
-    assert!(
-        gaps.iter()
-            .any(|gap| gap.contains("watch of pods was restarted")),
-        "{gaps:?}"
-    );
+    let gaps = ran.notes("gap").join("\n");
+    assert!(gaps.contains("watch of pods was restarted"), "{gaps}");
 }
 
 #[tokio::test]
 async fn an_interrupted_scenario_leaves_nothing() {
     let fake = Fake::start().await;
     let session = fake.session().await;
-    let scenario = scenario(
-        "hold=go",
-        "  - apply\n  - until: web.entrypoint.held\n  - until: web.failed",
-    );
-    let stop = CancellationToken::new();
-    let evidence = observe(&session, &scenario, 1, false, &stop, |step| {
+    let steps = "  - apply\n  - until: web.entrypoint.held\n  - until: web.failed";
+    let ran = observed(fake, session, &scenario("hold=go", steps), |step, stop| {
         if step == "wait until web.failed" {
             stop.cancel();
         }
     })
     .await;
-    let ran = Ran {
-        evidence,
-        fake,
-        session,
-    };
-    assert!(
-        ran.problem().ends_with("the run was interrupted"),
-        "{}",
-        ran.problem()
-    );
+    ran.has_problem("the run was interrupted");
     ran.session.finish(false).await.unwrap();
     assert_eq!(ran.fake.namespaces(), [""; 0]);
 }
@@ -627,14 +554,10 @@ async fn a_quota_of_priority_classes_does_not_keep_the_witness_away() {
 async fn a_session_without_a_witness_does_not_start() {
     let fake = Fake::start().await;
     fake.refuse("POST", "/pods", 403, "Forbidden");
-    let error = Session::start("run1", fake.target())
-        .await
-        .map(drop)
-        .unwrap_err();
+    let session = Session::start("run1", fake.target()).await;
+    let error = session.map(drop).unwrap_err().to_string();
     assert!(
-        error
-            .to_string()
-            .contains("failed to create the witness pod"),
+        error.contains("failed to create the witness pod"),
         "{error}"
     );
 }
