@@ -60,3 +60,13 @@ pub(crate) fn note(at: jiff::Timestamp, text: &str) -> Entry {
         }),
     }
 }
+
+/// Checks that the reference of suites has a row.
+#[track_caller]
+pub(crate) fn in_reference(row: &str) {
+    let reference = include_str!("../docs/suites.md");
+    assert!(
+        reference.contains(row),
+        "docs/suites.md lacks this row:\n{row}"
+    );
+}

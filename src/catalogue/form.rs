@@ -12,10 +12,11 @@ use serde_json::{Map, Value, json};
 use serde_saphyr::Location;
 
 use super::yaml::{At, Entries, Reader, Several};
+use crate::expr::types::Fields;
 
 /// One kind of map.
 #[derive(Debug)]
-pub(crate) struct Form {
+pub(crate) struct Form<R> {
     /// The field that gives the kind.
     pub(super) name: &'static str,
     pub(super) argument: Argument,
@@ -23,6 +24,10 @@ pub(crate) struct Form {
     pub(super) does: &'static str,
     /// The other fields.
     pub(super) options: &'static [Field],
+    /// The fields of what it gives expressions.
+    pub(super) output: Fields,
+    /// What reads it.
+    pub(super) read: R,
 }
 
 /// The value of the field that gives the kind, with its name in the reference.
@@ -89,13 +94,12 @@ pub(super) struct Given {
 
 impl Written {
     /// The one of `kinds` that this is, and its fields. Problems become findings.
-    pub(super) fn read<'k, K: AsRef<Form>>(
+    pub(super) fn read<'k, R>(
         self,
         reader: &mut Reader<'_>,
         at: Location,
-        kinds: &'k [K],
-    ) -> Option<(&'k K, Given)> {
-        let name = |kind: &'k K| kind.as_ref().name;
+        kinds: &'k [Form<R>],
+    ) -> Option<(&'k Form<R>, Given)> {
         let placed = |key: At<String>| match key.at {
             Location::UNKNOWN => At { at, ..key },
             _ => key,
@@ -103,16 +107,20 @@ impl Written {
         let fields = self.0.into_iter();
         let fields: Vec<_> = fields.map(|(key, value)| (placed(key), value)).collect();
         let has = |name: &str| fields.iter().any(|(key, _)| key.value == name);
-        let given: Vec<&K> = kinds.iter().filter(|kind| has(name(kind))).collect();
+        let given = kinds.iter().filter(|kind| has(kind.name)).collect_vec();
         // The name of one kind may be an option of another.
-        let option = |kind: &&&'k K| given.iter().any(|other| other.as_ref().has(name(kind)));
-        let mains: Vec<&K> = given.iter().filter(|kind| !option(kind)).copied().collect();
+        let option = |kind: &Form<R>| given.iter().any(|other| other.has(kind.name));
+        let mains = given
+            .iter()
+            .filter(|kind| !option(kind))
+            .copied()
+            .collect_vec();
         let kind = match mains.as_slice() {
             [kind] => *kind,
             [] => {
-                let is_known = |key: &str| kinds.iter().any(|kind| kind.as_ref().has(key));
+                let is_known = |key: &str| kinds.iter().any(|kind| kind.has(key));
                 let mut unknown = fields.iter().filter(|(key, _)| !is_known(&key.value));
-                let mut names = kinds.iter().map(name);
+                let mut names = kinds.iter().map(|kind| kind.name);
                 match unknown.next() {
                     Some((key, _)) => reader.unknown(key, names),
                     None => reader.find(at, format!("expected one of {}", names.join(", "))),
@@ -120,30 +128,29 @@ impl Written {
                 return None;
             }
             several => {
-                let names = several.iter().map(|kind| name(kind)).join("` and `");
+                let names = several.iter().map(|kind| kind.name).join("` and `");
                 reader.find(at, format!("`{names}` in one map: make a map of each"));
                 return None;
             }
         };
-        let form = kind.as_ref();
         let mut argument = None;
         let mut options = BTreeMap::new();
         for (key, value) in fields {
-            let mut known = form.options.iter();
-            if key.value == form.name {
+            let mut known = kind.options.iter();
+            if key.value == kind.name {
                 argument = Some(value);
             } else if let Some(option) = known.find(|option| option.name == key.value) {
                 let text = one(reader, &key.value, value);
                 options.extend(text.map(|text| (option.name, text)));
-            } else if kinds.iter().any(|other| other.as_ref().has(&key.value)) {
-                let message = format!("`{}` does not go with `{}`", key.value, form.name);
+            } else if kinds.iter().any(|other| other.has(&key.value)) {
+                let message = format!("`{}` does not go with `{}`", key.value, kind.name);
                 reader.find(key.at, message);
             } else {
-                reader.unknown(&key, form.options.iter().map(|option| option.name));
+                reader.unknown(&key, kind.options.iter().map(|option| option.name));
             }
         }
         let mut complete = true;
-        for option in form.options.iter().filter(|option| option.required) {
+        for option in kind.options.iter().filter(|option| option.required) {
             if !options.contains_key(option.name) {
                 reader.find(at, format!("missing `{}`: {}", option.name, option.does));
                 complete = false;
@@ -202,7 +209,7 @@ impl Given {
     }
 }
 
-impl Form {
+impl<R> Form<R> {
     fn has(&self, option: &str) -> bool {
         self.options.iter().any(|known| known.name == option)
     }
@@ -237,12 +244,13 @@ impl Form {
     }
 
     /// The JSON schema of a map of one of these kinds.
-    pub(super) fn schema<K: AsRef<Form>>(kinds: &[K]) -> schemars::Schema {
-        let forms = || kinds.iter().map(AsRef::as_ref);
-        let words = forms().filter(|form| matches!(form.argument, Argument::Maybe(_)));
-        let words: Vec<&str> = words.map(|form| form.name).collect();
+    pub(super) fn schema(kinds: &[Self]) -> schemars::Schema {
+        let words = kinds
+            .iter()
+            .filter(|kind| matches!(kind.argument, Argument::Maybe(_)));
+        let words = words.map(|kind| kind.name).collect_vec();
         let words = (!words.is_empty()).then(|| json!({"enum": words}));
-        let all = words.into_iter().chain(forms().map(Self::map_schema));
+        let all = words.into_iter().chain(kinds.iter().map(Self::map_schema));
         let all: Vec<Value> = all.collect();
         schemars::json_schema!({"anyOf": all})
     }

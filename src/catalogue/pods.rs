@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use itertools::Itertools as _;
 use serde_json::Value;
 
 use super::manifest::{Manifest, documents};
@@ -128,10 +129,8 @@ pub(crate) struct Referenced {
 
 /// A name as expressions write it.
 pub(crate) fn identifier(name: &str) -> String {
-    name.trim_end_matches(['*', '-'])
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect()
+    let name = name.trim_end_matches(['*', '-']);
+    name.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
 }
 
 impl Pods {
@@ -157,10 +156,9 @@ impl Pods {
         let pod = self.0.entry(identifier(name)).or_default();
         name.clone_into(&mut pod.name);
         for list in ["initContainers", "containers"] {
-            for container in spec[list].as_array().into_iter().flatten() {
-                pod.containers
-                    .extend(container["name"].as_str().map(str::to_owned));
-            }
+            let containers = spec[list].as_array().into_iter().flatten();
+            let names = containers.filter_map(|container| container["name"].as_str());
+            pod.containers.extend(names.map(str::to_owned));
         }
         pod.commands(spec);
     }
@@ -230,18 +228,16 @@ impl Pod {
     fn commands(&mut self, value: &Value) {
         match value {
             Value::Array(items) => {
-                let words: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
-                self.words(&words);
-                for item in items {
-                    self.commands(item);
-                }
+                self.words(&items.iter().filter_map(Value::as_str).collect_vec());
+                items.iter().for_each(|item| self.commands(item));
             }
             Value::Object(fields) => fields.values().for_each(|field| self.commands(field)),
             Value::String(text) => {
-                let words: Vec<&str> = text
-                    .split(|c: char| c.is_whitespace() || "\"'();&|".contains(c))
+                let ends = |c: char| c.is_whitespace() || "\"'();&|".contains(c);
+                let words = text
+                    .split(ends)
                     .filter(|word| !word.is_empty())
-                    .collect();
+                    .collect_vec();
                 if words.len() > 1 {
                     self.words(&words);
                 }
@@ -251,9 +247,9 @@ impl Pod {
     }
 
     fn words(&mut self, words: &[&str]) {
-        for pair in words.windows(2) {
-            if pair[0] == "agent" || pair[0].ends_with("/agent") {
-                self.roles.insert(pair[1].to_owned());
+        for (program, role) in words.iter().tuple_windows() {
+            if *program == "agent" || program.ends_with("/agent") {
+                self.roles.insert((*role).to_owned());
             }
         }
         let stamps = words.iter().filter_map(|word| word.strip_prefix("stamp="));
@@ -478,16 +474,11 @@ spec: {template: {spec: {containers: [{name: main, command: [agent, entrypoint]}
 
     #[test]
     fn the_reference_lists_every_standard_moment() {
-        let reference = include_str!("../../docs/suites.md");
-        let pod = POD_MOMENTS.map(|(name, _, words)| format!("| `POD.{name}` | {words} |"));
-        let container = CONTAINER_MOMENTS
-            .map(|(name, _, words)| format!("| `POD.CONTAINER.{name}` | {words} |"));
-        for row in pod.into_iter().chain(container) {
-            assert!(
-                reference.contains(&row),
-                "docs/suites.md lacks this row:\n{row}"
-            );
-        }
+        let row = |owner, (name, _, words): (&str, &str, &str)| {
+            crate::fixture::in_reference(&format!("| `{owner}.{name}` | {words} |"));
+        };
+        POD_MOMENTS.map(|moment| row("POD", moment));
+        CONTAINER_MOMENTS.map(|moment| row("POD.CONTAINER", moment));
     }
 
     #[test]

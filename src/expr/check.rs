@@ -383,56 +383,34 @@ pub(crate) fn negates(holds: &str, fails: &str) -> bool {
 
 /// An expression, or its negation, in a form in which the order of operands does not matter.
 fn canonical(expression: &IdedExpr, negated: bool) -> String {
-    const OPPOSITES: [(&str, &str); 3] = [
-        (operators::EQUALS, operators::NOT_EQUALS),
-        (operators::LESS, operators::GREATER_EQUALS),
-        (operators::GREATER, operators::LESS_EQUALS),
-    ];
-    if let Expr::Call(call) = &expression.expr {
-        match (call.func_name.as_str(), call.args.as_slice()) {
-            (operators::LOGICAL_NOT, [inner]) => return canonical(inner, !negated),
-            (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), args) => {
-                let name = match (name == operators::LOGICAL_AND, negated) {
-                    (true, false) | (false, true) => "&&",
-                    _ => "||",
-                };
-                let args = args.iter().map(|arg| canonical(arg, negated)).sorted();
-                return format!("{name}({})", args.collect_vec().join(","));
-            }
-            (name, args @ [_, _]) => {
-                let opposite = OPPOSITES.iter().find_map(|(a, b)| match name {
-                    _ if name == *a => Some(*b),
-                    _ if name == *b => Some(*a),
-                    _ => None,
-                });
-                if let Some(opposite) = opposite {
-                    let name = if negated { opposite } else { name };
-                    let mut args: Vec<String> =
-                        args.iter().map(|arg| format!("{:?}", shape(arg))).collect();
-                    // `a < b` is `b > a`.
-                    let name = match name {
-                        operators::GREATER => {
-                            args.reverse();
-                            operators::LESS
-                        }
-                        operators::GREATER_EQUALS => {
-                            args.reverse();
-                            operators::LESS_EQUALS
-                        }
-                        operators::EQUALS | operators::NOT_EQUALS => {
-                            args.sort();
-                            name
-                        }
-                        _ => name,
-                    };
-                    return format!("{name}({})", args.join(","));
-                }
-            }
-            _ => {}
+    let text = |part: &IdedExpr| format!("{:?}", shape(part));
+    let sign = |negated: bool| if negated { "!" } else { "" };
+    let parts = match &expression.expr {
+        Expr::Call(call) => (call.func_name.as_str(), call.args.as_slice()),
+        _ => ("", &[][..]),
+    };
+    match parts {
+        (operators::LOGICAL_NOT, [inner]) => canonical(inner, !negated),
+        (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), args) => {
+            let is_and = (name == operators::LOGICAL_AND) != negated;
+            let args = args.iter().map(|arg| canonical(arg, negated)).sorted();
+            let args = args.collect_vec().join(",");
+            format!("{}({args})", if is_and { "&&" } else { "||" })
         }
+        // `a > b` is `b < a`, and `a >= b` is `!(a < b)`.
+        (operators::LESS, [a, b]) | (operators::GREATER, [b, a]) => {
+            format!("{}{} < {}", sign(negated), text(a), text(b))
+        }
+        (operators::GREATER_EQUALS, [a, b]) | (operators::LESS_EQUALS, [b, a]) => {
+            format!("{}{} < {}", sign(!negated), text(a), text(b))
+        }
+        (name @ (operators::EQUALS | operators::NOT_EQUALS), [a, b]) => {
+            let negated = negated != (name == operators::NOT_EQUALS);
+            let sides = [text(a), text(b)].into_iter().sorted();
+            format!("{}{}", sign(negated), sides.collect_vec().join(" == "))
+        }
+        _ => format!("{}{}", sign(negated), text(expression)),
     }
-    let sign = if negated { "!" } else { "" };
-    format!("{sign}{:?}", shape(expression))
 }
 
 /// The structure of an expression without the ids of its nodes.

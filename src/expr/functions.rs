@@ -347,42 +347,47 @@ fn state(_: &[Entry], args: &[Value]) -> Answer {
     Ok(state_of(pod, &object, status, None))
 }
 
-fn stamps(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let name = text(args, 1)?;
-    let found = stamps_of(timeline, &selector)
-        .filter(|(_, stamp)| name.is_none_or(|name| stamp.stamp == name));
-    Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
-}
-
-fn requests(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let path = text(args, 1)?;
-    let found = stamps_of(timeline, &selector).filter(|(_, stamp)| {
-        stamp.stamp == "request"
-            && path.is_none_or(|path| stamp.data.get("path").is_some_and(|p| p == path))
-    });
-    Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
-}
-
-fn events(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let reason = text(args, 1)?;
-    let found = timeline.iter().filter(|entry| match &entry.seen {
-        Seen::Event(event) => {
-            selector.pod(&event.pod)
-                && selector.container(&event.container)
-                && reason.is_none_or(|reason| event.reason == reason)
-        }
-        _ => false,
-    });
+/// The selected entries that fit the text given, if any.
+fn entries(
+    timeline: &[Entry],
+    args: &[Value],
+    fits: fn(&Seen, &Selector, Option<&str>) -> bool,
+) -> Answer {
+    let (selector, given) = (selector(args)?, text(args, 1)?);
+    let found = timeline
+        .iter()
+        .filter(|entry| fits(&entry.seen, &selector, given));
     Ok(values::list(found.map(values::entry)))
 }
 
+fn stamps(timeline: &[Entry], args: &[Value]) -> Answer {
+    entries(timeline, args, |seen, selector, name| {
+        matches!(seen, Seen::Agent(stamp)
+            if selector.stamp(stamp) && name.is_none_or(|name| stamp.stamp == name))
+    })
+}
+
+fn requests(timeline: &[Entry], args: &[Value]) -> Answer {
+    entries(timeline, args, |seen, selector, path| {
+        matches!(seen, Seen::Agent(stamp) if selector.stamp(stamp) && stamp.stamp == "request"
+            && path.is_none_or(|path| stamp.data["path"] == path))
+    })
+}
+
+fn events(timeline: &[Entry], args: &[Value]) -> Answer {
+    entries(timeline, args, |seen, selector, reason| {
+        matches!(seen, Seen::Event(event)
+            if selector.pod(&event.pod) && selector.container(&event.container)
+                && reason.is_none_or(|reason| event.reason == reason))
+    })
+}
+
 fn pods(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let found = pods_of(timeline, &selector);
-    Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
+    entries(
+        timeline,
+        args,
+        |seen, selector, _| matches!(seen, Seen::Pod(pod) if selector.pod(&pod.pod)),
+    )
 }
 
 fn item(args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
@@ -564,7 +569,6 @@ mod tests {
 
     #[test]
     fn the_reference_lists_every_function() {
-        let reference = include_str!("../../docs/suites.md");
         for function in &FUNCTIONS {
             let mut parameters = String::new();
             for (index, parameter) in function.parameters.iter().enumerate() {
@@ -578,10 +582,7 @@ mod tests {
                 };
             }
             let row = format!("| `{}({parameters})` | {} |", function.name, function.doc);
-            assert!(
-                reference.contains(&row),
-                "docs/suites.md lacks this row:\n{row}"
-            );
+            crate::fixture::in_reference(&row);
         }
     }
 

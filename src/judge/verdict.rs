@@ -246,16 +246,12 @@ fn reason(checks: &[CheckJudgement]) -> String {
 /// The verdict that follows from a claim's checks.
 pub fn combine(checks: &[CheckJudgement]) -> Verdict {
     let has = |outcome| checks.iter().any(|check| check.outcome == outcome);
-    match (
-        has(Outcome::Inconclusive),
-        has(Outcome::Holds),
-        has(Outcome::Fails),
-    ) {
-        (true, _, _) => Verdict::Inconclusive,
-        (_, true, true) => Verdict::Qualified,
-        (_, true, _) => Verdict::Confirmed,
-        (_, _, true) => Verdict::Refuted,
-        _ => Verdict::NotApplicable,
+    match (has(Outcome::Holds), has(Outcome::Fails)) {
+        _ if has(Outcome::Inconclusive) => Verdict::Inconclusive,
+        (true, true) => Verdict::Qualified,
+        (true, false) => Verdict::Confirmed,
+        (false, true) => Verdict::Refuted,
+        (false, false) => Verdict::NotApplicable,
     }
 }
 

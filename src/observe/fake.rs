@@ -13,6 +13,7 @@ use axum::response::Response;
 use camino::{Utf8Path, Utf8PathBuf};
 use futures::Stream;
 use hookproof_protocol::{EVERY, KeptStamp, Release, Stamp, TOKEN_HEADER, Time, env, path};
+use itertools::Itertools as _;
 use jiff::Timestamp;
 use kube::{Client, Config};
 use serde_json::{Value, json};
@@ -156,13 +157,11 @@ impl State {
             return;
         };
         if place.plural == "namespaces" {
-            let inside: Vec<Place> = self
+            let inside = self
                 .objects
                 .keys()
-                .filter(|other| other.namespace == place.name)
-                .cloned()
-                .collect();
-            for other in inside {
+                .filter(|other| other.namespace == place.name);
+            for other in inside.cloned().collect_vec() {
                 self.remove(&other);
             }
         }
@@ -319,7 +318,7 @@ impl Shared {
                     stamp("held", json!({"name": name}));
                     let released = |release: &Release| {
                         release.namespace == place.namespace
-                            && (release.name == name || release.name == EVERY)
+                            && [name, EVERY].contains(&&*release.name)
                     };
                     self.until(|state| state.releases.iter().any(released))
                         .await;
@@ -349,9 +348,8 @@ async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response
     let fault = shared.with(|state| {
         state.requests.push(format!("{method} {}", parts.uri));
         let faults = &mut state.faults;
-        let at = faults
-            .iter()
-            .position(|fault| fault.method == method && path.contains(fault.path));
+        let mut all = faults.iter();
+        let at = all.position(|fault| fault.method == method && path.contains(fault.path));
         at.map(|at| faults.remove(at).answer)
     });
     match fault {
@@ -369,24 +367,22 @@ async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response
         return success(&version);
     }
     if let Some((_, path)) = path.split_once("/pods/witness:8080/proxy") {
-        let token = parts.headers.get(TOKEN_HEADER);
-        let token = token
-            .and_then(|token| token.to_str().ok())
-            .unwrap_or_default();
-        return witness(&shared, path, &query, token, &body);
+        let token = parts
+            .headers
+            .get(TOKEN_HEADER)
+            .and_then(|token| token.to_str().ok());
+        return witness(&shared, path, &query, token.unwrap_or_default(), &body);
     }
     let api = path.trim_start_matches('/');
     let kinds = KINDS.iter().filter(|(known, ..)| *known == api);
-    let kinds: Vec<Value> = kinds
-        .map(|(_, kind, plural, namespaced)| {
-            json!({"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get"]})
-        })
-        .collect();
+    let kinds = kinds.map(|(_, kind, plural, namespaced)| {
+        json!({"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get"]})
+    });
+    let kinds = kinds.collect_vec();
     if !kinds.is_empty() {
         let version = api.trim_start_matches("apis/").trim_start_matches("api/");
-        return success(
-            &json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": kinds}),
-        );
+        let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": kinds});
+        return success(&list);
     }
     match Place::of(path) {
         Some(place) => objects(&shared, method, place, query.0, &body),
@@ -436,14 +432,11 @@ fn objects(
             })
         }),
         ("DELETE", true) => shared.with(|state| {
-            let found: Vec<Place> = state
-                .objects
-                .iter()
-                .filter(|(other, object)| other.is_in(&place) && selected(object, &query))
-                .map(|(other, _)| other.clone())
-                .collect();
-            for place in &found {
-                state.delete(place);
+            let found = state.objects.iter();
+            let found =
+                found.filter(|(other, object)| other.is_in(&place) && selected(object, &query));
+            for place in found.map(|(other, _)| other.clone()).collect_vec() {
+                state.delete(&place);
             }
             success(&json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}))
         }),
@@ -509,14 +502,9 @@ fn witness(
         path::STAMPS => {
             let next: usize = query["from"].parse().unwrap();
             stream(shared, next - 1, |state, next| {
-                let new = state
-                    .stamps
-                    .iter()
-                    .skip(*next)
-                    .map(|stamp| json!(stamp))
-                    .collect();
+                let new = state.stamps.iter().skip(*next).map(|stamp| json!(stamp));
                 *next = state.stamps.len();
-                new
+                new.collect()
             })
         }
         _ => refused(404, "NotFound", "the fake witness does not know this path"),
@@ -530,9 +518,8 @@ fn changes(shared: &Arc<Shared>, collection: Place, query: HashMap<String, Strin
         let new = state.changes.iter().filter(|(version, _, place, object)| {
             version > from && place.is_in(&collection) && selected(object, &query)
         });
-        let mut lines: Vec<Value> = new
-            .map(|(_, kind, _, object)| json!({"type": kind, "object": object}))
-            .collect();
+        let new = new.map(|(_, kind, _, object)| json!({"type": kind, "object": object}));
+        let mut lines = new.collect_vec();
         if *from < state.version {
             *from = state.version;
             lines.push(json!({"type": "BOOKMARK",
@@ -571,12 +558,7 @@ fn stream<T: Send + 'static>(
                     }
                 }
                 if !lines.is_empty() {
-                    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
-                    let text = lines.join(
-                        "
-",
-                    ) + "
-";
+                    let text = lines.iter().join("\n") + "\n";
                     return Some((Ok::<_, std::io::Error>(text), Some((position, changed))));
                 }
                 changed.changed().await.ok()?;
@@ -748,9 +730,8 @@ impl Fake {
     /// Method and path with query of every request that contains `text`.
     pub(crate) fn requests(&self, text: &str) -> Vec<String> {
         let state = self.shared.lock();
-        state
-            .requests
-            .iter()
+        let requests = state.requests.iter();
+        requests
             .filter(|request| request.contains(text))
             .cloned()
             .collect()
@@ -761,15 +742,11 @@ impl Fake {
         let start = format!("GET {path}?");
         let is_watch =
             |request: &String| request.starts_with(&start) && request.contains("watch=true");
-        self.reaches(|state| state.requests.iter().any(is_watch))
-            .await;
-    }
-
-    async fn reaches(&self, done: impl Fn(&State) -> bool) {
+        let watched = self
+            .shared
+            .until(|state| state.requests.iter().any(is_watch));
         let limit = Duration::from_secs(30);
-        tokio::time::timeout(limit, self.shared.until(done))
-            .await
-            .unwrap();
+        tokio::time::timeout(limit, watched).await.unwrap();
     }
 }
 

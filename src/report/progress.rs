@@ -102,7 +102,7 @@ fn status_line(statuses: &Statuses, now: Instant) -> String {
         1 => format!("{cluster}: {}", status.line(now)),
         _ => format!("{cluster}: {}", status.brief()),
     };
-    statuses.iter().map(one).collect::<Vec<_>>().join("; ")
+    statuses.iter().map(one).join("; ")
 }
 
 impl Progress {
@@ -138,11 +138,8 @@ impl Progress {
             let _ = out.write_str(&shorten(&status_line(&status, Instant::now()), width));
         };
         let style = ProgressStyle::with_template("{spinner} {elapsed_precise} {status}");
-        bar.set_style(
-            style
-                .unwrap_or_else(|_| ProgressStyle::default_spinner())
-                .with_key("status", line),
-        );
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
+        bar.set_style(style.with_key("status", line));
         Self {
             began: Instant::now(),
             detail,
@@ -476,10 +473,8 @@ mod tests {
             shown(scenario("a/second")),
             "1.36 default: 0 of 57, longest: b/first 0 s, 1 more"
         );
-        let stopping = RunEvent::Stopping {
-            reason: Stopped::TimedOut,
-        };
-        shown(stopping);
+        let reason = Stopped::TimedOut;
+        shown(RunEvent::Stopping { reason });
         assert_eq!(shown(begun("teardown")), "1.36 default: teardown");
         let other = RunEvent::PhaseBegun {
             cluster: "1.37 default".to_owned(),

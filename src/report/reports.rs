@@ -83,7 +83,7 @@ impl Reports {
                     column.run.began = self.results.began;
                     column.run.claims = claims.iter().map(|claim| claim.id.clone()).collect();
                 }
-                json::write_results(&self.results, &self.folder)
+                return json::write_results(&self.results, &self.folder);
             }
             RunEvent::PhaseEnded { cluster, phase } => {
                 let column = self.cluster(cluster);
@@ -91,15 +91,9 @@ impl Reports {
                     column.run.began = phase.began;
                 }
                 column.phases.push(phase.clone());
-                self.write_data()
             }
-            RunEvent::ClusterReady {
-                cluster,
-                facts,
-                scenarios: _,
-            } => {
+            RunEvent::ClusterReady { cluster, facts, .. } => {
                 self.cluster(cluster).facts = facts.clone();
-                self.write_data()
             }
             RunEvent::ScenarioEnded {
                 cluster,
@@ -109,15 +103,12 @@ impl Reports {
                 let column = self.cluster(cluster);
                 column.scenarios.push(scenario.clone());
                 column.judgements.extend(judgements.iter().cloned());
-                self.write_data()
             }
             RunEvent::Judged { cluster, judgement } => {
                 self.cluster(cluster).judgements.push((**judgement).clone());
-                self.write_data()
             }
             RunEvent::ClusterEnded { cluster } => {
                 self.cluster(cluster).run.ended = Some(Timestamp::now());
-                self.write_data()
             }
             RunEvent::Ended { stopped } => {
                 let now = Timestamp::now();
@@ -128,7 +119,7 @@ impl Reports {
                     let ended = column.run.ended.unwrap_or(now);
                     column.run.ended = (stopped.is_none() || complete).then_some(ended);
                 }
-                write_all(&self.results, &self.folder, &self.base)
+                return write_all(&self.results, &self.folder, &self.base);
             }
             RunEvent::Planned { .. }
             | RunEvent::PhaseBegun { .. }
@@ -136,12 +127,9 @@ impl Reports {
             | RunEvent::ScenarioBegun { .. }
             | RunEvent::ScenarioStep { .. }
             | RunEvent::Warning { .. }
-            | RunEvent::Stopping { .. } => Ok(()),
+            | RunEvent::Stopping { .. } => return Ok(()),
         }
-    }
-
-    /// Writes the machine-readable files, which are cheap enough for every scenario.
-    fn write_data(&self) -> Result<(), ReportError> {
+        // The machine-readable files are cheap enough for every scenario.
         json::write_results(&self.results, &self.folder)?;
         junit::write(&self.results, &self.folder)
     }

@@ -11,7 +11,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use itertools::Itertools as _;
 
 use super::essentials::verdict_in_words;
-use super::results::{ClaimInfo, Results};
+use super::results::Results;
 use super::text::{count, one_line, seconds, shorten, wrap};
 use super::view::{Cell, Counts, State, labels};
 use crate::catalogue::model::Verdict;
@@ -60,10 +60,6 @@ impl Layout {
             text.to_owned()
         }
     }
-
-    fn heading(self, out: &mut String, text: &str, meaning: &str) {
-        let _ = writeln!(out, "{}  {meaning}", self.paint("1", text));
-    }
 }
 
 /// The colour of a state.
@@ -82,17 +78,29 @@ pub(super) fn code(state: State) -> &'static str {
 pub(crate) fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layout) -> String {
     let mut out = String::new();
     let labels = labels(&results.clusters);
-    for (verdict, meaning) in [
-        (Verdict::Refuted, "the cluster contradicts the claim"),
-        (Verdict::Qualified, "true only under a condition"),
+    for (verdict, title, meaning) in [
+        (
+            Verdict::Refuted,
+            "REFUTED",
+            "the cluster contradicts the claim",
+        ),
+        (
+            Verdict::Qualified,
+            "QUALIFIED",
+            "true only under a condition",
+        ),
         (
             Verdict::Inconclusive,
+            "INCONCLUSIVE",
             "the evidence does not decide the claim",
         ),
     ] {
-        verdict_section(&mut out, results, &labels, verdict, meaning, layout);
+        let entries = with_verdict(results, &labels, verdict, layout);
+        section(&mut out, ("1", title, meaning), &entries, layout);
     }
-    retried(&mut out, results, &labels, layout);
+    let meaning = "an attempt failed or had an unexpected verdict";
+    let entries = retried(results, &labels);
+    section(&mut out, ("1", "RETRIED", meaning), &entries, layout);
     attention(&mut out, results, &labels, layout);
     out.push_str(&counts(results, &labels, layout));
     last_line(&mut out, results, layout);
@@ -154,93 +162,102 @@ pub(crate) fn plan(clusters: &[Planned]) -> String {
     out
 }
 
-fn verdict_section(
+/// A line and the paragraphs below it.
+type Entry = (String, Vec<String>);
+
+/// A section with a colour, a title and its meaning; nothing without entries.
+fn section(
     out: &mut String,
-    results: &Results,
-    labels: &[String],
-    verdict: Verdict,
-    meaning: &str,
+    (colour, title, meaning): (&str, &str, &str),
+    entries: &[Entry],
     layout: Layout,
 ) {
-    let state = State::Verdict(verdict);
-    let found = results.claims.iter().map(|claim| {
-        let cells = labels.iter().zip(results.cells(claim));
-        (
-            claim,
-            cells
-                .filter(|(_, cell)| cell.state() == state)
-                .collect_vec(),
-        )
-    });
-    let found = found.filter(|(_, cells)| !cells.is_empty()).collect_vec();
-    if found.is_empty() {
+    if entries.is_empty() {
         return;
     }
-    let title = format!("{} {}", state.word().to_uppercase(), found.len());
-    layout.heading(out, &title, meaning);
-    for (claim, cells) in found {
-        let on = if cells.len() == results.clusters.len() {
-            String::new()
-        } else {
-            format!(
-                "  only on {}",
-                cells.iter().map(|(label, _)| label).join(", ")
-            )
-        };
-        let mark = layout.paint(code(state), state.mark());
-        let _ = writeln!(out, "  {mark} {}{on}", one_line(&claim.id));
-        paragraph(out, &format!("claim: {}", claim.says), layout);
-        match (&claim.instead, verdict) {
-            (Some(instead), Verdict::Refuted | Verdict::Qualified) => {
-                paragraph(out, &format!("actually: {instead}"), layout);
-            }
-            _ => {
-                if let Some((_, cell)) = cells.last() {
-                    paragraph(out, &reason(cell), layout);
-                }
+    let title = layout.paint(colour, &format!("{title} {}", entries.len()));
+    let _ = writeln!(out, "{title}  {meaning}");
+    for (head, paragraphs) in entries {
+        let _ = writeln!(out, "  {head}");
+        for text in paragraphs {
+            for line in wrap(text, layout.width.saturating_sub(6), "      ") {
+                let _ = writeln!(out, "      {line}");
             }
         }
     }
     out.push('\n');
 }
 
-/// Scenarios with more than one attempt.
-fn retried(out: &mut String, results: &Results, labels: &[String], layout: Layout) {
-    let retried: Vec<_> = super::view::retried(results, labels);
-    if retried.is_empty() {
-        return;
-    }
-    let title = format!("RETRIED {}", retried.len());
-    let meaning = "an attempt failed or had an unexpected verdict";
-    layout.heading(out, &title, meaning);
-    for (label, scenario) in retried {
-        let _ = writeln!(out, "  ↻ {}  on {label}", one_line(&scenario.scenario));
-        for earlier in &scenario.earlier {
-            for why in earlier.why() {
-                let why = shorten(&one_line(&why), 220);
-                paragraph(out, &format!("attempt {}: {why}", earlier.attempt), layout);
+/// The claims with this verdict in any column.
+fn with_verdict(
+    results: &Results,
+    labels: &[String],
+    verdict: Verdict,
+    layout: Layout,
+) -> Vec<Entry> {
+    let state = State::Verdict(verdict);
+    let mark = layout.paint(code(state), state.mark());
+    let mut entries = Vec::new();
+    for claim in &results.claims {
+        let cells = labels.iter().zip(results.cells(claim));
+        let cells = cells
+            .filter(|(_, cell)| cell.state() == state)
+            .collect_vec();
+        let Some((_, last)) = cells.last() else {
+            continue;
+        };
+        let only = cells.len() < results.clusters.len();
+        let on = cells.iter().map(|(label, _)| label).join(", ");
+        let on = only.then(|| format!("  only on {on}"));
+        let why = match (&claim.instead, verdict) {
+            (Some(instead), Verdict::Refuted | Verdict::Qualified) => {
+                format!("actually: {instead}")
             }
-        }
+            _ => reason(last),
+        };
+        let head = format!("{mark} {}{}", one_line(&claim.id), on.unwrap_or_default());
+        entries.push((head, vec![format!("claim: {}", claim.says), why]));
     }
-    out.push('\n');
+    entries
+}
+
+/// Scenarios with more than one attempt.
+fn retried(results: &Results, labels: &[String]) -> Vec<Entry> {
+    let retried = super::view::retried(results, labels).into_iter();
+    let retried = retried.map(|(label, scenario)| {
+        let why = scenario.earlier.iter().flat_map(|earlier| {
+            let why = earlier
+                .why()
+                .into_iter()
+                .map(|why| shorten(&one_line(&why), 220));
+            why.map(|why| format!("attempt {}: {why}", earlier.attempt))
+        });
+        let head = format!("↻ {}  on {label}", one_line(&scenario.scenario));
+        (head, why.collect())
+    });
+    retried.collect()
 }
 
 /// Changed verdicts and errors. Claims with the same error share an entry.
 fn attention(out: &mut String, results: &Results, labels: &[String], layout: Layout) {
-    let mut changed: Vec<(&ClaimInfo, &str, Cell<'_>)> = Vec::new();
+    let mut changed: Vec<Entry> = Vec::new();
     let mut errors: BTreeMap<(usize, String), Vec<&str>> = BTreeMap::new();
     for (at, (cluster, label)) in results.clusters.iter().zip(labels).enumerate() {
         for phase in &cluster.phases {
             if let Some(error) = &phase.error {
-                errors
-                    .entry((at, format!("{}: {error}", phase.name)))
-                    .or_default();
+                let text = format!("{}: {error}", phase.name);
+                errors.entry((at, text)).or_default();
             }
         }
         for claim in &results.claims {
             let cell = Cell::of(cluster, claim);
             match cell {
-                _ if cell.changed() => changed.push((claim, label, cell)),
+                _ if cell.changed() => {
+                    let mark = layout.paint(code(cell.state()), cell.state().mark());
+                    let found = format!("{label}: {}", verdict_in_words(&cell));
+                    let head = format!("{mark} {}", one_line(&claim.id));
+                    changed.push((head, vec![found, reason(&cell)]));
+                }
                 Cell::Problem { scenario } => {
                     let text = format!("{}: {}", scenario.scenario, cell.reason());
                     errors.entry((at, text)).or_default().push(&claim.id);
@@ -249,42 +266,22 @@ fn attention(out: &mut String, results: &Results, labels: &[String], layout: Lay
             }
         }
     }
-    if !errors.is_empty() {
-        let title = layout.paint(code(State::Error), &format!("ERRORS {}", errors.len()));
-        let _ = writeln!(out, "{title}  setup or observation failed; no verdict");
-        for ((at, text), claims) in &errors {
-            let label = labels.get(*at).map_or("", String::as_str);
-            let text = format!("! {label}: {text}");
-            for line in wrap(&text, layout.width.saturating_sub(2), "    ") {
-                let _ = writeln!(out, "  {line}");
-            }
-            if !claims.is_empty() {
-                paragraph(out, &format!("claims: {}", claims.join(", ")), layout);
-            }
-        }
-        out.push('\n');
-    }
-    if !changed.is_empty() {
-        let title = layout.paint(code(State::Error), &format!("CHANGED {}", changed.len()));
-        let _ = writeln!(out, "{title}  the verdict differs from the expected one");
-        for (claim, label, cell) in &changed {
-            let mark = layout.paint(code(cell.state()), cell.state().mark());
-            let _ = writeln!(out, "  {mark} {}", one_line(&claim.id));
-            paragraph(out, &format!("{label}: {}", verdict_in_words(cell)), layout);
-            paragraph(out, &reason(cell), layout);
-        }
-        out.push('\n');
-    }
+    let errors = errors.into_iter().map(|((at, text), claims)| {
+        let text = format!("! {}: {text}", labels[at]);
+        let head = wrap(&text, layout.width.saturating_sub(2), "    ").join("\n  ");
+        let claims = (!claims.is_empty()).then(|| format!("claims: {}", claims.join(", ")));
+        (head, Vec::from_iter(claims))
+    });
+    let errors = errors.collect_vec();
+    let red = code(State::Error);
+    let title = (red, "ERRORS", "setup or observation failed; no verdict");
+    section(out, title, &errors, layout);
+    let title = (red, "CHANGED", "the verdict differs from the expected one");
+    section(out, title, &changed, layout);
 }
 
 fn reason(cell: &Cell<'_>) -> String {
     format!("reason: {}", shorten(&one_line(&cell.reason()), 220))
-}
-
-fn paragraph(out: &mut String, text: &str, layout: Layout) {
-    for line in wrap(text, layout.width.saturating_sub(6), "      ") {
-        let _ = writeln!(out, "      {line}");
-    }
 }
 
 /// A table of counts: a row per state that occurred, a column per cluster.

@@ -55,34 +55,28 @@ impl State {
 
     /// Identifier for CSS classes and filters.
     pub fn key(self) -> &'static str {
-        match self {
-            Self::Verdict(verdict) => verdict.as_str(),
-            Self::Error => "error",
-            Self::NotRun => "not-run",
-        }
+        self.look().0
     }
 
     pub fn word(self) -> &'static str {
-        match self {
-            Self::Verdict(Verdict::NotApplicable) => "not applicable",
-            Self::Verdict(Verdict::NotTestable) => "not testable",
-            Self::Verdict(verdict) => verdict.as_str(),
-            Self::Error => "error",
-            Self::NotRun => "not run",
-        }
+        self.look().1
     }
 
     /// Symbol for plain text; symbols differ in shape, not only in colour.
     pub fn mark(self) -> &'static str {
+        self.look().2
+    }
+
+    fn look(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Verdict(Verdict::Confirmed) => "✓",
-            Self::Verdict(Verdict::Refuted) => "✗",
-            Self::Verdict(Verdict::Qualified) => "◐",
-            Self::Verdict(Verdict::Inconclusive) => "?",
-            Self::Verdict(Verdict::NotApplicable) => "–",
-            Self::Verdict(Verdict::NotTestable) => "∅",
-            Self::Error => "!",
-            Self::NotRun => "·",
+            Self::Verdict(Verdict::Confirmed) => ("confirmed", "confirmed", "✓"),
+            Self::Verdict(Verdict::Refuted) => ("refuted", "refuted", "✗"),
+            Self::Verdict(Verdict::Qualified) => ("qualified", "qualified", "◐"),
+            Self::Verdict(Verdict::Inconclusive) => ("inconclusive", "inconclusive", "?"),
+            Self::Verdict(Verdict::NotApplicable) => ("not-applicable", "not applicable", "–"),
+            Self::Verdict(Verdict::NotTestable) => ("not-testable", "not testable", "∅"),
+            Self::Error => ("error", "error", "!"),
+            Self::NotRun => ("not-run", "not run", "·"),
         }
     }
 }
@@ -322,10 +316,8 @@ pub fn shards(column: &ClusterResults) -> Option<String> {
 
 /// A document's name without its extension, as lists of documents show it.
 pub fn document_stem(document: &str) -> &str {
-    document.rsplit_once('.').map_or(
-        document,
-        |(stem, _)| if stem.is_empty() { document } else { stem },
-    )
+    let stem = document.rsplit_once('.').map(|(stem, _)| stem);
+    stem.filter(|stem| !stem.is_empty()).unwrap_or(document)
 }
 
 /// The lines of a citation, or the quotation if no document was there to find it in.
@@ -430,19 +422,15 @@ mod tests {
         for column in &mut results.clusters {
             column.label = Some("nightly".to_owned());
         }
-        assert_eq!(
-            labels(&results.clusters),
-            ["nightly 1.35.6", "nightly 1.36.3"]
-        );
+        let expected = ["nightly 1.35.6", "nightly 1.36.3"];
+        assert_eq!(labels(&results.clusters), expected);
     }
 
     #[test]
     fn reasons_do_not_repeat_the_verdict() {
         let reason = "not applicable: needs the gate Imagined on";
-        assert_eq!(
-            bare_reason(reason, Verdict::NotApplicable),
-            "needs the gate Imagined on"
-        );
+        let bare = bare_reason(reason, Verdict::NotApplicable);
+        assert_eq!(bare, "needs the gate Imagined on");
         assert_eq!(bare_reason(reason, Verdict::Qualified), reason);
     }
 

@@ -121,42 +121,26 @@ pub(crate) enum Action {
     },
 }
 
-/// The definition of a step kind.
-#[derive(Debug)]
-pub(crate) struct Kind {
-    pub(super) form: Form,
-    /// The fields of its output.
-    pub(crate) output: Fields,
-    /// Reads what the form does not check. Problems become findings.
-    pub(super) read: fn(&mut Reading<'_, '_, '_>) -> Option<Action>,
-}
+/// The definition of a step kind, which reads what the form does not check. Problems become findings.
+pub(crate) type Kind = Form<fn(&mut Reading<'_, '_, '_>) -> Option<Action>>;
 
 const AS: Field = Field::text("as", "name of the output in expressions");
 const CAP: Field = Field::text("cap", "limit of the step");
 
 /// The fields of every output, and more.
 macro_rules! output {
-    ($($field:expr),*) => {
-        &[("name", Text), ("step", Text), ("begin", Time), ("end", Time), $($field),*]
+    ($($name:ident: $type:expr),*) => {
+        &[("name", Text), ("step", Text), ("begin", Time), ("end", Time), $((stringify!($name), $type)),*]
     };
 }
 
-pub(super) const COMMON: Fields = output!();
-const ANSWER: Fields = output!(
-    ("accepted", Bool),
-    ("code", Number),
-    ("reason", Text),
-    ("message", Text)
-);
-const COMMAND: Fields = output!(
-    ("argv", List),
-    ("exit_code", Number),
-    ("stdout", Text),
-    ("stderr", Text),
-    ("lines", Records(LINE))
-);
-const RESPONSE: Fields = output!(("status", Number), ("body", Text), ("error", Text));
-const OBJECT: Fields = output!(("object", Map));
+pub(super) const COMMON: Fields = output! {};
+const ANSWER: Fields = output! { accepted: Bool, code: Number, reason: Text, message: Text };
+const COMMAND: Fields = output! {
+    argv: List, exit_code: Number, stdout: Text, stderr: Text, lines: Records(LINE)
+};
+const RESPONSE: Fields = output! { status: Number, body: Text, error: Text };
+const OBJECT: Fields = output! { object: Map };
 
 pub(super) const OUTSIDE: &str = "outside";
 
@@ -165,13 +149,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// Every kind of step.
 pub(super) static KINDS: [Kind; 12] = [
-    Kind {
-        form: Form {
-            name: "apply",
-            argument: Argument::Maybe("PATH"),
-            does: "applies every document of the first or of that manifest; with `as`, a rejection is not an error",
-            options: &[AS, CAP, Field::flag("dry_run", "server-side dry run")],
-        },
+    Form {
+        name: "apply",
+        argument: Argument::Maybe("PATH"),
+        does: "applies every document of the first or of that manifest; with `as`, a rejection is not an error",
+        options: &[AS, CAP, Field::flag("dry_run", "server-side dry run")],
         output: ANSWER,
         read: |step| {
             Some(Action::Apply {
@@ -180,13 +162,11 @@ pub(super) static KINDS: [Kind; 12] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "delete",
-            argument: Argument::Several("pod/NAME"),
-            does: "deletes through the API; with `as`, a rejection is not an error",
-            options: &[AS, CAP, Field::number("grace", "grace period in seconds")],
-        },
+    Form {
+        name: "delete",
+        argument: Argument::Several("pod/NAME"),
+        does: "deletes through the API; with `as`, a rejection is not an error",
+        options: &[AS, CAP, Field::number("grace", "grace period in seconds")],
         output: ANSWER,
         read: |step| {
             Some(Action::Delete {
@@ -195,16 +175,14 @@ pub(super) static KINDS: [Kind; 12] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "until",
-            argument: Argument::Several("MOMENT"),
-            does: "waits for the moment",
-            options: &[
-                CAP,
-                Field::text("within", "continues after this time without it"),
-            ],
-        },
+    Form {
+        name: "until",
+        argument: Argument::Several("MOMENT"),
+        does: "waits for the moment",
+        options: &[
+            CAP,
+            Field::text("within", "continues after this time without it"),
+        ],
         output: COMMON,
         read: |step| {
             Some(Action::Until {
@@ -213,19 +191,17 @@ pub(super) static KINDS: [Kind; 12] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "kubectl",
-            argument: Argument::One("ARGS"),
-            does: "runs kubectl in the scenario's namespace",
-            options: &[
-                AS,
-                CAP,
-                Field::flag("background", "does not wait until it exits (requires `as`)"),
-                Field::text("stdin", "standard input"),
-                Field::text("user", "`ordinary` is a user without privileges"),
-            ],
-        },
+    Form {
+        name: "kubectl",
+        argument: Argument::One("ARGS"),
+        does: "runs kubectl in the scenario's namespace",
+        options: &[
+            AS,
+            CAP,
+            Field::flag("background", "does not wait until it exits (requires `as`)"),
+            Field::text("stdin", "standard input"),
+            Field::text("user", "`ordinary` is a user without privileges"),
+        ],
         output: COMMAND,
         read: |step| {
             let background = step.flag("background");
@@ -243,13 +219,11 @@ pub(super) static KINDS: [Kind; 12] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "stop",
-            argument: Argument::One("NAME"),
-            does: "ends a background step",
-            options: &[CAP],
-        },
+    Form {
+        name: "stop",
+        argument: Argument::One("NAME"),
+        does: "ends a background step",
+        options: &[CAP],
         output: COMMON,
         read: |step| {
             let name = step.argument()?;
@@ -258,13 +232,11 @@ pub(super) static KINDS: [Kind; 12] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "ended",
-            argument: Argument::One("NAME"),
-            does: "waits until a background step has ended by itself",
-            options: &[CAP],
-        },
+    Form {
+        name: "ended",
+        argument: Argument::One("NAME"),
+        does: "waits until a background step has ended by itself",
+        options: &[CAP],
         output: COMMON,
         read: |step| {
             let name = step.argument()?;
@@ -273,17 +245,15 @@ pub(super) static KINDS: [Kind; 12] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "http",
-            argument: Argument::One("/PATH"),
-            does: "sends a GET request through a background `kubectl port-forward`",
-            options: &[
-                Field::text("through", "name of the port-forward step").required(),
-                AS,
-                CAP,
-            ],
-        },
+    Form {
+        name: "http",
+        argument: Argument::One("/PATH"),
+        does: "sends a GET request through a background `kubectl port-forward`",
+        options: &[
+            Field::text("through", "name of the port-forward step").required(),
+            AS,
+            CAP,
+        ],
         output: RESPONSE,
         read: |step| {
             let path = step.argument()?;
@@ -298,17 +268,15 @@ pub(super) static KINDS: [Kind; 12] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: OUTSIDE,
-            argument: Argument::One("NAME"),
-            does: "starts a container of the agent's image on the nodes' network, outside the cluster; its stamps have NAME \
-                   as `pod` (capability `outside`)",
-            options: &[
-                Field::text("command", "what the container runs").required(),
-                CAP,
-            ],
-        },
+    Form {
+        name: OUTSIDE,
+        argument: Argument::One("NAME"),
+        does: "starts a container of the agent's image on the nodes' network, outside the cluster; its stamps have NAME \
+               as `pod` (capability `outside`)",
+        options: &[
+            Field::text("command", "what the container runs").required(),
+            CAP,
+        ],
         output: COMMON,
         read: |step| {
             let command = step.given.option("command")?;
@@ -318,18 +286,16 @@ pub(super) static KINDS: [Kind; 12] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "release",
-            argument: Argument::One("NAME"),
-            does: "releases what holds, or will hold, under that name",
-            options: &[
-                Field::text("pod", "only in this pod"),
-                Field::text("container", "only in this container"),
-                Field::number("start", "only in this start of the container, from 1"),
-                CAP,
-            ],
-        },
+    Form {
+        name: "release",
+        argument: Argument::One("NAME"),
+        does: "releases what holds, or will hold, under that name",
+        options: &[
+            Field::text("pod", "only in this pod"),
+            Field::text("container", "only in this container"),
+            Field::number("start", "only in this start of the container, from 1"),
+            CAP,
+        ],
         output: COMMON,
         read: |step| {
             Some(Action::Release {
@@ -340,13 +306,11 @@ pub(super) static KINDS: [Kind; 12] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "get",
-            argument: Argument::One("pod/NAME"),
-            does: "reads an object through the API; without `object` if it does not exist",
-            options: &[AS, CAP],
-        },
+    Form {
+        name: "get",
+        argument: Argument::One("pod/NAME"),
+        does: "reads an object through the API; without `object` if it does not exist",
+        options: &[AS, CAP],
         output: OBJECT,
         read: |step| {
             Some(Action::Get {
@@ -354,17 +318,15 @@ pub(super) static KINDS: [Kind; 12] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "node",
-            argument: Argument::One("COMMAND"),
-            does: "runs a command on a pod's node (capability `node-shell`)",
-            options: &[
-                Field::text("pod", "the pod whose node runs the command").required(),
-                AS,
-                CAP,
-            ],
-        },
+    Form {
+        name: "node",
+        argument: Argument::One("COMMAND"),
+        does: "runs a command on a pod's node (capability `node-shell`)",
+        options: &[
+            Field::text("pod", "the pod whose node runs the command").required(),
+            AS,
+            CAP,
+        ],
         output: COMMAND,
         read: |step| {
             Some(Action::Node {
@@ -373,13 +335,11 @@ pub(super) static KINDS: [Kind; 12] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "pause",
-            argument: Argument::One("2s"),
-            does: "lets time pass that a claim is about",
-            options: &[Field::text("because", "why time must pass").required()],
-        },
+    Form {
+        name: "pause",
+        argument: Argument::One("2s"),
+        does: "lets time pass that a claim is about",
+        options: &[Field::text("because", "why time must pass").required()],
         output: COMMON,
         read: |step| {
             Some(Action::Pause {
@@ -390,20 +350,14 @@ pub(super) static KINDS: [Kind; 12] = [
     },
 ];
 
-impl AsRef<Form> for Kind {
-    fn as_ref(&self) -> &Form {
-        &self.form
-    }
-}
-
 impl Kind {
     pub(super) fn takes_several(&self) -> bool {
-        matches!(self.form.argument, Argument::Several(_))
+        matches!(self.argument, Argument::Several(_))
     }
 }
 
 /// A step that is being read.
-pub(super) struct Reading<'a, 'r, 'k> {
+pub(crate) struct Reading<'a, 'r, 'k> {
     pub(super) reader: &'a mut Reader<'r>,
     pub(super) given: &'a Given,
     pub(super) known: &'a mut Known<'k>,

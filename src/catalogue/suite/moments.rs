@@ -17,27 +17,26 @@ const NTH: Field = Field::number(
 );
 const POD: Field = Field::text("pod", "name of the pod (a trailing `*` matches any rest)");
 
-/// The definition of a kind of moments.
-struct Kind {
-    form: Form,
-    read: fn(&mut Reader<'_>, String, &Given) -> Option<Matches>,
-}
+type Kind = Form<fn(&mut Reader<'_>, String, &Given) -> Option<Matches>>;
 
 static KINDS: [Kind; 4] = [
-    Kind {
-        form: Form {
-            name: "agent",
-            argument: Argument::One("ROLE"),
-            does: "agent stamps of that role",
-            options: &[
-                Field::text("stamp", "the stamp's name (a trailing `*` matches any rest)").required(),
-                POD,
-                Field::text("container", "name of the container"),
-                Field::number("start", "start of the container, from 1"),
-                Field::text("when", "a condition over `stamp`"),
-                NTH,
-            ],
-        },
+    Form {
+        name: "agent",
+        argument: Argument::One("ROLE"),
+        does: "agent stamps of that role",
+        options: &[
+            Field::text(
+                "stamp",
+                "the stamp's name (a trailing `*` matches any rest)",
+            )
+            .required(),
+            POD,
+            Field::text("container", "name of the container"),
+            Field::number("start", "start of the container, from 1"),
+            Field::text("when", "a condition over `stamp`"),
+            NTH,
+        ],
+        output: &[],
         read: |reader, role, given| {
             Some(Matches::Agent {
                 role,
@@ -49,13 +48,12 @@ static KINDS: [Kind; 4] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "event",
-            argument: Argument::One("REASON"),
-            does: "Events with that reason",
-            options: &[POD, Field::text("when", "a condition over `event`"), NTH],
-        },
+    Form {
+        name: "event",
+        argument: Argument::One("REASON"),
+        does: "Events with that reason",
+        options: &[POD, Field::text("when", "a condition over `event`"), NTH],
+        output: &[],
         read: |_, reason, given| {
             Some(Matches::Event {
                 reason,
@@ -64,48 +62,36 @@ static KINDS: [Kind; 4] = [
             })
         },
     },
-    Kind {
-        form: Form {
-            name: "line",
-            argument: Argument::One("STEP"),
-            does: "lines that a background step prints",
-            options: &[Field::text("contains", "text in the line").required(), NTH],
-        },
+    Form {
+        name: "line",
+        argument: Argument::One("STEP"),
+        does: "lines that a background step prints",
+        options: &[Field::text("contains", "text in the line").required(), NTH],
+        output: &[],
         read: |_, output, given| {
-            Some(Matches::Line {
-                output,
-                contains: given.text("contains")?,
-            })
+            let contains = given.text("contains")?;
+            Some(Matches::Line { output, contains })
         },
     },
-    Kind {
-        form: Form {
-            name: "pod",
-            argument: Argument::One("NAME"),
-            does: "pod states from the API watch (a trailing `*` matches any rest of the name)",
-            options: &[
-                Field::text(
-                    "when",
-                    "a condition over `pod`, `status`, `deleted`, and `containers` (as from `states`)",
-                )
-                .required(),
-                NTH,
-            ],
-        },
+    Form {
+        name: "pod",
+        argument: Argument::One("NAME"),
+        does: "pod states from the API watch (a trailing `*` matches any rest of the name)",
+        options: &[
+            Field::text(
+                "when",
+                "a condition over `pod`, `status`, `deleted`, and `containers` (as from `states`)",
+            )
+            .required(),
+            NTH,
+        ],
+        output: &[],
         read: |_, pod, given| {
-            Some(Matches::Pod {
-                pod,
-                when: given.text("when")?,
-            })
+            let when = given.text("when")?;
+            Some(Matches::Pod { pod, when })
         },
     },
 ];
-
-impl AsRef<Form> for Kind {
-    fn as_ref(&self) -> &Form {
-        &self.form
-    }
-}
 
 /// The JSON schema of declared moments.
 pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
@@ -152,7 +138,7 @@ fn unfit(name: &str, pods: &Pods) -> Vec<String> {
 
 fn moment(reader: &mut Reader<'_>, At { value, at }: At<Written>) -> Option<Moment> {
     let (kind, given) = value.read(reader, at, &KINDS)?;
-    let argument = one(reader, kind.form.name, given.argument.clone())?.value;
+    let argument = one(reader, kind.name, given.argument.clone())?.value;
     let matches = (kind.read)(reader, argument, &given)?;
     if let Some(condition) = given.option("when") {
         lint::condition(&matches, condition, reader);
@@ -174,13 +160,8 @@ mod tests {
 
     #[test]
     fn the_reference_lists_every_kind_with_its_options() {
-        let reference = include_str!("../../../docs/suites.md");
         for kind in &KINDS {
-            let row = format!("{} |", kind.form.reference());
-            assert!(
-                reference.contains(&row),
-                "docs/suites.md lacks this row:\n{row}"
-            );
+            crate::fixture::in_reference(&format!("{} |", kind.reference()));
         }
     }
 }

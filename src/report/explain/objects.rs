@@ -101,23 +101,23 @@ fn container_in_words(container: &Value) -> String {
 }
 
 fn handler_in_words(handler: &Value) -> String {
-    let port = |action: &Value| action["port"].to_string().replace('"', "");
-    let host = |action: &Value| action["host"].as_str().unwrap_or("POD").to_owned();
-    if let Some(action) = handler.get("exec") {
-        return format!("`{}`", command(&strings(&action["command"])));
-    }
-    if let Some(action) = handler.get("httpGet") {
-        let scheme = action["scheme"].as_str().unwrap_or("http").to_lowercase();
-        let path = action["path"].as_str().unwrap_or("/");
-        return format!("GET {scheme}://{}:{}{path}", host(action), port(action));
-    }
-    if let Some(action) = handler.get("tcpSocket") {
-        return format!("TCP connection to {}:{}", host(action), port(action));
-    }
-    if let Some(action) = handler.get("sleep") {
-        return format!("sleep {} s", action["seconds"]);
-    }
-    handler.to_string()
+    let actions = handler.as_object().into_iter().flatten();
+    let mut words = actions.filter_map(|(kind, action)| {
+        let port = action["port"].to_string().replace('"', "");
+        let host = action["host"].as_str().unwrap_or("POD");
+        Some(match kind.as_str() {
+            "exec" => format!("`{}`", command(&strings(&action["command"]))),
+            "httpGet" => {
+                let scheme = action["scheme"].as_str().unwrap_or("http").to_lowercase();
+                let path = action["path"].as_str().unwrap_or("/");
+                format!("GET {scheme}://{host}:{port}{path}")
+            }
+            "tcpSocket" => format!("TCP connection to {host}:{port}"),
+            "sleep" => format!("sleep {} s", action["seconds"]),
+            _ => return None,
+        })
+    });
+    words.next().unwrap_or_else(|| handler.to_string())
 }
 
 fn strings(value: &Value) -> Vec<String> {
