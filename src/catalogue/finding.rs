@@ -6,7 +6,7 @@ use super::place::Place;
 pub(crate) use crate::expr::nearest;
 
 /// A problem in a suite, a manifest, or a citation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     pub(crate) place: Place,
     pub(crate) message: String,
@@ -65,13 +65,6 @@ impl fmt::Display for Finding {
 
 /// Sorts by place and removes duplicates.
 pub(super) fn sort(findings: &mut Vec<Finding>) {
-    findings.sort_by(|a, b| {
-        (&a.place.file, a.place.line, a.place.column, &a.message).cmp(&(
-            &b.place.file,
-            b.place.line,
-            b.place.column,
-            &b.message,
-        ))
-    });
+    findings.sort();
     findings.dedup();
 }

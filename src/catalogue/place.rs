@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A place in a file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     /// Path as given, or in the built-in suites.
     pub(crate) file: String,

@@ -1,13 +1,12 @@
 //! The channels of evidence. Each is a list in expressions and can be changed by alterations.
 
-use std::fmt;
-
 use serde_json::{Value, json};
 
 use super::types::{CLUSTER, EVENT, NOTE, POD, STAMP, Type};
 use crate::evidence::Seen;
 
 /// The entries of a timeline from one source.
+#[derive(Debug)]
 pub struct Channel {
     /// The variable with the list of entries, and the word after `in:` in alterations.
     pub(crate) name: &'static str,
@@ -15,20 +14,6 @@ pub struct Channel {
     pub(crate) contains: fn(&Seen) -> bool,
     /// The fields of an added entry that an alteration may leave out, with the source and the clock as in evidence.
     pub(crate) defaults: fn() -> Value,
-}
-
-impl PartialEq for Channel {
-    fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
-    }
-}
-
-impl Eq for Channel {}
-
-impl fmt::Debug for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
 }
 
 /// All channels.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use cel::Value as Cel;
 use itertools::Itertools as _;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::scene::Scene;
@@ -16,14 +17,14 @@ use crate::expr::{self, CHANNELS, Channel, values};
 use crate::observe::timeline;
 
 /// The alterations of one scenario's evidence, by claim.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Alterations {
     pub(crate) claims: BTreeMap<String, OfClaim>,
 }
 
 /// The alterations for one claim.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OfClaim {
     /// The claim is false: the verdict must become the opposite.
@@ -39,11 +40,11 @@ pub(crate) struct OfClaim {
 }
 
 /// A change of the evidence. One that matches nothing is an error.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Alteration {
-    #[serde(rename = "in")]
-    pub(crate) target: Target,
+    #[serde(rename = "in", deserialize_with = "target")]
+    pub(crate) target: Option<&'static Channel>,
     /// Only the output of this step.
     pub(crate) name: Option<String>,
     /// Only entries for which this CEL condition over `it` is true.
@@ -68,29 +69,16 @@ pub(crate) struct Alteration {
     pub(crate) add: Option<BTreeMap<String, Value>>,
 }
 
-/// What an alteration changes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) enum Target {
-    /// Entries of the timeline, by the name of their channel.
-    Entries(&'static Channel),
-    /// The facts of the cluster.
-    Cluster,
-}
-
-impl TryFrom<String> for Target {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        if name == "cluster" {
-            return Ok(Self::Cluster);
-        }
-        let channel = CHANNELS.iter().find(|channel| channel.name == name);
-        channel.map(Self::Entries).ok_or_else(|| {
-            let known = CHANNELS.iter().map(|channel| channel.name).join(", ");
-            format!("unknown `in: {name}`: expected {known} or cluster")
-        })
+/// The channel of this name; `None` for the facts of the cluster.
+fn target<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'static Channel>, D::Error> {
+    let name = String::deserialize(from)?;
+    let channel = CHANNELS.iter().find(|channel| channel.name == name);
+    if channel.is_none() && name != "cluster" {
+        let known = CHANNELS.iter().map(|channel| channel.name).join(", ");
+        let message = format!("unknown `in: {name}`: expected {known} or cluster");
+        return Err(D::Error::custom(message));
     }
+    Ok(channel)
 }
 
 impl Alteration {
@@ -131,7 +119,7 @@ pub(crate) fn alter(
 }
 
 fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Result<(), String> {
-    let Target::Entries(channel) = alteration.target else {
+    let Some(channel) = alteration.target else {
         let mut facts = serde_json::to_value(&evidence.cluster).map_err(|e| e.to_string())?;
         let it = values::cluster(&evidence.cluster);
         change(alteration, &it, scene, &mut facts)?;

@@ -226,11 +226,9 @@ fn retried(results: &Results, labels: &[String]) -> Vec<Entry> {
     let retried = super::view::retried(results, labels).into_iter();
     let retried = retried.map(|(label, scenario)| {
         let why = scenario.earlier.iter().flat_map(|earlier| {
-            let why = earlier
-                .why()
-                .into_iter()
-                .map(|why| shorten(&one_line(&why), 220));
-            why.map(|why| format!("attempt {}: {why}", earlier.attempt))
+            let why = earlier.why().into_iter();
+            let why = why.map(|why| shorten(&one_line(&why), 220));
+            why.map(move |why| format!("attempt {}: {why}", earlier.attempt))
         });
         let head = format!("↻ {}  on {label}", one_line(&scenario.scenario));
         (head, why.collect())

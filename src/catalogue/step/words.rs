@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use itertools::Itertools as _;
+
 use super::super::manifest::Manifest;
 use super::kinds::{Action, Step};
 
@@ -11,32 +13,18 @@ impl Step {
     pub(crate) fn in_words(&self, manifests: &[Manifest]) -> String {
         match &self.action {
             Action::Apply { manifest, dry_run } => {
-                let path = manifests
-                    .get(*manifest)
-                    .map_or("", |manifest| &manifest.path);
+                let path = manifests.get(*manifest).map_or("", |found| &found.path);
                 let dry_run = if *dry_run { " as a dry run" } else { "" };
                 format!("apply {path}{dry_run}")
             }
-            Action::Delete {
-                object,
-                grace: None,
-            } => format!("delete {object}"),
-            Action::Delete {
-                object,
-                grace: Some(seconds),
-            } => {
-                format!("delete {object} with a grace period of {seconds} s")
-            }
-            Action::Until {
-                moment,
-                optional: false,
-            } => format!("wait until {moment}"),
-            Action::Until {
-                moment,
-                optional: true,
-            } => {
+            Action::Delete { object, grace } => match grace {
+                None => format!("delete {object}"),
+                Some(seconds) => format!("delete {object} with a grace period of {seconds} s"),
+            },
+            Action::Until { moment, optional } if *optional => {
                 format!("wait at most {} for {moment}", duration(self.cap))
             }
+            Action::Until { moment, .. } => format!("wait until {moment}"),
             Action::Kubectl {
                 args,
                 stdin,
@@ -48,21 +36,18 @@ impl Step {
                     (*background, "in the background"),
                     (stdin.is_some(), "with input"),
                 ];
-                let how: Vec<&str> = how
+                let mut how = how
                     .into_iter()
                     .filter(|(given, _)| *given)
-                    .map(|(_, how)| how)
-                    .collect();
+                    .map(|(_, how)| how);
                 match how.join(", ").as_str() {
                     "" => format!("run kubectl {}", command(args)),
                     how => format!("run {how}: kubectl {}", command(args)),
                 }
             }
             Action::Outside { container, args } => {
-                format!(
-                    "run in the container {container} outside the cluster: {}",
-                    command(args)
-                )
+                let args = command(args);
+                format!("run in the container {container} outside the cluster: {args}")
             }
             Action::Node { pod, args } => {
                 format!("run on the node of pod {pod}: {}", command(args))
@@ -76,11 +61,9 @@ impl Step {
                 let pod = pod.as_ref().map(|pod| format!("in pod {pod}"));
                 let container = container.as_ref().map(|name| format!("container {name}"));
                 let start = start.map(|start| format!("start {start}"));
-                let place: Vec<String> = [pod, container, start].into_iter().flatten().collect();
-                let place = place.join(", ");
-                format!("release the hold {hold} {place}")
-                    .trim_end()
-                    .to_owned()
+                let place = [pod, container, start].into_iter().flatten().join(", ");
+                let text = format!("release the hold {hold} {place}");
+                text.trim_end().to_owned()
             }
             Action::Stop { name } => format!("stop {name}"),
             Action::Ended { name } => format!("wait until {name} exits"),
@@ -93,7 +76,7 @@ impl Step {
 
 /// A command as a shell would read it.
 pub(crate) fn command(words: &[String]) -> String {
-    let quoted = words.iter().map(|word| {
+    let mut quoted = words.iter().map(|word| {
         // Braces and the like are quoted by shlex, but placeholders read better without.
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+*{}[]~^!#".contains(c);
         if !word.is_empty() && word.chars().all(plain) {
@@ -101,7 +84,7 @@ pub(crate) fn command(words: &[String]) -> String {
         }
         shlex::try_quote(word).map_or_else(|_| word.clone(), Cow::into_owned)
     });
-    quoted.collect::<Vec<_>>().join(" ")
+    quoted.join(" ")
 }
 
 /// `8 s`, `500 ms`, `2.5 s`.
