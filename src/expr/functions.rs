@@ -570,17 +570,18 @@ mod tests {
     #[test]
     fn the_reference_lists_every_function() {
         for function in &FUNCTIONS {
-            let mut parameters = String::new();
-            for (index, parameter) in function.parameters.iter().enumerate() {
+            let parameters = function.parameters.iter().enumerate();
+            let parameters = parameters.map(|(index, parameter)| {
                 let separator = if index == 0 { "" } else { ", " };
                 let word = format!("{separator}{}", parameter.in_words());
                 let is_required = index < function.required();
-                parameters += &if is_required {
+                if is_required {
                     word
                 } else {
                     format!("[{word}]")
-                };
-            }
+                }
+            });
+            let parameters: String = parameters.collect();
             let row = format!("| `{}({parameters})` | {} |", function.name, function.doc);
             crate::fixture::in_reference(&row);
         }

@@ -11,7 +11,7 @@ use super::reasons::{self, Explained};
 use super::scene::Scene;
 use crate::catalogue::capability::remedy;
 use crate::catalogue::model::{Catalogue, Check, Claim, Needs, Scenario, Verdict};
-use crate::evidence::{ClusterFacts, Evidence, Problem, Seen};
+use crate::evidence::{ClusterFacts, Evidence, Seen};
 use crate::expr::{self, values};
 use crate::gates::is_removed;
 

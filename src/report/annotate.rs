@@ -250,8 +250,8 @@ impl Marker<'_> {
                     self.referred.clear();
                     // A note appears where its claim is first cited.
                     let notes = self.notes(|cited| cited.on(&lines))?;
-                    let noted = if notes.is_empty() { "" } else { " noted" };
-                    let start = format!("<div class=\"block{noted}\">{notes}");
+                    let class = if notes.is_empty() { "" } else { " noted" };
+                    let start = format!("<div class=\"block{class}\">{notes}");
                     events.push(Event::Html(start.into()));
                 }
                 Piece::BlockEnd => events.push(Event::Html("</div>\n".into())),
