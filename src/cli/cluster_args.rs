@@ -138,7 +138,7 @@ impl ClusterArgs {
 
 fn default_clusters() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // Two clusters on two cores took longer than one after the other, and containers started late.
+    // The scenarios of one cluster use two cores.
     (cores / 2).min(clusters_in_memory()).max(1)
 }
 
