@@ -323,7 +323,7 @@ pub(super) fn select_from(loaded: &Loaded, words: &[String]) -> Result<BTreeSet<
     })
 }
 
-/// The claims that the words select; all claims if there are no words.
+/// The claims that the words select, or all claims without words.
 pub(super) fn select(catalogue: &Catalogue, words: &[String]) -> Result<BTreeSet<String>, Failure> {
     select::claims(catalogue, words).map_err(Failure::usage)
 }

@@ -31,7 +31,7 @@ pub(crate) enum QuoteError {
     #[error("the quoted text occurs {} times in {document}, on lines {}", lines.len(), listed(lines))]
     Ambiguous { document: String, lines: Vec<usize> },
     #[error(
-        "there is no occurrence {occurrence} of the quoted text in {document}; it is on {}",
+        "occurrence {occurrence} of the quoted text is not in {document}: the text is on lines {}",
         listed(lines)
     )]
     TooFew {
@@ -269,7 +269,7 @@ A start\\_time is art.
     #[case::too_few(
         "It runs once.",
         Some(3),
-        "no occurrence 3 of the quoted text in a.md; it is on 7, 8"
+        "occurrence 3 of the quoted text is not in a.md: the text is on lines 7, 8"
     )]
     fn others_say_why(#[case] quote: &str, #[case] occurrence: Option<u32>, #[case] message: &str) {
         let error = Document::new("a.md", PAGE)

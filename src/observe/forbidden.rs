@@ -1,5 +1,5 @@
 //! Recognises what a cluster forbids: by RBAC, Pod Security, quotas, other admission control, and image pulls that
-//! fail. It is no failure of the observation: the claims are not applicable there.
+//! fail. The claims are then not applicable.
 
 use std::collections::BTreeMap;
 

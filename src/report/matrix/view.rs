@@ -262,7 +262,7 @@ pub(super) mod tests {
     use crate::report::results::{ClusterResults, Results, Run};
 
     /// Results of the claim `a.b`: `1.30 c` is confirmed on 1.30; `1.30/X-off r` has the gate X off; `1.30@2 c`
-    /// is another node image; `.` is no result and `!` an error.
+    /// has another node image; `.` stands for a missing result and `!` for an error.
     pub(in crate::report::matrix) fn results(runs: &[&str]) -> Results {
         let mut results = crate::report::fixture::results();
         results.claims.truncate(1);
