@@ -89,6 +89,7 @@ pub(in crate::report) fn environment() -> Result<Environment<'static>, minijinja
         _ => minijinja::escape_formatter(out, state, value),
     });
     environment.add_filter("seconds", seconds);
+    environment.add_template("head.html", include_str!("../templates/head.html"))?;
     environment.add_template("macros.html", include_str!("../templates/macros.html"))?;
     environment.add_template("legend.html", include_str!("../templates/legend.html"))?;
     environment.add_template("marks.svg", include_str!("../templates/marks.svg"))?;
