@@ -196,17 +196,18 @@ pub(crate) fn short(value: &Value, zero: Timestamp) -> String {
                 format!("a list of {}", items.len())
             }
         }
-        Value::Map(map) => {
-            let names = map
-                .map
-                .keys()
-                .map(ToString::to_string)
-                .sorted()
-                .collect_vec();
-            cut(&format!("{{{}}}", names.join(", ")), 80)
-        }
+        Value::Map(map) => cut(&format!("{{{}}}", names(map).join(", ")), 80),
         other => other.type_of().to_string(),
     }
+}
+
+/// The names of a map's fields in alphabetical order.
+pub(crate) fn names(map: &Map) -> Vec<String> {
+    map.map
+        .keys()
+        .map(ToString::to_string)
+        .sorted()
+        .collect_vec()
 }
 
 fn quoted(text: &str) -> String {

@@ -7,7 +7,7 @@ use itertools::Itertools as _;
 
 use super::scene::Scene;
 use crate::expr;
-use crate::expr::values::cut;
+use crate::expr::values::{cut, names};
 
 /// How many of the found items are shown.
 const SHOWN: usize = 2;
@@ -141,12 +141,7 @@ fn brief(item: &Value, asked: &[&str], scene: &Scene) -> String {
 
 /// `code=0`: the wanted fields in alphabetical order, or all plain fields if none is wanted.
 fn fields(map: &Map, wanted: &[&str], scene: &Scene) -> String {
-    let names = map
-        .map
-        .keys()
-        .map(ToString::to_string)
-        .sorted()
-        .collect_vec();
+    let names = names(map);
     let any = names.iter().any(|name| wanted.contains(&name.as_str()));
     let words = names
         .iter()
