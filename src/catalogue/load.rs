@@ -32,6 +32,11 @@ pub enum Source {
 }
 
 impl Source {
+    /// Whether it is embedded in the binary.
+    pub(crate) fn is_built_in(&self) -> bool {
+        matches!(self, Self::BuiltIn | Self::Cited)
+    }
+
     /// Whether a suite file or manifest is in this source and not embedded in the binary.
     pub(crate) fn contains(&self, file: &Utf8Path) -> bool {
         match self {

@@ -7,7 +7,7 @@ use std::fs;
 use camino::Utf8PathBuf;
 
 use crate::catalogue::accept::{Edit, Observed, edit, edits};
-use crate::catalogue::model::{Claim, Verdict};
+use crate::catalogue::model::{Catalogue, Claim, Verdict};
 use crate::file::write_atomic;
 use crate::judge::verdict::expectation;
 use crate::report::results::{ClaimInfo, Results};
@@ -16,11 +16,14 @@ use crate::report::view::{Cell, State, labels};
 use super::exit::Failure;
 use super::suites::Suites;
 
-/// Writes the verdicts of unexpected cells into suites that are not built in, and prints what it
-/// wrote and what it refused. Returns whether nothing was refused.
-pub(super) fn accept(suites: &Suites, results: &Results) -> Result<bool, Failure> {
-    let own = suites.own()?;
-    let catalogue = suites.load()?;
+/// Writes the verdicts of unexpected cells into suites that are not built in, and prints what it wrote and what it
+/// refused. `catalogue` contains the suites as they were read. Returns whether nothing was refused.
+pub(super) fn accept(
+    suites: &Suites,
+    catalogue: &Catalogue,
+    results: &Results,
+) -> Result<bool, Failure> {
+    suites.writable()?;
     let mut complete = true;
     let mut files: BTreeMap<Utf8PathBuf, (String, String)> = BTreeMap::new();
     let mut accepted: Vec<(&Claim, Vec<Observed>)> = Vec::new();
@@ -40,8 +43,7 @@ pub(super) fn accept(suites: &Suites, results: &Results) -> Result<bool, Failure
                 continue;
             }
         };
-        let path = Utf8PathBuf::from(&claim.place.file);
-        if !own.iter().any(|source| source.contains(&path)) {
+        if !suites.contains(&claim.place.file) {
             note!(
                 "not accepted: {}: its suite is built in; pass its folder with --suites",
                 claim.id
@@ -49,7 +51,7 @@ pub(super) fn accept(suites: &Suites, results: &Results) -> Result<bool, Failure
             complete = false;
             continue;
         }
-        let (_, text) = match files.entry(path) {
+        let (_, text) = match files.entry(Utf8PathBuf::from(&claim.place.file)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
                 let text = fs::read_to_string(new.key());

@@ -57,7 +57,7 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
     }
     args.labels.set(&mut parts)?;
     let (exit, results) = publish(parts, out, "./")?;
-    if args.accept && accept(&suites, &results)? && exit == Exit::Changed {
+    if args.accept && accept(&suites, &catalogue, &results)? && exit == Exit::Changed {
         return Ok(Exit::AsExpected);
     }
     Ok(exit)

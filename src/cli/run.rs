@@ -114,7 +114,7 @@ impl RunArgs {
 pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let suites = args.selection.suites.open()?;
     if args.accept {
-        suites.own()?;
+        suites.writable()?;
     }
     let out = output(args.out.as_ref(), suites.project.as_ref(), RESULTS);
     let last = (args.failed || args.resume).then(|| read_results(&out));
@@ -139,11 +139,11 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         .clusters
         .clusters(nginx, suites.documents.clone(), suites.project.as_ref())
         .await?;
-    let places = clusters.chosen();
+    let (catalogue, places) = (Arc::new(catalogue), clusters.chosen());
     let verbosity = args.verbosity();
     let (events, received) = mpsc::unbounded_channel();
     let driver = Driver {
-        catalogue: Arc::new(catalogue),
+        catalogue: catalogue.clone(),
         plan,
         options: Options {
             jobs: args.jobs.unwrap_or_else(default_jobs),
@@ -200,7 +200,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             terminal::summary(results, Some(&reports.page()), layout)
         });
     }
-    let accepted = args.accept && accept(&suites, results)?;
+    let accepted = args.accept && accept(&suites, &catalogue, results)?;
     match (stopped, unwritten) {
         (Some(Stopped::Interrupted), _) => Ok(Exit::Interrupted),
         (_, Some(error)) => Err(Failure::infrastructure(error)),

@@ -161,8 +161,7 @@ impl SuiteArgs {
 impl Suites {
     /// Adds all built-in suites.
     pub(super) fn add_built_in(&mut self) {
-        self.sources
-            .retain(|source| !matches!(source, Source::BuiltIn | Source::Cited));
+        self.sources.retain(|source| !source.is_built_in());
         self.sources.insert(0, Source::BuiltIn);
     }
 
@@ -202,26 +201,23 @@ impl Suites {
 
     /// Whether a suite file is one of the user's own; if there are only built-in suites, every file is.
     pub(super) fn includes(&self, file: &str) -> bool {
-        let built_in = |source: &Source| matches!(source, Source::BuiltIn | Source::Cited);
-        self.sources.iter().all(built_in)
-            || self
-                .sources
-                .iter()
-                .any(|source| source.contains(Utf8Path::new(file)))
+        self.sources.iter().all(Source::is_built_in) || self.contains(file)
     }
 
-    /// The folders of suites that are not built in, so that they can be written; fails if there are none.
-    pub(super) fn own(&self) -> Result<Vec<&Source>, Failure> {
-        let own = self.sources.iter();
-        let own: Vec<_> = own
-            .filter(|source| !matches!(source, Source::BuiltIn | Source::Cited))
-            .collect();
-        if own.is_empty() {
+    /// Whether a suite file is in a folder, and not built in.
+    pub(super) fn contains(&self, file: &str) -> bool {
+        let mut sources = self.sources.iter();
+        sources.any(|source| source.contains(Utf8Path::new(file)))
+    }
+
+    /// Fails if all suites are built in, so that none can be written.
+    pub(super) fn writable(&self) -> Result<(), Failure> {
+        if self.sources.iter().all(Source::is_built_in) {
             return Err(Failure::usage(
                 "--accept writes into your own suites: name their folder with --suites DIR",
             ));
         }
-        Ok(own)
+        Ok(())
     }
 
     /// Reads the suites without rejecting invalid ones.
