@@ -23,6 +23,9 @@ pub(super) fn scenario(scenario: &Scenario) -> String {
     }
     for step in &scenario.steps {
         add(&format!("{:?} {:?} {:?}", step.action, step.name, step.cap));
+        if let Some(range) = &step.kubernetes {
+            add(&range.text);
+        }
     }
     for name in scenario.awaited() {
         if let Some(moment) = scenario.moments.get(name) {

@@ -269,7 +269,7 @@ impl<R> Form<R> {
             .iter()
             .map(|option| match (option.name, option.does) {
                 // Described once for all kinds.
-                (name @ ("as" | "cap" | "nth"), _) => format!("`{name}`"),
+                (name @ ("as" | "cap" | "kubernetes" | "nth"), _) => format!("`{name}`"),
                 (name, does) if option.required => format!("`{name}` (required): {does}"),
                 (name, does) => format!("`{name}`: {does}"),
             });

@@ -218,6 +218,14 @@ impl Runner<'_> {
     async fn steps(&mut self, on_step: impl Fn(String)) -> Option<Problem> {
         for step in &self.scenario.steps {
             let words = step.in_words(&self.scenario.manifests);
+            let version = &self.session.target.facts.kubernetes;
+            if let Some(range) = &step.kubernetes
+                && !range.contains(version)
+            {
+                let text = format!("{words}: only on Kubernetes {}", range.text);
+                self.recorder.note("skipped", text);
+                continue;
+            }
             on_step(words.clone());
             self.recorder.note("step", words.clone());
             let stop = self.stop.clone();

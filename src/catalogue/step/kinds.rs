@@ -9,6 +9,7 @@ use super::super::moment::Moment;
 use super::super::parse;
 use super::super::place::Place;
 use super::super::pods::{Pods, Referenced};
+use super::super::terms::VersionRange;
 use super::super::yaml::{At, Reader, Several};
 use crate::expr::types::Type::{Bool, List, Map, Number, Records, Text, Time};
 use crate::expr::types::{Fields, LINE};
@@ -23,6 +24,8 @@ pub(crate) struct Step {
     pub(crate) name: Option<String>,
     /// Its limit. A step that reaches it is an error of the run, unless the action says otherwise.
     pub(crate) cap: Duration,
+    /// The versions on which it is done; all if absent.
+    pub(crate) kubernetes: Option<VersionRange>,
 }
 
 /// What steps may name.
@@ -126,6 +129,7 @@ pub(crate) type Kind = Form<fn(&mut Reading<'_, '_, '_>) -> Option<Action>>;
 
 const AS: Field = Field::text("as", "name of the output in expressions");
 const CAP: Field = Field::text("cap", "limit of the step");
+const KUBERNETES: Field = Field::text("kubernetes", "versions on which the step is done");
 
 /// The fields of every output, and more.
 macro_rules! output {
@@ -153,7 +157,12 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "apply",
         argument: Argument::Maybe("PATH"),
         does: "applies every document of the first or of that manifest; with `as`, a rejection is not an error",
-        options: &[AS, CAP, Field::flag("dry_run", "server-side dry run")],
+        options: &[
+            AS,
+            CAP,
+            KUBERNETES,
+            Field::flag("dry_run", "server-side dry run"),
+        ],
         output: ANSWER,
         read: |step| {
             Some(Action::Apply {
@@ -166,7 +175,12 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "delete",
         argument: Argument::Several("pod/NAME"),
         does: "deletes through the API; with `as`, a rejection is not an error",
-        options: &[AS, CAP, Field::number("grace", "grace period in seconds")],
+        options: &[
+            AS,
+            CAP,
+            KUBERNETES,
+            Field::number("grace", "grace period in seconds"),
+        ],
         output: ANSWER,
         read: |step| {
             Some(Action::Delete {
@@ -181,6 +195,7 @@ pub(super) static KINDS: [Kind; 12] = [
         does: "waits for the moment",
         options: &[
             CAP,
+            KUBERNETES,
             Field::text("within", "continues after this time without it"),
         ],
         output: COMMON,
@@ -198,6 +213,7 @@ pub(super) static KINDS: [Kind; 12] = [
         options: &[
             AS,
             CAP,
+            KUBERNETES,
             Field::flag("background", "does not wait until it exits (requires `as`)"),
             Field::text("stdin", "standard input"),
             Field::text("user", "`ordinary` is a user without privileges"),
@@ -223,7 +239,7 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "stop",
         argument: Argument::One("NAME"),
         does: "ends a background step",
-        options: &[CAP],
+        options: &[CAP, KUBERNETES],
         output: COMMON,
         read: |step| {
             let name = step.argument()?;
@@ -236,7 +252,7 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "ended",
         argument: Argument::One("NAME"),
         does: "waits until a background step has ended by itself",
-        options: &[CAP],
+        options: &[CAP, KUBERNETES],
         output: COMMON,
         read: |step| {
             let name = step.argument()?;
@@ -253,6 +269,7 @@ pub(super) static KINDS: [Kind; 12] = [
             Field::text("through", "name of the port-forward step").required(),
             AS,
             CAP,
+            KUBERNETES,
         ],
         output: RESPONSE,
         read: |step| {
@@ -276,6 +293,7 @@ pub(super) static KINDS: [Kind; 12] = [
         options: &[
             Field::text("command", "what the container runs").required(),
             CAP,
+            KUBERNETES,
         ],
         output: COMMON,
         read: |step| {
@@ -295,6 +313,7 @@ pub(super) static KINDS: [Kind; 12] = [
             Field::text("container", "only in this container"),
             Field::number("start", "only in this start of the container, from 1"),
             CAP,
+            KUBERNETES,
         ],
         output: COMMON,
         read: |step| {
@@ -310,7 +329,7 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "get",
         argument: Argument::One("pod/NAME"),
         does: "reads an object through the API; without `object` if it does not exist",
-        options: &[AS, CAP],
+        options: &[AS, CAP, KUBERNETES],
         output: OBJECT,
         read: |step| {
             Some(Action::Get {
@@ -326,6 +345,7 @@ pub(super) static KINDS: [Kind; 12] = [
             Field::text("pod", "the pod whose node runs the command").required(),
             AS,
             CAP,
+            KUBERNETES,
         ],
         output: COMMAND,
         read: |step| {
@@ -339,7 +359,10 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "pause",
         argument: Argument::One("2s"),
         does: "lets time pass that a claim is about",
-        options: &[Field::text("because", "why time must pass").required()],
+        options: &[
+            Field::text("because", "why time must pass").required(),
+            KUBERNETES,
+        ],
         output: COMMON,
         read: |step| {
             Some(Action::Pause {

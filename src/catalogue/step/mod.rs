@@ -107,6 +107,7 @@ impl Kind {
             action,
             name: given.text("as"),
             cap,
+            kubernetes: reader.parsed(given.option("kubernetes"), parse::version_range),
         })
     }
 }
