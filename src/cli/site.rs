@@ -13,20 +13,23 @@ use crate::report::results::Results;
 use crate::report::text::count;
 
 use super::exit::{Exit, Failure};
-use super::suites::documents;
+use super::suites::{ProjectArgs, documents, documents_of, results_of};
 
 /// Write a static site of results: the matrix, a page per claim, and annotated documents
 #[derive(Debug, clap::Args)]
 pub(super) struct SiteArgs {
-    /// Results folders of `hookproof run`
-    #[arg(required = true, value_name = "DIR")]
+    /// Results folders of `hookproof run` [default: that of the project]
+    #[arg(value_name = "DIR")]
     folders: Vec<Utf8PathBuf>,
     /// Folder for the site
     #[arg(long, value_name = "DIR")]
     out: Utf8PathBuf,
-    /// Folder with the cited documents, to annotate them
-    #[arg(long, value_name = "DIR", env = "HOOKPROOF_DOCUMENTS")]
+    /// Folder with the cited documents, to annotate them [default: that of the project, or else the environment
+    /// variable `HOOKPROOF_DOCUMENTS`]
+    #[arg(long, value_name = "DIR")]
     documents: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    project: ProjectArgs,
 }
 
 pub(super) fn site(args: &SiteArgs) -> Result<Exit, Failure> {
@@ -36,12 +39,14 @@ pub(super) fn site(args: &SiteArgs) -> Result<Exit, Failure> {
             args.out
         )));
     }
-    let parts = args.folders.iter().map(|folder| read_results(folder));
+    let project = args.project.project()?;
+    let folders = results_of(&args.folders, project.as_ref())?;
+    let parts = folders.iter().map(|folder| read_results(folder));
     let mut parts: Vec<Results> = parts.collect::<Result<_, _>>().map_err(Failure::usage)?;
     let causes = causes::built_in().map_err(Failure::infrastructure)?;
-    let out = Output::new(&args.out, &args.folders).map_err(Failure::usage)?;
+    let out = Output::new(&args.out, &folders).map_err(Failure::usage)?;
     rekey(parts.iter_mut());
-    for (folder, results) in args.folders.iter().zip(&mut parts) {
+    for (folder, results) in folders.iter().zip(&mut parts) {
         for note in gather(results, folder, &out.path()).map_err(Failure::usage)? {
             note!("warning: {note}");
         }
@@ -50,8 +55,8 @@ pub(super) fn site(args: &SiteArgs) -> Result<Exit, Failure> {
     for note in notes {
         note!("warning: {note}");
     }
-    let texts = match &args.documents {
-        Some(folder) => texts(&results, folder)?,
+    let texts = match documents_of(args.documents.as_ref(), project.as_ref()) {
+        Some(folder) => texts(&results, &folder)?,
         None => Vec::new(),
     };
     write(&results, &out.path(), &texts, &causes).map_err(Failure::infrastructure)?;

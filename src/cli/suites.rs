@@ -61,6 +61,20 @@ pub(super) fn results_of(
     }
 }
 
+/// The folder of the cited documents: the one given, that of the project, or that of the environment.
+pub(super) fn documents_of(
+    given: Option<&Utf8PathBuf>,
+    project: Option<&Project>,
+) -> Option<Utf8PathBuf> {
+    given.cloned().or_else(|| match project {
+        Some(project) => project.documents.clone(),
+        None => std::env::var(DOCUMENTS)
+            .ok()
+            .filter(|path| !path.is_empty())
+            .map(Into::into),
+    })
+}
+
 /// The folder for the results of runs.
 pub(super) const RESULTS: &str = "results";
 
@@ -141,14 +155,7 @@ impl SuiteArgs {
             ([], Some(project)) => Some(project.root.clone()),
             _ => None,
         };
-        let documents = self.documents.clone();
-        let documents = documents.or_else(|| match &project {
-            Some(project) => project.documents.clone(),
-            None => std::env::var(DOCUMENTS)
-                .ok()
-                .filter(|path| !path.is_empty())
-                .map(Into::into),
-        });
+        let documents = documents_of(self.documents.as_ref(), project.as_ref());
         Ok(Suites {
             sources,
             folder,

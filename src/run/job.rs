@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::pin::pin;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use futures::TryStreamExt as _;
+use itertools::Itertools as _;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
@@ -26,7 +29,6 @@ const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 const LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
 /// A shard's results are at most this large.
 const MAX_BYTES: u64 = 4 << 30;
-const POLL: Duration = Duration::from_secs(2);
 
 /// An Indexed Job.
 pub(crate) struct Indexed<'a> {
@@ -133,42 +135,50 @@ impl Running {
         limit: Duration,
         say: impl Fn(String),
     ) -> Result<Vec<Shard>, CollectError> {
-        let count = self.count().await?;
+        let jobs: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let count = self.count(&jobs).await?;
+        say(format!("waiting for {count} shards"));
+        let named = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
+        let labelled = watcher::Config::default().labels(&format!("job-name={}", self.name));
+        let mut jobs = pin!(watcher(jobs, named).default_backoff().applied_objects());
+        let mut pods = pin!(watcher(pods, labelled).default_backoff().applied_objects());
         let mut copied: BTreeMap<usize, Shard> = BTreeMap::new();
         let deadline = tokio::time::Instant::now() + limit;
-        let mut shown = usize::MAX;
         while copied.len() < count {
-            let pods = self.pods().await?;
-            for (index, pod) in pods {
-                if copied.contains_key(&index) || index >= count {
-                    continue;
-                }
-                match state(&pod) {
-                    State::Running => {}
-                    State::Ended => {
-                        let pod = pod.name_any();
-                        let folder = self
-                            .copy_one(&pod, into.join((index + 1).to_string()))
-                            .await?;
-                        say(format!("shard {}/{count}: copied", index + 1));
-                        copied.insert(index, Shard { pod, folder });
+            tokio::select! {
+                job = jobs.try_next() => {
+                    let failed = watched(job, "watch the Job")?.as_ref().and_then(failure);
+                    if let Some(why) = failed {
+                        return Err(CollectError::Failed(why));
                     }
-                    State::Collected => return Err(CollectError::Earlier(index + 1)),
+                }
+                pod = pods.try_next() => {
+                    let Some(pod) = watched(pod, "watch the pods of the Job")? else {
+                        continue;
+                    };
+                    let index = pod.annotations().get(INDEX).and_then(|index| index.parse().ok());
+                    let Some(index) = index.filter(|index| *index < count && !copied.contains_key(index)) else {
+                        continue;
+                    };
+                    match state(&pod) {
+                        State::Running => {}
+                        State::Ended => {
+                            let pod = pod.name_any();
+                            let folder = into.join((index + 1).to_string());
+                            let folder = self.copy_one(&pod, folder).await?;
+                            copied.insert(index, Shard { pod, folder });
+                            say(format!("shard {} copied: {} of {count}", index + 1, copied.len()));
+                        }
+                        State::Collected => return Err(CollectError::Earlier(index + 1)),
+                    }
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    let missing = (0..count).filter(|index| !copied.contains_key(index));
+                    let missing = missing.map(|index| (index + 1).to_string()).join(", ");
+                    return Err(CollectError::TimedOut(missing));
                 }
             }
-            if copied.len() == count {
-                break;
-            }
-            if shown != copied.len() {
-                shown = copied.len();
-                say(format!("{shown} of {count} shards have ended; waiting"));
-            }
-            if tokio::time::Instant::now() >= deadline {
-                let missing = (0..count).filter(|index| !copied.contains_key(index));
-                let missing: Vec<String> = missing.map(|index| (index + 1).to_string()).collect();
-                return Err(CollectError::TimedOut(missing.join(", ")));
-            }
-            tokio::time::sleep(POLL).await;
         }
         Ok(copied.into_values().collect())
     }
@@ -190,44 +200,14 @@ impl Running {
     }
 
     /// The number of shards.
-    async fn count(&self) -> Result<usize, CollectError> {
-        let spec = self.job().await?.spec.unwrap_or_default();
-        Ok(usize::try_from(spec.completions.unwrap_or(1)).unwrap_or(1))
-    }
-
-    async fn job(&self) -> Result<Job, CollectError> {
-        let jobs: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
+    async fn count(&self, jobs: &Api<Job>) -> Result<usize, CollectError> {
         let job = jobs.get_opt(&self.name).await.map_err(api("get the Job"))?;
-        job.ok_or_else(|| CollectError::NoJob {
+        let job = job.ok_or_else(|| CollectError::NoJob {
             namespace: self.namespace.clone(),
             name: self.name.clone(),
-        })
-    }
-
-    /// The newest pod of each index, unless the Job has failed.
-    async fn pods(&self) -> Result<BTreeMap<usize, Pod>, CollectError> {
-        let conditions = self
-            .job()
-            .await?
-            .status
-            .and_then(|status| status.conditions);
-        let mut conditions = conditions.into_iter().flatten();
-        if let Some(failed) = conditions.find(|c| c.type_ == "Failed" && c.status == "True") {
-            return Err(CollectError::Failed(failed.message.unwrap_or_default()));
-        }
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let labels = ListParams::default().labels(&format!("job-name={}", self.name));
-        let mut found = pods
-            .list(&labels)
-            .await
-            .map_err(api("list the pods of the Job"))?
-            .items;
-        found.sort_by_key(|pod| pod.creation_timestamp().map(|time| time.0));
-        let indexed = found.into_iter().filter_map(|pod| {
-            let index = pod.annotations().get(INDEX)?.parse().ok()?;
-            Some((index, pod))
-        });
-        Ok(indexed.collect())
+        })?;
+        let completions = job.spec.and_then(|spec| spec.completions);
+        Ok(usize::try_from(completions.unwrap_or(1)).unwrap_or(1))
     }
 
     fn exec(&self, pod: &str, args: &[&str]) -> Command {
@@ -311,6 +291,32 @@ fn api(doing: &str) -> impl FnOnce(kube::Error) -> CollectError {
         doing,
         source: Box::new(source),
     }
+}
+
+/// An object from a watch; none if the watch was interrupted, which then resumes by itself.
+fn watched<T>(
+    seen: Result<Option<T>, watcher::Error>,
+    doing: &str,
+) -> Result<Option<T>, CollectError> {
+    match seen {
+        Ok(object) => Ok(object),
+        Err(watcher::Error::InitialListFailed(source)) => Err(api(doing)(source)),
+        Err(error) => {
+            tracing::warn!("{doing}: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// Why the Job failed, if it did.
+fn failure(job: &Job) -> Option<String> {
+    let mut conditions = job
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let failed =
+        conditions.find(|condition| condition.type_ == "Failed" && condition.status == "True")?;
+    Some(failed.message.clone().unwrap_or_default())
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -167,6 +167,17 @@ async fn a_step_that_times_out_is_a_problem_with_a_description_of_the_pods() {
 }
 
 #[tokio::test]
+async fn a_step_for_other_versions_is_left_out() {
+    let steps = "  - apply\n  - {until: web.failed, kubernetes: '<1.2'}\n  - {delete: pod/web, kubernetes: '>=1.2'}";
+    let ran = passes("wait", steps).await;
+    assert_eq!(
+        ran.notes("skipped"),
+        ["wait until web.failed: only on Kubernetes <1.2"]
+    );
+    assert_eq!(ran.notes("step"), ["apply manifests/one.yaml", "delete pod/web"]);
+}
+
+#[tokio::test]
 async fn a_moment_with_a_time_limit_may_not_occur() {
     let steps = "  - apply\n  - {until: web.failed, within: 200ms}\n  - delete: pod/web";
     let ran = passes("wait", steps).await;
