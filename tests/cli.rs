@@ -479,11 +479,10 @@ fn documented(accounts: &str) -> Result<tempfile::TempDir> {
 #[case::nothing(
     "",
     1,
-    "1 of 3 sentences are cited, 0 need no claim, 2 remain: 33 % covered"
+    "1 of 3 sentences are cited, 1 need no claim, 1 remain: 66 % covered"
 )]
-#[case::a_part("no_claim: [{cites: \"d.md:1\", because: heading}]", 1, "2 of 3")]
 #[case::all(
-    "no_claim: [{cites: \"d.md:1\", because: heading}, {cites: \"d.md:5\", repeats: \"3\"}]",
+    "no_claim: [{cites: \"d.md:5\", repeats: \"3\"}]",
     0,
     "1 of 3 sentences are cited, 2 need no claim, 0 remain: 100 % covered"
 )]
@@ -493,11 +492,7 @@ fn coverage(#[case] accounts: &str, #[case] exit: i32, #[case] summary: &str) ->
     let output = command.current_dir(folder.path()).output()?;
     let text = stdout(&output);
     assert_eq!(code(&output), Some(exit), "{text}{}", stderr(&output));
-    let summary = summary.replace(
-        "2 of 3",
-        "1 of 3 sentences are cited, 1 need no claim, 1 remain",
-    );
-    assert!(text.contains(&summary), "{text}");
+    assert!(text.contains(summary), "{text}");
     assert_eq!(text.contains("NO CLAIM CITES THIS"), exit == 1, "{text}");
     assert!(text.contains("→ a.b"), "{text}");
     Ok(())

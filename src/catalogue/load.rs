@@ -186,7 +186,8 @@ fn built_in() -> BTreeMap<String, File> {
             // Tests read every built-in suite, so that none is lost here.
             if let (Some(id), Some(text)) = (suite_id(&path), file.contents_utf8()) {
                 let file = File {
-                    path: format!("suites/{path}"),
+                    // Not like the path of a file of the user.
+                    path: format!("built-in/suites/{path}"),
                     text: text.to_owned(),
                 };
                 files.insert(id.to_owned(), file);
