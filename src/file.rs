@@ -1,10 +1,112 @@
-//! Files: written atomically, and paths that stay inside a folder.
+//! Files: written atomically, read within limits, and paths that stay inside a folder.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::OFlags;
+
+/// The largest file of each kind that is read, in bytes. docs/security.md lists them.
+pub mod limit {
+    /// A suite; the largest built-in one has 14 KB.
+    pub(crate) const SUITE: u64 = 256 << 10;
+    /// A manifest, or the alterations of a scenario's evidence.
+    pub(crate) const MANIFEST: u64 = 1 << 20;
+    pub(crate) const DOCUMENT: u64 = 2 << 20;
+    /// Evidence of one scenario; the largest recorded has 160 KB.
+    pub(crate) const EVIDENCE: u64 = 8 << 20;
+    /// `results.json`; a run of all built-in suites writes 1.6 MB.
+    pub(crate) const RESULTS: u64 = 32 << 20;
+    /// Files in a folder, with those below it.
+    pub(crate) const FILES: usize = 10_000;
+    /// Nesting of folders.
+    pub(crate) const FOLDERS: usize = 16;
+}
+
+/// Reads a regular file of at most `limit` bytes. Opening never blocks, and a device is never opened.
+pub(crate) fn read(path: &Utf8Path, limit: u64) -> io::Result<Vec<u8>> {
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    regular(&fs::metadata(path)?)?;
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblocking)
+        .open(path)?;
+    regular(&file.metadata()?)?;
+    let mut content = Vec::new();
+    file.take(limit + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        let message = format!("the file has more than {limit} bytes, the limit for its kind");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(content)
+}
+
+/// Like [`read`], for text in UTF-8.
+pub(crate) fn read_text(path: &Utf8Path, limit: u64) -> io::Result<String> {
+    String::from_utf8(read(path, limit)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("not UTF-8: {error}")))
+}
+
+fn regular(found: &fs::Metadata) -> io::Result<()> {
+    let kind = found.file_type();
+    let kind = match kind {
+        _ if kind.is_file() => return Ok(()),
+        _ if kind.is_dir() => "a directory",
+        _ if kind.is_fifo() => "a FIFO",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    let message = format!("expected a regular file, found {kind}");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+}
+
+/// Fails if a path leads out of a folder, for example through a symbolic link.
+pub(crate) fn inside(folder: &Utf8Path, path: &Utf8Path) -> io::Result<()> {
+    if path
+        .canonicalize_utf8()?
+        .starts_with(folder.canonicalize_utf8()?)
+    {
+        return Ok(());
+    }
+    let message = format!("the path leads out of {folder}");
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
+/// All files below a folder, sorted, without following symbolic links to folders. Stops at the first error.
+pub(crate) fn walk(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, (Utf8PathBuf, io::Error)> {
+    let mut found = Vec::new();
+    let mut folders = vec![(folder.to_owned(), 0)];
+    let (mut entries, too_many) = (0, |what: String| io::Error::new(io::ErrorKind::Other, what));
+    while let Some((folder, depth)) = folders.pop() {
+        let error = |error| (folder.clone(), error);
+        if depth > limit::FOLDERS {
+            let message = format!("more than {} nested folders", limit::FOLDERS);
+            return Err(error(too_many(message)));
+        }
+        for entry in folder.read_dir_utf8().map_err(error)? {
+            let entry = entry.map_err(error)?;
+            let path = entry.path().to_owned();
+            let kind = entry.file_type().map_err(error)?;
+            entries += 1;
+            if entries > limit::FILES {
+                let message = format!("more than {} files in this folder", limit::FILES);
+                return Err(error(too_many(message)));
+            }
+            if kind.is_symlink() && path.is_dir() {
+                let message = "symbolic links to folders are not followed; remove this one";
+                return Err((path, too_many(message.to_owned())));
+            }
+            if kind.is_dir() {
+                folders.push((path, depth + 1));
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("failed to write {path}: {source}; check the folder's permissions and the free disk space")]
@@ -62,6 +164,55 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn only_regular_files_within_the_limit_are_read() {
+        let (_folder, path) = folder();
+        let error = |path: &Utf8Path| read(path, 4).unwrap_err().to_string();
+        fs::write(path.join("a"), "1234").unwrap();
+        assert_eq!(read(&path.join("a"), 4).unwrap(), b"1234");
+        fs::write(path.join("b"), "12345").unwrap();
+        assert!(error(&path.join("b")).contains("more than 4 bytes"));
+        rustix::fs::mkfifoat(
+            rustix::fs::CWD,
+            path.join("fifo").as_std_path(),
+            rustix::fs::Mode::RUSR,
+        )
+        .unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(path.join("socket")).unwrap();
+        for (name, kind) in [
+            ("fifo", "FIFO"),
+            ("socket", "socket"),
+            (".", "directory"),
+            ("/dev/zero", "device"),
+        ] {
+            assert!(error(&path.join(name)).contains(kind), "{name}");
+        }
+    }
+
+    #[test]
+    fn links_do_not_lead_out_of_a_folder() {
+        let (_folder, path) = folder();
+        let inner = path.join("inner");
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("a"), "").unwrap();
+        std::os::unix::fs::symlink("a", inner.join("b")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", inner.join("c")).unwrap();
+        assert!(inside(&inner, &inner.join("b")).is_ok());
+        let error = inside(&inner, &inner.join("c")).unwrap_err().to_string();
+        assert!(error.contains("leads out of"), "{error}");
+        assert_eq!(walk(&path).unwrap().len(), 3);
+        std::os::unix::fs::symlink("..", inner.join("loop")).unwrap();
+        let (at, error) = walk(&path).unwrap_err();
+        assert_eq!(at, inner.join("loop"));
+        assert!(error.to_string().contains("not followed"), "{error}");
+    }
 
     #[test]
     fn replaces_the_file_and_leaves_no_temporary_file() {

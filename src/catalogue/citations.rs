@@ -11,7 +11,7 @@ use super::model::{Catalogue, Citation, Place};
 use super::parse;
 use crate::digest::hex;
 use crate::document::Document;
-use crate::file::stays_inside;
+use crate::file::{inside, limit, read as read_file, stays_inside};
 
 /// The digest of lines of a document: first 12 hex digits of the SHA-256 of the lines joined by
 /// line feeds, without carriage returns.
@@ -113,7 +113,9 @@ fn read(folder: &Utf8Path, name: &str) -> Result<Document, String> {
             "`{name}` is not a path within the folder of documents"
         ));
     }
-    let bytes = std::fs::read(folder.join(name))
+    let path = folder.join(name);
+    let bytes = inside(folder, &path)
+        .and_then(|()| read_file(&path, limit::DOCUMENT))
         .map_err(|error| format!("no document `{name}` in {folder}: {error}"))?;
     Ok(Document::new(name, String::from_utf8_lossy(&bytes)))
 }

@@ -10,6 +10,7 @@ use super::finding::{self, Finding, nearest};
 use super::model::{Catalogue, Citation};
 use super::place::Place;
 use super::suite::{self, File, Unit};
+use crate::file::{inside, limit, read_text, walk};
 
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
@@ -233,35 +234,23 @@ fn folder_files(
         ));
     };
     let mut files = BTreeMap::new();
-    let mut dirs = vec![root.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        let entries = dir
-            .read_dir_utf8()
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let entries = entries.unwrap_or_else(|error| {
-            unread(dir.as_str(), &error);
-            Vec::new()
-        });
-        for entry in entries {
-            let path = entry.path();
-            if path.is_dir() {
-                // The folder may also contain the manifests that the suites name.
-                if path != root.join("manifests") {
-                    dirs.push(path.to_owned());
-                }
-                continue;
+    let found = walk(root).unwrap_or_else(|(path, error)| {
+        unread(path.as_str(), &error);
+        Vec::new()
+    });
+    // The folder may also contain the manifests that the suites name.
+    let manifests = root.join("manifests");
+    for path in found.iter().filter(|path| !path.starts_with(&manifests)) {
+        let relative = path.strip_prefix(root).unwrap_or(path).as_str();
+        let Some(id) = suite_id(relative) else {
+            continue;
+        };
+        match inside(root, path).and_then(|()| read_text(path, limit::SUITE)) {
+            Ok(text) => {
+                let path = path.to_string();
+                files.insert(id.to_owned(), File { path, text });
             }
-            let relative = path.strip_prefix(root).unwrap_or(path).as_str();
-            let Some(id) = suite_id(relative) else {
-                continue;
-            };
-            match std::fs::read_to_string(path) {
-                Ok(text) => {
-                    let path = path.to_string();
-                    files.insert(id.to_owned(), File { path, text });
-                }
-                Err(error) => unread(path.as_str(), &error),
-            }
+            Err(error) => unread(path.as_str(), &error),
         }
     }
     if files.is_empty() && findings.len() == before {
@@ -283,14 +272,14 @@ fn manifest_file(source: &Source, path: &str) -> Result<File, String> {
     }
     let own = match source {
         Source::BuiltIn | Source::Cited => None,
-        Source::Folder(folder) => Some(folder.join(clean)),
+        Source::Folder(folder) => Some((folder, folder.join(clean))),
         Source::Parts { manifests, .. } => {
             let name = clean.strip_prefix("manifests/");
-            name.map(|name| manifests.join(name))
+            name.map(|name| (manifests, manifests.join(name)))
         }
     };
-    if let Some(own) = own {
-        match std::fs::read_to_string(&own) {
+    if let Some((folder, own)) = own {
+        match inside(folder, &own).and_then(|()| read_text(&own, limit::MANIFEST)) {
             Ok(text) => {
                 let path = own.into_string();
                 return Ok(File { path, text });

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::finding::Finding;
 use super::place::Place;
+use super::yaml::options;
 
 /// Images that the runner builds and puts on the nodes.
 const OWN_IMAGES: [&str; 2] = ["hookproof/agent", "hookproof/nginx"];
@@ -27,7 +28,8 @@ pub struct Manifest {
 /// The objects of a manifest, without empty documents. YAML is read the way kubectl does:
 /// `0555` is an octal number, `yes` is true.
 pub(crate) fn documents(text: &str) -> Result<Vec<Value>, (u32, u32, String)> {
-    let options = serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false };
+    let mut options = options();
+    options.legacy_octal_numbers = true;
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
         let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         let at = error

@@ -20,4 +20,4 @@ pub(crate) mod step;
 pub(crate) mod suggest;
 pub(crate) mod suite;
 mod terms;
-mod yaml;
+pub(crate) mod yaml;

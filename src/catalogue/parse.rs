@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use camino::Utf8Path;
 use jiff::SignedDuration;
 
+use crate::file::stays_inside;
 use crate::version::{number, version};
 
 use super::terms::{Citation, Comparison, Verdict, VersionRange};
@@ -61,8 +63,14 @@ pub(crate) fn version_range(text: &str) -> Result<VersionRange, String> {
     })
 }
 
+/// The most line ranges of a citation.
+const MOST_RANGES: usize = 64;
+
 /// `64`, `78-79`, `64, 78-79`: ranges of lines from 1, ends included.
 pub(crate) fn lines(text: &str) -> Result<Vec<(u32, u32)>, String> {
+    if text.split(',').nth(MOST_RANGES).is_some() {
+        return Err(format!("more than {MOST_RANGES} line ranges"));
+    }
     text.split(',')
         .map(|part| {
             let part = part.trim();
@@ -101,6 +109,11 @@ pub(crate) fn citation(text: &str) -> Result<Citation, String> {
     let (document, ranges) = place.rsplit_once(':').ok_or_else(wrong)?;
     if document.is_empty() {
         return Err(wrong());
+    }
+    if !stays_inside(Utf8Path::new(document)) {
+        return Err(format!(
+            "the document `{document}` is outside the folder of the documents"
+        ));
     }
     lines(ranges)?;
     let ranges: Vec<&str> = ranges.split(',').map(str::trim).collect();
@@ -249,6 +262,8 @@ mod tests {
     #[case(":64")]
     #[case("a.txt:9-3")]
     #[case("a.txt:1 zz")]
+    #[case("../a.txt:1")]
+    #[case("/etc/passwd:1")]
     fn invalid_citations(#[case] text: &str) {
         assert!(citation(text).is_err());
     }

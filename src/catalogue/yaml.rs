@@ -34,9 +34,19 @@ pub(super) enum Several<T = String> {
     Nothing,
 }
 
+/// How all YAML is read: what a file may contain is bounded, aliases above all, and errors show no part of it.
+pub(crate) fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        with_snippet: false,
+        budget: serde_saphyr::budget! { max_nodes: 50_000, max_events: 150_000, max_documents: 256 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 5_000 },
+    }
+}
+
 /// Reads a file of one document. A value of the wrong shape ends the reading, so it is the only finding of its file.
 pub(super) fn read<T: DeserializeOwned>(reader: &mut Reader<'_>) -> Option<At<T>> {
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let mut options = options();
+    options.strict_booleans = true;
     match serde_saphyr::from_str_with_options(reader.source, options) {
         Ok(read) => Some(read),
         Err(error) => {
@@ -147,6 +157,17 @@ impl Reader<'_> {
             self.find(owner, missing);
         }
         field
+    }
+
+    /// Drops what is more than a suite may have of something.
+    pub(super) fn at_most<T>(&mut self, most: usize, what: &str, at: Location, list: &mut Vec<T>) {
+        if list.len() > most {
+            let message = format!("{} {what}; {most} are allowed", list.len());
+            let finding = Finding::new(&self.place(at), message);
+            self.findings
+                .push(finding.with_help("make several suites of this one"));
+            list.truncate(most);
+        }
     }
 
     /// A value read by one of the parsers in [`super::parse`].

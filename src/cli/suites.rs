@@ -10,7 +10,7 @@ use crate::catalogue::load::{self, Findings, Loaded, Source};
 use crate::catalogue::model::{Catalogue, Place, Scenario};
 use crate::catalogue::select;
 use crate::document::Document;
-use crate::file::stays_inside;
+use crate::file::{limit, read_text, stays_inside};
 use crate::project::{BuiltIn, Project};
 
 use super::exit::Failure;
@@ -290,7 +290,7 @@ fn document(
     let inner = folder.map(|folder| folder.join(path));
     let inner = inner.filter(|inner| !path.exists() && inner.is_file());
     let path = inner.as_deref().unwrap_or(path);
-    let text = std::fs::read_to_string(path)
+    let text = read_text(path, limit::DOCUMENT)
         .map_err(|e| Failure::usage(format!("cannot read {path}: {e}")))?;
     let real = |path: &Utf8Path| path.canonicalize_utf8().ok();
     let within = real(path).zip(folder.and_then(real));

@@ -1,10 +1,12 @@
 //! Compiles expressions, and says where an error or a part of one is in its text.
 
-use std::sync::{Arc, LazyLock};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
 use itertools::Itertools as _;
 
+use super::budget;
 use super::syntax;
 
 pub(super) static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
@@ -13,8 +15,17 @@ pub(super) static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdli
 #[derive(Debug)]
 pub(crate) struct Compiled {
     program: Program,
+    /// The tree that is evaluated: the program's, with calls that limit its work.
+    bounded: IdedExpr,
     origin: Vec<usize>,
 }
+
+type Compilation = Result<Arc<Compiled>, Vec<SyntaxError>>;
+
+/// Expressions compiled before: lint, the judge and every alteration compile the same ones.
+static KNOWN: LazyLock<Mutex<HashMap<String, Compilation>>> = LazyLock::new(Mutex::default);
+/// How many expressions are kept.
+const MOST_KNOWN: usize = 10_000;
 
 /// Why an expression does not compile, and where in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +36,25 @@ pub(crate) struct SyntaxError {
 }
 
 /// Compiles an expression.
-pub(crate) fn compile(text: &str) -> Result<Compiled, Vec<SyntaxError>> {
+pub(crate) fn compile(text: &str) -> Compilation {
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(compiled) = known().get(text) {
+        return compiled.clone();
+    }
+    let compiled = compile_anew(text);
+    let mut known = known();
+    if known.len() >= MOST_KNOWN {
+        known.clear();
+    }
+    known.insert(text.to_owned(), compiled.clone());
+    compiled
+}
+
+fn compile_anew(text: &str) -> Compilation {
+    // The parser and everything that walks the tree recurse.
+    if let Some(message) = syntax::too_complex(text) {
+        return Err(vec![SyntaxError { offset: 0, message }]);
+    }
     let translated = syntax::translate(text);
     let origin = translated.origin;
     let offset = |line: isize, column: isize| {
@@ -38,7 +67,11 @@ pub(crate) fn compile(text: &str) -> Result<Compiled, Vec<SyntaxError>> {
         before + usize::try_from(column - 1).unwrap_or(0)
     };
     match ENV.compile(&translated.text) {
-        Ok(program) => Ok(Compiled { program, origin }),
+        Ok(program) => Ok(Arc::new(Compiled {
+            bounded: budget::bounded(program.expression()),
+            program,
+            origin,
+        })),
         Err(errors) => Err(errors
             .errors
             .into_iter()
@@ -72,9 +105,10 @@ impl Compiled {
         original(&self.origin, start)
     }
 
-    /// Evaluates the expression.
+    /// Evaluates the expression, within limits.
     pub(crate) fn execute(&self, context: &Context<'_, '_>) -> Result<Value, ExecutionError> {
-        self.program.execute(context)
+        budget::start();
+        Value::resolve(&self.bounded, context)
     }
 }
 

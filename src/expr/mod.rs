@@ -1,6 +1,7 @@
 //! The expression language of suites: CEL with durations as people write them, domain functions over a scenario's
 //! timeline, and a type checker.
 
+mod budget;
 mod channels;
 mod check;
 mod compile;
@@ -33,6 +34,7 @@ pub(crate) use walk::{
 pub(crate) fn context(timeline: &Arc<[Entry]>) -> Context<'static, 'static> {
     let mut context = Context::with_env(Arc::clone(&ENV));
     functions::register(&mut context, timeline);
+    budget::register(&mut context);
     context
 }
 

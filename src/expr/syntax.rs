@@ -10,6 +10,31 @@ pub(super) struct Translated {
 /// The map that `has(name)` asks: names of moments and outputs that have no dot.
 pub(crate) const THERE: &str = "there";
 
+/// The most characters of an expression, of which a suite's style allows about 500.
+const LENGTH: usize = 4_000;
+/// The most opening brackets, and the most operators and selections.
+const BRACKETS: usize = 100;
+const OPERATORS: usize = 300;
+
+/// Why an expression is too long or may be too deep. What is in strings counts, too.
+pub(super) fn too_complex(text: &str) -> Option<String> {
+    let limits = [
+        (text.chars().count(), LENGTH, "characters"),
+        (text.matches(['(', '[', '{']).count(), BRACKETS, "brackets"),
+        (
+            text.matches(|c| "+-*/%<>=!&|?:.".contains(c)).count(),
+            OPERATORS,
+            "operators and dots",
+        ),
+    ];
+    limits
+        .into_iter()
+        .find(|(count, limit, _)| count > limit)
+        .map(|(count, limit, what)| {
+            format!("an expression with {count} {what}; {limit} are allowed: give parts of it names under `values`")
+        })
+}
+
 /// Rewrites durations to `duration('…')` and `has(name)` to `has(there.name)`. String literals are left alone.
 pub(super) fn translate(text: &str) -> Translated {
     let chars: Vec<char> = text.chars().collect();

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::scene::Scene;
 use crate::catalogue::model::Scenario;
 use crate::catalogue::parse;
+use crate::catalogue::yaml::options;
 use crate::evidence::{Entry, Evidence, Seen};
 use crate::expr::{self, CHANNELS, Channel, values};
 use crate::observe::timeline;
@@ -95,7 +96,8 @@ impl Alteration {
 impl Alterations {
     /// Parses a file of alterations.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        serde_saphyr::from_str(text).map_err(|error| format!("invalid alterations: {error}"))
+        serde_saphyr::from_str_with_options(text, options())
+            .map_err(|error| format!("invalid alterations: {error}"))
     }
 }
 
@@ -234,8 +236,14 @@ fn added(
         .map_err(|error| format!("`add` produces an invalid entry: {error}"))
 }
 
+/// The most parts of a path.
+const DEEPEST: usize = 32;
+
 /// The value at a dotted path; missing maps are created, lists must exist.
 fn at_path<'a>(json: &'a mut Value, path: &str) -> Result<&'a mut Value, String> {
+    if path.split('.').nth(DEEPEST).is_some() {
+        return Err(format!("`{path}`: more than {DEEPEST} parts"));
+    }
     path.split('.').try_fold(json, |json, part| {
         if let Value::Array(items) = json {
             let index: usize = part

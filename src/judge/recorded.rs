@@ -16,6 +16,7 @@ use super::verdict::judge;
 use crate::catalogue::capability::PUBLISHED_IMAGES;
 use crate::catalogue::model::{Scenario, Verdict};
 use crate::evidence::Evidence;
+use crate::file::{limit, read_text};
 use crate::observe::store;
 
 /// What checking a scenario's recorded evidence found.
@@ -121,7 +122,7 @@ fn check_file(
     if name.contains('@') && !path.exists() {
         return Ok(BTreeSet::new());
     }
-    let alterations = match std::fs::read_to_string(&path) {
+    let alterations = match read_text(&path, limit::MANIFEST) {
         Ok(text) => Alterations::parse(&text),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Alterations::default()),
         Err(error) => Err(format!("failed to read: {error}")),

@@ -5,11 +5,14 @@ use camino::Utf8Path;
 use crate::catalogue::citations::digest_of;
 use crate::catalogue::model::Citation;
 use crate::catalogue::parse;
+use crate::file::{inside, limit, read as read_file};
 
 /// Reads a listing from its document, without code fences and common indentation.
 pub fn read(documents: &Utf8Path, citation: &Citation) -> Result<String, String> {
     let path = documents.join(&citation.document);
-    let bytes = std::fs::read(&path).map_err(|e| format!("failed to read {path}: {e}"))?;
+    let bytes = inside(documents, &path)
+        .and_then(|()| read_file(&path, limit::DOCUMENT))
+        .map_err(|e| format!("failed to read {path}: {e}"))?;
     let text = String::from_utf8_lossy(&bytes);
     // Fails if the document has fewer lines.
     digest_of(&text, &citation.lines).map_err(|e| format!("{path}: {e}"))?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::evidence::{Evidence, SCHEMA};
-use crate::file::{WriteError, write_atomic};
+use crate::file::{self, WriteError, limit, write_atomic};
 
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -88,9 +88,9 @@ pub fn read(path: &Utf8Path) -> Result<Evidence, StoreError> {
         path: path.to_owned(),
         reason,
     };
-    let bytes = std::fs::read(path).map_err(io)?;
-    let whole: Value = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
-    match whole.get("schema").and_then(Value::as_str) {
+    let bytes = file::read(path, limit::EVIDENCE).map_err(io)?;
+    let head: Head = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+    match head.schema.as_deref() {
         None => return Err(broken("missing field `schema`".to_owned())),
         Some(SCHEMA) => {}
         Some(found) => {
@@ -98,34 +98,22 @@ pub fn read(path: &Utf8Path) -> Result<Evidence, StoreError> {
             return Err(StoreError::OtherSchema { path, found });
         }
     }
-    serde_json::from_value(whole).map_err(|error| broken(error.to_string()))
+    serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))
+}
+
+/// What is read first, so that an unsupported format is not read as a whole.
+#[derive(serde::Deserialize)]
+struct Head {
+    schema: Option<String>,
 }
 
 /// The evidence files of a results directory, sorted: all `*.json` files below its `evidence` directory, or
 /// below `folder` itself if it has no `evidence`.
 pub fn files(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, StoreError> {
     let evidence = folder.join("evidence");
-    let mut folders = vec![if evidence.is_dir() {
-        evidence
-    } else {
-        folder.to_owned()
-    }];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        let io = |source| StoreError::Read {
-            path: folder.clone(),
-            source,
-        };
-        for entry in folder.read_dir_utf8().map_err(io)? {
-            let path = entry.map_err(io)?.into_path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension() == Some("json") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
+    let root = if evidence.is_dir() { &evidence } else { folder };
+    let mut found = file::walk(root).map_err(|(path, source)| StoreError::Read { path, source })?;
+    found.retain(|path| path.extension() == Some("json"));
     Ok(found)
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::error::ReportError;
 use super::results::{self, Results};
 use super::view::number;
-use crate::file::write_atomic;
+use crate::file::{limit, read, write_atomic};
 
 pub const RESULTS_FILE: &str = "results.json";
 
@@ -27,7 +27,7 @@ pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportE
 /// Reads `results.json` of a results folder, also of the previous format.
 pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
     let path = folder.join(RESULTS_FILE);
-    let text = fs::read(&path).map_err(ReportError::read(&path))?;
+    let text = read(&path, limit::RESULTS).map_err(ReportError::read(&path))?;
     let parse = |source| ReportError::Parse {
         path: path.clone(),
         source,

@@ -1,7 +1,5 @@
 //! Puts the columns of several results folders next to each other, such as those of CI jobs.
 
-use std::fs;
-
 use camino::Utf8Path;
 
 use super::error::ReportError;
@@ -10,7 +8,7 @@ use super::results::{ClaimInfo, ClusterResults, Results};
 use super::text::count;
 use super::view::{labels, number, shards};
 use crate::catalogue::model::Account;
-use crate::file::{stays_inside, write_atomic};
+use crate::file::{limit, read, stays_inside, write_atomic};
 use crate::observe::store;
 
 /// Makes the keys of all columns unique.
@@ -52,7 +50,7 @@ pub fn gather(
                         folder: from.to_owned(),
                     });
                 }
-                let content = fs::read(resolve(from, &path)?);
+                let content = read(&resolve(from, &path)?, limit::EVIDENCE);
                 let content = content.map_err(ReportError::read(&path_in))?;
                 write_atomic(&into.join(&goal), &content)?;
                 *file = Some(goal);

@@ -38,6 +38,7 @@ pub(super) fn expressions(
     source: &str,
     findings: &mut Vec<Finding>,
 ) {
+    let source = &Lines::of(source);
     let mut names = Names::of_checks(scenario);
     for (name, expression) in &scenario.values {
         let found = check(&names, expression, source, findings);
@@ -69,7 +70,8 @@ pub(super) fn condition(matches: &Matches, condition: &At<String>, reader: &mut 
         place: reader.place(condition.at),
     };
     let names = Names::of_condition(matches);
-    let found = check(&names, &expression, reader.source, reader.findings);
+    let lines = Lines::of(reader.source);
+    let found = check(&names, &expression, &lines, reader.findings);
     not_boolean(found, &expression.place, reader.findings);
 }
 
@@ -86,7 +88,7 @@ fn not_boolean(found: Option<Type>, place: &Place, findings: &mut Vec<Finding>) 
 fn check(
     names: &dyn Scope,
     Expression { text, place }: &Expression,
-    source: &str,
+    source: &Lines<'_>,
     findings: &mut Vec<Finding>,
 ) -> Option<Type> {
     let at = |offset| locate(source, place, text, offset);
@@ -192,14 +194,34 @@ pub(super) fn lines(reader: &mut Reader<'_>) {
     }
 }
 
+/// A file's text by line.
+pub(super) struct Lines<'a>(Vec<&'a str>);
+
+impl<'a> Lines<'a> {
+    pub(super) fn of(source: &'a str) -> Self {
+        Self(source.split_inclusive('\n').collect())
+    }
+
+    /// The lines from a number on, which begins at 1.
+    fn from(&self, number: u32) -> impl Iterator<Item = (u32, &'a str)> {
+        let skipped = number.saturating_sub(1) as usize;
+        (number..).zip(self.0.iter().copied().skip(skipped))
+    }
+}
+
 /// What makes a suite hard to read. None of it keeps a suite from running.
-fn style(scenario: &Scenario, written: &[Written], source: &str, findings: &mut Vec<Finding>) {
+fn style(
+    scenario: &Scenario,
+    written: &[Written],
+    source: &Lines<'_>,
+    findings: &mut Vec<Finding>,
+) {
     let mut repeated: BTreeMap<String, Vec<&Place>> = BTreeMap::new();
     for Expression { text, place } in all(scenario, written) {
         let last = locate(source, place, text, text.chars().count().saturating_sub(1));
         let lines = last.line.saturating_sub(place.line) + 1;
-        let first = source.lines().nth(place.line.saturating_sub(1) as usize);
-        let block = first.is_some_and(|line| line.trim_end().ends_with(['>', '-', '|']));
+        let first = source.from(place.line).next();
+        let block = first.is_some_and(|(_, line)| line.trim_end().ends_with(['>', '-', '|']));
         if lines - u32::from(block && lines > 1) > LINES {
             let message = format!("an expression of {lines} lines; {LINES} are allowed");
             let finding = Finding::new(place, message).style();
@@ -221,9 +243,8 @@ fn style(scenario: &Scenario, written: &[Written], source: &str, findings: &mut 
 
 /// The place of a character of an expression in its file. YAML may have folded, quoted or indented the text, so both
 /// are followed in parallel, ignoring white space.
-fn locate(source: &str, start: &Place, text: &str, offset: usize) -> Place {
-    let lines = (1..).zip(source.split_inclusive('\n'));
-    let chars = lines.flat_map(|(line, text)| {
+fn locate(source: &Lines<'_>, start: &Place, text: &str, offset: usize) -> Place {
+    let chars = source.from(start.line).flat_map(|(line, text)| {
         let columns = (1..).zip(text.chars());
         columns.map(move |(column, c)| (line, column, c))
     });

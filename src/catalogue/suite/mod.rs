@@ -75,6 +75,7 @@ pub(super) fn read(
     manifest: impl Fn(&str) -> Result<File, String>,
     findings: &mut Vec<Finding>,
 ) -> Unit {
+    let before = findings.len();
     let mut reader = Reader {
         file: &file.path,
         source: &file.text,
@@ -84,7 +85,21 @@ pub(super) fn read(
         return Unit::default();
     };
     lint::lines(&mut reader);
-    suite(id, raw, manifest, &mut reader)
+    let unit = suite(id, raw, manifest, &mut reader);
+    let more = (findings.len() - before).saturating_sub(FINDINGS);
+    if more > 0 {
+        findings.truncate(before + FINDINGS);
+        let place = Place {
+            file: file.path.clone(),
+            line: 1,
+            column: 1,
+        };
+        findings.push(Finding::new(
+            &place,
+            format!("{more} more findings in this file"),
+        ));
+    }
+    unit
 }
 
 fn suite(
@@ -93,6 +108,7 @@ fn suite(
     file: impl Fn(&str) -> Result<File, String>,
     reader: &mut Reader<'_>,
 ) -> Unit {
+    bound(reader, &mut raw);
     let claims = raw.claims.take();
     let accounts = raw.no_claim.take();
     let cited = raw.cites.take();
@@ -144,6 +160,67 @@ fn suite(
         untestable,
         accounts,
         cited,
+    }
+}
+
+/// The most findings about one file.
+const FINDINGS: usize = 100;
+
+/// Limits what a suite may have: some checks compare each with each.
+fn bound(reader: &mut Reader<'_>, raw: &mut RawSuite) {
+    if let Some(claims) = &mut raw.claims {
+        reader.at_most(300, "claims", claims.at, &mut claims.value);
+        for claim in &mut claims.value {
+            if let Some(checks) = &mut claim.value.checks {
+                reader.at_most(50, "checks", checks.at, &mut checks.value);
+            }
+        }
+        let checks = claims.value.iter();
+        let checks = checks.map(|claim| {
+            claim
+                .value
+                .checks
+                .as_ref()
+                .map_or(1, |checks| checks.value.len())
+        });
+        let mut left = 1_000;
+        let fit = checks.take_while(|count| {
+            left -= i64::try_from(*count).unwrap_or(i64::MAX);
+            left >= 0
+        });
+        let fit = fit.count();
+        reader.at_most(
+            fit,
+            "claims with more than 1000 checks together",
+            claims.at,
+            &mut claims.value,
+        );
+    }
+    if let Some(accounts) = &mut raw.no_claim {
+        reader.at_most(
+            2_000,
+            "entries of `no_claim`",
+            accounts.at,
+            &mut accounts.value,
+        );
+    }
+    if let Some(steps) = &mut raw.steps {
+        reader.at_most(300, "steps", steps.at, &mut steps.value);
+    }
+    if let Some(moments) = &mut raw.moments {
+        reader.at_most(200, "moments", moments.at, &mut moments.value.0);
+    }
+    if let Some(values) = &mut raw.values {
+        reader.at_most(200, "values", values.at, &mut values.value.0);
+    }
+    if let Some(pods) = &mut raw.pods {
+        reader.at_most(200, "pods", pods.at, &mut pods.value);
+    }
+    if let Some(manifests) = &mut raw.manifests {
+        reader.at_most(50, "manifests", manifests.at, &mut manifests.value);
+    }
+    if let Some(listings) = &mut raw.listings {
+        reader.at_most(50, "listings", listings.at, &mut listings.value.0);
     }
 }
 
