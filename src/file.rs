@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::OFlags;
@@ -77,7 +80,7 @@ pub(crate) fn inside(folder: &Utf8Path, path: &Utf8Path) -> io::Result<()> {
 pub(crate) fn walk(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, (Utf8PathBuf, io::Error)> {
     let mut found = Vec::new();
     let mut folders = vec![(folder.to_owned(), 0)];
-    let (mut entries, too_many) = (0, |what: String| io::Error::new(io::ErrorKind::Other, what));
+    let (mut entries, too_many) = (0, io::Error::other::<String>);
     while let Some((folder, depth)) = folders.pop() {
         let error = |error| (folder.clone(), error);
         if depth > limit::FOLDERS {
@@ -118,6 +121,11 @@ pub struct WriteError {
 /// Writes a temporary file in the same folder and renames it, so that readers never see a partial file. Creates
 /// missing folders.
 pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), WriteError> {
+    // Temporary files are private to their owner; these must be readable by others.
+    write(path, content, 0o666)
+}
+
+fn write(path: &Utf8Path, content: &[u8], mode: u32) -> Result<(), WriteError> {
     let error = |source| WriteError {
         path: path.to_owned(),
         source,
@@ -126,13 +134,41 @@ pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), WriteError> {
     fs::create_dir_all(folder).map_err(error)?;
     let mut file = tempfile::Builder::new()
         .prefix(".hookproof-")
-        // Temporary files are private to their owner; these must be readable by others.
-        .permissions(fs::Permissions::from_mode(0o666))
+        .permissions(fs::Permissions::from_mode(mode))
         .tempfile_in(folder)
         .map_err(error)?;
     file.write_all(content).map_err(error)?;
     file.persist(path).map_err(|e| error(e.error))?;
     Ok(())
+}
+
+/// Whether results may be read by others.
+static SHARED: AtomicBool = AtomicBool::new(false);
+
+/// Lets other users read what [`write_private`] writes, as far as the umask permits.
+pub(crate) fn share() {
+    SHARED.store(true, Ordering::Relaxed);
+}
+
+/// Like [`write_atomic`], readable by the owner only unless [`share`] was called, with the folders it creates.
+pub(crate) fn write_private(path: &Utf8Path, content: &[u8]) -> Result<(), WriteError> {
+    create_private(folder(path)).map_err(|source| WriteError {
+        path: path.to_owned(),
+        source,
+    })?;
+    write(path, content, if is_shared() { 0o666 } else { 0o600 })
+}
+
+/// Creates a folder and missing ones above it for [`write_private`].
+pub(crate) fn create_private(folder: &Utf8Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(if is_shared() { 0o777 } else { 0o700 })
+        .create(folder)
+}
+
+fn is_shared() -> bool {
+    SHARED.load(Ordering::Relaxed)
 }
 
 /// Moves a complete file to its place on the same disk. Creates missing folders.
@@ -194,6 +230,15 @@ mod tests {
         ] {
             assert!(error(&path.join(name)).contains(kind), "{name}");
         }
+    }
+
+    #[test]
+    fn results_are_readable_by_their_owner_only() {
+        let (_folder, path) = folder();
+        let file = path.join("results/a.json");
+        write_private(&file, b"{}").unwrap();
+        let mode = |path: &Utf8Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::cluster::error::ClusterError;
 use crate::cluster::kind;
 use crate::cluster::node_image::versions::select;
 use crate::cluster::node_image::{Runtime, Wanted};
-use crate::file::stays_inside;
+use crate::file::{limit, read_text, stays_inside};
 
 /// The name of a project's file.
 pub(crate) const FILE: &str = "hookproof.toml";
@@ -126,7 +126,7 @@ impl Project {
     }
 
     pub(crate) fn read(path: &Utf8Path) -> Result<Self, Finding> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = read_text(path, limit::SUITE).map_err(|error| {
             let place = Place {
                 file: path.to_string(),
                 line: 1,

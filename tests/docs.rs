@@ -105,7 +105,8 @@ fn the_command_line_is_up_to_date() -> Result<()> {
 fn leaves(command: &clap::Command, name: &str) -> Vec<(String, clap::Command)> {
     let subcommands = command.get_subcommands();
     let mut found = Vec::new();
-    for subcommand in subcommands.filter(|command| command.get_name() != "help") {
+    let subcommands = subcommands.filter(|command| command.get_name() != "help");
+    for subcommand in subcommands.filter(|command| !command.is_hide_set()) {
         let name = format!("{name} {}", subcommand.get_name());
         if subcommand.has_subcommands() {
             found.extend(leaves(subcommand, &name));
@@ -176,7 +177,7 @@ fn options(command: &clap::Command) -> String {
 fn exit_codes(command: &clap::Command) -> Result<String> {
     let mut meanings: BTreeMap<(u8, String), BTreeSet<String>> = BTreeMap::new();
     for command in command.get_subcommands() {
-        if command.get_name() == "help" {
+        if command.get_name() == "help" || command.is_hide_set() {
             continue;
         }
         let help = command.get_after_help().map(ToString::to_string);

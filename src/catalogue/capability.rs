@@ -16,6 +16,16 @@ pub(crate) const OUTSIDE: &str = "outside";
 pub(crate) const LITERAL: &str = "literal";
 pub(crate) const PUBLISHED_IMAGES: &str = "published-images";
 
+/// Pods that the Pod Security level `baseline` forbids: host network, host paths, privileged containers.
+pub(crate) const PRIVILEGED_PODS: &str = "privileged-pods";
+/// Priority classes, and reading nodes and namespaces: objects outside the scenario's namespace.
+pub(crate) const CLUSTER_OBJECTS: &str = "cluster-objects";
+
+/// Permissions only, which every cluster can grant.
+pub(crate) const PERMISSIONS: [&str; 2] = [PRIVILEGED_PODS, CLUSTER_OBJECTS];
+/// What only built-in scenarios may use unless `--allow` grants it.
+pub(crate) const GUARDED: [&str; 4] = [NODE_SHELL, OUTSIDE, PRIVILEGED_PODS, CLUSTER_OBJECTS];
+
 /// Every capability and how to provide it.
 pub(crate) const KNOWN: &[(&str, &str)] = &[
     (NODE_SHELL, "nodes that are kind containers on this machine"),
@@ -39,6 +49,14 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     (
         OUTSIDE,
         "containers on the nodes' network, as with kind clusters on this machine",
+    ),
+    (
+        PRIVILEGED_PODS,
+        "pods that may harm their node; pass --allow privileged-pods",
+    ),
+    (
+        CLUSTER_OBJECTS,
+        "objects outside the scenario's namespace; pass --allow cluster-objects",
     ),
     (LITERAL, "more time; pass --allow literal"),
     (

@@ -6,6 +6,7 @@ use std::fmt;
 use camino::{Utf8Path, Utf8PathBuf};
 use include_dir::{Dir, include_dir};
 
+use super::capability::GUARDED;
 use super::finding::{self, Finding, nearest};
 use super::model::{Catalogue, Citation};
 use super::place::Place;
@@ -110,6 +111,7 @@ pub fn load(sources: &[Source]) -> Loaded {
     let mut loaded = Loaded::default();
     let mut units: BTreeMap<String, (Unit, Vec<Finding>)> = BTreeMap::new();
     let mut of_cited = BTreeSet::new();
+    let mut own: BTreeMap<String, (String, Vec<&str>)> = BTreeMap::new();
     for source in sources {
         let files = match source {
             Source::BuiltIn | Source::Cited => built_in(),
@@ -120,12 +122,20 @@ pub fn load(sources: &[Source]) -> Loaded {
         };
         for (id, file) in files {
             let mut findings = Vec::new();
-            let unit = suite::read(
+            let mut unit = suite::read(
                 &id,
                 &file,
                 |path| manifest_file(source, path),
                 &mut findings,
             );
+            if let Some(scenario) = &mut unit.scenario {
+                let declared = GUARDED.into_iter().filter(|name| scenario.declares(name));
+                let does = (scenario.digest.clone(), declared.collect());
+                if *source == Source::BuiltIn {
+                    own.insert(id.clone(), does.clone());
+                }
+                scenario.built_in = own.get(&id) == Some(&does);
+            }
             loaded.texts.insert(file.path, file.text);
             if *source == Source::Cited {
                 of_cited.insert(id.clone());

@@ -92,6 +92,56 @@ fn default_field(fields: &mut Map<String, Value>, name: &str, default: Option<Va
     }
 }
 
+/// The first field of a pod that the Pod Security level `baseline` forbids, of those that manifests use to reach the
+/// node. The API server enforces the level; this finds it before a run.
+pub(super) fn beyond_baseline(text: &str) -> Option<&'static str> {
+    let documents = documents(text).unwrap_or_default();
+    let mut rest: Vec<&Value> = documents.iter().collect();
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::Array(items) => rest.extend(items),
+            Value::Object(fields) => {
+                for name in ["hostNetwork", "hostPID", "hostIPC", "privileged"] {
+                    if fields.get(name) == Some(&Value::Bool(true)) {
+                        return Some(name);
+                    }
+                }
+                for name in ["hostPath", "hostPort"] {
+                    if fields
+                        .get(name)
+                        .is_some_and(|value| value.is_object() || value.is_number())
+                    {
+                        return Some(name);
+                    }
+                }
+                rest.extend(fields.values());
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The first kind of the manifest whose objects are in no namespace, of those that suites may be tempted to create.
+pub(super) fn outside_namespace(text: &str) -> Option<String> {
+    const KINDS: [&str; 6] = [
+        PRIORITY_CLASS,
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "Namespace",
+        "PersistentVolume",
+    ];
+    let documents = documents(text).unwrap_or_default();
+    let mut kinds = documents
+        .iter()
+        .filter_map(|object| object["kind"].as_str());
+    kinds.find(|kind| KINDS.contains(kind)).map(str::to_owned)
+}
+
+/// The kind outside namespaces that scenarios may create, with the capability `cluster-objects`.
+pub(super) const PRIORITY_CLASS: &str = "PriorityClass";
+
 /// Reports what would keep a manifest from being applied.
 pub(super) fn check(path: &str, text: &str, findings: &mut Vec<Finding>) {
     let place = |line, column| Place {

@@ -1,5 +1,7 @@
 //! Times of moments. The runner waits with the same code that judges.
 
+use std::sync::Arc;
+
 use cel::Value;
 use jiff::Timestamp;
 
@@ -11,7 +13,7 @@ use crate::expr::{self, name_matches, values};
 #[derive(Debug)]
 pub(crate) struct MomentMatcher {
     matches: Matches,
-    when: Option<expr::Compiled>,
+    when: Option<Arc<expr::Compiled>>,
     nth: u32,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::capability::GUARDED;
 pub(crate) use super::manifest::Manifest;
 pub(crate) use super::moment::{Matches, Moment};
 pub(crate) use super::place::Place;
@@ -10,6 +11,7 @@ use super::pods::{Pods, Referenced};
 use super::step::{Action, Step};
 pub(crate) use super::terms::VersionRange;
 pub use super::terms::{Account, Citation, Verdict};
+use crate::evidence::ClusterFacts;
 use crate::expr::Selector;
 
 /// All scenarios and their claims.
@@ -74,9 +76,42 @@ pub struct Scenario {
     pub claims: Vec<Claim>,
     /// Digest of the experiment: see `catalogue::digest`.
     pub digest: String,
+    /// It does what a built-in scenario does, and is granted what that declares.
+    pub(crate) built_in: bool,
 }
 
 impl Scenario {
+    /// Whether the scenario or one of its checks declares that it needs a capability.
+    pub(crate) fn declares(&self, capability: &str) -> bool {
+        let checks = self.claims.iter().flat_map(|claim| &claim.checks);
+        let mut needs = checks.map(|check| &check.needs).chain([&self.needs]);
+        needs.any(|needs| needs.capabilities.iter().any(|name| name == capability))
+    }
+
+    /// Whether the scenario may use a capability of [`GUARDED`]: it declares it, and is built in or `allowed` has it.
+    pub(crate) fn may(&self, capability: &str, allowed: &[String]) -> bool {
+        self.declares(capability)
+            && (self.built_in || allowed.iter().any(|name| name == capability))
+    }
+
+    /// Why the scenario must not run: it needs something that is not allowed.
+    pub(crate) fn denied(&self, allowed: &[String]) -> Option<String> {
+        let needed = self.needs.capabilities.iter().map(String::as_str);
+        let denied = needed
+            .filter(|name| GUARDED.contains(name))
+            .find(|name| !self.may(name, allowed))?;
+        Some(format!("needs {denied}; pass --allow {denied}"))
+    }
+
+    /// The facts of a cluster without the capabilities that the scenario may not use.
+    pub(crate) fn facts(&self, cluster: &ClusterFacts, allowed: &[String]) -> ClusterFacts {
+        let mut facts = cluster.clone();
+        facts
+            .capabilities
+            .retain(|name| !GUARDED.contains(&name.as_str()) || self.may(name, allowed));
+        facts
+    }
+
     /// The moments that steps wait for.
     pub(crate) fn awaited(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().filter_map(|step| match &step.action {

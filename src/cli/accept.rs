@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fs;
 
 use camino::Utf8PathBuf;
 
 use crate::catalogue::accept::{Edit, Observed, edit, edits};
 use crate::catalogue::model::{Catalogue, Claim, Verdict};
-use crate::file::write_atomic;
+use crate::file::{limit, read_text, write_atomic};
 use crate::judge::verdict::expectation;
 use crate::report::results::{ClaimInfo, Results};
 use crate::report::view::{Cell, State, labels};
@@ -54,7 +53,7 @@ pub(super) fn accept(
         let (_, text) = match files.entry(Utf8PathBuf::from(&claim.place.file)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                let text = fs::read_to_string(new.key());
+                let text = read_text(new.key(), limit::SUITE);
                 let text = text.map_err(|error| {
                     Failure::usage(format!("cannot read {}: {error}", new.key()))
                 })?;

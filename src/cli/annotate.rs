@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::catalogue::finding::nearest;
-use crate::file::write_atomic;
+use crate::file::write_private;
 use crate::report::annotate::annotate as annotated;
 use crate::report::output::{MARKER, own};
 use crate::report::{json, text};
@@ -46,7 +46,6 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
         .as_ref()
         .and_then(|project| project.documents.as_deref());
     let documents = documents(&args.documents, folder, &cited)?;
-    own(&out).map_err(Failure::usage)?;
     if let Some(other) = documents
         .iter()
         .find(|document| !cited.contains(document.name()))
@@ -58,7 +57,9 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
             other.name()
         )));
     }
-    write_atomic(&out.join(MARKER), b"written by hookproof annotate\n")
+    args.links.apply();
+    own(&out).map_err(Failure::usage)?;
+    write_private(&out.join(MARKER), b"written by hookproof annotate\n")
         .map_err(Failure::infrastructure)?;
     let report = relative(&out, &from);
     let mut exit = Exit::AsExpected;
@@ -69,7 +70,7 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
             str::to_owned,
         );
         let done = annotated(&document, &results, &report).map_err(Failure::infrastructure)?;
-        write_atomic(&path, done.page.as_bytes()).map_err(Failure::infrastructure)?;
+        write_private(&path, done.page.as_bytes()).map_err(Failure::infrastructure)?;
         line!("{path}: {}", done.summary);
         if done.needs_attention {
             exit = Exit::Changed;

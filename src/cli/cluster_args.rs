@@ -3,7 +3,9 @@
 use camino::Utf8PathBuf;
 use clap::builder::RangedU64ValueParser;
 
-use crate::catalogue::capability::{LITERAL, PUBLISHED_IMAGES};
+use crate::catalogue::capability::{
+    CLUSTER_OBJECTS, LITERAL, NODE_SHELL, OUTSIDE, PRIVILEGED_PODS, PUBLISHED_IMAGES,
+};
 use crate::cluster::agent_image;
 use crate::cluster::doctor::clusters_in_memory;
 use crate::cluster::error::ClusterError;
@@ -72,6 +74,14 @@ enum Allow {
     Literal,
     /// Let the nodes pull published images
     PublishedImages,
+    /// Let suites run commands as root on nodes
+    NodeShell,
+    /// Let suites start containers on the nodes' network
+    Outside,
+    /// Let suites create pods that the Pod Security level `baseline` forbids
+    PrivilegedPods,
+    /// Let suites create priority classes and read nodes and namespaces
+    ClusterObjects,
 }
 
 impl ClusterArgs {
@@ -96,9 +106,16 @@ impl ClusterArgs {
             (nginx_image::NAME, &self.nginx_image),
         ];
         let images = images.into_iter();
-        let allowed = self.allow.iter().map(|allow| match allow {
-            Allow::Literal => LITERAL.to_owned(),
-            Allow::PublishedImages => PUBLISHED_IMAGES.to_owned(),
+        let allowed = self.allow.iter().map(|allow| {
+            let capability = match allow {
+                Allow::Literal => LITERAL,
+                Allow::PublishedImages => PUBLISHED_IMAGES,
+                Allow::NodeShell => NODE_SHELL,
+                Allow::Outside => OUTSIDE,
+                Allow::PrivilegedPods => PRIVILEGED_PODS,
+                Allow::ClusterObjects => CLUSTER_OBJECTS,
+            };
+            capability.to_owned()
         });
         let clusters = Clusters {
             places,

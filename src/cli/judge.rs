@@ -128,8 +128,7 @@ impl Again<'_> {
                     earlier,
                     ran.evidence,
                 ));
-            } else if !ran.problems.is_empty() || not_applicable(scenario, &column.facts).is_some()
-            {
+            } else if !ran.problems.is_empty() || inapplicable(scenario, &column.facts).is_some() {
                 scenarios.push(ran);
             }
         }
@@ -141,7 +140,7 @@ impl Again<'_> {
         // Facts are unknown if provisioning failed.
         let others = self.catalogue.scenarios.values();
         let others = others.filter(|s| !column.facts.kubernetes.is_empty() && !observed(&s.id));
-        let others = others.filter_map(|scenario| not_applicable(scenario, &column.facts));
+        let others = others.filter_map(|scenario| inapplicable(scenario, &column.facts));
         judgements.extend(others.flatten());
         judgements.retain(|j| column.run.claims.contains(&j.claim) || wanted.contains(&j.claim));
         column.judgements = judgements;
@@ -325,4 +324,10 @@ impl Again<'_> {
         };
         Ok(column)
     }
+}
+/// The judgements on a scenario without evidence that does not apply or was not allowed.
+fn inapplicable(scenario: &Scenario, facts: &ClusterFacts) -> Option<Vec<Judgement>> {
+    let unmet = scenario.needs.unmet(facts);
+    let reason = unmet.or_else(|| scenario.denied(&[]))?;
+    Some(not_applicable(scenario, &reason))
 }

@@ -1,14 +1,26 @@
-//! The option `--base-url`.
+//! The options `--base-url` and `--world-readable`.
 
-/// Where the results folder is published.
+use crate::file::share;
+
+/// Where the results folder is published, and who may read it.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Links {
     /// URL at which the results folder is published, for links in summary.md and annotated documents
     #[arg(long, value_name = "URL", env = "HOOKPROOF_BASE_URL", value_parser = base_url)]
     base_url: Option<String>,
+    /// Let other users read the files that are written; by default only their owner may
+    #[arg(long)]
+    world_readable: bool,
 }
 
 impl Links {
+    /// Applies `--world-readable` to everything that is written from now on.
+    pub(super) fn apply(&self) {
+        if self.world_readable {
+            share();
+        }
+    }
+
     /// Ends with a slash.
     pub(super) fn base_url(&self) -> Option<&str> {
         self.base_url.as_deref()

@@ -1,7 +1,10 @@
 //! `hookproof list`.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
+use crate::catalogue::capability::{GUARDED, remedy};
 use crate::catalogue::model::{Catalogue, Claim, Expectation};
 use crate::report::text::count;
 
@@ -16,10 +19,35 @@ pub(super) struct ListArgs {
     /// Print JSON, one object per line
     #[arg(long)]
     json: bool,
+    /// Print the scenarios that need more than their namespace, by capability; `hookproof rbac` prints the permissions
+    #[arg(long, conflicts_with = "json")]
+    needs: bool,
+}
+
+/// The scenarios that need more than their namespace, by capability.
+fn needs(catalogue: &Catalogue, chosen: &BTreeSet<String>) {
+    for capability in GUARDED {
+        line!("{capability}: {}", remedy(capability).unwrap_or_default());
+        for scenario in catalogue.scenarios.values() {
+            let claims = &mut scenario.claims.iter();
+            if scenario.declares(capability) && claims.any(|claim| chosen.contains(&claim.id)) {
+                let granted = if scenario.built_in {
+                    "granted: built in"
+                } else {
+                    "needs --allow"
+                };
+                line!("  {:<32} {granted}", scenario.id);
+            }
+        }
+    }
 }
 
 pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let (catalogue, chosen) = args.selection.load(&args.selection.suites.open()?)?;
+    if args.needs {
+        needs(&catalogue, &chosen);
+        return Ok(Exit::AsExpected);
+    }
     for (scenario, title, claims) in groups(&catalogue) {
         let claims: Vec<&Claim> = claims.iter().filter(|c| chosen.contains(&c.id)).collect();
         if claims.is_empty() {

@@ -49,6 +49,7 @@ mod rbac;
 mod record;
 mod report;
 mod run;
+mod sandbox;
 mod site;
 mod suites;
 
@@ -177,6 +178,8 @@ enum Command {
     Completions(completions::CompletionsArgs),
     #[command(after_help = codes(&[]))]
     Man(completions::ManArgs),
+    #[command(hide = true)]
+    Sandbox(sandbox::SandboxArgs),
 }
 
 /// The definition of the command line, for documentation.
@@ -211,6 +214,10 @@ pub fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<Exit, Failure> {
+    // Before anything else starts, as it restricts the process.
+    if let Command::Sandbox(args) = &cli.command {
+        return sandbox::sandbox(args);
+    }
     match cli.color {
         Color::Auto => ColorChoice::Auto,
         Color::Always => ColorChoice::Always,
@@ -259,6 +266,7 @@ fn start(cli: Cli) -> Result<Exit, Failure> {
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => Ok(completions::completions(&args)),
             Command::Man(args) => completions::man(&args),
+            Command::Sandbox(args) => sandbox::sandbox(&args),
         }
     });
     // After a timeout, provisioning may still be running in a thread.

@@ -7,18 +7,22 @@ use std::io::{self, ErrorKind, Write as _};
 use std::sync::{Mutex, PoisonError};
 
 use super::exit::Failure;
-use crate::report::text::clean;
+use crate::report::text::{clean, for_terminal};
 
 /// The first error in writing to standard output.
 static FAILED: Mutex<Option<io::Error>> = Mutex::new(None);
 
 /// Prints text to standard output, without control characters.
 pub(super) fn out(text: &str) {
-    page(&plain(text));
+    write(&plain(text));
 }
 
-/// Prints a page to standard output as it is; only pages have colours.
+/// Prints a page to standard output; only pages have colours.
 pub(super) fn page(text: &str) {
+    write(&for_terminal(text));
+}
+
+fn write(text: &str) {
     keep(io::stdout().write_all(text.as_bytes()));
 }
 

@@ -1,6 +1,6 @@
 //! `hookproof rbac`.
 
-use crate::catalogue::capability::KNOWN;
+use crate::catalogue::capability::{CLUSTER_OBJECTS, KNOWN};
 use crate::catalogue::model::Scenario;
 use crate::observe::rbac::{Account, Rules};
 use crate::run::plan::Plan;
@@ -62,6 +62,9 @@ pub(super) fn account<'a>(
                         scenario.id
                     ))
                 })?;
+                if scenario.declares(CLUSTER_OBJECTS) {
+                    rules.add_cluster_roles();
+                }
             }
         }
         Ok::<_, Failure>(rules)

@@ -61,6 +61,7 @@ impl Labels {
 /// Returns the exit code that the results imply.
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     let folders = results_of(&args.folders, args.project.project()?.as_ref())?;
+    args.links.apply();
     let mut parts = Vec::new();
     for folder in &folders {
         let results = json::read_results(folder).map_err(Failure::usage)?;

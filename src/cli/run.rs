@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use tokio::sync::mpsc;
 
 use crate::catalogue::capability::NGINX_IMAGE;
-use crate::report::event::{Message, RunEvent, Stopped};
+use crate::report::event::{Message, Planned, RunEvent, Stopped};
 use crate::report::json::read_results;
 use crate::report::output::{clear, own};
 use crate::report::progress::{Progress, Verbosity};
@@ -167,14 +167,10 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     let json = args.message_format == Format::Json;
     if args.dry_run {
-        let clusters = driver.planned(&places);
-        if json {
-            print_message(&RunEvent::Planned { clusters });
-        } else {
-            text!("{}", terminal::plan(&clusters));
-        }
+        print_plan(driver.planned(&places), json);
         return Ok(Exit::AsExpected);
     }
+    args.links.apply();
     own(&out)
         .and_then(|()| clear(&out, args.resume))
         .map_err(Failure::usage)?;
@@ -209,6 +205,14 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             Exit::Changed if accepted => Exit::AsExpected,
             exit => exit,
         }),
+    }
+}
+
+fn print_plan(clusters: Vec<Planned>, json: bool) {
+    if json {
+        print_message(&RunEvent::Planned { clusters });
+    } else {
+        text!("{}", terminal::plan(&clusters));
     }
 }
 

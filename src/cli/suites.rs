@@ -11,6 +11,7 @@ use crate::catalogue::model::{Catalogue, Place, Scenario};
 use crate::catalogue::select;
 use crate::document::Document;
 use crate::file::{limit, read_text, stays_inside};
+use crate::observe::rbac::Rules;
 use crate::project::{BuiltIn, Project};
 
 use super::exit::Failure;
@@ -246,6 +247,13 @@ impl Suites {
             let is_own = |place: &Place| self.includes(&place.file);
             findings.extend(citations::check(&mut loaded, &documents, is_own));
         }
+        // The runner restricts a scenario to the permissions that follow from its steps and manifests.
+        let scenarios = loaded.catalogue.scenarios.values();
+        let unknown = scenarios.filter_map(|scenario| Rules::of_scenario(scenario).err());
+        findings.extend(unknown.map(|place| {
+            Finding::new(&place, "cannot derive the permissions that this needs")
+                .with_help("use a command and a kind of object that `hookproof rbac` knows")
+        }));
         (loaded, findings)
     }
 }

@@ -71,9 +71,18 @@ fn whole(value: &Value) -> usize {
     cost
 }
 
+/// Evaluates a part of an expression within the limits.
+pub(crate) fn evaluate(
+    part: &IdedExpr,
+    context: &Context<'_, '_>,
+) -> Result<Value, ExecutionError> {
+    start();
+    Value::resolve(&bounded(part), context)
+}
+
 /// The expression with a charge for every list that a comprehension visits, and for every list, map, text or sum
 /// that the expression itself computes.
-pub(super) fn bounded(expression: &IdedExpr) -> IdedExpr {
+pub(crate) fn bounded(expression: &IdedExpr) -> IdedExpr {
     let mut bounded = expression.clone();
     inner(&mut bounded);
     bounded
@@ -146,7 +155,6 @@ fn wrap(part: &mut IdedExpr, function: &str) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Arc;
-    use std::time::{Duration, Instant};
 
     use rstest::rstest;
 
@@ -173,10 +181,8 @@ mod tests {
     #[case::doubled_lists(format!("[1]{}.size() == 1", ".map(x, [x, x])".repeat(40)))]
     #[case::doubled_maps(format!("[1]{}.size() == 1", ".map(x, {1: x, 2: x})".repeat(40)))]
     fn too_much_work_is_an_error(#[case] text: String) {
-        let began = Instant::now();
         let error = evaluated(&text).unwrap_err();
         assert!(error.contains("too many values"), "{error}");
-        assert!(began.elapsed() < Duration::from_secs(5));
     }
 
     #[rstest]

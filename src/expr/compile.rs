@@ -41,7 +41,7 @@ pub(crate) fn compile(text: &str) -> Compilation {
     if let Some(compiled) = known().get(text) {
         return compiled.clone();
     }
-    let compiled = compile_anew(text);
+    let compiled = uncached(text);
     let mut known = known();
     if known.len() >= MOST_KNOWN {
         known.clear();
@@ -50,7 +50,7 @@ pub(crate) fn compile(text: &str) -> Compilation {
     compiled
 }
 
-fn compile_anew(text: &str) -> Compilation {
+fn uncached(text: &str) -> Compilation {
     // The parser and everything that walks the tree recurse.
     if let Some(message) = syntax::too_complex(text) {
         return Err(vec![SyntaxError { offset: 0, message }]);
@@ -84,7 +84,7 @@ fn compile_anew(text: &str) -> Compilation {
 }
 
 /// Compiles an expression; the syntax errors are one message.
-pub(crate) fn compiled(text: &str) -> Result<Compiled, String> {
+pub(crate) fn compiled(text: &str) -> Result<Arc<Compiled>, String> {
     compile(text).map_err(|errors| errors.iter().map(|error| &error.message).join("; "))
 }
 

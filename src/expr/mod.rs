@@ -19,6 +19,7 @@ use cel::{Context, Value};
 use crate::evidence::Entry;
 use compile::ENV;
 
+pub(crate) use budget::{bounded, evaluate};
 pub use channels::Channel;
 pub(crate) use channels::{CHANNELS, variables};
 pub(crate) use check::{Checker, Scope, negates};

@@ -19,13 +19,13 @@ const OPERATORS: usize = 300;
 /// Why an expression is too long or may be too deep. What is in strings counts, too.
 pub(super) fn too_complex(text: &str) -> Option<String> {
     let limits = [
-        (text.chars().count(), LENGTH, "characters"),
         (text.matches(['(', '[', '{']).count(), BRACKETS, "brackets"),
         (
             text.matches(|c| "+-*/%<>=!&|?:.".contains(c)).count(),
             OPERATORS,
             "operators and dots",
         ),
+        (text.chars().count(), LENGTH, "characters"),
     ];
     limits
         .into_iter()

@@ -106,7 +106,7 @@ impl Scene {
 
     /// The value of a part of an expression, if it has one.
     pub(super) fn resolve(&self, expression: &cel::IdedExpr) -> Option<Value> {
-        Value::resolve(expression, &self.context).ok()
+        expr::evaluate(expression, &self.context).ok()
     }
 
     /// Why an expression could not be evaluated: a missing moment, output, or value.

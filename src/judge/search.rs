@@ -62,7 +62,7 @@ pub(super) fn search(expression: &IdedExpr) -> Option<Search<'_>> {
 impl Search<'_> {
     /// The number of matches and the first of them; for `all`, of exceptions. `None` if the list cannot be evaluated.
     pub(super) fn found(&self, scene: &Scene, condition: &str) -> Option<String> {
-        let Ok(Value::List(items)) = Value::resolve(self.list, &scene.context) else {
+        let Some(Value::List(items)) = scene.resolve(self.list) else {
             return None;
         };
         let wanted = self.name != "all";
@@ -73,11 +73,12 @@ impl Search<'_> {
             .filter(|read| read.names[0] == self.item && read.names.get(1) == Some(&"data"))
             .filter_map(|read| read.names.get(2).copied())
             .collect();
-        // An item without the field does not match.
+        // All items together may cost as much as one evaluation. An item without the field does not match.
+        let bounded = expr::bounded(self.condition);
         let matches = |item: &&Value| {
             let mut inner = scene.context.new_inner_scope();
             inner.add_variable_from_value(self.item, (*item).clone());
-            matches!(Value::resolve(self.condition, &inner), Ok(Value::Bool(answer)) if answer == wanted)
+            matches!(Value::resolve(&bounded, &inner), Ok(Value::Bool(answer)) if answer == wanted)
         };
         let found: Vec<&Value> = items.iter().filter(matches).collect();
         let shown = found.iter().take(SHOWN);

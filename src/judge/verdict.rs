@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::judgement::{CheckJudgement, Evaluation, Judgement, Outcome};
 use super::reasons::{self, Explained};
 use super::scene::Scene;
-use crate::catalogue::capability::remedy;
+use crate::catalogue::capability::{PERMISSIONS, remedy};
 use crate::catalogue::model::{Catalogue, Check, Claim, Needs, Scenario, Verdict};
 use crate::evidence::{ClusterFacts, Evidence, Seen};
 use crate::expr::{self, values};
@@ -45,7 +45,7 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusabl
     if let Some(problem) = evidence.forbidden() {
         let reason = format!("this cluster forbids it: {problem}");
         return Ok(Judged {
-            judgements: all_not_applicable(scenario, &reason),
+            judgements: not_applicable(scenario, &reason),
             warnings: Vec::new(),
         });
     }
@@ -62,9 +62,9 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusabl
             scenario.id
         ));
     }
-    if let Some(judgements) = not_applicable(scenario, &evidence.cluster) {
+    if let Some(reason) = scenario.needs.unmet(&evidence.cluster) {
         return Ok(Judged {
-            judgements,
+            judgements: not_applicable(scenario, &reason),
             warnings,
         });
     }
@@ -81,13 +81,8 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusabl
     })
 }
 
-/// The judgements if the cluster does not meet the scenario's requirements; `None` if it does.
-pub fn not_applicable(scenario: &Scenario, cluster: &ClusterFacts) -> Option<Vec<Judgement>> {
-    let reason = scenario.needs.unmet(cluster)?;
-    Some(all_not_applicable(scenario, &reason))
-}
-
-fn all_not_applicable(scenario: &Scenario, reason: &str) -> Vec<Judgement> {
+/// The judgements on a scenario that does not apply.
+pub(crate) fn not_applicable(scenario: &Scenario, reason: &str) -> Vec<Judgement> {
     let reason = format!("not applicable: {reason}");
     let judgement = |claim| {
         let verdict = Verdict::NotApplicable;
@@ -146,6 +141,8 @@ impl Needs {
         let lacks = self
             .capabilities
             .iter()
+            // A run checks permissions: evidence shows that they were granted.
+            .filter(|wanted| !PERMISSIONS.contains(&wanted.as_str()))
             .find(|wanted| !cluster.capabilities.contains(wanted));
         lacks.map(|capability| match remedy(capability) {
             Some(remedy) => format!("needs {capability}, {remedy}"),

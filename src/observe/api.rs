@@ -63,6 +63,14 @@ impl ApiServer {
         }
     }
 
+    /// The same server with the permissions of another client.
+    pub(crate) fn with(&self, client: Client) -> Self {
+        Self {
+            client,
+            ..self.clone()
+        }
+    }
+
     /// The path of the collection of a kind's objects. Kinds are looked up once.
     async fn collection(
         &self,

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
+use kube::config::AuthInfo;
+use kube::{Client, Config};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,49 +28,175 @@ const OUTPUT_LIMIT: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub struct Kubectl {
     pub program: Utf8PathBuf,
-    pub kubeconfig: Utf8PathBuf,
-    /// The kubeconfig's current context if `None`.
-    pub context: Option<String>,
+    pub server: Server,
     /// Discovery cache, shared by all calls of a run.
     pub cache: Utf8PathBuf,
     /// Set when the runner is root: what kubectl needs to run as an unprivileged user.
     pub ordinary: Option<OrdinaryUser>,
+    /// The hookproof that runs kubectl in a sandbox; `None` in tests.
+    pub sandbox: Option<Utf8PathBuf>,
 }
 
-/// An unprivileged user, with copies of kubectl and of the kubeconfig that this user can read.
+/// An unprivileged user, with a copy of kubectl that this user can run.
 #[derive(Debug, Clone)]
 pub struct OrdinaryUser {
     /// User and group ID.
     pub id: u32,
     pub program: Utf8PathBuf,
-    pub kubeconfig: Utf8PathBuf,
-    /// A directory that the user can write to.
-    pub home: Utf8PathBuf,
+    /// Discovery cache that the user can write to.
+    pub cache: Utf8PathBuf,
+}
+
+/// How to reach an API server, without credentials.
+#[derive(Debug, Clone)]
+pub struct Server(Config);
+
+impl Server {
+    pub(crate) fn of(config: &Config) -> Self {
+        let mut config = config.clone();
+        config.auth_info = AuthInfo::default();
+        Self(config)
+    }
+
+    /// A client whose only credential is a token.
+    pub(super) fn client(&self, token: &str) -> Result<Client, kube::Error> {
+        let mut config = self.0.clone();
+        config.auth_info.token = Some(token.to_owned().into());
+        Client::try_from(config)
+    }
+
+    /// The TCP port of the server, or of the proxy to it.
+    fn port(&self) -> u16 {
+        let target = self.0.proxy_url.as_ref().unwrap_or(&self.0.cluster_url);
+        let usual = match target.scheme_str() {
+            Some("http") => 80,
+            _ => 443,
+        };
+        target.port_u16().unwrap_or(usual)
+    }
+
+    /// A kubeconfig with nothing but this server and a token.
+    fn kubeconfig(&self, token: &str, namespace: &str) -> String {
+        let config = &self.0;
+        let url = config.cluster_url.to_string();
+        let mut cluster = json!({"server": url.trim_end_matches('/')});
+        if config.accept_invalid_certs {
+            cluster["insecure-skip-tls-verify"] = json!(true);
+        } else if let Some(certificates) = &config.root_cert {
+            let pem = certificates.iter().map(|der| {
+                let text = BASE64.encode(der);
+                format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+            });
+            cluster["certificate-authority-data"] = json!(BASE64.encode(pem.collect::<String>()));
+        }
+        if let Some(name) = &config.tls_server_name {
+            cluster["tls-server-name"] = json!(name);
+        }
+        if let Some(proxy) = &config.proxy_url {
+            cluster["proxy-url"] = json!(proxy.to_string());
+        }
+        let context = json!({"cluster": "cluster", "user": "scenario", "namespace": namespace});
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "scenario",
+            "clusters": [{"name": "cluster", "cluster": cluster}],
+            "contexts": [{"name": "scenario", "context": context}],
+            "users": [{"name": "scenario", "user": {"token": token}}],
+        })
+        .to_string()
+    }
+}
+
+/// A scenario's folder for kubectl: its home and working directory, with a kubeconfig. Removed on drop.
+#[derive(Debug)]
+pub struct Workplace {
+    path: Utf8PathBuf,
+    namespace: String,
+    _folder: tempfile::TempDir,
+}
+
+/// The part of a workplace that belongs to the ordinary user.
+const ORDINARY: &str = "ordinary";
+const KUBECONFIG: &str = "kubeconfig";
+
+impl Workplace {
+    pub fn path(&self) -> &Utf8Path {
+        &self.path
+    }
 }
 
 impl Kubectl {
-    /// Builds a kubectl command with kubeconfig, context, cache, namespace and `args`.
-    pub fn command(&self, namespace: &str, args: &[String], ordinary_user: bool) -> Command {
-        let ordinary = self.ordinary.as_ref().filter(|_| ordinary_user);
-        let (program, kubeconfig) = match ordinary {
-            Some(user) => (&user.program, &user.kubeconfig),
-            None => (&self.program, &self.kubeconfig),
+    /// Creates a folder for a scenario in the run's temporary folder.
+    pub fn workplace(&self, namespace: &str, token: &str) -> std::io::Result<Workplace> {
+        use std::os::unix::fs::{
+            DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown,
         };
-        let mut command = Command::new(program);
-        command
-            .env_remove("KUBECONFIG")
-            .arg("--kubeconfig")
-            .arg(kubeconfig);
-        if let Some(context) = &self.context {
-            command.arg("--context").arg(context);
+        let parent = self.cache.parent().unwrap_or(Utf8Path::new("/tmp"));
+        let folder = tempfile::Builder::new()
+            .prefix("scenario-")
+            .tempdir_in(parent)?;
+        let path = Utf8PathBuf::from_path_buf(folder.path().to_owned())
+            .map_err(|path| std::io::Error::other(format!("{} is not UTF-8", path.display())))?;
+        let write = |path: Utf8PathBuf| {
+            use std::io::Write as _;
+            let options = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path);
+            options?.write_all(self.server.kubeconfig(token, namespace).as_bytes())
+        };
+        write(path.join(KUBECONFIG))?;
+        if let Some(user) = &self.ordinary {
+            // Others may pass through the folder, but not list it.
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o711))?;
+            let own = path.join(ORDINARY);
+            std::fs::DirBuilder::new().mode(0o700).create(&own)?;
+            write(own.join(KUBECONFIG))?;
+            for path in [own.join(KUBECONFIG), own] {
+                chown(path, Some(user.id), Some(user.id))?;
+            }
         }
-        if let Some(user) = ordinary {
-            command.uid(user.id).gid(user.id).env("HOME", &user.home);
-            command.arg("--cache-dir").arg(user.home.join("cache"));
+        Ok(Workplace {
+            path,
+            namespace: namespace.to_owned(),
+            _folder: folder,
+        })
+    }
+
+    /// Builds a kubectl command with the scenario's kubeconfig, namespace and `args`. It gets no environment but its
+    /// home, and runs in a sandbox.
+    pub fn command(&self, at: &Workplace, args: &[String], ordinary_user: bool) -> Command {
+        let ordinary = self.ordinary.as_ref().filter(|_| ordinary_user);
+        let (program, home, cache) = match ordinary {
+            Some(user) => (&user.program, at.path().join(ORDINARY), &user.cache),
+            None => (&self.program, at.path().to_owned(), &self.cache),
+        };
+        let mut command = if let Some(sandbox) = &self.sandbox {
+            let mut command = Command::new(sandbox);
+            command.args(["sandbox", "--port", &self.server.port().to_string()]);
+            for path in [&home, cache] {
+                command.arg("--write").arg(path);
+            }
+            if let Some(user) = ordinary {
+                command.arg("--uid").arg(user.id.to_string());
+            }
+            command.arg("--").arg(program);
+            command
         } else {
-            command.arg("--cache-dir").arg(&self.cache);
-        }
-        command.arg("--namespace").arg(namespace).args(args);
+            Command::new(program)
+        };
+        command
+            .env_clear()
+            .env("HOME", &home)
+            .env("TMPDIR", &home)
+            .current_dir(&home)
+            .arg("--kubeconfig")
+            .arg(home.join(KUBECONFIG))
+            .arg("--cache-dir")
+            .arg(cache)
+            .arg("--namespace")
+            .arg(&at.namespace)
+            .args(args);
         command
     }
 }
@@ -225,7 +355,9 @@ async fn lines(
     let mut reader = BufReader::new(from);
     let (mut kept, mut size, mut buffer) = (Vec::new(), 0, Vec::new());
     // Invalid UTF-8 becomes replacement characters.
-    while reader
+    // A line may never end.
+    while (&mut reader)
+        .take(OUTPUT_LIMIT as u64)
         .read_until(b'\n', &mut buffer)
         .await
         .is_ok_and(|n| n > 0)
@@ -243,11 +375,10 @@ async fn lines(
     kept
 }
 
-/// Creates an [`OrdinaryUser`] with its copies in `folder`, which every user must be able to enter. `None`
+/// Creates an [`OrdinaryUser`] with its copy in `folder`, which every user must be able to enter. `None`
 /// if the runner is not root.
 pub fn ordinary_user(
     program: &Utf8Path,
-    kubeconfig: &Utf8Path,
     folder: &Utf8Path,
 ) -> std::io::Result<Option<OrdinaryUser>> {
     use std::os::unix::fs::{PermissionsExt, chown};
@@ -259,17 +390,12 @@ pub fn ordinary_user(
     let copy = folder.join("kubectl");
     std::fs::copy(program, &copy)?;
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755))?;
-    let config = folder.join("kubeconfig");
-    std::fs::copy(kubeconfig, &config)?;
-    std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600))?;
-    chown(&config, Some(NOBODY), Some(NOBODY))?;
-    let home = folder.join("home");
-    std::fs::create_dir(&home)?;
-    chown(&home, Some(NOBODY), Some(NOBODY))?;
+    let cache = folder.join("ordinary-cache");
+    std::fs::create_dir(&cache)?;
+    chown(&cache, Some(NOBODY), Some(NOBODY))?;
     Ok(Some(OrdinaryUser {
         id: NOBODY,
         program: copy,
-        kubeconfig: config,
-        home,
+        cache,
     }))
 }

@@ -21,7 +21,7 @@ use crate::cluster::error::ClusterError;
 use crate::cluster::nginx_image;
 use crate::cluster::pod_image::PodImage;
 use crate::evidence::ClusterFacts;
-use crate::observe::command::{Kubectl, ordinary_user};
+use crate::observe::command::{Kubectl, Server, ordinary_user};
 use crate::observe::facts;
 use crate::observe::outside::Outside;
 use crate::observe::scratch::Scratch;
@@ -116,6 +116,8 @@ pub(crate) struct Wanted {
     /// Images that the nodes pull themselves, by the name that manifests use.
     pub images: BTreeMap<String, String>,
     pub documents: Option<Utf8PathBuf>,
+    /// Capabilities that the user allows.
+    pub allowed: Vec<String>,
     /// Facts that are already known, such as the profile's name.
     pub facts: ClusterFacts,
 }
@@ -132,7 +134,8 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
         Some(context) => context.clone(),
         None => read(&kubeconfig)?.current_context.unwrap_or_default(),
     };
-    let client = client(Some(&kubeconfig), wanted.context.as_deref()).await?;
+    let config = config(Some(&kubeconfig), wanted.context.as_deref()).await?;
+    let client = client_of(config.clone())?;
     let unreachable = |source| ConnectError::Unreachable {
         context: context.clone(),
         source: Box::new(source),
@@ -162,11 +165,12 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
         .collect();
     let node_shell = if !kind_nodes.is_empty()
         && kind_nodes.len() == nodes.items.len()
-        && has_docker(kind_nodes.clone()).await
+        && are_nodes_here(&nodes.items).await
     {
         facts.capabilities.push(NODE_SHELL.to_owned());
         Some(NodeShell {
             prefix: vec!["docker".into(), "exec".into()],
+            nodes: kind_nodes.clone(),
         })
     } else {
         None
@@ -203,13 +207,13 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
         facts.capabilities.push(PROTECTED_PORTS.to_owned());
     }
     let kubectl = Kubectl {
-        ordinary: ordinary_user(&program, &kubeconfig, scratch.path())
-            .map_err(ConnectError::Scratch)?,
+        ordinary: ordinary_user(&program, scratch.path()).map_err(ConnectError::Scratch)?,
         program,
-        kubeconfig,
-        context: wanted.context,
+        server: Server::of(&config),
         cache: scratch.path().join("kubectl-cache"),
+        sandbox: Some(own_program().map_err(ConnectError::Scratch)?),
     };
+    std::fs::create_dir(&kubectl.cache).map_err(ConnectError::Scratch)?;
     Ok(Target {
         client,
         kubectl,
@@ -218,6 +222,7 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
         node_shell,
         outside,
         documents: wanted.documents,
+        allowed: wanted.allowed,
         _scratch: scratch,
     })
 }
@@ -260,7 +265,10 @@ pub(crate) async fn client(
     kubeconfig: Option<&Utf8Path>,
     context: Option<&str>,
 ) -> Result<Client, ConnectError> {
-    let mut config = config(kubeconfig, context).await?;
+    client_of(config(kubeconfig, context).await?)
+}
+
+fn client_of(mut config: Config) -> Result<Client, ConnectError> {
     // A watch may be silent for minutes; requests that must be fast have their own timeouts.
     config.read_timeout = None;
     Client::try_from(config).map_err(|e| ConnectError::Client(Box::new(e)))
@@ -338,10 +346,32 @@ fn ports_are_protected() -> bool {
         .is_some_and(|start| start > 80)
 }
 
-async fn has_docker(nodes: Vec<String>) -> bool {
-    let inspect = move || output(docker(["inspect"]).args(&nodes));
-    let inspected = blocking(inspect).await;
-    inspected.is_ok_and(|output| output.status.success())
+/// Whether the nodes are containers on this machine that kind created for this cluster. What nodes say of themselves
+/// does not suffice: commands run in these containers.
+async fn are_nodes_here(nodes: &[Node]) -> bool {
+    let here = nodes.iter().filter_map(|node| {
+        let id = node.spec.as_ref()?.provider_id.as_deref()?;
+        let (cluster, _) = id.strip_prefix("kind://docker/")?.split_once('/')?;
+        Some((node.name_any(), cluster.to_owned()))
+    });
+    let (names, clusters): (Vec<String>, Vec<String>) = here.unzip();
+    if names.len() != nodes.len() || clusters.iter().any(|cluster| *cluster != clusters[0]) {
+        return false;
+    }
+    let format = "--format={{index .Config.Labels \"io.x-k8s.kind.cluster\"}}";
+    let inspect = move || output(docker(["inspect", "--type=container", format]).args(&names));
+    let Ok(inspected) = blocking(inspect).await else {
+        return false;
+    };
+    let labels = String::from_utf8_lossy(&inspected.stdout).into_owned();
+    let labels: Vec<&str> = labels.lines().collect();
+    inspected.status.success() && labels == clusters
+}
+
+/// The path of this program, which runs kubectl in a sandbox.
+fn own_program() -> std::io::Result<Utf8PathBuf> {
+    Utf8PathBuf::from_path_buf(std::env::current_exe()?)
+        .map_err(|path| std::io::Error::other(format!("{} is not UTF-8", path.display())))
 }
 
 /// The docker network of kind nodes.

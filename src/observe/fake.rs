@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::command::Kubectl;
+use super::command::{Kubectl, Server};
 use super::scratch::Scratch;
 use super::session::{Session, Target};
 use super::workload::AGENT_IMAGE;
@@ -43,6 +43,8 @@ const KINDS: [(&str, &str, &str, bool); 6] = [
     ),
 ];
 
+const SCENARIO_TOKEN: &str = "Bearer of-scenario";
+
 /// Where an object is: API, plural name, namespace, name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
@@ -64,6 +66,7 @@ impl Place {
         let (namespace, plural, name) = match rest {
             ["namespaces", namespace, plural] => (*namespace, *plural, ""),
             ["namespaces", namespace, plural, name] => (*namespace, *plural, *name),
+            ["namespaces", namespace, plural, _, "token"] => (*namespace, *plural, "account/token"),
             [plural] => ("", *plural, ""),
             [plural, name] => ("", *plural, *name),
             _ => return None,
@@ -113,6 +116,8 @@ struct State {
     changes: Vec<(u64, &'static str, Place, Value)>,
     ends: Vec<End>,
     requests: Vec<String>,
+    /// The requests with a bearer token.
+    with_token: Vec<String>,
     faults: Vec<Fault>,
     stamps: Vec<KeptStamp>,
     releases: Vec<Release>,
@@ -346,7 +351,15 @@ async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let query: Query<HashMap<String, String>> = Query::try_from_uri(&parts.uri).unwrap();
     let fault = shared.with(|state| {
-        state.requests.push(format!("{method} {}", parts.uri));
+        let request = format!("{method} {}", parts.uri);
+        if parts
+            .headers
+            .get("Authorization")
+            .is_some_and(|by| by == SCENARIO_TOKEN)
+        {
+            state.with_token.push(request.clone());
+        }
+        state.requests.push(request);
         let faults = &mut state.faults;
         let mut all = faults.iter();
         let at = all.position(|fault| fault.method == method && path.contains(fault.path));
@@ -412,6 +425,13 @@ fn objects(
             Some(object) => success(object),
             None => refused(404, "NotFound", "not found"),
         },
+        ("POST", false) if place.name.ends_with("/token") => success(
+            &json!({"metadata": {}, "spec": sent()["spec"], "status": {"token": "of-scenario",
+                "expirationTimestamp": Timestamp::now().to_string()}}),
+        ),
+        ("POST", true) if place.plural == "selfsubjectaccessreviews" => {
+            success(&json!({"metadata": {}, "spec": sent()["spec"], "status": {"allowed": true}}))
+        }
         ("POST", true) => {
             let object = sent();
             place.name = object["metadata"]["name"].as_str().unwrap().to_owned();
@@ -626,10 +646,10 @@ impl Fake {
             client: self.client.clone(),
             kubectl: Kubectl {
                 program: Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kubectl"),
-                kubeconfig: "kubeconfig".into(),
-                context: Some(self.port.to_string()),
+                server: Server::of(&self.config()),
                 cache: scratch.path().join("cache"),
                 ordinary: None,
+                sandbox: None,
             },
             facts: ClusterFacts {
                 name: "fake".to_owned(),
@@ -640,8 +660,13 @@ impl Fake {
             node_shell: None,
             outside: None,
             documents: None,
+            allowed: Vec::new(),
             _scratch: scratch,
         }
+    }
+
+    fn config(&self) -> Config {
+        Config::new(format!("http://127.0.0.1:{}", self.port).parse().unwrap())
     }
 
     pub(crate) async fn session(&self) -> Arc<Session> {
@@ -735,6 +760,22 @@ impl Fake {
             .filter(|request| request.contains(text))
             .cloned()
             .collect()
+    }
+
+    /// The requests with this beginning and the token of a scenario.
+    pub(crate) fn with_token(&self, beginning: &str) -> Vec<String> {
+        let mut found = self.shared.lock().with_token.clone();
+        found.retain(|request| request.starts_with(beginning));
+        found
+    }
+
+    /// An object that exists or existed.
+    pub(crate) fn last(&self, path: &str) -> Option<Value> {
+        let place = Place::of(path)?;
+        let state = self.shared.lock();
+        let mut changes = state.changes.iter().rev();
+        let found = changes.find(|(_, _, known, _)| *known == place);
+        found.map(|(.., object)| object.clone())
     }
 
     /// Waits until this collection is watched.

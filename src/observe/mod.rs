@@ -1,5 +1,6 @@
 //! Runs scenarios on a cluster and records evidence. Observing never judges.
 
+pub(crate) mod access;
 pub mod api;
 pub mod command;
 pub(crate) mod connect;
@@ -15,6 +16,7 @@ pub(crate) mod rbac;
 pub mod recorder;
 pub mod scenario;
 pub mod scratch;
+mod secrets;
 pub mod session;
 pub mod store;
 pub mod timeline;

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use serde_json::{Value, json};
+
 use crate::catalogue::manifest::documents;
-use crate::catalogue::model::Scenario;
+use crate::catalogue::model::{Place, Scenario};
 use crate::catalogue::placeholder::mentions;
 use crate::catalogue::step::Action;
 
 use super::api::KINDS;
 
 /// What the runner itself does: namespaces with a lease and a witness, watches, and cleanup.
-const RUN: [(&str, &str, &[&str]); 7] = [
+const RUN: [(&str, &str, &[&str]); 10] = [
     ("", "events", &["list", "watch"]),
     ("", "namespaces", &["create", "delete", "list", "watch"]),
     ("", "nodes", &["list"]),
@@ -23,8 +25,29 @@ const RUN: [(&str, &str, &[&str]); 7] = [
     ),
     ("", "pods/proxy", &["create", "get"]),
     ("", "serviceaccounts", &["create", "patch"]),
+    ("", TOKENS, &["create"]),
     ("coordination.k8s.io", "leases", &["create", "get", "patch"]),
+    (RBAC, "rolebindings", &["create"]),
+    (RBAC, "roles", &["create"]),
 ];
+const RBAC: &str = "rbac.authorization.k8s.io";
+/// The service account of a scenario in its namespace, and the name of its role. A run requests tokens of this account
+/// only. Its role has rules that the runner has too, so that RBAC lets the runner create it.
+pub(super) const SCENARIO_ACCOUNT: &str = "hookproof-scenario";
+const TOKENS: &str = "serviceaccounts/token";
+/// What every scenario may do in its namespace: kubectl looks up names, and describes pods with their events.
+const SCENARIO: [(&str, &str, &[&str]); 2] = [
+    ("", "events", &["list"]),
+    ("", "pods", &["get", "list", "watch"]),
+];
+/// The resources outside namespaces that scenarios may use with the capability `cluster-objects`.
+const IN_CLUSTER: [(&str, &str); 3] = [
+    ("", "namespaces"),
+    ("", "nodes"),
+    ("scheduling.k8s.io", "priorityclasses"),
+];
+/// Verbs that read. Scenarios only read events, which are evidence, namespaces and nodes.
+const READ: [&str; 3] = ["get", "list", "watch"];
 /// Of the API server: its metrics show feature gates.
 const METRICS: &str = "/metrics";
 
@@ -49,17 +72,65 @@ impl Rules {
         rules
     }
 
+    /// What a scenario may do. Fails with the step or manifest whose needs are not known.
+    pub(crate) fn of_scenario(scenario: &Scenario) -> Result<Self, Place> {
+        let mut rules = Self::default();
+        for (group, resource, verbs) in SCENARIO {
+            rules.add(group, resource, verbs);
+        }
+        rules.add_scenario(scenario)?;
+        for ((_, resource), verbs) in &mut rules.0 {
+            match resource.as_str() {
+                "events" | "namespaces" | "nodes" => verbs.retain(|verb| READ.contains(verb)),
+                TOKENS => verbs.clear(),
+                _ => {}
+            }
+        }
+        rules.0.retain(|_, verbs| !verbs.is_empty());
+        Ok(rules)
+    }
+
+    /// Adds what the runner does for a scenario with the capability `cluster-objects`.
+    pub(crate) fn add_cluster_roles(&mut self) {
+        for resource in ["clusterrolebindings", "clusterroles"] {
+            self.add(RBAC, resource, &["create"]);
+        }
+    }
+
+    /// The rules for objects in namespaces, as a role has them.
+    pub(super) fn in_namespace(&self) -> Vec<Value> {
+        self.where_in_cluster(false)
+    }
+
+    /// The rules for objects outside namespaces that a scenario may use.
+    pub(super) fn in_cluster(&self) -> Vec<Value> {
+        self.where_in_cluster(true)
+    }
+
+    fn where_in_cluster(&self, wanted: bool) -> Vec<Value> {
+        let is_in_cluster = |group: &str, resource: &str| IN_CLUSTER.contains(&(group, resource));
+        let rules = self.0.iter();
+        let rules = rules.filter(|((group, resource), _)| is_in_cluster(group, resource) == wanted);
+        rules
+            .map(|((group, resource), verbs)| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs}))
+            .collect()
+    }
+
     /// Adds what a scenario needs. Fails with the step or manifest whose needs are not known.
-    pub(crate) fn add_scenario(&mut self, scenario: &Scenario) -> Result<(), String> {
+    pub(crate) fn add_scenario(&mut self, scenario: &Scenario) -> Result<(), Place> {
         let mut objects = Vec::new();
         for manifest in &scenario.manifests {
-            objects.extend(of_manifest(&manifest.text).ok_or_else(|| manifest.path.clone())?);
+            objects.extend(of_manifest(&manifest.text).ok_or_else(|| Place {
+                file: manifest.path.clone(),
+                line: 1,
+                column: 1,
+            })?);
             if mentions(&manifest.text, "cluster_ip") {
                 self.add("", "services", &["get"]);
             }
         }
         for step in &scenario.steps {
-            let unknown = || step.place.to_string();
+            let unknown = || step.place.clone();
             match &step.action {
                 Action::Apply { .. } => {
                     for (group, resource) in &objects {
@@ -135,6 +206,13 @@ impl Rules {
         match (words.next()?, raw) {
             ("get", true) => return self.add_raw(words.next()?, "get"),
             ("create", true) => return self.add_raw(words.next()?, "create"),
+            ("create", _)
+                if !args
+                    .iter()
+                    .any(|arg| arg.starts_with("-f") || arg.starts_with("--filename")) =>
+            {
+                self.add_named(words.next()?, &["create", "get"])?;
+            }
             ("apply" | "create", _) => {
                 for (group, resource) in objects {
                     self.add(group, resource, &["create", "get", "patch"]);
@@ -164,7 +242,7 @@ impl Rules {
                     &["get", "patch", "update"],
                 );
             }
-            ("exec" | "cp", _) => self.add_of_pod(words.next()?, "exec", &["create", "get"])?,
+            ("exec", _) => self.add_of_pod(words.next()?, "exec", &["create", "get"])?,
             ("attach", _) => self.add_of_pod(words.next()?, "attach", &["create", "get"])?,
             ("port-forward", _) => {
                 self.add_of_pod(words.next()?, "portforward", &["create", "get"])?;
@@ -195,14 +273,18 @@ impl Rules {
     }
 
     /// The rules in YAML, one resource per line.
-    fn to_yaml(&self) -> String {
+    pub(crate) fn to_yaml(&self) -> String {
         let mut text = String::new();
         for ((group, resource), verbs) in &self.0 {
             let group = if group.is_empty() { "\"\"" } else { group };
             let verbs = verbs.iter().copied().collect::<Vec<_>>().join(", ");
+            let names = match resource.as_str() {
+                TOKENS => format!("resourceNames: [{SCENARIO_ACCOUNT}], "),
+                _ => String::new(),
+            };
             let _ = writeln!(
                 text,
-                "  - {{apiGroups: [{group}], resources: [{resource}], verbs: [{verbs}]}}"
+                "  - {{apiGroups: [{group}], resources: [{resource}], {names}verbs: [{verbs}]}}"
             );
         }
         text
@@ -332,6 +414,8 @@ mod tests {
             ("GET", true) if uri.contains("watch=true") => "watch",
             ("GET", true) => "list",
             ("GET", false) => "get",
+            // Every authenticated user may ask for its own permissions.
+            ("POST", true) if uri.contains("selfsubjectaccessreviews") => return None,
             ("POST", _) => "create",
             ("PATCH", _) => "patch",
             ("DELETE", true) => "deletecollection",
@@ -355,7 +439,7 @@ mod tests {
         scenarios.into_values().next().unwrap()
     }
 
-    fn rules(steps: &str) -> Result<Rules, String> {
+    fn rules(steps: &str) -> Result<Rules, Place> {
         let mut rules = Rules::default();
         rules.add_scenario(&scenario(steps))?;
         Ok(rules)
@@ -404,6 +488,10 @@ mod tests {
         "apps deployments: get list watch"
     )]
     #[case::set("kubectl: set env deployment/web A=b", "apps deployments: get patch")]
+    #[case::create(
+        "kubectl: create configmap y --from-literal=a=b",
+        "configmaps: create get"
+    )]
     #[case::explain("kubectl: explain pod.spec", "")]
     fn rules_follow_from_steps(#[case] step: &str, #[case] expected: &str) {
         let rules = rules(&format!("  - {step}\n")).unwrap();
@@ -419,11 +507,59 @@ mod tests {
     }
 
     #[rstest]
-    #[case("kubectl: cordon x")]
     #[case("kubectl: get gadgets")]
+    #[case("kubectl: get secrets")]
+    #[case("kubectl: delete ns other")]
+    #[case("kubectl: create token default")]
+    #[case("kubectl: create clusterrolebinding x --clusterrole=cluster-admin --group=x")]
     fn a_step_whose_needs_are_unknown_is_named(#[case] step: &str) {
-        let place = rules(&format!("  - {step}\n")).unwrap_err();
+        let place = rules(&format!("  - {step}\n")).unwrap_err().to_string();
         assert!(place.contains("suites/test/one.yaml:5:"), "{place}");
+    }
+
+    /// What a step may ask for, its role does not permit.
+    #[rstest]
+    #[case("kubectl: create --raw /api/v1/namespaces/{namespace}/events -f -")]
+    #[case(
+        "kubectl: create --raw /api/v1/namespaces/{namespace}/serviceaccounts/default/token -f -"
+    )]
+    #[case("delete: node/node-1")]
+    fn roles_neither_write_evidence_nor_make_tokens(#[case] step: &str) {
+        let scenario = scenario(&format!("  - {step}\n"));
+        let rules = Rules::of_scenario(&scenario).unwrap();
+        let base = [
+            ("", "events", "[\"list\"]"),
+            ("", "pods", "[\"get\",\"list\",\"watch\"]"),
+        ];
+        let base = base.map(|(group, resource, verbs)| {
+            format!(
+                "{{\"apiGroups\":[\"{group}\"],\"resources\":[\"{resource}\"],\"verbs\":{verbs}}}"
+            )
+        });
+        let shown = rules
+            .in_namespace()
+            .iter()
+            .map(Value::to_string)
+            .collect::<Vec<_>>();
+        assert_eq!(shown, base);
+        assert!(rules.in_cluster().is_empty());
+    }
+
+    #[test]
+    fn rules_outside_namespaces_are_apart() {
+        let scenario = scenario("  - delete: priorityclass/x\n  - {get: node/node-1, as: node}\n");
+        let rules = Rules::of_scenario(&scenario).unwrap();
+        let resources = |rules: &[Value]| -> Vec<String> {
+            rules
+                .iter()
+                .map(|rule| rule["resources"][0].to_string())
+                .collect()
+        };
+        assert_eq!(
+            resources(&rules.in_cluster()),
+            ["\"nodes\"", "\"priorityclasses\""]
+        );
+        assert_eq!(resources(&rules.in_namespace()), ["\"events\"", "\"pods\""]);
     }
 
     #[tokio::test]

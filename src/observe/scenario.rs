@@ -1,6 +1,7 @@
 //! Runs a scenario's steps on a cluster and returns the evidence.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use hookproof_protocol::{EVERY, Release};
@@ -10,20 +11,21 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalogue::capability::NODE_SHELL;
+use crate::catalogue::capability::{NODE_SHELL, OUTSIDE};
 use crate::catalogue::matcher::MomentMatcher;
 use crate::catalogue::model::{Manifest, Scenario};
 use crate::catalogue::placeholder::mentions;
-use crate::catalogue::step::{Action, Step};
+use crate::catalogue::step::{Action, Step, refused};
 
-use super::api::{Answer, ApiError};
-use super::command::{Program, Running};
+use super::api::{Answer, ApiError, ApiServer};
+use super::command::{Program, Running, Workplace};
 use super::fill::{FillError, Filler};
 use super::forbidden;
 use super::listing;
 use super::outside::{Host, OutsideError};
 use super::recorder::Recorder;
-use super::session::{Session, slug};
+use super::secrets::Secrets;
+use super::session::{Session, Tenant, slug};
 use super::timeline;
 use super::witness::WitnessError;
 use super::workload::{Additions, ManifestError, objects, without_bookkeeping};
@@ -95,6 +97,11 @@ struct Files {
 struct Runner<'a> {
     session: &'a Session,
     scenario: &'a Scenario,
+    /// With the scenario's permissions.
+    api: ApiServer,
+    token: String,
+    /// Where kubectl runs, once a step needs it.
+    workplace: OnceLock<Workplace>,
     namespace: String,
     recorder: Recorder,
     additions: Additions,
@@ -116,16 +123,23 @@ pub async fn observe(
     let recorder = Recorder::new(session.clock);
     let began = session.clock.now();
     let mut problems = Vec::new();
-    match session.scenario_namespace(&scenario.id, attempt).await {
+    match session.scenario_namespace(scenario, attempt).await {
         Err(error) => problems.push(Problem {
             forbidden: error.is_forbidden(),
             ..problem("create the scenario's namespace", &error)
         }),
-        Ok(namespace) => {
+        Ok(Tenant {
+            namespace,
+            api,
+            token,
+        }) => {
             session.router.add(&namespace, recorder.clone());
             let mut runner = Runner {
                 session,
                 scenario,
+                api,
+                token,
+                workplace: OnceLock::new(),
                 namespace: namespace.clone(),
                 recorder: recorder.clone(),
                 additions: Additions {
@@ -175,35 +189,27 @@ pub async fn observe(
         scenario: scenario.id.clone(),
         scenario_digest: scenario.digest.clone(),
         run: session.run.clone(),
-        cluster: session.target.facts.clone(),
+        cluster: scenario.facts(&session.target.facts, &session.target.allowed),
         began,
         ended: session.clock.now(),
         attempt,
-        timeline: timeline::build(without_token(&session.token, recorder.entries())),
+        timeline: timeline::build(without_secrets(&session.token, recorder.entries())),
         problems,
     }
 }
 
-/// Redacts the run's token, which allows writing to the evidence.
-fn without_token(token: &str, mut entries: Vec<Entry>) -> Vec<Entry> {
+/// Redacts secrets: the run's token, which allows writing to the evidence, and credentials of any kind.
+fn without_secrets(token: &str, mut entries: Vec<Entry>) -> Vec<Entry> {
+    let secrets = Secrets::new(token);
     for entry in &mut entries {
         if let Seen::Output(output) = &mut entry.seen {
             output
                 .data
                 .values_mut()
-                .for_each(|value| redact(token, value));
+                .for_each(|value| secrets.redact(value));
         }
     }
     entries
-}
-
-fn redact(token: &str, value: &mut Value) {
-    match value {
-        Value::String(text) if text.contains(token) => *text = text.replace(token, "(token)"),
-        Value::Array(items) => items.iter_mut().for_each(|item| redact(token, item)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| redact(token, field)),
-        _ => {}
-    }
 }
 
 fn problem(doing: &str, what: &dyn std::fmt::Display) -> Problem {
@@ -268,8 +274,7 @@ impl Runner<'_> {
             Action::Apply { manifest, dry_run } => self.apply(*manifest, *dry_run, name).await,
             Action::Delete { object, grace } => {
                 let begin = self.recorder.clock().now();
-                let api = &self.session.api;
-                let answer = api.delete(object, &self.namespace, *grace).await?;
+                let answer = self.api.delete(object, &self.namespace, *grace).await?;
                 self.answered(name, "delete", begin, answer)
             }
             Action::Until { moment, .. } => self.until(moment).await,
@@ -291,9 +296,14 @@ impl Runner<'_> {
                     Some(text) => Some(filler.fill(text).await?),
                     None => None,
                 };
+                let workplace = self.workplace()?;
+                // Placeholders may have changed what was checked when the suite was read.
+                if let Some(message) = refused(&args, Some(workplace.path())) {
+                    return Err(message.into());
+                }
                 let kubectl = &self.session.target.kubectl;
                 let program = Program {
-                    command: kubectl.command(&self.namespace, &args, *ordinary_user),
+                    command: kubectl.command(workplace, &args, *ordinary_user),
                     step: "kubectl",
                     shown: std::iter::once("kubectl".to_owned()).chain(args).collect(),
                     stdin,
@@ -331,7 +341,7 @@ impl Runner<'_> {
             Action::Http { through, path } => self.http(through, path, name).await,
             Action::Get { object } => {
                 let begin = self.recorder.clock().now();
-                let found = self.session.api.get_opt(object, &self.namespace).await?;
+                let found = self.api.get_opt(object, &self.namespace).await?;
                 let mut data = BTreeMap::new();
                 // An object that is gone is an answer too: the output then has no `object`.
                 if let Some(mut object) = found {
@@ -361,8 +371,7 @@ impl Runner<'_> {
             .ok_or("the scenario has no such manifest")?;
         let begin = self.recorder.clock().now();
         for object in self.prepared(manifest).await? {
-            let api = &self.session.api;
-            let answer = api.create(&object, &self.namespace, dry_run).await?;
+            let answer = self.api.create(&object, &self.namespace, dry_run).await?;
             if !answer.accepted {
                 return self.answered(name, "apply", begin, answer);
             }
@@ -381,6 +390,17 @@ impl Runner<'_> {
         Ok(objects)
     }
 
+    /// The folder for kubectl, with its kubeconfig.
+    fn workplace(&self) -> Result<&Workplace, StepError> {
+        if let Some(made) = self.workplace.get() {
+            return Ok(made);
+        }
+        let kubectl = &self.session.target.kubectl;
+        let made = kubectl.workplace(&self.namespace, &self.token);
+        let made = made.map_err(|e| format!("failed to create kubectl's folder: {e}"))?;
+        Ok(self.workplace.get_or_init(|| made))
+    }
+
     /// Writes the files for the placeholders `{manifest}` and `{listing:NAME}` in `args`.
     async fn files(&self, args: &[String]) -> Result<Files, StepError> {
         let mut files = Files::default();
@@ -388,7 +408,7 @@ impl Runner<'_> {
         if !mentioned("manifest") && !mentioned("listing") {
             return Ok(files);
         }
-        let folder = tempfile::tempdir()
+        let folder = tempfile::tempdir_in(self.workplace()?.path())
             .map_err(|e| format!("failed to create a temporary directory: {e}"))?;
         let write = |name: String, text: &str| -> Result<String, String> {
             let path = folder.path().join(name);
@@ -419,7 +439,9 @@ impl Runner<'_> {
 
     /// Starts a container outside the cluster.
     async fn outside(&mut self, name: &str, args: &[String]) -> Result<(), StepError> {
-        let outside = self.session.target.outside.as_ref();
+        let target = &self.session.target;
+        let outside = target.outside.as_ref();
+        let outside = outside.filter(|_| self.scenario.may(OUTSIDE, &target.allowed));
         let outside = outside.ok_or("the cluster has no capability `outside`")?;
         let addresses = self.outside_addresses();
         let args = self.filler(None, &addresses).fill_all(args).await?;
@@ -437,7 +459,7 @@ impl Runner<'_> {
 
     fn filler<'b>(&'b self, pod: Option<&'b str>, outside: &'b [(String, String)]) -> Filler<'b> {
         Filler {
-            api: &self.session.api,
+            api: &self.api,
             namespace: &self.namespace,
             pod,
             manifests: &[],
@@ -534,7 +556,9 @@ impl Runner<'_> {
         name: Option<&str>,
         cap: Duration,
     ) -> Result<(), StepError> {
-        let Some(shell) = &self.session.target.node_shell else {
+        let target = &self.session.target;
+        let shell = target.node_shell.as_ref();
+        let Some(shell) = shell.filter(|_| self.scenario.may(NODE_SHELL, &target.allowed)) else {
             // Claims that read the output require the capability and are reported as not applicable.
             self.recorder.note(
                 "skipped",
@@ -542,13 +566,18 @@ impl Runner<'_> {
             );
             return Ok(());
         };
-        let api = &self.session.api;
-        let object = api.get(&format!("pod/{pod}"), &self.namespace).await?;
+        let object = self.api.get(&format!("pod/{pod}"), &self.namespace).await?;
         let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
         if node.is_empty() {
             let text =
                 format!("pod {pod} is not scheduled yet; add an `until` step before this one");
             return Err(text.into());
+        }
+        // The name leads to a container of this machine, and a manifest can set it.
+        if !shell.nodes.iter().any(|known| known == node) {
+            return Err(
+                format!("pod {pod} is on `{node}`, which is not a node of this cluster").into(),
+            );
         }
         let outside = self.outside_addresses();
         let filler = self.filler(Some(pod), &outside);
@@ -643,12 +672,15 @@ impl Runner<'_> {
 
     /// Records `kubectl describe pods` for diagnosis before the namespace is removed.
     async fn describe_pods(&self) {
+        let Ok(workplace) = self.workplace() else {
+            return;
+        };
         let kubectl = &self.session.target.kubectl;
         let args: Vec<String> = ["describe", "pods"]
             .iter()
             .map(|arg| (*arg).to_owned())
             .collect();
-        let command = kubectl.command(&self.namespace, &args, false);
+        let command = kubectl.command(workplace, &args, false);
         let shown = vec!["kubectl".into(), "describe".into(), "pods".into()];
         let program = Program {
             command,

@@ -16,15 +16,19 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::access;
 use super::api::ApiServer;
 use super::command::Kubectl;
 use super::forbidden::is_forbidden;
 use super::outside::Outside;
+use super::rbac::Rules;
 use super::recorder::RunnerClock;
 use super::scratch::Scratch;
 use super::watch::{self, Router};
 use super::witness::{Witness, WitnessError};
 use super::workload::{AGENT_IMAGE, RUN_LABEL, SCENARIO_LABEL};
+use crate::catalogue::capability::{CLUSTER_OBJECTS, PRIVILEGED_PODS};
+use crate::catalogue::model::{Place, Scenario};
 use crate::evidence::ClusterFacts;
 
 const RENEW_INTERVAL: Duration = Duration::from_secs(10);
@@ -42,6 +46,8 @@ pub enum SessionError {
         doing: String,
         source: Box<kube::Error>,
     },
+    #[error("{0}: cannot derive the permissions that this needs; use another command or object")]
+    Unknown(Place),
     #[error(transparent)]
     Witness(#[from] WitnessError),
     #[error(
@@ -72,6 +78,8 @@ fn api(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> SessionError {
 pub struct NodeShell {
     /// Program and first arguments, followed by the node's name and the command.
     pub prefix: Vec<String>,
+    /// The cluster's nodes.
+    pub nodes: Vec<String>,
 }
 
 /// A cluster for a run.
@@ -86,8 +94,17 @@ pub struct Target {
     pub outside: Option<Outside>,
     /// The directory of the documents, if given.
     pub documents: Option<Utf8PathBuf>,
+    /// Capabilities that the user allows suites to use.
+    pub allowed: Vec<String>,
     /// Temporary files of the run, removed on drop.
     pub _scratch: Scratch,
+}
+
+/// The namespace of a scenario, and the only account that its steps use.
+pub(super) struct Tenant {
+    pub(super) namespace: String,
+    pub(super) api: ApiServer,
+    pub(super) token: String,
 }
 
 /// A run on a cluster.
@@ -149,21 +166,54 @@ impl Session {
         }))
     }
 
-    /// Creates a namespace for a scenario and returns its name.
-    pub async fn scenario_namespace(
+    /// Creates a namespace for a scenario with an account that may do what the scenario needs.
+    pub(super) async fn scenario_namespace(
         &self,
-        scenario: &str,
+        scenario: &Scenario,
         attempt: u32,
-    ) -> Result<String, SessionError> {
-        let slug = slug(scenario);
+    ) -> Result<Tenant, SessionError> {
+        let rules = Rules::of_scenario(scenario).map_err(SessionError::Unknown)?;
+        let slug = slug(&scenario.id);
         let mut name = format!("hookproof-{}-{slug}", self.run);
         // Names of namespaces have at most 63 characters.
         name.truncate(60);
         if attempt > 1 {
             name = format!("{name}-{attempt}");
         }
-        create_namespace(&self.target.client, &name, &self.run, Some(&slug)).await?;
-        Ok(name)
+        let may = |capability| scenario.may(capability, &self.target.allowed);
+        let of = OfScenario {
+            slug: &slug,
+            pod_security: if may(PRIVILEGED_PODS) {
+                "privileged"
+            } else {
+                "baseline"
+            },
+        };
+        let client = &self.target.client;
+        let uid = create_namespace(client, &name, &self.run, Some(of)).await?;
+        let place = access::Place {
+            namespace: &name,
+            uid: &uid,
+            run: &self.run,
+        };
+        let steps = scenario.steps.iter().map(|step| step.cap);
+        let longest = steps.fold(REMOVAL_TIME, Duration::saturating_add);
+        let in_cluster = may(CLUSTER_OBJECTS);
+        let granted = async {
+            let token = access::grant(client, &place, &rules, in_cluster, longest).await?;
+            let client = self.target.kubectl.server.client(&token)?;
+            access::applied(&client, &name, &rules, in_cluster).await?;
+            Ok((self.api.with(client), token))
+        };
+        // Boxed, as futures of requests are large.
+        let (api, token) = Box::pin(granted).await.map_err(self::api(format!(
+            "restrict the scenario to namespace {name}"
+        )))?;
+        Ok(Tenant {
+            namespace: name,
+            api,
+            token,
+        })
     }
 
     /// Deletes a namespace without waiting for its removal.
@@ -200,23 +250,36 @@ pub fn slug(scenario: &str) -> String {
     slug.trim_matches('-').to_owned()
 }
 
+/// What is special about the namespace of a scenario.
+struct OfScenario<'a> {
+    slug: &'a str,
+    /// The Pod Security level that is enforced.
+    pod_security: &'a str,
+}
+
+const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
+/// Version 1.34 of `baseline` also forbids hooks and probes with a `host`, which scenarios are about.
+const POD_SECURITY_VERSION: &str = "v1.33";
+
 /// Creates a namespace of a run with its default service account, without which no pod can be created.
-/// Creating the account avoids waiting for it. It mounts no token, as no scenario needs one.
+/// Creating the account avoids waiting for it. It mounts no token, as no scenario needs one. Returns the UID.
 async fn create_namespace(
     client: &Client,
     name: &str,
     run: &str,
-    scenario: Option<&str>,
-) -> Result<(), SessionError> {
+    scenario: Option<OfScenario<'_>>,
+) -> Result<String, SessionError> {
     let mut labels = json!({RUN_LABEL: run});
     if let Some(scenario) = scenario {
-        labels[SCENARIO_LABEL] = json!(scenario);
+        labels[SCENARIO_LABEL] = json!(scenario.slug);
+        labels[POD_SECURITY] = json!(scenario.pod_security);
+        labels[format!("{POD_SECURITY}-version")] = json!(POD_SECURITY_VERSION);
     }
     let namespace: Namespace =
         serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}}))
             .map_err(|e| api(format!("build namespace {name}"))(kube::Error::SerdeError(e)))?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    namespaces
+    let created = namespaces
         .create(&PostParams::default(), &namespace)
         .await
         .map_err(api(format!("create namespace {name}")))?;
@@ -232,7 +295,7 @@ async fn create_namespace(
         .map_err(api(format!(
             "create the service account of namespace {name}"
         )))?;
-    Ok(())
+    Ok(created.uid().unwrap_or_default())
 }
 
 async fn remove_namespace(client: &Client, name: &str) -> Result<(), SessionError> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::evidence::{Evidence, SCHEMA};
-use crate::file::{self, WriteError, limit, write_atomic};
+use crate::file::{self, WriteError, limit, write_private};
 
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -33,7 +33,7 @@ pub fn write(path: &Utf8Path, evidence: &Evidence) -> Result<(), StoreError> {
         path: path.to_owned(),
         reason: error.to_string(),
     })?;
-    Ok(write_atomic(path, text.as_bytes())?)
+    Ok(write_private(path, text.as_bytes())?)
 }
 
 /// The text of an evidence file, with one timeline entry per line.

@@ -78,7 +78,11 @@ impl Coverage {
             }
         }
         for line in headings(document) {
-            lines.entry(line).or_default().because.push(HEADING.to_owned());
+            lines
+                .entry(line)
+                .or_default()
+                .because
+                .push(HEADING.to_owned());
         }
         let mut sentences = sentences(document);
         let within = sentences.iter().flat_map(|(_, lines)| lines.clone());

@@ -1,7 +1,6 @@
 //! `results.json`, and the schemas of all files. Reading checks the format version; writing is atomic.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use camino::Utf8Path;
 use serde::Deserialize;
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use super::error::ReportError;
 use super::results::{self, Results};
 use super::view::number;
-use crate::file::{limit, read, write_atomic};
+use crate::file::{limit, read, write_private};
 
 pub const RESULTS_FILE: &str = "results.json";
 
@@ -21,7 +20,7 @@ const V1: &str = "hookproof.results/1";
 pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     let mut text = serde_json::to_vec_pretty(results)?;
     text.push(b'\n');
-    Ok(write_atomic(&folder.join(RESULTS_FILE), &text)?)
+    Ok(write_private(&folder.join(RESULTS_FILE), &text)?)
 }
 
 /// Reads `results.json` of a results folder, also of the previous format.
@@ -117,7 +116,10 @@ mod tests {
     use schemars::schema_for;
     use serde::Serialize;
 
+    use std::fs;
+
     use super::*;
+    use crate::file::write_atomic;
     use crate::fixture::folder;
     use crate::report::fixture;
 

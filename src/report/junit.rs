@@ -20,7 +20,7 @@ use super::text::{clean, one_line, value};
 use super::view::{Cell, State, cited, minor};
 use crate::catalogue::model::Verdict;
 use crate::evidence::ClusterFacts;
-use crate::file::write_atomic;
+use crate::file::write_private;
 
 /// The suite and class name of test cases about the cluster and the run.
 const CLUSTER: &str = "cluster";
@@ -44,7 +44,7 @@ pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
             path: path.clone(),
             source,
         })?;
-        write_atomic(&path, xml.as_bytes())?;
+        write_private(&path, xml.as_bytes())?;
     }
     Ok(())
 }

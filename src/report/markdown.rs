@@ -13,7 +13,7 @@ use super::results::{ClaimInfo, Results};
 use super::text::{count, one_line, seconds, shorten, url_path};
 use super::view::{Cell, Counts, State, cited, labels, retried};
 use crate::catalogue::model::Verdict;
-use crate::file::{stays_inside, write_atomic};
+use crate::file::{stays_inside, write_private};
 
 pub const SUMMARY_FILE: &str = "summary.md";
 
@@ -29,7 +29,7 @@ const FRAME: usize = 400;
 /// Writes `summary.md` into a results folder.
 pub fn write(results: &Results, folder: &Utf8Path, base: &str) -> Result<(), ReportError> {
     let path = folder.join(SUMMARY_FILE);
-    Ok(write_atomic(&path, summary(results, base).as_bytes())?)
+    Ok(write_private(&path, summary(results, base).as_bytes())?)
 }
 
 /// A summary of at most 30 kB. `base` is the URL of the results folder, with a slash at the end.

@@ -8,7 +8,7 @@ use super::results::{ClaimInfo, ClusterResults, Results};
 use super::text::count;
 use super::view::{labels, number, shards};
 use crate::catalogue::model::Account;
-use crate::file::{limit, read, stays_inside, write_atomic};
+use crate::file::{limit, read, stays_inside, write_private};
 use crate::observe::store;
 
 /// Makes the keys of all columns unique.
@@ -52,7 +52,7 @@ pub fn gather(
                 }
                 let content = read(&resolve(from, &path)?, limit::EVIDENCE);
                 let content = content.map_err(ReportError::read(&path_in))?;
-                write_atomic(&into.join(&goal), &content)?;
+                write_private(&into.join(&goal), &content)?;
                 *file = Some(goal);
             }
         }

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::error::ReportError;
 use super::json::{Head, RESULTS_FILE};
-use crate::file::{limit, read, stays_inside};
+use crate::file::{create_private, limit, read, stays_inside};
 
 /// The file at a relative path in a results folder.
 pub(crate) fn resolve(folder: &Utf8Path, path: &str) -> Result<Utf8PathBuf, ReportError> {
@@ -37,7 +37,7 @@ pub(crate) fn own(folder: &Utf8Path) -> Result<(), ReportError> {
         path: folder.to_owned(),
         source,
     };
-    fs::create_dir_all(folder).map_err(error)?;
+    create_private(folder).map_err(error)?;
     let head = read(&folder.join(RESULTS_FILE), limit::RESULTS).ok();
     let head = head.and_then(|text| serde_json::from_slice::<Head>(&text).ok());
     let ours = head.is_some_and(|head| head.schema.starts_with("hookproof.results/"))

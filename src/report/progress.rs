@@ -12,7 +12,7 @@ use itertools::Itertools as _;
 use super::essentials::verdict_of;
 use super::results::{Phase, ScenarioResults};
 use super::terminal::{Layout, code};
-use super::text::{count, one_line, seconds, shorten};
+use super::text::{count, for_terminal, one_line, seconds, shorten};
 use super::view::{State, bare_reason, in_words};
 use crate::judge::judgement::Judgement;
 use crate::report::event::RunEvent;
@@ -135,7 +135,8 @@ impl Progress {
             let status = shown.lock().unwrap_or_else(PoisonError::into_inner);
             // Room for the spinner and the elapsed time.
             let width = layout.width.saturating_sub(16);
-            let _ = out.write_str(&shorten(&status_line(&status, Instant::now()), width));
+            let text = shorten(&status_line(&status, Instant::now()), width);
+            let _ = out.write_str(&for_terminal(&text));
         };
         let style = ProgressStyle::with_template("{spinner} {elapsed_precise} {status}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
@@ -322,9 +323,10 @@ impl Progress {
         let (minutes, seconds) = (elapsed / 60, elapsed % 60);
         let out = &mut self.out;
         // A closed pipe must not abort the run.
-        let _ = self.bar.suspend(|| {
-            writeln!(out, "[{minutes:>2}:{seconds:02}] {mark}{text}").and_then(|()| out.flush())
-        });
+        let line = for_terminal(&format!("[{minutes:>2}:{seconds:02}] {mark}{text}"));
+        let _ = self
+            .bar
+            .suspend(|| writeln!(out, "{line}").and_then(|()| out.flush()));
     }
 }
 

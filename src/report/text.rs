@@ -7,8 +7,37 @@ use serde_json::Value;
 pub fn clean(text: &str) -> String {
     let text = quick_junit::XmlString::new(text).into_string();
     text.chars()
-        .filter(|c| !matches!(c, '\u{fffe}' | '\u{ffff}' | '\u{7f}'..='\u{9f}'))
+        .filter(|c| !matches!(c, '\u{fffe}' | '\u{ffff}' | '\u{7f}'..='\u{9f}') && !is_bidi(*c))
         .collect()
+}
+
+/// Whether a character changes the direction of the text after it, and so what a reader sees.
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Removes what a terminal would interpret, except line feeds and colours.
+pub(crate) fn for_terminal(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(escape) = rest.find('\u{1b}') {
+        safe.push_str(&without_controls(&rest[..escape]));
+        rest = &rest[escape + 1..];
+        let end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '[' | ';'));
+        if let Some(end) = end.filter(|end| rest.starts_with('[') && rest[*end..].starts_with('m'))
+        {
+            safe.push('\u{1b}');
+            safe.push_str(&rest[..=end]);
+            rest = &rest[end + 1..];
+        }
+    }
+    safe.push_str(&without_controls(rest));
+    safe
+}
+
+fn without_controls(text: &str) -> String {
+    let kept = |c: &char| matches!(c, '\n' | '\t') || !c.is_control() && !is_bidi(*c);
+    text.chars().filter(kept).collect()
 }
 
 /// Cleans text and collapses all whitespace to single spaces.
@@ -111,6 +140,14 @@ mod tests {
     #[case("<b>&]]>", "<b>&]]>")]
     fn cleans(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(clean(text), expected);
+    }
+
+    #[rstest]
+    #[case("a\u{1b}[1;31mred\u{1b}[0m\n", "a\u{1b}[1;31mred\u{1b}[0m\n")]
+    #[case("a\u{1b}]0;title\u{7}\u{1b}[2J\r\u{202e}b", "a]0;title[2Jb")]
+    #[case("\u{1b}", "")]
+    fn terminals_get_colours_only(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(for_terminal(text), expected);
     }
 
     #[rstest]

@@ -115,8 +115,14 @@ impl Dispatch {
                 continue;
             };
             let scenario = Arc::new(scenario.clone());
-            match not_applicable(&scenario, &self.session.target.facts) {
-                Some(judgements) => skipped.push((scenario, judgements)),
+            let target = &self.session.target;
+            let facts = scenario.facts(&target.facts, &target.allowed);
+            let denied = scenario.denied(&target.allowed);
+            match denied.or_else(|| scenario.needs.unmet(&facts)) {
+                Some(reason) => {
+                    let judgements = not_applicable(&scenario, &reason);
+                    skipped.push((scenario, judgements));
+                }
                 None => runnable.push(scenario),
             }
         }

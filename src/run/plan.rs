@@ -149,7 +149,9 @@ impl Plan {
                     .filter(|id| self.claims.contains(id))
                     .collect(),
                 seconds: scenario.takes.as_secs_f64(),
-                not_applicable: certainly_unmet(&scenario.needs, known),
+                not_applicable: scenario
+                    .denied(&known.capabilities)
+                    .or_else(|| certainly_unmet(&scenario.needs, known)),
             })
             .collect();
         let running = scenarios

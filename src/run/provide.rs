@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use camino::Utf8PathBuf;
 
 use super::driver::{Place, Provided};
-use crate::catalogue::capability::DOCUMENTS;
+use crate::catalogue::capability::{DOCUMENTS, GUARDED};
 use crate::cluster::agent_image;
 use crate::cluster::cache::Cache;
 use crate::cluster::command::blocking;
@@ -142,8 +142,13 @@ impl Chosen<'_> {
             let (cache, say) = (cache.clone(), say.clone());
             images.extend(blocking(move || nginx(&cache, &say)).await?);
         }
+        // The cluster itself shows whether it offers what is guarded.
+        let offered = clusters
+            .allowed
+            .iter()
+            .filter(|name| !GUARDED.contains(&name.as_str()));
         let facts = ClusterFacts {
-            capabilities: clusters.allowed.clone(),
+            capabilities: offered.cloned().collect(),
             ..ClusterFacts::default()
         };
         let (wanted, note, lease) = match self.place {
@@ -159,6 +164,7 @@ impl Chosen<'_> {
                     kubectl: clusters.kubectl.clone(),
                     images: clusters.images.clone(),
                     documents: clusters.documents.clone(),
+                    allowed: clusters.allowed.clone(),
                     facts: ClusterFacts {
                         profile: "existing".to_owned(),
                         ..facts
@@ -192,6 +198,7 @@ impl Chosen<'_> {
                     kubectl: Some(kubectl.clone()),
                     images: BTreeMap::new(),
                     documents: clusters.documents.clone(),
+                    allowed: clusters.allowed.clone(),
                     facts: ClusterFacts {
                         name: cluster.name.clone(),
                         profile: profile.name.clone(),

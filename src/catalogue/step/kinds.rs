@@ -11,6 +11,7 @@ use super::super::place::Place;
 use super::super::pods::{Pods, Referenced};
 use super::super::terms::VersionRange;
 use super::super::yaml::{At, Reader, Several};
+use super::kubectl;
 use crate::expr::types::Type::{Bool, List, Map, Number, Records, Text, Time};
 use crate::expr::types::{Fields, LINE};
 
@@ -227,9 +228,13 @@ pub(super) static KINDS: [Kind; 12] = [
                     "missing `as`: a background step needs a name",
                 );
             }
+            let args = step.arguments()?;
+            if let Some(message) = kubectl::refused(&args, None) {
+                step.reader.find(step.given.argument.at, message);
+            }
             Some(Action::Kubectl {
                 ordinary_user: step.ordinary_user(),
-                args: step.arguments()?,
+                args,
                 stdin: step.given.text("stdin"),
                 background,
             })
@@ -279,8 +284,13 @@ pub(super) static KINDS: [Kind; 12] = [
                     .find(path.at, "expected a path that begins with `/`");
             }
             let through = step.given.option("through")?;
+            let name = step.background(through)?;
+            if !step.forwards(&name) {
+                let message = format!("`{name}` is not a `kubectl port-forward` step");
+                step.reader.find(through.at, message);
+            }
             Some(Action::Http {
-                through: step.background(through)?,
+                through: name,
                 path: path.value,
             })
         },
@@ -485,6 +495,15 @@ impl Reading<'_, '_, '_> {
             self.reader.find(text.at, message);
         }
         Some(time)
+    }
+
+    /// Whether an earlier step forwards ports: of other steps, the output could name any port of this machine.
+    fn forwards(&self, name: &str) -> bool {
+        let mut steps = self.known.steps.iter();
+        steps.any(|step| {
+            step.name.as_deref() == Some(name)
+                && matches!(&step.action, Action::Kubectl { args, .. } if args.first().is_some_and(|arg| arg == "port-forward"))
+        })
     }
 
     /// The name of an earlier background step.

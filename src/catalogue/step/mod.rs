@@ -1,6 +1,7 @@
 //! Steps of scenarios. `kinds` defines them; `words` puts them in words; `observe::scenario` runs them.
 
 mod kinds;
+mod kubectl;
 mod words;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use schemars::{Schema, json_schema};
 
 pub(super) use kinds::Known;
 pub(crate) use kinds::{Action, Kind, Step};
+pub(crate) use kubectl::refused;
 pub(crate) use words::{command, duration};
 
 use super::form::{Form, Given, Written};

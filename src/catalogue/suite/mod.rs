@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub(crate) use raw::suite_schema;
 
-use super::capability::DOCUMENTS;
+use super::capability::{CLUSTER_OBJECTS, DOCUMENTS, NODE_SHELL, OUTSIDE, PRIVILEGED_PODS};
 use super::digest;
 use super::finding::Finding;
 use super::manifest::{self, Manifest};
@@ -298,6 +298,7 @@ fn scenario(
         title: title.map(|title| title.value).unwrap_or_default(),
         place: reader.place(at),
         digest: String::new(),
+        built_in: false,
         manifests: manifests
             .into_iter()
             .filter_map(|(_, manifest)| manifest)
@@ -314,7 +315,45 @@ fn scenario(
     };
     scenario.add(referenced);
     scenario.digest = digest::scenario(&scenario);
+    undeclared(&scenario, reader.findings);
     scenario
+}
+
+/// What the scenario uses without declaring it.
+fn undeclared(scenario: &Scenario, findings: &mut Vec<Finding>) {
+    let missing = |place: &Place, what: &str, capability: &str| {
+        let finding = Finding::new(place, format!("{what} needs the capability {capability}"));
+        let help = format!("declare it: `needs: {{capabilities: [{capability}]}}`");
+        (!scenario.declares(capability)).then(|| finding.with_help(help))
+    };
+    for step in &scenario.steps {
+        findings.extend(match step.action {
+            Action::Node { .. } => missing(&step.place, "a `node` step", NODE_SHELL),
+            Action::Outside { .. } => missing(&step.place, "an `outside` step", OUTSIDE),
+            _ => None,
+        });
+    }
+    let place = &scenario.place;
+    for manifest in &scenario.manifests {
+        let path = &manifest.path;
+        if let Some(what) = manifest::beyond_baseline(&manifest.text) {
+            findings.extend(missing(
+                place,
+                &format!("`{what}` in {path}"),
+                PRIVILEGED_PODS,
+            ));
+        }
+        findings.extend(match manifest::outside_namespace(&manifest.text) {
+            Some(kind) if kind == manifest::PRIORITY_CLASS => {
+                missing(place, &format!("a {kind} in {path}"), CLUSTER_OBJECTS)
+            }
+            Some(kind) => Some(Finding::new(
+                place,
+                format!("scenarios cannot create a {kind}: {path}"),
+            )),
+            None => None,
+        });
+    }
 }
 
 /// The manifests by path; without content if the file is missing.

@@ -21,8 +21,13 @@ fn pod(actions: &str) -> String {
 }
 
 fn scenario(actions: &str, steps: &str) -> Scenario {
+    let needs = if steps.contains("{node:") {
+        "needs: {capabilities: [node-shell]}\n"
+    } else {
+        ""
+    };
     let suite = format!(
-        "scenario: a test\nmanifest: manifests/one.yaml\ntakes: 5s\nsteps:\n{steps}\nclaims:\n  - id: test.claim\n    \
+        "scenario: a test\nmanifest: manifests/one.yaml\ntakes: 5s\n{needs}steps:\n{steps}\nclaims:\n  - id: test.claim\n    \
          says: The process exits with code 0.\n    control: runs(web.entrypoint) == 1\n    \
          holds: first(stamps(web.entrypoint, 'ended')).data.code == 0\n    \
          fails: first(stamps(web.entrypoint, 'ended')).data.code == 1\n"
@@ -174,7 +179,10 @@ async fn a_step_for_other_versions_is_left_out() {
         ran.notes("skipped"),
         ["wait until web.failed: only on Kubernetes <1.2"]
     );
-    assert_eq!(ran.notes("step"), ["apply manifests/one.yaml", "delete pod/web"]);
+    assert_eq!(
+        ran.notes("step"),
+        ["apply manifests/one.yaml", "delete pod/web"]
+    );
 }
 
 #[tokio::test]
@@ -209,7 +217,7 @@ async fn a_moment_with_a_time_limit_may_not_occur() {
 #[case::placeholder(
     "GET",
     "/pods/web",
-    "  - apply\n  - kubectl: ping {pod_ip:web}",
+    "  - apply\n  - kubectl: explain {pod_ip:web}",
     "{pod_ip:web}: failed to get pod/web"
 )]
 #[case::namespace("POST", "/namespaces", "  - apply", "create the scenario's namespace")]
@@ -347,7 +355,7 @@ async fn kubectl_runs_in_the_namespace_and_never_shows_the_token() {
     let ran = passes(
         "wait",
         "  - apply\n  - until: web.running\n  - {kubectl: logs web, as: refused}\n  \
-         - {kubectl: 'ping {pod_ip:web} {namespace}', as: filled}\n  - {kubectl: attach, stdin: 'to {node_name:web}', as: typed}\n  \
+         - {kubectl: 'explain {pod_ip:web} {namespace}', as: filled}\n  - {kubectl: attach web, stdin: 'to {node_name:web}', as: typed}\n  \
          - {kubectl: 'create -f {manifest}', as: created}",
     ).await;
     let refused = &ran.output("refused").data;
@@ -357,7 +365,7 @@ async fn kubectl_runs_in_the_namespace_and_never_shows_the_token() {
     assert!(printed.contains("waiting to start"));
     assert_eq!(
         ran.output("filled").data["stdout"],
-        "ping 10.0.0.7 hookproof-run1-test-one\n"
+        "explain 10.0.0.7 hookproof-run1-test-one\n"
     );
     assert_eq!(ran.output("typed").data["stdout"], "to node-1\n");
     let created = ran.output("created").data["stdout"].as_str().unwrap();
@@ -369,7 +377,7 @@ async fn kubectl_runs_in_the_namespace_and_never_shows_the_token() {
 
 #[tokio::test]
 async fn a_placeholder_without_a_value_is_a_problem() {
-    let ran = run("wait", "  - apply\n  - kubectl: ping {container_id:web}").await;
+    let ran = run("wait", "  - apply\n  - kubectl: explain {container_id:web}").await;
     ran.has_problem("{container_id:web} has no value yet");
 }
 
@@ -426,13 +434,133 @@ async fn commands_on_nodes_need_the_capability() {
 
     let fake = Fake::start().await;
     let mut target = fake.target();
+    target.allowed = vec!["node-shell".to_owned()];
     target.node_shell = Some(NodeShell {
         prefix: vec!["echo".to_owned()],
+        nodes: vec!["node-1".to_owned()],
     });
     let session = Session::start("run1", target).await.unwrap();
     let ran = observed(fake, session, &scenario("wait", steps), |_, _| {}).await;
     let ran = ran.without_problems();
     assert_eq!(ran.output("uptime").data["stdout"], "node-1 uptime -p\n");
+}
+
+#[tokio::test]
+async fn commands_run_on_nodes_of_the_cluster_only() {
+    let steps = "  - apply\n  - until: web.running\n  - {node: uptime -p, pod: web, as: uptime}";
+    let fake = Fake::start().await;
+    let mut target = fake.target();
+    target.allowed = vec!["node-shell".to_owned()];
+    target.node_shell = Some(NodeShell {
+        prefix: vec!["echo".to_owned()],
+        nodes: vec!["other".to_owned()],
+    });
+    let session = Session::start("run1", target).await.unwrap();
+    let stop = CancellationToken::new();
+    let evidence = observe(&session, &scenario("wait", steps), 1, false, &stop, |_| {}).await;
+    let problem = &evidence.problems[0].what;
+    assert!(
+        problem.contains("`node-1`, which is not a node of this cluster"),
+        "{problem}"
+    );
+}
+
+const NAMESPACE: &str = "hookproof-run1-test-one";
+
+/// An account that RBAC restricts to the namespace, Pod Security, and no environment.
+#[tokio::test]
+async fn a_scenario_acts_with_few_permissions() {
+    let ran = run(
+        "wait",
+        "  - apply\n  - until: web.running\n  - {get: pod/web, as: seen}\n  - {kubectl: version, as: environment}\n  - delete: pod/web",
+    )
+    .await
+    .without_problems();
+    let namespace = ran
+        .fake
+        .last(&format!("/api/v1/namespaces/{NAMESPACE}"))
+        .unwrap();
+    let labels = &namespace["metadata"]["labels"];
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "baseline");
+    let pods = format!("/api/v1/namespaces/{NAMESPACE}/pods");
+    for request in [
+        format!("POST {pods}?"),
+        format!("GET {pods}/web"),
+        format!("DELETE {pods}/web"),
+    ] {
+        assert_eq!(ran.fake.with_token(&request).len(), 1, "{request}");
+    }
+    let roles = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}");
+    let role = ran
+        .fake
+        .last(&format!("{roles}/roles/hookproof-scenario"))
+        .unwrap();
+    let permitted = role["rules"].to_string();
+    for absent in [
+        "secrets",
+        "token",
+        "roles",
+        "\"*\"",
+        "impersonate",
+        "escalate",
+        "\"namespaces\"",
+        "\"nodes\"",
+    ] {
+        assert!(!permitted.contains(absent), "{absent}: {permitted}");
+    }
+    let binding = ran
+        .fake
+        .last(&format!("{roles}/rolebindings/hookproof-scenario"))
+        .unwrap();
+    assert_eq!(binding["roleRef"]["kind"], "Role");
+    assert_eq!(ran.fake.requests("clusterrole"), [""; 0]);
+    let printed = ran.output("environment").data["stdout"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let mut names: Vec<&str> = printed
+        .lines()
+        .filter_map(|line| Some(line.split_once('=')?.0))
+        .collect();
+    // The shell of the test's kubectl adds two of its own.
+    names.retain(|name| !["PWD", "OLDPWD", "_", "SHLVL", "port"].contains(name));
+    names.sort_unstable();
+    assert_eq!(names, ["HOME", "TMPDIR"]);
+}
+
+/// Capabilities of suites that are not built in need `--allow`.
+#[rstest]
+#[case::denied(&[], "baseline", 0)]
+#[case::allowed(&["privileged-pods", "cluster-objects"], "privileged", 2)]
+#[tokio::test]
+async fn capabilities_are_granted_as_allowed(
+    #[case] allowed: &[&str],
+    #[case] level: &str,
+    #[case] cluster_roles: usize,
+) {
+    let steps = "  - apply\n  - {get: node/node-1, as: node}";
+    let mut scenario = scenario("wait", steps);
+    scenario.needs.capabilities = vec!["privileged-pods".to_owned(), "cluster-objects".to_owned()];
+    let allowed: Vec<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(scenario.denied(&allowed).is_none(), cluster_roles > 0);
+    let fake = Fake::start().await;
+    let mut target = fake.target();
+    target.allowed = allowed;
+    let session = Session::start("run1", target).await.unwrap();
+    let stop = CancellationToken::new();
+    observe(&session, &scenario, 1, false, &stop, |_| {}).await;
+    let namespace = fake
+        .last(&format!("/api/v1/namespaces/{NAMESPACE}"))
+        .unwrap();
+    let labels = &namespace["metadata"]["labels"];
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], level);
+    let created = fake.requests("POST /apis/rbac.authorization.k8s.io/v1/clusterrole");
+    assert_eq!(created.len(), cluster_roles, "{created:?}");
+    if cluster_roles > 0 {
+        let path = format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{NAMESPACE}");
+        let role = fake.last(&path).unwrap();
+        assert_eq!(role["metadata"]["ownerReferences"][0]["kind"], "Namespace");
+    }
 }
 
 const IN_THE_MIDDLE: &str = "  - apply\n  - until: web.entrypoint.held\n  - release: go\n  - until: [web.entrypoint.ended, web.succeeded]";

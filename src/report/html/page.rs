@@ -10,7 +10,7 @@ use minijinja::{AutoEscape, Environment, Value, context};
 
 use super::claims::{self, differs, in_order};
 use crate::catalogue::model::Verdict;
-use crate::file::write_atomic;
+use crate::file::write_private;
 use crate::report::error::ReportError;
 use crate::report::results::{ClaimInfo, ClusterResults, Results};
 use crate::report::text::{clean, count, one_line, seconds};
@@ -32,7 +32,7 @@ const SCRIPT: &str = include_str!("../templates/script.js");
 /// Writes the page, with timelines from the evidence files in the same folder.
 pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     let page = page(results, folder)?;
-    Ok(write_atomic(&folder.join(PAGE), page.as_bytes())?)
+    Ok(write_private(&folder.join(PAGE), page.as_bytes())?)
 }
 
 /// Renders the page.

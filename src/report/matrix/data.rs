@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
 
 use camino::Utf8Path;
 use jiff::Timestamp;
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalogue::model::Verdict;
 use crate::evidence::ClusterFacts;
+use crate::file::{limit, read_text};
 use crate::judge::judgement::{Judgement, Outcome};
 use crate::report::error::ReportError;
 use crate::report::results::{ClusterResults, Results, Run};
@@ -278,7 +278,7 @@ impl Matrix {
 
     /// Reads a file of compact results.
     pub fn read(path: &Utf8Path) -> Result<Self, ReportError> {
-        let text = fs::read_to_string(path).map_err(|source| ReportError::Read {
+        let text = read_text(path, limit::RESULTS).map_err(|source| ReportError::Read {
             path: path.to_owned(),
             source,
         })?;

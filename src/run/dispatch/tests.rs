@@ -270,7 +270,7 @@ async fn a_finished_scenario_is_not_repeated() {
         warnings,
         requests,
         out,
-    } = resumed(&[0], 2, |_| {}).await;
+    } = Box::pin(resumed(&[0], 2, |_| {})).await;
     let [(scenario, judgements)] = ended.as_slice() else {
         panic!("{ended:?}")
     };
@@ -300,7 +300,7 @@ async fn other_evidence_is_repeated_with_the_reason(
         warnings,
         requests,
         ..
-    } = resumed(codes, 2, change).await;
+    } = Box::pin(resumed(codes, 2, change)).await;
     assert_eq!(verdicts(&ended[0].1), [Verdict::Confirmed]);
     assert!(!requests.is_empty());
     let [warning] = warnings.as_slice() else {
