@@ -175,7 +175,7 @@ fn is_fence(line: &str) -> bool {
 
 /// The lines of headings, as far as the format marks them.
 fn headings(document: &Document) -> Vec<usize> {
-    let mut block = 1..=0;
+    let mut block = 0..=0;
     let mut found = Vec::new();
     for piece in document.pieces() {
         match piece {
