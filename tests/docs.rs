@@ -86,7 +86,7 @@ fn the_matrix_is_up_to_date() -> Result<()> {
 #[test]
 fn the_readme_is_up_to_date() -> Result<()> {
     up_to_date("README.md", |readme| {
-        between(readme, "claims", &claims_line(found()?))
+        between(readme, "claims", &claims_line(found()?)?)
     })
 }
 
@@ -788,16 +788,16 @@ fn first_line(citation: &Citation) -> Result<u32> {
     Ok(first.parse()?)
 }
 
-fn claims_line(found: &Found) -> String {
+fn claims_line(found: &Found) -> Result<String> {
     let counts = counts(found).replace(" qualified", " qualified (true under a condition)");
-    let differs = |row: &&Row| row.others.iter().any(|other| decides(other.verdict));
-    let differing = match found.rows.iter().filter(differs).count() {
-        0 => String::new(),
-        1 => "; 1 verdict differs with other versions or feature gates".to_owned(),
-        number => format!("; {number} verdicts differ with other versions or feature gates"),
-    };
-    format!(
-        "{counts}\nThe verdicts are for Kubernetes {}{differing}.\n",
-        found.reference
-    )
+    let matrix = Matrix::built_in()?;
+    let view = View::new(&matrix);
+    let differing = found.rows.iter().filter(|row| view.differs(&row.claim.id));
+    Ok(format!(
+        "{counts}\nThe verdicts are for Kubernetes {}. On the {} tested profiles (versions, feature gates, container \
+         runtimes),\n{} claims have more than one verdict.\n",
+        found.reference,
+        view.tested(),
+        differing.count()
+    ))
 }

@@ -8,7 +8,7 @@ use include_dir::{Dir, include_dir};
 
 use super::capability::GUARDED;
 use super::finding::{self, Finding, nearest};
-use super::model::{Catalogue, Citation};
+use super::model::{Catalogue, Citation, Scenario};
 use super::place::Place;
 use super::suite::{self, File, Unit};
 use crate::file::{inside, limit, read_text, walk};
@@ -111,7 +111,6 @@ pub fn load(sources: &[Source]) -> Loaded {
     let mut loaded = Loaded::default();
     let mut units: BTreeMap<String, (Unit, Vec<Finding>)> = BTreeMap::new();
     let mut of_cited = BTreeSet::new();
-    let mut own: BTreeMap<String, (String, Vec<&str>)> = BTreeMap::new();
     for source in sources {
         let files = match source {
             Source::BuiltIn | Source::Cited => built_in(),
@@ -129,12 +128,7 @@ pub fn load(sources: &[Source]) -> Loaded {
                 &mut findings,
             );
             if let Some(scenario) = &mut unit.scenario {
-                let declared = GUARDED.into_iter().filter(|name| scenario.declares(name));
-                let does = (scenario.digest.clone(), declared.collect());
-                if *source == Source::BuiltIn {
-                    own.insert(id.clone(), does.clone());
-                }
-                scenario.built_in = own.get(&id) == Some(&does);
+                scenario.built_in = source.is_built_in() || does_the_same(&id, scenario);
             }
             loaded.texts.insert(file.path, file.text);
             if *source == Source::Cited {
@@ -164,6 +158,21 @@ pub fn load(sources: &[Source]) -> Loaded {
     attach(&mut loaded.catalogue, cited, &mut loaded.findings);
     finding::sort(&mut loaded.findings);
     loaded
+}
+
+/// Whether a scenario has the steps, manifests and guarded capabilities of the built-in one with its id.
+fn does_the_same(id: &str, scenario: &Scenario) -> bool {
+    let declared = |of: &Scenario| GUARDED.map(|name| of.declares(name));
+    if !declared(scenario).contains(&true) {
+        return false;
+    }
+    let file = built_in().remove(id);
+    let unit = file.map(|file| {
+        let manifests = |path: &str| manifest_file(&Source::BuiltIn, path);
+        suite::read(id, &file, manifests, &mut Vec::new())
+    });
+    let own = unit.and_then(|unit| unit.scenario);
+    own.is_some_and(|own| own.digest == scenario.digest && declared(&own) == declared(scenario))
 }
 
 /// Adds citations to the claims that they name.

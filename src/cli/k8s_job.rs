@@ -54,7 +54,7 @@ pub(super) struct JobArgs {
     /// nginx image that the nodes have or can pull; without it the claims that need it are not applicable
     #[arg(long, value_name = "NAME")]
     nginx_image: Option<String>,
-    /// Scenarios that a shard runs in parallel [default: four per core of its node]
+    /// Scenarios that a shard runs in parallel [default: four per core of its node, divided by the number of shards]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     jobs: Option<usize>,
     /// Further arguments of `hookproof run`, after `--`
@@ -124,7 +124,6 @@ fn print(args: &JobArgs) -> Result<Exit, Failure> {
             .iter()
             .map(|name| format!("--nginx-image={name}")),
     );
-    words.extend(args.jobs.iter().map(|jobs| format!("--jobs={jobs}")));
     words.extend(args.more.iter().cloned());
     let job = Indexed {
         namespace,
@@ -132,6 +131,7 @@ fn print(args: &JobArgs) -> Result<Exit, Failure> {
         account: ACCOUNT,
         image: args.image.as_deref().unwrap_or_default(),
         shards: args.shards.unwrap_or(1),
+        jobs: args.jobs,
         args: words,
     };
     let account = rbac::account(&scenarios, namespace)?;

@@ -46,6 +46,8 @@ const IN_CLUSTER: [(&str, &str); 3] = [
     ("", "nodes"),
     ("scheduling.k8s.io", "priorityclasses"),
 ];
+/// What listings of documents may contain: documents are read when the scenario runs.
+const LISTED: [(&str, &str); 2] = [("", "pods"), ("apps", "deployments")];
 /// Verbs that read. Scenarios only read events, which are evidence, namespaces and nodes.
 const READ: [&str; 3] = ["get", "list", "watch"];
 /// Of the API server: its metrics show feature gates.
@@ -214,7 +216,12 @@ impl Rules {
                 self.add_named(words.next()?, &["create", "get"])?;
             }
             ("apply" | "create", _) => {
-                for (group, resource) in objects {
+                let listed = args.iter().any(|arg| mentions(arg, "listing"));
+                let listed = LISTED.into_iter().filter(|_| listed);
+                let objects = objects
+                    .iter()
+                    .map(|(group, resource)| (&**group, &**resource));
+                for (group, resource) in objects.chain(listed) {
                     self.add(group, resource, &["create", "get", "patch"]);
                 }
             }

@@ -39,6 +39,8 @@ pub(crate) struct Indexed<'a> {
     /// The runner image.
     pub(crate) image: &'a str,
     pub(crate) shards: usize,
+    /// Scenarios that a shard runs in parallel.
+    pub(crate) jobs: Option<usize>,
     /// Arguments of `hookproof run` without the shard and the results folder.
     pub(crate) args: Vec<String>,
 }
@@ -49,14 +51,20 @@ impl Indexed<'_> {
         let words = self.args.iter().map(String::as_str);
         // No argument has a NUL byte.
         let args = shlex::try_join(words).unwrap_or_default();
+        let shards = self.shards;
+        // The shards may share a node: together they run as many scenarios as one run does.
+        let jobs = self.jobs.map_or_else(
+            || format!("$((($(nproc) * 4 + {shards} - 1) / {shards}))"),
+            |jobs| jobs.to_string(),
+        );
         let script = format!(
-            "hookproof run --in-cluster {args} --shard $((JOB_COMPLETION_INDEX + 1))/{shards} --out {RESULTS}/run &\n\
+            "hookproof run --in-cluster {args} --jobs {jobs} \
+             --shard $((JOB_COMPLETION_INDEX + 1))/{shards} --out {RESULTS}/run &\n\
              run=$!\n\
              trap 'kill -TERM $run; wait $run; exit 143' TERM\n\
              wait $run\n\
              echo $? >{ENDED}\n\
-             until [ -e {COLLECTED} ]; do sleep 1; done\n",
-            shards = self.shards,
+             until [ -e {COLLECTED} ]; do sleep 1; done\n"
         );
         let restricted = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
             "readOnlyRootFilesystem": true});
@@ -356,6 +364,7 @@ mod tests {
             account: "hookproof",
             image: "example/runner:1",
             shards: 3,
+            jobs: None,
             args: ["--label", "it's", "prestop"].map(str::to_owned).to_vec(),
         };
         insta::assert_snapshot!(job.manifest());

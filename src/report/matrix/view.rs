@@ -147,8 +147,13 @@ impl<'a> View<'a> {
         profiles.map(move |(at, profile)| (profile, self.found(&claim, at)))
     }
 
+    /// The number of profiles.
+    pub fn tested(&self) -> usize {
+        self.profiles.len()
+    }
+
     /// Whether profiles have different verdicts.
-    pub(crate) fn differs(&self, claim: &str) -> bool {
+    pub fn differs(&self, claim: &str) -> bool {
         let mut states = self.all(claim).filter_map(|(_, found)| match found {
             Found::Same(entry) if entry.state != State::Error => Some(entry.state),
             _ => None,
