@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use hookproof::testing::{Source, load, read, read_results};
+use itertools::Itertools as _;
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -32,6 +33,10 @@ fn suite(holds: &str, before: &str, claims: usize) -> String {
         "scenario: a\nmanifest: manifests/a.yaml\nsteps: [apply, {{until: a.running}}]\n{before}claims:\n{}",
         claims.collect::<String>()
     )
+}
+
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).join("\n") + "\n"
 }
 
 /// A folder of suites.
@@ -82,7 +87,7 @@ fn aliases() -> String {
     });
     format!(
         "b0: &b0 [{}]\n{}",
-        vec!["{}"; 10].join(","),
+        ["{}"; 10].join(","),
         levels.collect::<String>()
     )
 }
@@ -110,12 +115,12 @@ fn claims_of_aliases() -> String {
     "9000 steps; 300 are allowed"
 )]
 #[case::many_values(
-    suite("has(a.ready)", &format!("values:\n{}", (0..4_000).map(|n| format!("  v{n}: runs(a.entrypoint) == {n}\n")).collect::<String>()), 1),
+    suite("has(a.ready)", &format!("values:\n{}", lines(4_000, |n| format!("  v{n}: runs(a.entrypoint) == {n}"))), 1),
     POD.to_owned(),
     "4000 values; 200 are allowed"
 )]
 #[case::many_moments(
-    suite("has(a.ready)", &format!("moments:\n{}", (0..4_000).map(|n| format!("  m{n}: {{pod: a}}\n")).collect::<String>()), 1),
+    suite("has(a.ready)", &format!("moments:\n{}", lines(4_000, |n| format!("  m{n}: {{pod: a}}"))), 1),
     POD.to_owned(),
     "more findings in this file"
 )]
