@@ -824,9 +824,9 @@ fn a_document_that_no_claim_cites_is_an_error(
 )]
 #[case::repeated(
     "# Shutting down\n",
-    "# Shutting down\n\nShutting down\n",
+    "# Shutting down\n\nThe containers of the shop stop in two steps.\n",
     Some(
-        "suites/shutdown.yaml:34:13: the quoted text occurs 2 times in shutdown.md, on lines 1, 3"
+        "suites/shutdown.yaml:34:13: the quoted text occurs 2 times in shutdown.md, on lines 3, 5"
     )
 )]
 fn quotations_follow_the_text(

@@ -46,6 +46,7 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
         .as_ref()
         .and_then(|project| project.documents.as_deref());
     let documents = documents(&args.documents, folder, &cited)?;
+    own(&out).map_err(Failure::usage)?;
     if let Some(other) = documents
         .iter()
         .find(|document| !cited.contains(document.name()))
@@ -58,7 +59,6 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
         )));
     }
     args.links.apply();
-    own(&out).map_err(Failure::usage)?;
     write_private(&out.join(MARKER), b"written by hookproof annotate\n")
         .map_err(Failure::infrastructure)?;
     let report = relative(&out, &from);
