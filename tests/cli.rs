@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -562,6 +563,11 @@ fn results_become_compact_results_and_a_site() -> Result<()> {
         assert_eq!(code(&hookproof(&args).output()?), Some(0));
     }
     assert!(site.join(format!("claims/{CLAIM}.html")).is_file());
+    // It is for others, unlike results.
+    for path in ["index.html", "evidence"] {
+        let mode = fs::metadata(site.join(path))?.permissions().mode();
+        assert_eq!(mode & 0o044, 0o044, "{path}: {mode:o}");
+    }
     let same = hookproof(&["site", "--out", RESULTS, RESULTS]).output()?;
     assert_eq!(code(&same), Some(2));
     assert!(stderr(&same).contains("is a results folder"), "{same:?}");

@@ -3,7 +3,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::document::Document;
-use crate::file::write_atomic;
+use crate::file::{share, write_atomic};
 use crate::report::html::site::{PARTS, write};
 use crate::report::json::{RESULTS_FILE, read_results};
 use crate::report::matrix::causes;
@@ -39,6 +39,8 @@ pub(super) fn site(args: &SiteArgs) -> Result<Exit, Failure> {
             args.out
         )));
     }
+    // A site is for publication, unlike the results that it contains.
+    share();
     let project = args.project.project()?;
     let folders = results_of(&args.folders, project.as_ref())?;
     let parts = folders.iter().map(|folder| read_results(folder));
