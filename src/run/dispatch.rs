@@ -137,6 +137,7 @@ impl Dispatch {
             out: &self.options.out,
             column: key(&self.cluster),
             facts: &self.session.target.facts,
+            allowed: &self.session.target.allowed,
             attempts: self.options.attempts,
         };
         let all = scenarios.len();

@@ -24,6 +24,8 @@ pub(super) struct Earlier<'a> {
     /// The column's folder in it.
     pub(super) column: String,
     pub(super) facts: &'a ClusterFacts,
+    /// Capabilities that the user allows; evidence has only those that its scenario may use.
+    pub(super) allowed: &'a [String],
     /// Maximum attempts at a scenario.
     pub(super) attempts: u32,
 }
@@ -43,7 +45,9 @@ impl Earlier<'_> {
         if evidence.scenario_digest != scenario.digest {
             return Err("its steps or manifests have changed".to_owned());
         }
-        if let Some(difference) = difference(&evidence.cluster, self.facts) {
+        if let Some(difference) =
+            difference(&evidence.cluster, &scenario.facts(self.facts, self.allowed))
+        {
             return Err(format!("the cluster has changed: {difference}"));
         }
         let judgements = judge(scenario, &evidence)
