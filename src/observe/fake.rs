@@ -24,6 +24,7 @@ use super::command::{Kubectl, Server};
 use super::scratch::Scratch;
 use super::session::{Session, Target};
 use super::workload::AGENT_IMAGE;
+use crate::catalogue::capability::OUTSIDE;
 use crate::catalogue::load::{Source, load};
 use crate::catalogue::model::Catalogue;
 use crate::evidence::ClusterFacts;
@@ -654,6 +655,8 @@ impl Fake {
             facts: ClusterFacts {
                 name: "fake".to_owned(),
                 kubernetes: "v1.36.3".to_owned(),
+                // Scenarios that do not declare it must not use it, and evidence does not state it.
+                capabilities: vec![OUTSIDE.to_owned()],
                 ..ClusterFacts::default()
             },
             images: [(AGENT_IMAGE.to_owned(), "hookproof/agent:test".to_owned())].into(),
