@@ -1,5 +1,6 @@
 //! Loads suites: the built-in ones, and folders that add to them or replace some.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -111,9 +112,10 @@ pub fn load(sources: &[Source]) -> Loaded {
     let mut loaded = Loaded::default();
     let mut units: BTreeMap<String, (Unit, Vec<Finding>)> = BTreeMap::new();
     let mut of_cited = BTreeSet::new();
+    let built_in: LazyCell<BTreeMap<String, File>> = LazyCell::new(built_in);
     for source in sources {
         let files = match source {
-            Source::BuiltIn | Source::Cited => built_in(),
+            Source::BuiltIn | Source::Cited => built_in.clone(),
             Source::Folder(folder) => {
                 folder_files(folder, &suites_of(folder), &mut loaded.findings)
             }
@@ -128,7 +130,7 @@ pub fn load(sources: &[Source]) -> Loaded {
                 &mut findings,
             );
             if let Some(scenario) = &mut unit.scenario {
-                scenario.built_in = source.is_built_in() || does_the_same(&id, scenario);
+                scenario.built_in = source.is_built_in() || does_the_same(scenario, &built_in);
             }
             loaded.texts.insert(file.path, file.text);
             if *source == Source::Cited {
@@ -161,15 +163,14 @@ pub fn load(sources: &[Source]) -> Loaded {
 }
 
 /// Whether a scenario has the steps, manifests and guarded capabilities of the built-in one with its id.
-fn does_the_same(id: &str, scenario: &Scenario) -> bool {
+fn does_the_same(scenario: &Scenario, built_in: &LazyCell<BTreeMap<String, File>>) -> bool {
     let declared = |of: &Scenario| GUARDED.map(|name| of.declares(name));
     if !declared(scenario).contains(&true) {
         return false;
     }
-    let file = built_in().remove(id);
-    let unit = file.map(|file| {
+    let unit = built_in.get(&scenario.id).map(|file| {
         let manifests = |path: &str| manifest_file(&Source::BuiltIn, path);
-        suite::read(id, &file, manifests, &mut Vec::new())
+        suite::read(&scenario.id, file, manifests, &mut Vec::new())
     });
     let own = unit.and_then(|unit| unit.scenario);
     own.is_some_and(|own| own.digest == scenario.digest && declared(&own) == declared(scenario))

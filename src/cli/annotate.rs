@@ -33,6 +33,7 @@ pub(super) struct AnnotateArgs {
 }
 
 pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
+    args.links.apply();
     let project = args.project.project()?;
     let from = output(args.results.as_ref(), project.as_ref(), RESULTS);
     let out = output(args.out.as_ref(), project.as_ref(), "annotated");
@@ -58,7 +59,6 @@ pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
             other.name()
         )));
     }
-    args.links.apply();
     write_private(&out.join(MARKER), b"written by hookproof annotate\n")
         .map_err(Failure::infrastructure)?;
     let report = relative(&out, &from);

@@ -77,14 +77,15 @@ impl Coverage {
                 because.push(account.because.clone());
             }
         }
-        for line in headings(document) {
+        let pieces = document.pieces();
+        for line in headings(&pieces) {
             lines
                 .entry(line)
                 .or_default()
                 .because
                 .push(HEADING.to_owned());
         }
-        let mut sentences = sentences(document);
+        let mut sentences = sentences(&pieces);
         let within = sentences.iter().flat_map(|(_, lines)| lines.clone());
         let within: BTreeSet<usize> = within.collect();
         // In HTML, what is not visible says nothing.
@@ -174,10 +175,10 @@ fn is_fence(line: &str) -> bool {
 }
 
 /// The lines of headings, as far as the format marks them.
-fn headings(document: &Document) -> Vec<usize> {
-    let mut block = 0..=0;
+fn headings(pieces: &[Piece<'_>]) -> Vec<usize> {
+    let mut block = &(0..=0);
     let mut found = Vec::new();
-    for piece in document.pieces() {
+    for piece in pieces {
         match piece {
             Piece::Block(lines) => block = lines,
             Piece::Markup(Event::Start(Tag::Heading { .. })) => found.extend(block.clone()),
@@ -188,11 +189,11 @@ fn headings(document: &Document) -> Vec<usize> {
 }
 
 /// The sentences of a document with their lines.
-fn sentences(document: &Document) -> Vec<(String, RangeInclusive<usize>)> {
+fn sentences(pieces: &[Piece<'_>]) -> Vec<(String, RangeInclusive<usize>)> {
     let mut found = Vec::new();
     let mut block: Vec<(usize, String)> = Vec::new();
     let mut by_line = false;
-    for piece in document.pieces() {
+    for piece in pieces {
         match piece {
             Piece::Block(_) => by_line = false,
             Piece::Markup(Event::Start(Tag::CodeBlock(_) | Tag::Table(_))) => by_line = true,
@@ -202,7 +203,7 @@ fn sentences(document: &Document) -> Vec<(String, RangeInclusive<usize>)> {
                 }
             }
             Piece::Words(line, Event::Text(words) | Event::Code(words)) => {
-                block.push((line, words.replace('\n', " ")));
+                block.push((*line, words.replace('\n', " ")));
             }
             Piece::Markup(_) | Piece::Words(..) => {}
             Piece::BlockEnd => {
@@ -274,7 +275,7 @@ mod tests {
 
     #[test]
     fn sentences_have_their_lines() {
-        let found = sentences(&document());
+        let found = sentences(&document().pieces());
         let found = found
             .iter()
             .map(|(text, lines)| (text.trim(), lines.clone()));

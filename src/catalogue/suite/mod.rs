@@ -62,6 +62,7 @@ impl Unit {
 }
 
 /// A file of a source of suites.
+#[derive(Clone)]
 pub(super) struct File {
     /// As shown in places.
     pub(super) path: String,
