@@ -33,8 +33,8 @@ use crate::evidence::{Clock, Entry, Evidence, Output, Problem, SCHEMA, Seen};
 
 /// Timeout for the last stamps to arrive after the steps.
 const LAST_STAMPS: Duration = Duration::from_secs(10);
-/// Timeout for background programs to exit after the steps.
-const BACKGROUND_END: Duration = Duration::from_secs(10);
+/// Timeout for programs to exit once they are interrupted.
+const PROGRAM_END: Duration = Duration::from_secs(10);
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -236,9 +236,14 @@ impl Runner<'_> {
             self.recorder.note("step", words.clone());
             let stop = self.stop.clone();
             let cap = step.cap;
+            // A program is interrupted at its cap; then its output is kept.
+            let limit = match step.action {
+                Action::Kubectl { .. } | Action::Node { .. } => cap.saturating_add(PROGRAM_END),
+                _ => cap,
+            };
             let done = tokio::select! {
                 () = stop.cancelled() => Err("the run was interrupted".into()),
-                done = tokio::time::timeout(cap, self.step(step)) => match done {
+                done = tokio::time::timeout(limit, self.step(step)) => match done {
                     Ok(done) => done,
                     Err(_) if matches!(step.action, Action::Until { optional: true, .. }) => {
                         self.recorder.note("optional", format!("{words}: timed out"));
@@ -543,8 +548,7 @@ impl Runner<'_> {
             self.background
                 .insert(name.to_owned(), Background { stop, done });
         } else {
-            // Shortly before the step's own cap, so that the output is kept.
-            running.finish(cap.mul_f32(0.95), &stop).await;
+            running.finish(cap, &stop).await;
         }
         Ok(())
     }
@@ -635,14 +639,11 @@ impl Runner<'_> {
     async fn end_background(&mut self) {
         for (name, background) in self.background.drain() {
             background.stop.cancel();
-            if tokio::time::timeout(BACKGROUND_END, background.done)
+            if tokio::time::timeout(PROGRAM_END, background.done)
                 .await
                 .is_err()
             {
-                let text = format!(
-                    "`{name}` did not exit within {} s",
-                    BACKGROUND_END.as_secs()
-                );
+                let text = format!("`{name}` did not exit within {} s", PROGRAM_END.as_secs());
                 self.recorder.note("background", text);
             }
         }

@@ -418,7 +418,7 @@ async fn background_programs_are_awaited_or_stopped_at_the_end() {
 
 #[tokio::test]
 async fn a_program_that_runs_for_too_long_is_interrupted() {
-    let steps = "  - {kubectl: port-forward web :80, as: forward, cap: 8s}";
+    let steps = "  - {kubectl: port-forward web :80, as: forward, cap: 500ms}";
     let ran = passes("wait", steps).await;
     assert_eq!(ran.output("forward").data["stopped"], true);
 }
