@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use toml::Spanned;
+use toml::{Spanned, Value};
 
 use crate::catalogue::finding::{Finding, nearest};
 use crate::catalogue::load::Source;
@@ -19,9 +20,14 @@ use crate::file::{limit, read_text, stays_inside};
 /// The name of a project's file.
 pub(crate) const FILE: &str = "hookproof.toml";
 
+/// The folder of the cited documents if neither the command line nor a project names one.
+const DOCUMENTS: &str = "HOOKPROOF_DOCUMENTS";
+
 /// A project, with paths relative to the working directory.
 #[derive(Debug)]
 pub(crate) struct Project {
+    /// Whether there is a file; without one, the others have their defaults.
+    pub(crate) exists: bool,
     /// The folder that contains the file; empty if it is the working directory.
     pub(crate) root: Utf8PathBuf,
     pub(crate) suites: Vec<Utf8PathBuf>,
@@ -30,129 +36,122 @@ pub(crate) struct Project {
     pub(crate) documents: Option<Utf8PathBuf>,
     /// Folder for the results of runs.
     pub(crate) results: Utf8PathBuf,
-    pub(crate) builtin: BuiltIn,
+    /// The built-in claims that it uses.
+    pub(crate) builtin: Option<Source>,
     /// By name.
     pub(crate) profiles: BTreeMap<String, Profile>,
 }
 
-/// Which of the built-in claims a project uses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum BuiltIn {
-    #[default]
-    None,
-    /// Those that its suites cite.
-    Cited,
-    All,
-}
-
 /// A cluster configuration that the user defines.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
-    /// Kubernetes versions as on the command line, such as `1.36` or `1.34..1.36`; the newest if absent.
-    #[serde(default)]
-    kubernetes: Option<String>,
+    /// Kubernetes versions as on the command line, such as `1.36` or `1.34..1.36`.
+    #[serde(default = "newest", deserialize_with = "versions")]
+    pub(crate) kubernetes: Vec<String>,
     /// Feature gates to set.
     #[serde(default)]
-    gates: BTreeMap<String, bool>,
+    pub(crate) gates: BTreeMap<String, bool>,
     #[serde(default)]
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
+}
+
+fn newest() -> Vec<String> {
+    vec!["newest".to_owned()]
+}
+
+fn versions<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let text = String::deserialize(from)?;
+    let versions = text.split(',').map(|version| version.trim().to_owned());
+    Ok(versions.collect())
 }
 
 impl Profile {
     /// A cluster for each version.
     pub(crate) fn clusters(&self) -> Result<Vec<kind::Profile>, ClusterError> {
-        let versions = self.kubernetes.as_deref().unwrap_or("newest");
-        let versions: Vec<String> = versions
-            .split(',')
-            .map(|version| version.trim().to_owned())
-            .collect();
         let runtime = self.runtime;
         let cluster = |version| {
-            let gates = self.gates.iter().map(|(gate, on)| (gate.clone(), *on));
-            kind::Profile::new(Wanted { version, runtime }, gates, kind::WORKERS)
+            let wanted = Wanted { version, runtime };
+            kind::Profile::new(wanted, self.gates.clone(), kind::WORKERS)
         };
-        select(&versions)?.into_iter().map(cluster).collect()
+        let versions = select(&self.kubernetes)?;
+        versions.into_iter().map(cluster).collect()
     }
 }
 
 /// The file as written.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
     suites: Option<Vec<Spanned<Utf8PathBuf>>>,
     manifests: Option<Spanned<Utf8PathBuf>>,
     documents: Option<Spanned<Utf8PathBuf>>,
     results: Option<Spanned<Utf8PathBuf>>,
-    #[serde(default)]
-    builtin: BuiltIn,
+    #[serde(default, deserialize_with = "builtin")]
+    builtin: Option<Source>,
     #[serde(default)]
     profile: BTreeMap<Spanned<String>, Spanned<Profile>>,
 }
 
-impl<'de> Deserialize<'de> for BuiltIn {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected `true`, `false`, or `\"cited\"`")]
-        enum Written {
-            All(bool),
-            Some(Word),
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "lowercase")]
-        enum Word {
-            Cited,
-        }
-        Ok(match Written::deserialize(deserializer)? {
-            Written::All(true) => Self::All,
-            Written::All(false) => Self::None,
-            Written::Some(Word::Cited) => Self::Cited,
-        })
+fn builtin<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Source>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Boolean(false) => Ok(None),
+        Value::Boolean(true) => Ok(Some(Source::BuiltIn)),
+        Value::String(word) if word == "cited" => Ok(Some(Source::Cited)),
+        _ => Err(D::Error::custom("expected `true`, `false`, or `\"cited\"`")),
     }
 }
 
 impl Project {
-    /// Reads the project of the working directory or of the nearest folder above it; `None` if there is none.
-    pub(crate) fn find() -> Result<Option<Self>, Finding> {
+    /// Reads the project of the working directory or of the nearest folder above it.
+    pub(crate) fn find() -> Result<Self, Finding> {
         let here = std::env::current_dir().unwrap_or_default();
         let mut root = Utf8PathBuf::new();
         for folder in here.ancestors() {
             if folder.join(FILE).is_file() {
-                return Self::read(&root.join(FILE)).map(Some);
+                return Self::read(&root.join(FILE));
             }
             root.push("..");
         }
-        Ok(None)
+        let documents = std::env::var(DOCUMENTS).ok();
+        let documents = documents.filter(|path| !path.is_empty());
+        Ok(Self {
+            exists: false,
+            root: Utf8PathBuf::new(),
+            suites: Vec::new(),
+            manifests: "manifests".into(),
+            documents: documents.map(Into::into),
+            results: "results".into(),
+            builtin: Some(Source::BuiltIn),
+            profiles: BTreeMap::new(),
+        })
     }
 
     pub(crate) fn read(path: &Utf8Path) -> Result<Self, Finding> {
-        let text = read_text(path, limit::SUITE).map_err(|error| {
-            let place = Place {
-                file: path.to_string(),
-                line: 1,
-                column: 1,
-            };
-            Finding::new(&place, format!("failed to read: {error}"))
-        })?;
-        let file = File { path, text: &text };
-        let raw: Raw = toml::from_str(&text).map_err(|error| file.explained(&error))?;
-        file.project(raw)
+        let mut file = File {
+            path,
+            root: path.parent().unwrap_or(Utf8Path::new("")),
+            text: String::new(),
+        };
+        file.text = read_text(path, limit::SUITE)
+            .map_err(|error| file.finding(&(0..0), format!("failed to read: {error}")))?;
+        file.project(toml::from_str(&file.text).map_err(|error| file.explained(&error))?)
     }
 
     /// Where its claims come from, in the order in which they replace each other.
-    pub(crate) fn sources(&self) -> Vec<Source> {
-        let suites = self.suites.iter().map(|suites| Source::Parts {
+    pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
+        self.suites.iter().map(|suites| Source::Parts {
             suites: suites.clone(),
             manifests: self.manifests.clone(),
-        });
-        suites.collect()
+        })
     }
 }
 
 /// A project's file while it is checked.
 struct File<'a> {
     path: &'a Utf8Path,
-    text: &'a str,
+    root: &'a Utf8Path,
+    text: String,
 }
 
 impl File<'_> {
@@ -181,53 +180,39 @@ impl File<'_> {
     }
 
     fn project(&self, raw: Raw) -> Result<Project, Finding> {
-        let root = self.path.parent().unwrap_or(Utf8Path::new("")).to_owned();
-        let suites = match raw.suites {
-            None => vec![root.join("suites")],
-            Some(paths) => {
-                let paths = paths.iter().map(|path| self.existing(&root, path));
-                paths.collect::<Result<_, _>>()?
-            }
-        };
-        let manifests = raw.manifests.map(|path| self.existing(&root, &path));
-        let documents = match raw.documents {
-            Some(path) => Some(self.existing(&root, &path)?),
-            None => Some(root.join("documents")).filter(|path| path.is_dir()),
-        };
-        let results = raw.results.map(|path| self.inside(&root, &path));
+        let root = self.root;
+        let existing = |path: Spanned<Utf8PathBuf>| self.existing(&path);
+        let suites = raw.suites.map(|paths| paths.into_iter().map(existing));
+        let suites = suites.map(Iterator::collect::<Result<_, _>>).transpose()?;
+        let manifests = raw.manifests.map(existing).transpose()?;
+        let documents = raw.documents.map(existing).transpose()?;
+        let results = raw.results.map(|path| self.inside(&path)).transpose()?;
         let mut profiles = BTreeMap::new();
         for (name, profile) in raw.profile {
-            self.check(&name, &profile)?;
+            self.check(&name, profile.as_ref())?;
             profiles.insert(name.into_inner(), profile.into_inner());
         }
+        let found = Some(root.join("documents")).filter(|path| path.is_dir());
         Ok(Project {
-            suites,
-            manifests: manifests
-                .transpose()?
-                .unwrap_or_else(|| root.join("manifests")),
-            documents,
-            results: results.transpose()?.unwrap_or_else(|| root.join("results")),
+            exists: true,
+            root: root.to_owned(),
+            suites: suites.unwrap_or_else(|| vec![root.join("suites")]),
+            manifests: manifests.unwrap_or_else(|| root.join("manifests")),
+            documents: documents.or(found),
+            results: results.unwrap_or_else(|| root.join("results")),
             builtin: raw.builtin,
             profiles,
-            root,
         })
     }
 
     /// A path of the project, symbolic links included.
-    fn inside(&self, root: &Utf8Path, path: &Spanned<Utf8PathBuf>) -> Result<Utf8PathBuf, Finding> {
+    fn inside(&self, path: &Spanned<Utf8PathBuf>) -> Result<Utf8PathBuf, Finding> {
         let written = path.as_ref();
-        let whole = root.join(written);
-        let real = |path: &Utf8Path| {
-            if path.as_str().is_empty() {
-                ".".into()
-            } else {
-                path
-            }
-            .canonicalize_utf8()
-            .ok()
-        };
-        let is_outside = real(&whole)
-            .zip(real(root))
+        let whole = self.root.join(written);
+        let real = whole.canonicalize_utf8().ok();
+        let root = self.here().canonicalize_utf8().ok();
+        let is_outside = real
+            .zip(root)
             .is_some_and(|(path, root)| !path.starts_with(root));
         if !stays_inside(written) || is_outside {
             let message = format!("`{written}` is outside of the project");
@@ -237,31 +222,28 @@ impl File<'_> {
         Ok(whole)
     }
 
+    /// The root, as the operating system names it.
+    fn here(&self) -> &Utf8Path {
+        match self.root.as_str() {
+            "" => Utf8Path::new("."),
+            _ => self.root,
+        }
+    }
+
     /// A folder of the project.
-    fn existing(
-        &self,
-        root: &Utf8Path,
-        path: &Spanned<Utf8PathBuf>,
-    ) -> Result<Utf8PathBuf, Finding> {
-        let whole = self.inside(root, path)?;
+    fn existing(&self, path: &Spanned<Utf8PathBuf>) -> Result<Utf8PathBuf, Finding> {
+        let whole = self.inside(path)?;
         if whole.is_dir() {
             return Ok(whole);
         }
-        let base = if root.as_str().is_empty() {
-            Utf8Path::new(".")
-        } else {
-            root
-        };
-        let names = base.read_dir_utf8().into_iter().flatten().flatten();
+        let names = self.here().read_dir_utf8().into_iter().flatten().flatten();
         let names: Vec<String> = names
             .filter(|entry| entry.path().is_dir())
             .map(|entry| entry.file_name().to_owned())
             .collect();
         let written = path.as_ref().as_str();
-        let finding = self.finding(
-            &path.span(),
-            format!("no folder `{written}` in the project"),
-        );
+        let message = format!("no folder `{written}` in the project");
+        let finding = self.finding(&path.span(), message);
         let near = nearest(written, names.iter().map(String::as_str));
         Err(match near {
             Some(near) => finding.with_help(format!("did you mean `{near}`?")),
@@ -269,21 +251,17 @@ impl File<'_> {
         })
     }
 
-    fn check(&self, name: &Spanned<String>, profile: &Spanned<Profile>) -> Result<(), Finding> {
+    fn check(&self, name: &Spanned<String>, profile: &Profile) -> Result<(), Finding> {
         let written = name.as_ref();
-        let is_valid = !written.is_empty()
-            && written
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-.".contains(c));
-        if !is_valid {
-            let message =
-                format!("invalid profile name `{written}`: expected letters, digits, `-` and `.`");
-            return Err(self.finding(&name.span(), message));
-        }
-        let invalid = |error: ClusterError| {
-            self.finding(&name.span(), format!("profile `{written}`: {error}"))
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+        let message = if written.is_empty() || !written.chars().all(is_allowed) {
+            format!("invalid profile name `{written}`: expected letters, digits, `-` and `.`")
+        } else if let Err(error) = profile.clusters() {
+            format!("profile `{written}`: {error}")
+        } else {
+            return Ok(());
         };
-        profile.as_ref().clusters().map(|_| ()).map_err(invalid)
+        Err(self.finding(&name.span(), message))
     }
 }
 
@@ -312,7 +290,7 @@ mod tests {
         let project = read("").unwrap();
         assert_eq!(project.suites, [project.root.join("suites")]);
         assert_eq!(project.documents, None);
-        assert_eq!(project.builtin, BuiltIn::None);
+        assert_eq!(project.builtin, None);
     }
 
     #[test]
@@ -327,10 +305,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case("builtin = true", BuiltIn::All)]
-    #[case("builtin = false", BuiltIn::None)]
-    #[case("builtin = \"cited\"", BuiltIn::Cited)]
-    fn built_in_suites(#[case] text: &str, #[case] wanted: BuiltIn) {
+    #[case("builtin = true", Some(Source::BuiltIn))]
+    #[case("builtin = false", None)]
+    #[case("builtin = \"cited\"", Some(Source::Cited))]
+    fn built_in_suites(#[case] text: &str, #[case] wanted: Option<Source>) {
         assert_eq!(read(text).unwrap().builtin, wanted);
     }
 

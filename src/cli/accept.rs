@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use camino::Utf8PathBuf;
+use camino::Utf8Path;
+use itertools::Itertools as _;
 
 use crate::catalogue::accept::{Edit, Observed, edit, edits};
 use crate::catalogue::model::{Catalogue, Claim, Verdict};
 use crate::file::{limit, read_text, write_atomic};
 use crate::judge::verdict::expectation;
-use crate::report::results::{ClaimInfo, Results};
+use crate::report::results::{ClaimInfo, ClusterResults, Results};
 use crate::report::view::{Cell, State, labels};
 
 use super::exit::Failure;
 use super::suites::Suites;
+
+/// The texts of suite files before and after the edits, by path.
+type Files<'a> = BTreeMap<&'a str, (String, String)>;
 
 /// Writes the verdicts of unexpected cells into suites that are not built in, and prints what it wrote and what it
 /// refused. `catalogue` contains the suites as they were read. Returns whether nothing was refused.
@@ -24,7 +28,7 @@ pub(super) fn accept(
 ) -> Result<bool, Failure> {
     suites.writable()?;
     let mut complete = true;
-    let mut files: BTreeMap<Utf8PathBuf, (String, String)> = BTreeMap::new();
+    let mut files = Files::new();
     let mut accepted: Vec<(&Claim, Vec<Observed>)> = Vec::new();
     // The last claims of a file first, so that the lines of the others stay.
     let mut claims: Vec<&Claim> = catalogue.claims().map(|(claim, _)| claim).collect();
@@ -33,72 +37,60 @@ pub(super) fn accept(
         let Some(info) = results.claims.iter().find(|info| info.id == claim.id) else {
             continue;
         };
-        let observed = match observed(claim, info, results) {
-            Ok(observed) if observed.is_empty() => continue,
-            Ok(observed) => observed,
-            Err(why) => {
-                note!("not accepted: {}: {why}", claim.id);
-                complete = false;
-                continue;
-            }
-        };
-        if !suites.contains(&claim.place.file) {
-            note!(
-                "not accepted: {}: its suite is built in; pass its folder with --suites",
-                claim.id
-            );
-            complete = false;
-            continue;
-        }
-        let (_, text) = match files.entry(Utf8PathBuf::from(&claim.place.file)) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let text = read_text(new.key(), limit::SUITE);
-                let text = text.map_err(|error| {
-                    Failure::usage(format!("cannot read {}: {error}", new.key()))
-                })?;
-                new.insert((text.clone(), text))
-            }
-        };
-        let edits = edits(claim, &observed);
         let (place, id) = (&claim.place, &claim.id);
-        if let Some(edited) = edit(text, place.line, &edits) {
-            *text = edited;
-            // Standard output may consist of JSON.
-            note!("accepted: {place}: {id}: {}", in_words(claim, &edits));
-            accepted.push((claim, observed));
-        } else {
-            note!("not accepted: {id}: edit `expect` at {place} by hand");
-            complete = false;
-        }
+        let refused = match observed(claim, info, results) {
+            Ok(observed) if observed.is_empty() => continue,
+            Ok(_) if !suites.contains(&place.file) => {
+                "its suite is built in; pass its folder with --suites".to_owned()
+            }
+            Ok(observed) => {
+                let edits = edits(claim, &observed);
+                let text = text(&mut files, &place.file)?;
+                if let Some(edited) = edit(text, place.line, &edits) {
+                    *text = edited;
+                    // Standard output may consist of JSON.
+                    note!("accepted: {place}: {id}: {}", in_words(claim, &edits));
+                    accepted.push((claim, observed));
+                    continue;
+                }
+                format!("edit `expect` at {place} by hand")
+            }
+            Err(why) => why,
+        };
+        note!("not accepted: {id}: {refused}");
+        complete = false;
     }
-    write(&files, false)?;
+    write(&files, |(_, after)| after)?;
     let wrong = suites.load().map(|new| {
-        let new: BTreeMap<_, _> = new
-            .claims()
-            .map(|(claim, _)| (claim.id.clone(), claim.clone()))
-            .collect();
-        accepted
-            .iter()
-            .find(|(old, observed)| {
-                !new.get(&old.id)
-                    .is_some_and(|new| expects(new, observed, results))
-            })
-            .map(|(claim, _)| claim.place.to_string())
+        let expects = |(old, observed): &&(&Claim, Vec<Observed>)| {
+            let mut claims = new.claims().map(|(claim, _)| claim);
+            claims.any(|claim| claim.id == old.id && expects(claim, observed, results))
+        };
+        accepted.iter().find(|accepted| !expects(accepted))
     });
-    match wrong {
-        Ok(None) => Ok(complete),
-        Ok(Some(place)) => {
-            write(&files, true)?;
-            Err(Failure::usage(format!(
-                "no range of versions expresses the verdicts of {place}; nothing was written, edit `expect` by hand"
-            )))
+    let failure = match wrong {
+        Ok(None) => return Ok(complete),
+        Ok(Some((claim, _))) => Failure::usage(format!(
+            "no range of versions expresses the verdicts of {}; nothing was written, edit `expect` by hand",
+            claim.place
+        )),
+        Err(failure) => failure,
+    };
+    write(&files, |(before, _)| before)?;
+    Err(failure)
+}
+
+/// The edited text of a file.
+fn text<'a, 'b>(files: &'a mut Files<'b>, path: &'b str) -> Result<&'a mut String, Failure> {
+    let (_, edited) = match files.entry(path) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(new) => {
+            let text = read_text(Utf8Path::new(path), limit::SUITE)
+                .map_err(|error| Failure::usage(format!("cannot read {path}: {error}")))?;
+            new.insert((text.clone(), text))
         }
-        Err(failure) => {
-            write(&files, true)?;
-            Err(failure)
-        }
-    }
+    };
+    Ok(edited)
 }
 
 /// What was observed on each cluster; empty if it is expected. Fails if a verdict cannot be expected.
@@ -107,41 +99,29 @@ fn observed(claim: &Claim, info: &ClaimInfo, results: &Results) -> Result<Vec<Ob
     let mut unexpected = false;
     for (column, label) in results.clusters.iter().zip(labels(&results.clusters)) {
         let cell = Cell::of(column, info);
-        let (Some(entry), State::Verdict(verdict)) =
-            (expectation(claim, &column.facts), cell.state())
-        else {
-            if cell.state() == State::Error {
-                return Err(format!("error on {label}: {}", cell.reason()));
-            }
-            continue;
+        let verdict = match cell.state() {
+            State::Verdict(verdict) => verdict,
+            State::Error => return Err(format!("error on {label}: {}", cell.reason())),
+            State::NotRun => continue,
         };
-        if cell.evidence().is_none() {
-            // Not applicable without an experiment.
-            continue;
-        }
-        if claim.expect[entry].verdict == verdict {
-            // As expected.
-        } else if verdict == Verdict::Inconclusive {
+        // Without evidence it is not applicable without an experiment.
+        let entry = expectation(claim, &column.facts).filter(|_| cell.evidence().is_some());
+        let Some(entry) = entry else { continue };
+        let differs = claim.expect[entry].verdict != verdict;
+        if differs && verdict == Verdict::Inconclusive {
             return Err(format!("inconclusive on {label}: {}", cell.reason()));
-        } else {
-            unexpected = true;
         }
-        let one = Observed {
+        unexpected |= differs;
+        let mut same = found.iter().filter(|other| is_on(other, column));
+        if same.any(|other| other.verdict != verdict) {
+            return Err(format!("runs on {} differ", column.facts.kubernetes));
+        }
+        found.push(Observed {
             kubernetes: column.facts.kubernetes.clone(),
             gates: column.facts.gates.clone(),
             verdict,
             entry,
-        };
-        let same =
-            |other: &&Observed| other.kubernetes == one.kubernetes && other.gates == one.gates;
-        if found
-            .iter()
-            .filter(same)
-            .any(|other| other.verdict != verdict)
-        {
-            return Err(format!("runs on {} differ", column.facts.kubernetes));
-        }
-        found.push(one);
+        });
     }
     if !unexpected {
         found.clear();
@@ -149,13 +129,17 @@ fn observed(claim: &Claim, info: &ClaimInfo, results: &Results) -> Result<Vec<Ob
     Ok(found)
 }
 
+/// Whether the cluster of a column has the version and gates of an observation.
+fn is_on(observed: &Observed, column: &ClusterResults) -> bool {
+    let facts = &column.facts;
+    (&facts.kubernetes, &facts.gates) == (&observed.kubernetes, &observed.gates)
+}
+
 /// Whether the claim now expects what was observed.
 fn expects(claim: &Claim, observed: &[Observed], results: &Results) -> bool {
     observed.iter().all(|one| {
-        let same = results.clusters.iter().filter(|column| {
-            column.facts.kubernetes == one.kubernetes && column.facts.gates == one.gates
-        });
-        same.into_iter().all(|column| {
+        let mut same = results.clusters.iter().filter(|column| is_on(one, column));
+        same.all(|column| {
             let entry = expectation(claim, &column.facts);
             entry.is_some_and(|entry| claim.expect[entry].verdict == one.verdict)
         })
@@ -163,23 +147,21 @@ fn expects(claim: &Claim, observed: &[Observed], results: &Results) -> bool {
 }
 
 fn in_words(claim: &Claim, edits: &[Edit]) -> String {
-    let edits = edits.iter().rev().map(|edit| match edit {
+    let mut edits = edits.iter().rev().map(|edit| match edit {
         Edit::Verdict { entry, verdict } => {
             let old = claim.expect[*entry].verdict;
             format!("{old} becomes {verdict}")
         }
         Edit::Before { new, .. } => format!("added {}", new.join(", ")),
     });
-    edits.collect::<Vec<_>>().join("; ")
+    edits.join("; ")
 }
 
-/// Writes the new texts, or the old ones.
-fn write(files: &BTreeMap<Utf8PathBuf, (String, String)>, old: bool) -> Result<(), Failure> {
-    for (path, (before, after)) in files {
-        if before != after {
-            let text = if old { before } else { after };
-            write_atomic(path, text.as_bytes()).map_err(Failure::infrastructure)?;
-        }
+/// Writes one of the texts of each edited file.
+fn write(files: &Files<'_>, which: fn(&(String, String)) -> &String) -> Result<(), Failure> {
+    for (path, texts) in files.iter().filter(|(_, (before, after))| before != after) {
+        write_atomic(Utf8Path::new(path), which(texts).as_bytes())
+            .map_err(Failure::infrastructure)?;
     }
     Ok(())
 }

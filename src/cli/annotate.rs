@@ -1,10 +1,9 @@
 //! `hookproof annotate DOC...`.
 
-use std::collections::BTreeSet;
-
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::catalogue::finding::nearest;
+use crate::document::Document;
 use crate::file::write_private;
 use crate::report::annotate::annotate as annotated;
 use crate::report::output::{MARKER, own};
@@ -12,7 +11,7 @@ use crate::report::{json, text};
 
 use super::exit::{Exit, Failure};
 use super::links::Links;
-use super::suites::{ProjectArgs, RESULTS, documents, output};
+use super::suites::{ProjectArgs, cited, documents};
 
 /// Write documents as HTML, with each cited passage marked by its verdict
 #[derive(Debug, clap::Args)]
@@ -35,48 +34,38 @@ pub(super) struct AnnotateArgs {
 pub(super) fn annotate(args: &AnnotateArgs) -> Result<Exit, Failure> {
     args.links.apply();
     let project = args.project.project()?;
-    let from = output(args.results.as_ref(), project.as_ref(), RESULTS);
-    let out = output(args.out.as_ref(), project.as_ref(), "annotated");
-    let results = json::read_results(&from).map_err(Failure::usage)?;
-    let claims = results.claims.iter();
-    let cited: BTreeSet<&str> = claims
-        .flat_map(|claim| &claim.cites)
-        .map(|cite| cite.document.as_str())
-        .collect();
-    let folder = project
-        .as_ref()
-        .and_then(|project| project.documents.as_deref());
+    let from = args.results.as_ref().unwrap_or(&project.results);
+    let out = args.out.clone();
+    let out = out.unwrap_or_else(|| project.root.join("annotated"));
+    let results = json::read_results(from).map_err(Failure::usage)?;
+    let cited = cited(results.claims.iter().flat_map(|claim| &claim.cites));
+    let folder = project.documents.as_deref().filter(|_| project.exists);
     let documents = documents(&args.documents, folder, &cited)?;
     own(&out).map_err(Failure::usage)?;
-    if let Some(other) = documents
-        .iter()
-        .find(|document| !cited.contains(document.name()))
-    {
-        let near = nearest(other.name(), cited.iter().copied());
+    let mut names = documents.iter().map(Document::name);
+    if let Some(other) = names.find(|name| !cited.contains(name)) {
+        let near = nearest(other, cited.iter().copied());
         let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         return Err(Failure::usage(format!(
-            "no claim in {from} cites `{}`{near}",
-            other.name()
+            "no claim in {from} cites `{other}`{near}"
         )));
     }
     write_private(&out.join(MARKER), b"written by hookproof annotate\n")
         .map_err(Failure::infrastructure)?;
-    let report = relative(&out, &from);
-    let mut exit = Exit::AsExpected;
-    for document in documents {
+    let report = relative(&out, from);
+    let mut needs_attention = false;
+    for document in &documents {
         let path = out.join(format!("{}.html", document.name()));
         let report = args.links.base_url().map_or_else(
             || "../".repeat(document.name().matches('/').count()) + &report,
             str::to_owned,
         );
-        let done = annotated(&document, &results, &report).map_err(Failure::infrastructure)?;
+        let done = annotated(document, &results, &report).map_err(Failure::infrastructure)?;
         write_private(&path, done.page.as_bytes()).map_err(Failure::infrastructure)?;
         line!("{path}: {}", done.summary);
-        if done.needs_attention {
-            exit = Exit::Changed;
-        }
+        needs_attention |= done.needs_attention;
     }
-    Ok(exit)
+    Ok(Exit::changed_if(needs_attention))
 }
 
 /// The URL of a folder relative to another one, with a slash at the end.

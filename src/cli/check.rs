@@ -40,19 +40,15 @@ pub(super) fn check(args: &CheckArgs) -> Result<Exit, Failure> {
         alterations += checked.alterations;
         failures += checked.failures.len();
         for failure in checked.failures {
-            super::out(&format!("{failure}\n"));
+            line!("{failure}");
         }
     }
-    super::out(&format!(
-        "{}, {}, {} as predicted, {}\n",
+    line!(
+        "{}, {}, {} as predicted, {}",
         count(scenarios.len(), "scenario"),
         count(evidence, "evidence file"),
         count(alterations, "alteration"),
         count(failures, "failure"),
-    ));
-    Ok(if failures == 0 {
-        Exit::AsExpected
-    } else {
-        Exit::Changed
-    })
+    );
+    Ok(Exit::changed_if(failures > 0))
 }

@@ -2,7 +2,6 @@
 
 use camino::Utf8PathBuf;
 
-use crate::catalogue::model::Claim;
 use crate::catalogue::suggest::{Index, Suggestion};
 use crate::document::{Document, QuoteError};
 use crate::report::coverage::Sentence;
@@ -53,11 +52,11 @@ pub(super) fn cite(args: &CiteArgs) -> Result<Exit, Failure> {
         suites.documents.as_deref(),
         &coverage::cited(&own),
     )?;
-    match args.format {
-        Format::Text => {
-            line!("Suggestions by shared words, not verdicts: read a claim before you cite it.");
-        }
-        Format::Yaml => text!("{YAML}"),
+    let is_text = args.format == Format::Text;
+    if is_text {
+        line!("Suggestions by shared words, not verdicts: read a claim before you cite it.");
+    } else {
+        text!("{YAML}");
     }
     for document in &documents {
         let coverage = coverage::of(&catalogue, document);
@@ -74,19 +73,18 @@ pub(super) fn cite(args: &CiteArgs) -> Result<Exit, Failure> {
                 continue;
             }
             with += 1;
-            match args.format {
-                Format::Text => print(document, sentence, &found),
-                Format::Yaml => skeleton(document, sentence, &found),
+            if is_text {
+                print(document, sentence, &found);
+            } else {
+                skeleton(document, sentence, &found);
             }
         }
-        if args.format == Format::Text {
-            line!(
-                "\n{}: suggestions for {with} sentences, none for {without}",
-                document.name()
-            );
+        if is_text {
+            let name = document.name();
+            line!("\n{name}: suggestions for {with} sentences, none for {without}");
         }
     }
-    if args.format == Format::Text {
+    if is_text {
         line!("next: hookproof explain CLAIM, or --format yaml for a suite file with citations");
     }
     Ok(Exit::AsExpected)
@@ -115,37 +113,31 @@ cites:
 
 /// The best suggestion as a citation, the others as comments.
 fn skeleton(document: &Document, sentence: &Sentence, found: &[Suggestion<'_>]) {
-    let about = |Claim { says, .. }: &Claim, indent: &str| {
-        let parts = wrap(says, 100, "").into_iter();
-        let lines = parts.map(|part| format!("  #{indent} {part}\n"));
-        lines.collect::<String>()
-    };
-    let mut parts = Vec::new();
+    let at = sentence.lines.start();
     for (nth, Suggestion { claim, score }) in found.iter().enumerate() {
-        if nth == 0 {
-            let line = sentence.lines.start();
-            parts.push(format!("  # line {line}, score {score:.2}:\n"));
-            parts.push(about(claim, ""));
+        let indent = if nth == 0 {
+            line!("  # line {at}, score {score:.2}:");
+            ""
         } else {
-            parts.push(format!("  #   or {}, score {score:.2}:\n", claim.id));
-            parts.push(about(claim, "     "));
+            line!("  #   or {}, score {score:.2}:", claim.id);
+            "     "
+        };
+        for part in wrap(&claim.says, 100, "") {
+            line!("  #{indent} {part}");
         }
     }
-    if let Some(Suggestion { claim, .. }) = found.first() {
-        let (id, name) = (&claim.id, quoted(document.name()));
-        parts.push(format!("  - claim: {id}\n    document: {name}\n"));
-        let quote: Vec<String> = wrap(&sentence.text, 100, "");
-        let quote = quote.join("\n      ");
-        parts.push(format!("    quote: >-\n      {quote}\n"));
-        if let Err(QuoteError::Ambiguous { lines, .. }) = document.quoted(&sentence.text, None) {
-            let before = lines.iter().filter(|line| *line < sentence.lines.start());
-            parts.push(format!("    occurrence: {}\n", before.count() + 1));
-        }
+    let Some(Suggestion { claim, .. }) = found.first() else {
+        return;
+    };
+    line!("  - claim: {}", claim.id);
+    // In quotes, as YAML and JSON write them.
+    line!("    document: {}", serde_json::Value::from(document.name()));
+    line!("    quote: >-");
+    for part in wrap(&sentence.text, 100, "") {
+        line!("      {part}");
     }
-    super::out(&parts.concat());
-}
-
-/// A name in quotes, as YAML and JSON write it.
-fn quoted(name: &str) -> String {
-    serde_json::Value::from(name).to_string()
+    if let Err(QuoteError::Ambiguous { lines, .. }) = document.quoted(&sentence.text, None) {
+        let before = lines.iter().filter(|line| *line < at);
+        line!("    occurrence: {}", before.count() + 1);
+    }
 }

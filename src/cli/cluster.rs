@@ -5,6 +5,7 @@ use clap::Subcommand;
 
 use super::cluster_args::gate;
 use super::exit::{Exit, Failure};
+use super::print;
 use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result as ClusterResult};
 use crate::cluster::kind::{Options, Profile, WORKERS, delete, ensure, list};
@@ -109,19 +110,15 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
         Command::List { json } => {
             let found = list(&cache)?;
             if json {
-                let text = serde_json::to_string_pretty(&found).unwrap_or_default();
-                line!("{text}");
+                print::json(&found)?;
                 return Ok(Exit::AsExpected);
             }
             for listed in found {
                 let use_ = if listed.in_use { "  in use" } else { "" };
                 let state = &listed.state;
                 let nodes = listed.running.len();
-                line!(
-                    "{}  {}  {nodes} nodes{use_}",
-                    state.name,
-                    state.image.version
-                );
+                let version = &state.image.version;
+                line!("{}  {version}  {nodes} nodes{use_}", state.name);
                 for (gate, on) in &state.profile.gates {
                     line!("    gate {gate}={on}");
                 }
@@ -141,10 +138,8 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
 }
 
 fn created(cache: &Cache) -> ClusterResult<Vec<String>> {
-    Ok(list(cache)?
-        .into_iter()
-        .map(|listed| listed.state.name)
-        .collect())
+    let listed = list(cache)?.into_iter();
+    Ok(listed.map(|listed| listed.state.name).collect())
 }
 
 pub(super) async fn clean(args: &CleanArgs) -> Result<Exit, Failure> {

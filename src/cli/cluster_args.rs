@@ -1,18 +1,15 @@
 //! The clusters of a run on the command line.
 
 use camino::Utf8PathBuf;
+use clap::ValueEnum as _;
 use clap::builder::RangedU64ValueParser;
 
-use crate::catalogue::capability::{
-    CLUSTER_OBJECTS, LITERAL, NODE_SHELL, OUTSIDE, PRIVILEGED_PODS, PUBLISHED_IMAGES,
-};
 use crate::cluster::agent_image;
 use crate::cluster::doctor::clusters_in_memory;
 use crate::cluster::error::ClusterError;
-use crate::cluster::kind::{Profile, WORKERS, named};
+use crate::cluster::kind::{Profile, named};
 use crate::cluster::nginx_image;
-use crate::cluster::node_image::versions::select;
-use crate::cluster::node_image::{Runtime, Sources, Wanted};
+use crate::cluster::node_image::{Runtime, Sources};
 use crate::project::{self, Project};
 use crate::run::provide::{Clusters, Where};
 
@@ -68,7 +65,8 @@ pub(super) struct ClusterArgs {
     allow: Vec<Allow>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+/// Capabilities, by their names.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Allow {
     /// Run scenarios with the documents' original durations, which take minutes
     Literal,
@@ -90,7 +88,7 @@ impl ClusterArgs {
         &self,
         nginx: bool,
         documents: Option<Utf8PathBuf>,
-        project: Option<&Project>,
+        project: &Project,
     ) -> Result<Clusters, Failure> {
         let places = match &self.context {
             Some(context) => vec![Where::Context(context.clone())],
@@ -106,17 +104,7 @@ impl ClusterArgs {
             (nginx_image::NAME, &self.nginx_image),
         ];
         let images = images.into_iter();
-        let allowed = self.allow.iter().map(|allow| {
-            let capability = match allow {
-                Allow::Literal => LITERAL,
-                Allow::PublishedImages => PUBLISHED_IMAGES,
-                Allow::NodeShell => NODE_SHELL,
-                Allow::Outside => OUTSIDE,
-                Allow::PrivilegedPods => PRIVILEGED_PODS,
-                Allow::ClusterObjects => CLUSTER_OBJECTS,
-            };
-            capability.to_owned()
-        });
+        let allowed = self.allow.iter().filter_map(Allow::to_possible_value);
         let clusters = Clusters {
             places,
             parallel: self.clusters.unwrap_or_else(default_clusters),
@@ -126,7 +114,7 @@ impl ClusterArgs {
             images: images
                 .filter_map(|(name, image)| Some((name.to_owned(), image.clone()?)))
                 .collect(),
-            allowed: allowed.collect(),
+            allowed: allowed.map(|allow| allow.get_name().to_owned()).collect(),
             nginx,
             documents,
         };
@@ -134,22 +122,21 @@ impl ClusterArgs {
         Ok(clusters)
     }
 
-    fn profiles(&self, project: Option<&Project>) -> Result<Vec<Profile>, ClusterError> {
-        let runtime = self.runtime;
-        if !self.profiles.is_empty() {
-            let own = |name: &String| project.and_then(|project| project.profiles.get(name));
-            let named = self
-                .profiles
-                .iter()
-                .map(|name| own(name).map_or_else(|| named(name), project::Profile::clusters));
-            let named: Vec<_> = named.collect::<Result<_, _>>()?;
-            return Ok(named.concat());
+    fn profiles(&self, project: &Project) -> Result<Vec<Profile>, ClusterError> {
+        if self.profiles.is_empty() {
+            return project::Profile {
+                kubernetes: self.kubernetes.clone(),
+                gates: self.gates.iter().cloned().collect(),
+                runtime: self.runtime,
+            }
+            .clusters();
         }
-        let profile = |version| {
-            let gates = self.gates.iter().cloned();
-            Profile::new(Wanted { version, runtime }, gates, WORKERS)
+        let clusters = |name: &String| match project.profiles.get(name) {
+            Some(own) => own.clusters(),
+            None => named(name),
         };
-        select(&self.kubernetes)?.into_iter().map(profile).collect()
+        let clusters: Result<Vec<_>, _> = self.profiles.iter().map(clusters).collect();
+        Ok(clusters?.concat())
     }
 }
 
@@ -174,7 +161,19 @@ pub(super) fn gate(text: &str) -> Result<(String, bool), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::capability::remedy;
     use rstest::rstest;
+
+    #[test]
+    fn what_is_allowed_is_a_capability() {
+        for allow in Allow::value_variants() {
+            let name = allow.to_possible_value();
+            assert!(
+                name.is_some_and(|name| remedy(name.get_name()).is_some()),
+                "{allow:?}"
+            );
+        }
+    }
 
     #[rstest]
     #[case("A=true", Ok(("A".to_owned(), true)))]

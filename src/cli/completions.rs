@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 use clap_complete::Shell;
 
 use super::exit::{Exit, Failure};
+use super::{command, print};
 
 /// Print the completions of a shell
 #[derive(Debug, clap::Args)]
@@ -14,8 +15,8 @@ pub(super) struct CompletionsArgs {
 
 pub(super) fn completions(args: &CompletionsArgs) -> Exit {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "hookproof", &mut script);
-    super::print::page(&String::from_utf8_lossy(&script));
+    clap_complete::generate(args.shell, &mut command(), "hookproof", &mut script);
+    print::page(&String::from_utf8_lossy(&script));
     Exit::AsExpected
 }
 
@@ -30,14 +31,14 @@ pub(super) struct ManArgs {
 pub(super) fn man(args: &ManArgs) -> Result<Exit, Failure> {
     let Some(folder) = &args.out else {
         let mut page = Vec::new();
-        clap_mangen::Man::new(super::command())
+        clap_mangen::Man::new(command())
             .render(&mut page)
             .map_err(Failure::infrastructure)?;
-        super::print::page(&String::from_utf8_lossy(&page));
+        print::page(&String::from_utf8_lossy(&page));
         return Ok(Exit::AsExpected);
     };
     std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(super::command(), folder))
+        .and_then(|()| clap_mangen::generate_to(command(), folder))
         .map_err(|e| Failure::usage(format!("failed to write man pages to {folder}: {e}")))?;
     line!("wrote man pages to {folder}");
     Ok(Exit::AsExpected)

@@ -11,7 +11,7 @@ use crate::report::terminal::Layout;
 use crate::report::text::wrap;
 
 use super::exit::{Exit, Failure};
-use super::suites::{SuiteArgs, documents};
+use super::suites::{self, SuiteArgs, documents};
 
 /// Show which sentences of documents are cited by claims, which need none, and which remain
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub(super) struct CoverageArgs {
 pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     let suites = args.suites.open()?;
     let catalogue = suites.load()?;
-    let mut exit = Exit::AsExpected;
+    let mut remains = false;
     let documents = documents(&args.files, suites.documents.as_deref(), &cited(&catalogue))?;
     for (nth, document) in documents.iter().enumerate() {
         let coverage = of(&catalogue, document);
@@ -39,19 +39,14 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
         line!("{}\n", document.name());
         print(&coverage, args.remaining);
         line!("{}", coverage.summary());
-        if coverage.remaining().next().is_some() {
-            exit = Exit::Changed;
-        }
+        remains |= coverage.remaining().next().is_some();
     }
-    Ok(exit)
+    Ok(Exit::changed_if(remains))
 }
 
 /// The documents that claims cite.
 pub(super) fn cited(catalogue: &Catalogue) -> BTreeSet<&str> {
-    let claims = catalogue.claims();
-    claims
-        .flat_map(|(claim, _)| claim.cites.iter().map(|cites| cites.document.as_str()))
-        .collect()
+    suites::cited(catalogue.claims().flat_map(|(claim, _)| &claim.cites))
 }
 
 /// The coverage of a document by a catalogue.
@@ -67,30 +62,22 @@ pub(super) fn of(catalogue: &Catalogue, document: &Document) -> Coverage {
 /// Prints the sentences; adjacent ones with the same coverage share its description.
 fn print(coverage: &Coverage, remaining: bool) {
     let width = Layout::for_page().width;
-    let same = |a: &Sentence, b: &Sentence| {
+    let same = |a: &&Sentence, b: &&Sentence| {
         (&a.claims, &a.because, a.remains) == (&b.claims, &b.because, b.remains)
     };
-    let wanted = coverage
-        .sentences
-        .iter()
-        .filter(|s| s.remains || !remaining);
-    let wanted: Vec<&Sentence> = wanted.collect();
-    for group in wanted.chunk_by(|a, b| same(a, b)) {
+    let wanted = coverage.sentences.iter();
+    let wanted: Vec<_> = wanted.filter(|s| s.remains || !remaining).collect();
+    for group in wanted.chunk_by(same) {
         for sentence in group {
-            let line = sentence.lines.start();
-            for (nth, part) in wrap(&sentence.text, width - 6, "").iter().enumerate() {
-                if nth == 0 {
-                    line!("{line:>4}  {part}");
-                } else {
-                    line!("      {part}");
-                }
+            let mut number = sentence.lines.start().to_string();
+            for part in wrap(&sentence.text, width - 6, "") {
+                line!("{number:>4}  {part}");
+                number.clear();
             }
         }
-        let Some(first) = group.first() else { continue };
-        let claims = first.claims.iter().map(String::as_str);
-        let because = first.because.iter().map(String::as_str);
-        let remains = first.remains.then_some("NO CLAIM CITES THIS");
-        for text in remains.into_iter().chain(claims).chain(because) {
+        let remains = group[0].remains.then_some("NO CLAIM CITES THIS");
+        let texts = group[0].claims.iter().chain(&group[0].because);
+        for text in remains.into_iter().chain(texts.map(String::as_str)) {
             for part in wrap(text, width - 10, "  ") {
                 line!("        → {part}");
             }

@@ -2,11 +2,12 @@
 
 use camino::Utf8PathBuf;
 
-use crate::report::diff::{Kind, compare, text};
+use crate::report::diff::{Change, Kind, compare, text};
 use crate::report::json::read_results;
 use crate::report::terminal::Layout;
 
 use super::exit::{Exit, Failure};
+use super::print;
 
 /// Show the verdicts, outcomes and texts that differ between two results
 #[derive(Debug, clap::Args)]
@@ -26,21 +27,13 @@ pub(super) struct DiffArgs {
 pub(super) fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     let read = |folder| read_results(folder).map_err(Failure::usage);
     let mut changes = compare(&read(&args.a)?, &read(&args.b)?);
-    let differs = changes
-        .iter()
-        .any(|change| args.values || change.kind != Kind::Value);
+    let counts = |change: &Change| args.values || change.kind != Kind::Value;
+    let differs = changes.iter().any(counts);
     if args.json {
-        changes.retain(|change| args.values || change.kind != Kind::Value);
-        line!(
-            "{}",
-            serde_json::to_string_pretty(&changes).map_err(Failure::usage)?
-        );
+        changes.retain(counts);
+        print::json(&changes)?;
     } else {
-        super::print::page(&text(&changes, args.values, Layout::for_page()));
+        print::page(&text(&changes, args.values, Layout::for_page()));
     }
-    Ok(if differs {
-        Exit::Changed
-    } else {
-        Exit::AsExpected
-    })
+    Ok(Exit::changed_if(differs))
 }

@@ -1,6 +1,7 @@
 //! `hookproof doctor`.
 
 use super::exit::{Exit, Failure};
+use super::print;
 use crate::cluster::cache::Cache;
 use crate::cluster::doctor::{examine, fit, render};
 
@@ -14,10 +15,7 @@ pub(super) struct DoctorArgs {
 pub(super) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     let checks = examine(&Cache::open()?);
     if args.json {
-        line!(
-            "{}",
-            serde_json::to_string_pretty(&checks).unwrap_or_default()
-        );
+        print::json(&checks)?;
     } else {
         text!("{}", render(&checks));
     }

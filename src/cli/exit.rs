@@ -1,7 +1,9 @@
 //! Exit codes. They are documented in the help and in docs/cli.md, and stable.
 
-use std::process::ExitCode;
+use std::fmt::Display;
 
+use crate::cluster::error::ClusterError;
+use crate::observe::connect::ConnectError;
 use crate::report::results::Results;
 use crate::report::view::{Cell, State};
 
@@ -43,6 +45,15 @@ impl Exit {
         exit
     }
 
+    /// Whether a comparison found a difference.
+    pub(super) fn changed_if(differs: bool) -> Self {
+        if differs {
+            Self::Changed
+        } else {
+            Self::AsExpected
+        }
+    }
+
     pub(super) fn code(self) -> u8 {
         match self {
             Self::AsExpected => 0,
@@ -71,12 +82,6 @@ pub(super) fn codes(own: &[(Exit, &str)]) -> String {
     format!("Exit codes:{}", lines.collect::<String>())
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit.code())
-    }
-}
-
 /// An error message with its exit code.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -85,43 +90,35 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// The user's input is invalid.
-    pub(super) fn usage(error: impl std::fmt::Display) -> Self {
-        Self {
-            exit: Exit::Usage,
-            message: error.to_string(),
-        }
-    }
-
-    /// The machine or the cluster failed.
-    pub(super) fn infrastructure(error: impl std::fmt::Display) -> Self {
-        Self {
-            exit: Exit::Infrastructure,
-            message: error.to_string(),
-        }
-    }
-}
-
-impl From<crate::cluster::error::ClusterError> for Failure {
-    fn from(error: crate::cluster::error::ClusterError) -> Self {
-        let exit = if error.is_usage() {
+    fn new(is_usage: bool, error: impl Display) -> Self {
+        let exit = if is_usage {
             Exit::Usage
         } else {
             Exit::Infrastructure
         };
-        Self {
-            exit,
-            message: error.to_string(),
-        }
+        let message = error.to_string();
+        Self { exit, message }
+    }
+
+    /// The user's input is invalid.
+    pub(super) fn usage(error: impl Display) -> Self {
+        Self::new(true, error)
+    }
+
+    /// The machine or the cluster failed.
+    pub(super) fn infrastructure(error: impl Display) -> Self {
+        Self::new(false, error)
     }
 }
 
-impl From<crate::observe::connect::ConnectError> for Failure {
-    fn from(error: crate::observe::connect::ConnectError) -> Self {
-        if error.is_usage() {
-            Self::usage(error)
-        } else {
-            Self::infrastructure(error)
-        }
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        Self::new(error.is_usage(), error)
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        Self::new(error.is_usage(), error)
     }
 }

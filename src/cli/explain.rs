@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use camino::Utf8PathBuf;
+use itertools::Itertools as _;
 
 use crate::catalogue::model::Scenario;
 use crate::report::explain::{Recorded, applied, page};
@@ -15,7 +16,8 @@ use crate::run::plan::claims;
 use crate::version::version;
 
 use super::exit::{Exit, Failure};
-use super::suites::{RESULTS, SuiteArgs, output, select};
+use super::print;
+use super::suites::{SuiteArgs, select};
 
 /// Explain claims: statement, sources, experiment, checks, and recorded verdicts
 #[derive(Debug, clap::Args)]
@@ -51,29 +53,27 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     let view = View::new(&matrix);
     let layout = Layout::for_page();
     if let Some(minor) = args.kubernetes {
-        let answers = claims(&catalogue, &chosen).into_iter();
-        let answers: Vec<_> = answers
-            .map(|claim| answer(&view, &claim, minor, layout))
-            .collect();
-        super::print::page(&answers.join("\n"));
+        let claims = claims(&catalogue, &chosen);
+        let mut answers = claims
+            .iter()
+            .map(|claim| answer(&view, claim, minor, layout));
+        print::page(&answers.join("\n"));
         return Ok(Exit::AsExpected);
     }
-    let folder = output(args.results.as_ref(), suites.project.as_ref(), RESULTS);
-    let results = if folder.join(RESULTS_FILE).exists() {
-        Some(read_results(&folder).map_err(Failure::usage)?)
-    } else {
-        None
-    };
+    let folder = args.results.as_ref().unwrap_or(&suites.project.results);
+    let exists = folder.join(RESULTS_FILE).exists();
+    let results = exists.then(|| read_results(folder)).transpose();
+    let results = results.map_err(Failure::usage)?;
     let recorded = Recorded {
-        folder: &folder,
+        folder,
         results: results.as_ref(),
     };
     for (n, (claim, scenario)) in found.into_iter().enumerate() {
         if n > 0 {
             line!("\n{}\n", "─".repeat(layout.width));
         }
-        super::print::page(&page(claim, scenario, recorded, layout));
-        super::print::page(&section(&view, &claim.id, layout));
+        print::page(&page(claim, scenario, recorded, layout));
+        print::page(&section(&view, &claim.id, layout));
     }
     Ok(Exit::AsExpected)
 }

@@ -12,20 +12,6 @@ use crate::observe::connect::ConnectError;
 
 use super::exit::{Exit, Failure};
 
-/// Build the agent image, which the pods of experiments run, and print its name
-#[derive(Debug, clap::Args)]
-pub(super) struct AgentImageArgs {
-    #[command(flatten)]
-    delivery: Delivery,
-}
-
-/// Build the nginx image, which some experiments run, and print its name
-#[derive(Debug, clap::Args)]
-pub(super) struct NginxImageArgs {
-    #[command(flatten)]
-    delivery: Delivery,
-}
-
 /// Build the image that runs hookproof in a cluster, and print its name
 #[derive(Debug, clap::Args)]
 pub(super) struct RunnerImageArgs {
@@ -38,7 +24,7 @@ pub(super) struct RunnerImageArgs {
 
 /// Where an image goes. By default it stays in the cache.
 #[derive(Debug, clap::Args)]
-struct Delivery {
+pub(super) struct Delivery {
     /// Save the image to a file, in the format of `docker load` and `ctr images import`
     #[arg(long, value_name = "FILE")]
     save: Option<Utf8PathBuf>,
@@ -60,15 +46,15 @@ enum Target {
     },
 }
 
-pub(super) fn agent_image(args: &AgentImageArgs) -> Result<Exit, Failure> {
+pub(super) fn agent_image(delivery: &Delivery) -> Result<Exit, Failure> {
     let image = agent_image::assemble(Cache::open()?.root())?;
-    args.delivery.deliver(&image)
+    delivery.deliver(&image)
 }
 
-pub(super) fn nginx_image(args: &NginxImageArgs) -> Result<Exit, Failure> {
-    let mut on_progress = |progress: crate::cluster::progress::Progress| note!("{progress}");
+pub(super) fn nginx_image(delivery: &Delivery) -> Result<Exit, Failure> {
+    let mut on_progress = |progress| note!("{progress}");
     let image = nginx_image::assemble(&Cache::open()?, &mut Reporter::new(&mut on_progress))?;
-    args.delivery.deliver(&image)
+    delivery.deliver(&image)
 }
 
 pub(super) fn runner_image(args: &RunnerImageArgs) -> Result<Exit, Failure> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use itertools::Itertools as _;
 
 use crate::catalogue::model::{Catalogue, Scenario};
 use crate::evidence::{ClusterFacts, Evidence};
@@ -12,7 +13,7 @@ use crate::observe::store;
 use crate::report::json::{RESULTS_FILE, read_results};
 use crate::report::output::{Output, resolve};
 use crate::report::results::{ClusterResults, EarlierAttempt, Results, SCHEMA, ScenarioResults};
-use crate::run::plan::Plan;
+use crate::run::plan::{Plan, claims};
 
 use super::accept::accept;
 use super::exit::{Exit, Failure};
@@ -39,21 +40,21 @@ pub(super) struct JudgeArgs {
 pub(super) fn judge(args: &JudgeArgs) -> Result<Exit, Failure> {
     let suites = args.suites.open()?;
     let catalogue = suites.load()?;
-    let folders = results_of(&args.folders, suites.project.as_ref())?;
+    let folders = results_of(&args.folders, &suites.project)?;
     let out = args.out.as_ref().map(|out| Output::new(out, &folders));
     let out = out.transpose().map_err(Failure::usage)?;
     let mut parts = Vec::new();
-    for folder in &folders {
+    for folder in folders {
         let again = Again {
             catalogue: &catalogue,
-            folder,
+            folder: &folder,
         };
         let results = if folder.join(RESULTS_FILE).is_file() {
-            again.results(read_results(folder).map_err(Failure::usage)?)?
+            again.results(read_results(&folder).map_err(Failure::usage)?)?
         } else {
             again.evidence()?
         };
-        parts.push((folder.clone(), results));
+        parts.push((folder, results));
     }
     args.labels.set(&mut parts)?;
     let (exit, results) = publish(parts, out, "./")?;
@@ -72,29 +73,28 @@ struct Again<'a> {
 impl Again<'_> {
     /// Replaces the verdicts of results. Everything else of the run stays.
     fn results(&self, mut results: Results) -> Result<Results, Failure> {
-        let mut claims: BTreeSet<String> = results.claims.iter().map(|c| c.id.clone()).collect();
+        let mut ids: BTreeSet<String> = results.claims.iter().map(|c| c.id.clone()).collect();
         for column in &mut results.clusters {
             self.column(column)?;
             column.texts.clear();
-            claims.extend(column.judgements.iter().map(|j| j.claim.clone()));
+            ids.extend(column.judgements.iter().map(|j| j.claim.clone()));
         }
-        let infos = Plan::new(self.catalogue, &claims, None).infos(self.catalogue);
-        let removed = |id: &String| infos.iter().all(|info| info.id != *id);
-        let old = std::mem::take(&mut results.claims).into_iter();
-        let old: Vec<_> = old.filter(|claim| removed(&claim.id)).collect();
-        for claim in &old {
-            note!("warning: {}: no suite defines {}", self.folder, claim.id);
+        let infos = claims(self.catalogue, &ids);
+        for old in std::mem::replace(&mut results.claims, infos) {
+            if results.claims.iter().all(|info| info.id != old.id) {
+                note!("warning: {}: no suite defines {}", self.folder, old.id);
+                results.claims.push(old);
+            }
         }
-        results.claims = infos.into_iter().chain(old).collect();
         SCHEMA.clone_into(&mut results.schema);
         env!("CARGO_PKG_VERSION").clone_into(&mut results.hookproof);
         Ok(results)
     }
 
     fn column(&self, column: &mut ClusterResults) -> Result<(), Failure> {
-        let wanted = column.run.claims.clone();
         let mut judgements = untestable(self.catalogue);
         let mut scenarios = Vec::new();
+        let mut observed = BTreeSet::new();
         for ran in std::mem::take(&mut column.scenarios) {
             let scenario = self.catalogue.scenarios.get(&ran.scenario).ok_or_else(|| {
                 Failure::usage(format!(
@@ -102,47 +102,39 @@ impl Again<'_> {
                     self.folder, ran.scenario
                 ))
             })?;
-            if let Some(path) = &ran.evidence {
-                if !self.folder.join(path).exists() {
-                    note!("warning: {}: evidence {path} is missing", self.folder);
-                    continue;
+            let Some(path) = &ran.evidence else {
+                if !ran.problems.is_empty() || inapplicable(scenario, &column.facts).is_some() {
+                    scenarios.push(ran);
                 }
-                let evidence = self.read(path)?;
-                let found = self.judge(scenario, &evidence)?;
-                column
-                    .run
-                    .claims
-                    .extend(found.iter().map(|j| j.claim.clone()));
-                column
-                    .judgements
-                    .retain(|j| !found.iter().any(|new| new.claim == j.claim));
-                judgements.extend(found);
-                let earlier = ran
-                    .earlier
-                    .into_iter()
-                    .map(|attempt| self.attempt(scenario, attempt));
-                let earlier = earlier.collect::<Result<_, _>>()?;
-                scenarios.push(ScenarioResults::new(
-                    scenario,
-                    &evidence,
-                    earlier,
-                    ran.evidence,
-                ));
-            } else if !ran.problems.is_empty() || inapplicable(scenario, &column.facts).is_some() {
-                scenarios.push(ran);
+                continue;
+            };
+            if !self.folder.join(path).exists() {
+                note!("warning: {}: evidence {path} is missing", self.folder);
+                continue;
             }
+            let evidence = self.read(path)?;
+            let found = self.judge(scenario, &evidence)?;
+            let ids = found.iter().map(|j| j.claim.clone());
+            column.run.claims.extend(ids);
+            judgements.extend(found);
+            let earlier = ran.earlier.into_iter();
+            let earlier = earlier.map(|attempt| self.attempt(scenario, attempt));
+            scenarios.push(ScenarioResults::new(
+                scenario,
+                &evidence,
+                earlier.collect::<Result<_, _>>()?,
+                ran.evidence,
+            ));
+            observed.insert(&scenario.id);
         }
-        let observed = |id: &str| {
-            scenarios
-                .iter()
-                .any(|s| s.scenario == id && s.evidence.is_some())
-        };
         // Facts are unknown if provisioning failed.
-        let others = self.catalogue.scenarios.values();
-        let others = others.filter(|s| !column.facts.kubernetes.is_empty() && !observed(&s.id));
-        let others = others.filter_map(|scenario| inapplicable(scenario, &column.facts));
-        judgements.extend(others.flatten());
-        judgements.retain(|j| column.run.claims.contains(&j.claim) || wanted.contains(&j.claim));
+        if !column.facts.kubernetes.is_empty() {
+            let others = self.catalogue.scenarios.values();
+            let others = others.filter(|scenario| !observed.contains(&scenario.id));
+            let others = others.filter_map(|scenario| inapplicable(scenario, &column.facts));
+            judgements.extend(others.flatten());
+        }
+        judgements.retain(|j| column.run.claims.contains(&j.claim));
         column.judgements = judgements;
         column.scenarios = scenarios;
         Ok(())
@@ -161,12 +153,8 @@ impl Again<'_> {
         match &attempt.evidence {
             Some(path) if self.folder.join(path).exists() => {
                 let evidence = self.read(path)?;
-                let judgements = self.judge(scenario, &evidence)?;
-                Ok(EarlierAttempt::new(
-                    &evidence,
-                    &judgements,
-                    attempt.evidence,
-                ))
+                let found = self.judge(scenario, &evidence)?;
+                Ok(EarlierAttempt::new(&evidence, &found, attempt.evidence))
             }
             _ => Ok(attempt),
         }
@@ -196,37 +184,28 @@ impl Again<'_> {
             }
             let evidence = store::read(&file).map_err(Failure::usage)?;
             let path = file.strip_prefix(self.folder).unwrap_or(&file).to_string();
-            let ClusterFacts {
-                name,
-                kubernetes,
-                profile,
-                gates,
-                container_runtimes,
-                ..
-            } = &evidence.cluster;
-            let group = format!("{kubernetes} {profile} {name} {gates:?} {container_runtimes:?}");
+            let facts = &evidence.cluster;
+            let group = format!(
+                "{} {} {} {:?} {:?}",
+                facts.kubernetes, facts.profile, facts.name, facts.gates, facts.container_runtimes
+            );
             groups.entry(group).or_default().push((path, evidence));
         }
         let mut columns = Vec::new();
-        for group in groups.into_values() {
-            let ids: BTreeSet<_> = group.iter().map(|(_, found)| &found.scenario).collect();
-            let overlap = ids.len() < group.len();
-            let mut runs: BTreeMap<String, Vec<(String, Evidence)>> = BTreeMap::new();
-            for (path, evidence) in group {
-                let run = if overlap {
-                    evidence.run.clone()
-                } else {
-                    String::new()
-                };
-                runs.entry(run).or_default().push((path, evidence));
+        for mut group in groups.into_values() {
+            let overlap = !group.iter().map(|(_, found)| &found.scenario).all_unique();
+            if overlap {
+                group.sort_by(|(_, a), (_, b)| a.run.cmp(&b.run));
             }
-            for run in runs.into_values() {
+            for run in group.chunk_by(|(_, a), (_, b)| !overlap || a.run == b.run) {
                 columns.push(self.skeleton(run)?);
             }
         }
-        let (Some(began), Some(ended)) = (
-            columns.iter().map(|c| c.run.began).min(),
-            columns.iter().map(|c| c.run.ended).max(),
+        let runs = columns.iter().map(|column| &column.run);
+        let (Some(run), Some(began), Some(ended)) = (
+            runs.clone().map(|run| run.id.clone()).next(),
+            runs.clone().map(|run| run.began).min(),
+            runs.map(|run| run.ended).max(),
         ) else {
             return Err(Failure::usage(format!(
                 "no evidence found in {}; record some with `hookproof run`",
@@ -242,10 +221,7 @@ impl Again<'_> {
         let mut results = self.results(Results {
             schema: String::new(),
             hookproof: String::new(),
-            run: columns
-                .first()
-                .map(|c| c.run.id.clone())
-                .unwrap_or_default(),
+            run,
             began,
             ended,
             claims: plan.infos(self.catalogue),
@@ -263,34 +239,35 @@ impl Again<'_> {
         Ok(results)
     }
 
-    /// A column of evidence that is not judged yet.
-    fn skeleton(&self, found: Vec<(String, Evidence)>) -> Result<ClusterResults, Failure> {
-        let mut files: BTreeMap<String, String> = BTreeMap::new();
-        let mut column: Option<ClusterResults> = None;
-        let mut runs = BTreeSet::new();
+    /// A column of evidence that is not judged yet; there is at least one file.
+    fn skeleton(&self, found: &[(String, Evidence)]) -> Result<ClusterResults, Failure> {
+        let facts = &found[0].1.cluster;
+        let version = facts.kubernetes.trim_start_matches('v');
+        let mut column = ClusterResults::new(&format!("{version} {}", facts.profile));
+        column.facts = facts.clone();
+        let all = found.iter().map(|(_, evidence)| evidence);
+        let runs: BTreeSet<&str> = all.clone().map(|one| one.run.as_str()).collect();
+        column.run.id = match runs.len() {
+            0..4 => runs.iter().join(", "),
+            number => format!("{number} runs"),
+        };
+        column.run.began = all.clone().map(|one| one.began).min().unwrap_or_default();
+        column.run.ended = all.clone().map(|one| one.ended).max();
+        // A fact of only some of the evidence is not a fact of the column.
+        if !all.clone().map(|one| &one.cluster.node_image).all_equal() {
+            column.facts.node_image = None;
+        }
+        let capabilities = all.flat_map(|one| &one.cluster.capabilities);
+        column.facts.capabilities = capabilities.sorted().dedup().cloned().collect();
         for (path, evidence) in found {
-            let facts = &evidence.cluster;
-            let column = column.get_or_insert_with(|| {
-                let version = facts.kubernetes.trim_start_matches('v');
-                let mut column = ClusterResults::new(&format!("{version} {}", facts.profile));
-                column.facts = facts.clone();
-                column.run.began = evidence.began;
-                column.run.ended = Some(evidence.ended);
-                column
-            });
-            column.run.began = column.run.began.min(evidence.began);
-            column.run.ended = column.run.ended.max(Some(evidence.ended));
-            runs.insert(evidence.run.clone());
-            // A fact of only some of the evidence is not a fact of the column.
-            if column.facts.node_image != facts.node_image {
-                column.facts.node_image = None;
+            let mut known = column.scenarios.iter();
+            if let Some(other) = known.find(|known| known.scenario == evidence.scenario) {
+                return Err(Failure::usage(format!(
+                    "{}: {} and {path} are evidence of the same scenario and run; remove one",
+                    self.folder,
+                    other.evidence.as_deref().unwrap_or_default()
+                )));
             }
-            column
-                .facts
-                .capabilities
-                .extend(facts.capabilities.iter().cloned());
-            column.facts.capabilities.sort();
-            column.facts.capabilities.dedup();
             let attempts = 1..evidence.attempt;
             let attempts = attempts.filter_map(|attempt| {
                 let path = store::file_name(path.trim_end_matches(".json"), Some(attempt));
@@ -310,21 +287,11 @@ impl Again<'_> {
                 evidence: Some(path.clone()),
                 earlier: attempts.collect(),
             });
-            if let Some(other) = files.insert(evidence.scenario, path.clone()) {
-                return Err(Failure::usage(format!(
-                    "{}: {other} and {path} are evidence of the same scenario and run; remove one",
-                    self.folder
-                )));
-            }
         }
-        let mut column = column.unwrap_or_default();
-        column.run.id = match runs.len() {
-            0..4 => runs.into_iter().collect::<Vec<_>>().join(", "),
-            number => format!("{number} runs"),
-        };
         Ok(column)
     }
 }
+
 /// The judgements on a scenario without evidence that does not apply or was not allowed.
 fn inapplicable(scenario: &Scenario, facts: &ClusterFacts) -> Option<Vec<Judgement>> {
     let unmet = scenario.needs.unmet(facts);

@@ -10,7 +10,6 @@ use crate::cluster::agent_image;
 use crate::cluster::cache::Cache;
 use crate::cluster::command::find;
 use crate::observe::connect::{self, ConnectError};
-use crate::report::json::read_results;
 use crate::report::output::Output;
 use crate::run::job::{Indexed, Running};
 use crate::run::plan::Plan;
@@ -18,9 +17,9 @@ use crate::run::plan::Plan;
 use super::exit::{Exit, Failure};
 use super::links::Links;
 use super::rbac::{self, ACCOUNT, AccountArgs};
-use super::report::publish;
+use super::report::{publish, read};
 use super::run::duration;
-use super::suites::select;
+use super::suites::Words;
 
 /// Print manifests that run the built-in suites in the cluster under test, or collect the results
 ///
@@ -32,11 +31,8 @@ use super::suites::select;
 pub(super) struct JobArgs {
     #[command(subcommand)]
     collect: Option<Collect>,
-    /// Claims, scenarios, suites or documents to select [default: all]
-    words: Vec<String>,
-    /// Claims, scenarios, suites or documents to leave out
-    #[arg(long, value_name = "WORD")]
-    skip: Vec<String>,
+    #[command(flatten)]
+    selection: Words,
     /// Number of pods that run the claims in parallel, each a part of about the same duration
     #[arg(long, value_name = "N", required = true, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1000))]
     shards: Option<usize>,
@@ -103,27 +99,20 @@ pub(super) async fn job(args: &JobArgs) -> Result<Exit, Failure> {
 
 fn print(args: &JobArgs) -> Result<Exit, Failure> {
     let catalogue = load(&[Source::BuiltIn]).checked().map_err(Failure::usage)?;
-    let mut claims = select(&catalogue, &args.words)?;
-    if !args.skip.is_empty() {
-        let skipped = select(&catalogue, &args.skip)?;
-        claims.retain(|claim| !skipped.contains(claim));
-    }
-    let plan = Plan::new(&catalogue, &claims, None);
+    let plan = Plan::new(&catalogue, &args.selection.select(&catalogue)?, None);
     let scenarios: Vec<_> = plan.of(&catalogue).collect();
     let namespace = &args.account.namespace;
     let agent = match &args.agent_image {
         Some(name) => name.clone(),
         None => agent_image::assemble(Cache::open()?.root())?.tag,
     };
-    let mut words = args.words.clone();
-    words.extend(args.skip.iter().map(|word| format!("--skip={word}")));
+    let mut words = args.selection.words.clone();
+    let skip = &args.selection.skip;
+    words.extend(skip.iter().map(|word| format!("--skip={word}")));
     words.push(format!("--label={}", args.name));
     words.push(format!("--agent-image={agent}"));
-    words.extend(
-        args.nginx_image
-            .iter()
-            .map(|name| format!("--nginx-image={name}")),
-    );
+    let nginx = args.nginx_image.as_ref();
+    words.extend(nginx.map(|name| format!("--nginx-image={name}")));
     words.extend(args.more.iter().cloned());
     let job = Indexed {
         namespace,
@@ -143,16 +132,9 @@ async fn collect(args: &CollectArgs) -> Result<Exit, Failure> {
     let client = connect::client(args.kubeconfig.as_deref(), args.context.as_deref()).await?;
     let kubectl = args.kubectl.clone().or_else(|| find("kubectl"));
     let mut kubectl = vec![kubectl.ok_or(ConnectError::NoKubectl)?.to_string()];
-    let options = [
-        (
-            "--kubeconfig",
-            args.kubeconfig.as_ref().map(ToString::to_string),
-        ),
-        ("--context", args.context.clone()),
-    ];
-    for (option, value) in options {
-        kubectl.extend(value.map(|value| format!("{option}={value}")));
-    }
+    let (kubeconfig, context) = (args.kubeconfig.as_ref(), args.context.as_ref());
+    kubectl.extend(kubeconfig.map(|file| format!("--kubeconfig={file}")));
+    kubectl.extend(context.map(|context| format!("--context={context}")));
     let running = Running {
         client,
         kubectl,
@@ -170,11 +152,8 @@ async fn collect(args: &CollectArgs) -> Result<Exit, Failure> {
         .copy(into, args.timeout, say)
         .await
         .map_err(Failure::infrastructure)?;
-    let mut parts = Vec::new();
-    for shard in &shards {
-        let results = read_results(&shard.folder).map_err(Failure::infrastructure)?;
-        parts.push((shard.folder.clone(), results));
-    }
+    let folders: Vec<_> = shards.iter().map(|shard| shard.folder.clone()).collect();
+    let parts = read(&folders).map_err(Failure::infrastructure)?;
     let (exit, _) = publish(parts, Some(out), args.links.base())?;
     running
         .release(&shards)

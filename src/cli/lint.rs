@@ -48,15 +48,11 @@ pub(super) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
     {
         for document in documents.found() {
             let coverage = coverage::of(&loaded.catalogue, document);
+            let name = document.name();
             if is_right {
-                findings.extend(uncovered(
-                    &loaded.catalogue,
-                    folder,
-                    document.name(),
-                    &coverage,
-                ));
+                findings.extend(uncovered(&loaded.catalogue, folder, name, &coverage));
             }
-            summaries.push(format!("{}: {}", document.name(), coverage.summary()));
+            summaries.push(format!("{name}: {}", coverage.summary()));
         }
     }
     if !findings.is_empty() {

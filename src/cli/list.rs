@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use itertools::Itertools as _;
 use serde_json::{Value, json};
 
 use crate::catalogue::capability::{GUARDED, remedy};
@@ -28,22 +29,20 @@ pub(super) struct ListArgs {
 fn needs(catalogue: &Catalogue, chosen: &BTreeSet<String>) {
     for capability in GUARDED {
         line!("{capability}: {}", remedy(capability).unwrap_or_default());
-        for scenario in catalogue.scenarios.values() {
-            let claims = &mut scenario.claims.iter();
-            if scenario.declares(capability) && claims.any(|claim| chosen.contains(&claim.id)) {
-                let granted = if scenario.built_in {
-                    "granted: built in"
-                } else {
-                    "needs --allow"
-                };
-                line!("  {:<32} {granted}", scenario.id);
-            }
+        let scenarios = catalogue.testing(chosen);
+        for scenario in scenarios.filter(|scenario| scenario.declares(capability)) {
+            let granted = if scenario.built_in {
+                "granted: built in"
+            } else {
+                "needs --allow"
+            };
+            line!("  {:<32} {granted}", scenario.id);
         }
     }
 }
 
 pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
-    let (catalogue, chosen) = args.selection.load(&args.selection.suites.open()?)?;
+    let (catalogue, chosen) = args.selection.load()?;
     if args.needs {
         needs(&catalogue, &chosen);
         return Ok(Exit::AsExpected);
@@ -85,20 +84,11 @@ fn as_json(claim: &Claim, scenario: &str) -> Value {
     })
 }
 
-fn groups(catalogue: &Catalogue) -> Vec<(&str, &str, &[Claim])> {
-    let mut groups: Vec<(&str, &str, &[Claim])> = catalogue
-        .scenarios
-        .values()
-        .map(|s| (s.id.as_str(), s.title.as_str(), s.claims.as_slice()))
-        .collect();
-    if !catalogue.untestable.is_empty() {
-        groups.push((
-            "(none)",
-            "claims that no experiment can test",
-            &catalogue.untestable,
-        ));
-    }
-    groups
+fn groups(catalogue: &Catalogue) -> impl Iterator<Item = (&str, &str, &[Claim])> {
+    let scenarios = catalogue.scenarios.values();
+    let tested = scenarios.map(|s| (s.id.as_str(), s.title.as_str(), s.claims.as_slice()));
+    let title = "claims that no experiment can test";
+    tested.chain([("(none)", title, catalogue.untestable.as_slice())])
 }
 
 /// The expected verdict, or one verdict per range of versions.
@@ -106,19 +96,15 @@ fn expectation(claim: &Claim) -> String {
     if claim.not_testable.is_some() {
         return "not-testable".to_owned();
     }
-    let texts: Vec<String> = claim
-        .expect
-        .iter()
-        .map(|expectation| match &expectation.needs.kubernetes {
-            Some(range) => format!("{} ({})", expectation.verdict, range.text),
-            None => expectation.verdict.to_string(),
-        })
-        .collect();
-    if texts.is_empty() {
-        "-".to_owned()
-    } else {
-        texts.join(", ")
+    if claim.expect.is_empty() {
+        return "-".to_owned();
     }
+    let mut texts = claim.expect.iter().map(|expectation| {
+        let range = expectation.needs.kubernetes.as_ref();
+        let range = range.map_or_else(String::new, |range| format!(" ({})", range.text));
+        format!("{}{range}", expectation.verdict)
+    });
+    texts.join(", ")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `hookproof matrix`.
 
 use camino::Utf8PathBuf;
+use itertools::Itertools as _;
 
 use crate::file::write_atomic;
 use crate::report::json::read_results;
@@ -14,6 +15,7 @@ use crate::report::view::State;
 use crate::run::plan::claims;
 
 use super::exit::{Exit, Failure};
+use super::print;
 use super::suites::Selection;
 
 /// Show the verdicts on all tested versions of Kubernetes, without a cluster
@@ -53,8 +55,8 @@ fn state(text: &str) -> Result<State, String> {
     let mut states = State::ALL.into_iter();
     let known = states.find(|state| state.key() == text);
     known.ok_or_else(|| {
-        let keys: Vec<_> = State::ALL.into_iter().map(State::key).collect();
-        format!("expected one of: {}", keys.join(", "))
+        let keys = State::ALL.into_iter().map(State::key);
+        format!("expected one of: {}", keys.format(", "))
     })
 }
 
@@ -76,7 +78,7 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<Exit, Failure> {
         );
         return Ok(Exit::AsExpected);
     }
-    let (catalogue, chosen) = args.selection.load(&args.selection.suites.open()?)?;
+    let (catalogue, chosen) = args.selection.load()?;
     let view = View::new(&matrix);
     let mut claims = claims(&catalogue, &chosen);
     let is_wanted = |state: &State| args.verdicts.is_empty() || args.verdicts.contains(state);
@@ -89,15 +91,12 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<Exit, Failure> {
     let shown: Vec<_> = claims.iter().collect();
     match args.format {
         Format::Text if shown.is_empty() => line!("no claim matches"),
-        Format::Text => super::print::page(&text::table(&view, &shown, Layout::for_stdout())),
+        Format::Text => print::page(&text::table(&view, &shown, Layout::for_stdout())),
         Format::Markdown => {
             let causes = causes::built_in().map_err(Failure::infrastructure)?;
             text!("{}", markdown::page(&view, &claims, &causes));
         }
-        Format::Json => {
-            let json = serde_json::to_string_pretty(&text::json(&view, &shown));
-            line!("{}", json.map_err(Failure::infrastructure)?);
-        }
+        Format::Json => print::json(&text::json(&view, &shown))?,
     }
     Ok(Exit::AsExpected)
 }

@@ -67,8 +67,8 @@ use print::out;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_help = codes(&[
     (AsExpected, "success; all verdicts are as expected"),
-    (Changed, "a verdict is unexpected"),
-    (Infrastructure, "a cluster could not be set up or observed, or output could not be written"),
+    UNEXPECTED,
+    NOT_OBSERVED,
     (Interrupted, "interrupted"),
 ]))]
 struct Cli {
@@ -154,10 +154,12 @@ enum Command {
     Profiles(profiles::ProfilesArgs),
     #[command(after_help = codes(&[]))]
     Rbac(rbac::RbacArgs),
+    /// Build the agent image, which the pods of experiments run, and print its name
     #[command(after_help = codes(&[NOT_DONE]))]
-    AgentImage(images::AgentImageArgs),
+    AgentImage(images::Delivery),
+    /// Build the nginx image, which some experiments run, and print its name
     #[command(after_help = codes(&[NOT_DONE]))]
-    NginxImage(images::NginxImageArgs),
+    NginxImage(images::Delivery),
     #[command(after_help = codes(&[NOT_DONE]))]
     RunnerImage(images::RunnerImageArgs),
     #[command(after_help = codes(&[
@@ -210,6 +212,7 @@ pub fn main() -> ExitCode {
         (Ok(Interrupted), Err(_)) => Interrupted,
         (Err(failure), _) | (Ok(_), Err(failure)) => failure.exit,
     }
+    .code()
     .into()
 }
 

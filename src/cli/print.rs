@@ -22,6 +22,13 @@ pub(super) fn page(text: &str) {
     write(&for_terminal(text));
 }
 
+/// Prints JSON to standard output.
+pub(super) fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(Failure::infrastructure)?;
+    out(&format!("{text}\n"));
+    Ok(())
+}
+
 fn write(text: &str) {
     keep(io::stdout().write_all(text.as_bytes()));
 }

@@ -1,12 +1,10 @@
 //! `hookproof profiles`.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
+use serde_json::json;
 
 use super::exit::{Exit, Failure};
+use super::print;
 use crate::cluster::kind::nightly;
-use crate::cluster::node_image::Runtime;
 
 /// List the versions, feature gates and runtimes that `hookproof run --profile nightly` tests
 #[derive(Debug, clap::Args)]
@@ -14,17 +12,6 @@ pub(super) struct ProfilesArgs {
     /// Print JSON, for the matrix of a CI system
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Serialize)]
-struct Listed {
-    /// For `--profile`; unique, and usable in file names.
-    name: String,
-    kubernetes: String,
-    gates: BTreeMap<String, bool>,
-    runtime: Runtime,
-    /// Arguments of `hookproof run`.
-    args: Vec<String>,
 }
 
 pub(super) fn run(args: &ProfilesArgs) -> Result<Exit, Failure> {
@@ -35,14 +22,13 @@ pub(super) fn run(args: &ProfilesArgs) -> Result<Exit, Failure> {
         }
         return Ok(Exit::AsExpected);
     }
-    let listed = profiles.into_iter().map(|profile| Listed {
-        name: profile.id(),
-        args: profile.args(),
-        kubernetes: profile.kubernetes,
-        gates: profile.gates,
-        runtime: profile.runtime,
+    // The name is for `--profile`, unique, and usable in file names; the arguments are those of `hookproof run`.
+    let listed = profiles.iter().map(|profile| {
+        json!({
+            "name": profile.id(), "kubernetes": profile.kubernetes, "gates": profile.gates,
+            "runtime": profile.runtime, "args": profile.args(),
+        })
     });
-    let text = serde_json::to_string_pretty(&listed.collect::<Vec<_>>());
-    line!("{}", text.map_err(Failure::infrastructure)?);
+    print::json(&listed.collect::<Vec<_>>())?;
     Ok(Exit::AsExpected)
 }

@@ -1,5 +1,7 @@
 //! `hookproof rbac`.
 
+use itertools::Itertools as _;
+
 use crate::catalogue::capability::{CLUSTER_OBJECTS, KNOWN};
 use crate::catalogue::model::Scenario;
 use crate::observe::rbac::{Account, Rules};
@@ -20,7 +22,6 @@ pub(super) struct RbacArgs {
     account: AccountArgs,
 }
 
-/// A service account.
 #[derive(Debug, clap::Args)]
 pub(super) struct AccountArgs {
     /// Namespace of the service account
@@ -32,7 +33,7 @@ pub(super) struct AccountArgs {
 pub(super) const ACCOUNT: &str = "hookproof";
 
 pub(super) fn rbac(args: &RbacArgs) -> Result<Exit, Failure> {
-    let (catalogue, claims) = args.selection.load(&args.selection.suites.open()?)?;
+    let (catalogue, claims) = args.selection.load()?;
     let plan = Plan::new(&catalogue, &claims, None);
     let allowed = |scenario: &&Scenario| {
         let needs = &scenario.needs.capabilities;
@@ -40,10 +41,8 @@ pub(super) fn rbac(args: &RbacArgs) -> Result<Exit, Failure> {
         given.is_none_or(|given| needs.iter().all(|need| given.contains(need)))
     };
     let scenarios: Vec<_> = plan.of(&catalogue).filter(allowed).collect();
-    text!(
-        "{}",
-        account(&scenarios, &args.account.namespace)?.to_yaml()
-    );
+    let account = account(&scenarios, &args.account.namespace)?;
+    text!("{}", account.to_yaml());
     Ok(Exit::AsExpected)
 }
 
@@ -53,55 +52,50 @@ pub(super) fn account<'a>(
     namespace: &'a str,
 ) -> Result<Account<'a>, Failure> {
     let rules = |mut rules: Rules, capability: Option<&str>| {
-        for scenario in scenarios {
-            let needs = &scenario.needs.capabilities;
-            if needs.first().map(String::as_str) == capability {
-                rules.add_scenario(scenario).map_err(|place| {
-                    Failure::usage(format!(
-                        "{place}: cannot derive the permissions that this needs; leave out {} with --skip",
-                        scenario.id
-                    ))
-                })?;
-                if scenario.declares(CLUSTER_OBJECTS) {
-                    rules.add_cluster_roles();
-                }
+        let of = |of: &&&Scenario| of.needs.capabilities.first().map(String::as_str) == capability;
+        for scenario in scenarios.iter().filter(of) {
+            rules.add_scenario(scenario).map_err(|place| {
+                Failure::usage(format!(
+                    "{place}: cannot derive the permissions that this needs; leave out {} with --skip",
+                    scenario.id
+                ))
+            })?;
+            if scenario.declares(CLUSTER_OBJECTS) {
+                rules.add_cluster_roles();
             }
         }
         Ok::<_, Failure>(rules)
     };
     let base = rules(Rules::of_a_run(), None)?;
-    let mut more = Vec::new();
-    for (capability, _) in KNOWN {
+    let more = KNOWN.iter().map(|(capability, _)| {
         let own = rules(Rules::default(), Some(capability))?;
-        more.push((*capability, own.without(&base)));
-    }
+        Ok((*capability, own.without(&base)))
+    });
     Ok(Account {
         namespace,
         name: ACCOUNT,
+        more: more.collect::<Result<_, Failure>>()?,
         rules: base,
-        more,
     })
 }
 
 fn capability(text: &str) -> Result<String, String> {
-    let known = KNOWN.iter().map(|(known, _)| *known);
-    if text == "none" || known.clone().any(|known| known == text) {
+    let mut known = KNOWN.iter().map(|(known, _)| *known);
+    if text == "none" || known.clone().contains(&text) {
         return Ok(text.to_owned());
     }
-    let known = known.collect::<Vec<_>>().join(", ");
-    Err(format!("expected none, or one or more of {known}"))
+    Err(format!(
+        "expected none, or one or more of {}",
+        known.join(", ")
+    ))
 }
 
 /// Parses the name of an object in Kubernetes.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if text.is_empty()
-        || text.len() > 50
-        || text.starts_with('-')
-        || text.ends_with('-')
-        || !text.chars().all(inner)
-    {
-        return Err("expected at most 50 lower-case letters, digits and `-`".to_owned());
+    let is_name = (1..=50).contains(&text.len()) && text.chars().all(inner);
+    if is_name && !text.starts_with('-') && !text.ends_with('-') {
+        return Ok(text.to_owned());
     }
-    Ok(text.to_owned())
+    Err("expected at most 50 lower-case letters, digits and `-`".to_owned())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use itertools::Itertools as _;
 
 use crate::catalogue::model::Scenario;
 use crate::evidence::Evidence;
@@ -17,7 +18,7 @@ use crate::report::view::{State, label};
 use crate::version::full_version;
 
 use super::exit::{Exit, Failure};
-use super::suites::{RESULTS, SuiteArgs, Suites, output, select_from};
+use super::suites::{SuiteArgs, Suites, select_from};
 
 /// Copy evidence from a results folder to the recorded evidence of the suites
 #[derive(Debug, clap::Args)]
@@ -60,11 +61,11 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Failure> {
         return Err(Failure::usage("these claims have no experiment to record"));
     }
     Suites::refuse_of(findings, &scenarios)?;
-    let from = output(args.results.as_ref(), suites.project.as_ref(), RESULTS);
-    let results = read_results(&from).map_err(Failure::usage)?;
+    let from = args.results.as_ref().unwrap_or(&suites.project.results);
+    let results = read_results(from).map_err(Failure::usage)?;
     let mut found = Vec::new();
     for scenario in scenarios {
-        let recordings = recordings(&results, &from, scenario)?;
+        let recordings = recordings(&results, from, scenario)?;
         let recording = choose(recordings, args.cluster.as_deref())
             .and_then(|recording| usable(scenario, recording))
             .map_err(|why| Failure::usage(format!("cannot record {}: {why}", scenario.id)))?;
@@ -76,36 +77,39 @@ pub(super) fn record(args: &RecordArgs) -> Result<Exit, Failure> {
     for (scenario, recording) in found {
         let path = folder.join(format!("evidence/{}{suffix}.json", scenario.id));
         store::write(&path, &recording.evidence).map_err(Failure::usage)?;
-        super::out(&format!(
-            "{}: evidence of Kubernetes {}, attempt {}, {}\n",
+        line!(
+            "{}: evidence of Kubernetes {}, attempt {}, {}",
             path.strip_prefix(".").unwrap_or(&path),
             recording.evidence.cluster.kubernetes,
             recording.evidence.attempt,
             recording.evidence.began.strftime("%Y-%m-%d %H:%M UTC"),
-        ));
-        super::out(&verdicts(scenario, &recording.evidence));
+        );
+        print_verdicts(scenario, &recording.evidence);
         words.push(' ');
         words.push_str(&scenario.id);
     }
-    let own = suites.folder().ok().filter(|_| suites.project.is_none());
-    let suites = own.map_or_else(String::new, |folder| format!(" --suites {folder}"));
-    let recorded = args.recorded.as_ref();
-    let recorded = recorded.map_or_else(String::new, |folder| format!(" --recorded {folder}"));
-    super::out(&format!("next: hookproof check{suites}{recorded}{words}\n"));
+    let option = |name: &str, folder: Option<&Utf8Path>| {
+        folder.map_or_else(String::new, |folder| format!(" --{name} {folder}"))
+    };
+    let own = suites.folder().ok().filter(|_| !suites.project.exists);
+    line!(
+        "next: hookproof check{}{}{words}",
+        option("suites", own),
+        option("recorded", args.recorded.as_deref())
+    );
     Ok(Exit::AsExpected)
 }
 
-/// A line for each claim of the scenario.
-fn verdicts(scenario: &Scenario, evidence: &Evidence) -> String {
+/// Prints a line for each claim of the scenario.
+fn print_verdicts(scenario: &Scenario, evidence: &Evidence) {
     let judged = judge(scenario, evidence).map(|judged| judged.judgements);
-    let lines = judged.unwrap_or_default().into_iter().map(|judgement| {
+    for judgement in judged.unwrap_or_default() {
         let (claim, verdict) = (&judgement.claim, State::Verdict(judgement.verdict).word());
         match judgement.expected {
-            Some(_) => format!("  {claim}: {}\n", verdict_of(&judgement)),
-            None => format!("  {claim}: {verdict}; the suite has no `expect` for it yet\n"),
+            Some(_) => line!("  {claim}: {}", verdict_of(&judgement)),
+            None => line!("  {claim}: {verdict}; the suite has no `expect` for it yet"),
         }
-    });
-    lines.collect()
+    }
 }
 
 /// An attempt at a scenario whose evidence could be recorded.
@@ -127,10 +131,8 @@ fn recordings(
 ) -> Result<Vec<Recording>, Failure> {
     let mut recordings = Vec::new();
     for column in &results.clusters {
-        let ran = column
-            .scenarios
-            .iter()
-            .filter(|ran| ran.scenario == scenario.id);
+        let ran = column.scenarios.iter();
+        let ran = ran.filter(|ran| ran.scenario == scenario.id);
         let files = ran.flat_map(|ran| {
             let earlier = ran.earlier.iter().map(|attempt| &attempt.evidence);
             earlier.chain([&ran.evidence]).flatten()
@@ -150,8 +152,8 @@ fn recordings(
 
 /// The newest attempt without problems; of all clusters, the one with the newest version in the default profile.
 fn choose(mut all: Vec<Recording>, cluster: Option<&str>) -> Result<Recording, String> {
-    let labels: BTreeSet<String> = all.iter().map(|found| found.label.clone()).collect();
-    let labels = labels.into_iter().collect::<Vec<_>>().join(", ");
+    let labels: BTreeSet<&str> = all.iter().map(|found| found.label.as_str()).collect();
+    let labels = labels.iter().join(", ");
     if all.is_empty() {
         return Err("the results have no evidence of it; run it first".to_owned());
     }

@@ -2,17 +2,20 @@
 
 use camino::Utf8PathBuf;
 
+use crate::report::error::ReportError;
 use crate::report::html::PAGE;
+use crate::report::json::read_results;
 use crate::report::junit;
 use crate::report::merge::{gather, merge, rekey};
 use crate::report::output::Output;
 use crate::report::reports::write_all;
 use crate::report::results::Results;
+use crate::report::terminal::{self, Layout};
 use crate::report::text::count;
-use crate::report::{json, terminal};
 
 use super::exit::{Exit, Failure};
 use super::links::Links;
+use super::print;
 use super::suites::{ProjectArgs, results_of};
 
 /// Write the reports of results again, with the runs of several results folders side by side
@@ -41,7 +44,7 @@ pub(super) struct Labels {
 
 impl Labels {
     /// Sets the labels of the results of each folder.
-    pub(super) fn set(&self, parts: &mut [(Utf8PathBuf, Results)]) -> Result<(), Failure> {
+    pub(super) fn set(&self, parts: &mut Parts) -> Result<(), Failure> {
         if !self.given.is_empty() && self.given.len() != parts.len() {
             return Err(Failure::usage(format!(
                 "{} for {}; pass --label once for each folder",
@@ -58,26 +61,30 @@ impl Labels {
     }
 }
 
+/// Results, with the folders of their evidence.
+pub(super) type Parts = Vec<(Utf8PathBuf, Results)>;
+
+pub(super) fn read(folders: &[Utf8PathBuf]) -> Result<Parts, ReportError> {
+    let part = |folder: &Utf8PathBuf| Ok((folder.clone(), read_results(folder)?));
+    folders.iter().map(part).collect()
+}
+
 /// Returns the exit code that the results imply.
 pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
-    let folders = results_of(&args.folders, args.project.project()?.as_ref())?;
+    let folders = results_of(&args.folders, &args.project.project()?)?;
     args.links.apply();
-    let mut parts = Vec::new();
-    for folder in &folders {
-        let results = json::read_results(folder).map_err(Failure::usage)?;
-        parts.push((folder.clone(), results));
-    }
+    let mut parts = read(&folders).map_err(Failure::usage)?;
     args.labels.set(&mut parts)?;
-    let same = |out: &Utf8PathBuf| {
-        let place = |folder: &Utf8PathBuf| folder.canonicalize_utf8().ok();
-        folders.len() == 1 && place(out).is_some() && place(out) == place(&folders[0])
-    };
-    match (&args.out, parts.as_mut_slice()) {
-        (Some(out), _) if !same(out) => {
+    let place = |folder: &Utf8PathBuf| folder.canonicalize_utf8().ok();
+    let other = args.out.as_ref().filter(|out| {
+        folders.len() > 1 || place(out).is_none() || place(out) != place(&folders[0])
+    });
+    match (other, parts.as_mut_slice()) {
+        (Some(out), _) => {
             let out = Output::new(out, &folders).map_err(Failure::usage)?;
             Ok(publish(parts, Some(out), args.links.base())?.0)
         }
-        (_, [(folder, results)]) => {
+        (None, [(folder, results)]) => {
             write_all(results, folder, args.links.base()).map_err(Failure::infrastructure)?;
             junit::remove_others(results, folder).map_err(Failure::infrastructure)?;
             Ok(show(results, Some(folder)))
@@ -88,15 +95,11 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// Writes the reports of several results, with their evidence, and prints the summary.
-pub(super) fn publish(
-    mut parts: Vec<(Utf8PathBuf, Results)>,
-    out: Option<Output>,
-    base: &str,
-) -> Result<(Exit, Results), Failure> {
+/// Puts several results together, copies their evidence, and prints warnings.
+pub(super) fn merged(mut parts: Parts, out: Option<&Output>) -> Result<Results, Failure> {
     rekey(parts.iter_mut().map(|(_, results)| results));
     let mut notes = Vec::new();
-    if let Some(out) = &out {
+    if let Some(out) = out {
         for (folder, results) in &mut parts {
             notes.extend(gather(results, folder, &out.path()).map_err(Failure::usage)?);
         }
@@ -106,6 +109,16 @@ pub(super) fn publish(
     for note in notes.iter().chain(&more) {
         note!("warning: {note}");
     }
+    Ok(results)
+}
+
+/// Writes the reports of several results, with their evidence, and prints the summary.
+pub(super) fn publish(
+    parts: Parts,
+    out: Option<Output>,
+    base: &str,
+) -> Result<(Exit, Results), Failure> {
+    let results = merged(parts, out.as_ref())?;
     let mut folder = None;
     if let Some(out) = out {
         write_all(&results, &out.path(), base).map_err(Failure::infrastructure)?;
@@ -116,7 +129,7 @@ pub(super) fn publish(
 
 fn show(results: &Results, folder: Option<&Utf8PathBuf>) -> Exit {
     let page = folder.map(|folder| folder.join(PAGE));
-    let layout = terminal::Layout::for_stdout();
-    super::print::page(&terminal::summary(results, page.as_deref(), layout));
+    let layout = Layout::for_stdout();
+    print::page(&terminal::summary(results, page.as_deref(), layout));
     Exit::of(results, false)
 }

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use tokio::sync::mpsc;
 
 use crate::catalogue::capability::NGINX_IMAGE;
-use crate::report::event::{Message, Planned, RunEvent, Stopped};
+use crate::report::event::{Message, RunEvent, Stopped};
 use crate::report::json::read_results;
 use crate::report::output::{clear, own};
 use crate::report::progress::{Progress, Verbosity};
@@ -25,7 +25,8 @@ use super::accept::accept;
 use super::cluster_args::ClusterArgs;
 use super::exit::{Exit, Failure};
 use super::links::Links;
-use super::suites::{RESULTS, Selection, output};
+use super::print;
+use super::suites::Selection;
 
 /// Run experiments and report verdicts
 #[allow(clippy::struct_excessive_bools, reason = "flags")]
@@ -99,16 +100,6 @@ enum Format {
     Json,
 }
 
-impl RunArgs {
-    fn verbosity(&self) -> Verbosity {
-        match (self.quiet, self.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (_, true) => Verbosity::Verbose,
-            _ => Verbosity::Normal,
-        }
-    }
-}
-
 /// Returns an error only for invalid input: failures of machines and clusters are in the results
 /// and give [`Exit::Infrastructure`].
 pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
@@ -116,10 +107,10 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     if args.accept {
         suites.writable()?;
     }
-    let out = output(args.out.as_ref(), suites.project.as_ref(), RESULTS);
+    let out = args.out.unwrap_or_else(|| suites.project.results.clone());
     let last = (args.failed || args.resume).then(|| read_results(&out));
     let last = last.transpose().map_err(Failure::usage)?;
-    let (catalogue, mut claims) = args.selection.load(&suites)?;
+    let (catalogue, mut claims) = args.selection.load_from(&suites)?;
     if let (Some(last), true) = (last, args.failed) {
         let failed = failed(&last);
         claims.retain(|claim| failed.contains(claim));
@@ -137,10 +128,14 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let nginx = plan.needs(&catalogue, NGINX_IMAGE);
     let clusters = args
         .clusters
-        .clusters(nginx, suites.documents.clone(), suites.project.as_ref())
+        .clusters(nginx, suites.documents.clone(), &suites.project)
         .await?;
     let (catalogue, places) = (Arc::new(catalogue), clusters.chosen());
-    let verbosity = args.verbosity();
+    let verbosity = match (args.quiet, args.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
     let (events, received) = mpsc::unbounded_channel();
     let driver = Driver {
         catalogue: catalogue.clone(),
@@ -167,7 +162,12 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     let json = args.message_format == Format::Json;
     if args.dry_run {
-        print_plan(driver.planned(&places), json);
+        let clusters = driver.planned(&places);
+        if json {
+            print_message(&RunEvent::Planned { clusters });
+        } else {
+            text!("{}", terminal::plan(&clusters));
+        }
         return Ok(Exit::AsExpected);
     }
     args.links.apply();
@@ -190,10 +190,9 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let results = reports.results();
     if !json {
         let layout = Layout::for_stdout();
-        super::print::page(&if verbosity == Verbosity::Quiet {
-            terminal::brief(results, layout)
-        } else {
-            terminal::summary(results, Some(&reports.page()), layout)
+        print::page(&match verbosity {
+            Verbosity::Quiet => terminal::brief(results, layout),
+            _ => terminal::summary(results, Some(&reports.page()), layout),
         });
     }
     let accepted = args.accept && accept(&suites, &catalogue, results)?;
@@ -205,14 +204,6 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             Exit::Changed if accepted => Exit::AsExpected,
             exit => exit,
         }),
-    }
-}
-
-fn print_plan(clusters: Vec<Planned>, json: bool) {
-    if json {
-        print_message(&RunEvent::Planned { clusters });
-    } else {
-        text!("{}", terminal::plan(&clusters));
     }
 }
 

@@ -1,19 +1,17 @@
 //! `hookproof site`.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
-use crate::document::Document;
 use crate::file::{share, write_atomic};
 use crate::report::html::site::{PARTS, write};
-use crate::report::json::{RESULTS_FILE, read_results};
+use crate::report::json::RESULTS_FILE;
 use crate::report::matrix::causes;
-use crate::report::merge::{gather, merge, rekey};
 use crate::report::output::{MARKER, Output};
-use crate::report::results::Results;
 use crate::report::text::count;
 
 use super::exit::{Exit, Failure};
-use super::suites::{ProjectArgs, documents, documents_of, results_of};
+use super::report::{merged, read};
+use super::suites::{ProjectArgs, cited, documents, results_of};
 
 /// Write a static site of results: the matrix, a page per claim, and annotated documents
 #[derive(Debug, clap::Args)]
@@ -42,23 +40,16 @@ pub(super) fn site(args: &SiteArgs) -> Result<Exit, Failure> {
     // A site is for publication, unlike the results that it contains.
     share();
     let project = args.project.project()?;
-    let folders = results_of(&args.folders, project.as_ref())?;
-    let parts = folders.iter().map(|folder| read_results(folder));
-    let mut parts: Vec<Results> = parts.collect::<Result<_, _>>().map_err(Failure::usage)?;
+    let folders = results_of(&args.folders, &project)?;
+    let parts = read(&folders).map_err(Failure::usage)?;
     let causes = causes::built_in().map_err(Failure::infrastructure)?;
     let out = Output::new(&args.out, &folders).map_err(Failure::usage)?;
-    rekey(parts.iter_mut());
-    for (folder, results) in folders.iter().zip(&mut parts) {
-        for note in gather(results, folder, &out.path()).map_err(Failure::usage)? {
-            note!("warning: {note}");
+    let results = merged(parts, Some(&out))?;
+    let texts = match args.documents.as_ref().or(project.documents.as_ref()) {
+        Some(folder) => {
+            let cites = results.claims.iter().flat_map(|claim| &claim.cites);
+            documents(&[], Some(folder), &cited(cites))?
         }
-    }
-    let (results, notes) = merge(parts).ok_or_else(|| Failure::usage("no results folder given"))?;
-    for note in notes {
-        note!("warning: {note}");
-    }
-    let texts = match documents_of(args.documents.as_ref(), project.as_ref()) {
-        Some(folder) => texts(&results, &folder)?,
         None => Vec::new(),
     };
     write(&results, &out.path(), &texts, &causes).map_err(Failure::infrastructure)?;
@@ -71,13 +62,4 @@ pub(super) fn site(args: &SiteArgs) -> Result<Exit, Failure> {
         count(results.clusters.len(), "column")
     );
     Ok(Exit::AsExpected)
-}
-
-/// The cited documents that the folder contains.
-fn texts(results: &Results, folder: &Utf8Path) -> Result<Vec<Document>, Failure> {
-    let claims = results.claims.iter();
-    let names = claims
-        .flat_map(|claim| &claim.cites)
-        .map(|cite| cite.document.as_str());
-    documents(&[], Some(folder), &names.collect())
 }

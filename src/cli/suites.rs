@@ -7,17 +7,14 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::catalogue::citations::{self, Documents};
 use crate::catalogue::finding::Finding;
 use crate::catalogue::load::{self, Findings, Loaded, Source};
-use crate::catalogue::model::{Catalogue, Place, Scenario};
+use crate::catalogue::model::{Catalogue, Citation, Place, Scenario};
 use crate::catalogue::select;
 use crate::document::Document;
 use crate::file::{limit, read_text, stays_inside};
 use crate::observe::rbac::Rules;
-use crate::project::{BuiltIn, Project};
+use crate::project::Project;
 
 use super::exit::Failure;
-
-/// The folder of the cited documents if neither the command line nor a project names one.
-const DOCUMENTS: &str = "HOOKPROOF_DOCUMENTS";
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ProjectArgs {
@@ -27,57 +24,26 @@ pub(super) struct ProjectArgs {
 }
 
 impl ProjectArgs {
-    pub(super) fn project(&self) -> Result<Option<Project>, Failure> {
+    pub(super) fn project(&self) -> Result<Project, Failure> {
         match &self.config {
-            Some(path) => Project::read(path).map(Some),
+            Some(path) => Project::read(path),
             None => Project::find(),
         }
         .map_err(Failure::usage)
     }
 }
 
-/// A folder for output: the one given, or that of the project, or else `name` in the working directory.
-pub(super) fn output(
-    given: Option<&Utf8PathBuf>,
-    project: Option<&Project>,
-    name: &str,
-) -> Utf8PathBuf {
-    match (given, project) {
-        (Some(given), _) => given.clone(),
-        (None, Some(project)) if name == RESULTS => project.results.clone(),
-        (None, Some(project)) => project.root.join(name),
-        (None, None) => name.into(),
-    }
-}
-
 /// The results folders given, or that of the project.
 pub(super) fn results_of(
     given: &[Utf8PathBuf],
-    project: Option<&Project>,
+    project: &Project,
 ) -> Result<Vec<Utf8PathBuf>, Failure> {
-    match (given, project) {
-        ([], None) => Err(Failure::usage("name a results folder")),
-        ([], Some(project)) => Ok(vec![project.results.clone()]),
+    match given {
+        [] if project.exists => Ok(vec![project.results.clone()]),
+        [] => Err(Failure::usage("name a results folder")),
         _ => Ok(given.to_vec()),
     }
 }
-
-/// The folder of the cited documents: the one given, that of the project, or that of the environment.
-pub(super) fn documents_of(
-    given: Option<&Utf8PathBuf>,
-    project: Option<&Project>,
-) -> Option<Utf8PathBuf> {
-    given.cloned().or_else(|| match project {
-        Some(project) => project.documents.clone(),
-        None => std::env::var(DOCUMENTS)
-            .ok()
-            .filter(|path| !path.is_empty())
-            .map(Into::into),
-    })
-}
-
-/// The folder for the results of runs.
-pub(super) const RESULTS: &str = "results";
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct SuiteArgs {
@@ -96,27 +62,47 @@ pub(super) struct SuiteArgs {
     project: ProjectArgs,
 }
 
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Words {
+    /// Claims, scenarios, suites or documents to select [default: all]
+    pub(super) words: Vec<String>,
+    /// Claims, scenarios, suites or documents to leave out
+    #[arg(long, value_name = "WORD")]
+    pub(super) skip: Vec<String>,
+}
+
+impl Words {
+    pub(super) fn select(&self, catalogue: &Catalogue) -> Result<BTreeSet<String>, Failure> {
+        let mut claims = select(catalogue, &self.words)?;
+        if !self.skip.is_empty() {
+            let skipped = select(catalogue, &self.skip)?;
+            claims.retain(|claim| !skipped.contains(claim));
+        }
+        Ok(claims)
+    }
+}
+
 /// Selection of claims by words.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Selection {
-    /// Claims, scenarios, suites or documents to select [default: all]
-    words: Vec<String>,
-    /// Claims, scenarios, suites or documents to leave out
-    #[arg(long, value_name = "WORD")]
-    skip: Vec<String>,
+    #[command(flatten)]
+    words: Words,
     #[command(flatten)]
     pub(super) suites: SuiteArgs,
 }
 
 impl Selection {
     /// Loads the catalogue and selects claims.
-    pub(super) fn load(&self, suites: &Suites) -> Result<(Catalogue, BTreeSet<String>), Failure> {
+    pub(super) fn load(&self) -> Result<(Catalogue, BTreeSet<String>), Failure> {
+        self.load_from(&self.suites.open()?)
+    }
+
+    pub(super) fn load_from(
+        &self,
+        suites: &Suites,
+    ) -> Result<(Catalogue, BTreeSet<String>), Failure> {
         let catalogue = suites.load()?;
-        let mut claims = select(&catalogue, &self.words)?;
-        if !self.skip.is_empty() {
-            let skipped = select(&catalogue, &self.skip)?;
-            claims.retain(|claim| !skipped.contains(claim));
-        }
+        let claims = self.words.select(&catalogue)?;
         Ok((catalogue, claims))
     }
 }
@@ -129,40 +115,35 @@ pub(super) struct Suites {
     folder: Option<Utf8PathBuf>,
     /// The folder with the cited documents.
     pub(super) documents: Option<Utf8PathBuf>,
-    pub(super) project: Option<Project>,
+    pub(super) project: Project,
 }
 
 impl SuiteArgs {
     /// What the command line says counts more than the project, and the project more than the environment.
     pub(super) fn open(&self) -> Result<Suites, Failure> {
         let project = self.project.project()?;
-        let folders = self.suites.iter().cloned().map(Source::Folder);
-        let of_project = project.as_ref().filter(|_| self.suites.is_empty());
-        let builtin = match of_project {
-            _ if self.builtin => BuiltIn::All,
-            Some(project) => project.builtin,
-            None if self.suites.is_empty() => BuiltIn::All,
-            None => BuiltIn::None,
+        let mut sources = Vec::new();
+        let folder = match self.suites.as_slice() {
+            [] => {
+                sources.extend(project.builtin.clone());
+                sources.extend(project.sources());
+                project.exists.then(|| project.root.clone())
+            }
+            folders => {
+                sources.extend(folders.iter().cloned().map(Source::Folder));
+                folders.first().filter(|_| folders.len() == 1).cloned()
+            }
         };
-        let builtin = match builtin {
-            BuiltIn::None => None,
-            BuiltIn::Cited => Some(Source::Cited),
-            BuiltIn::All => Some(Source::BuiltIn),
-        };
-        let mut sources: Vec<Source> = builtin.into_iter().chain(folders).collect();
-        sources.extend(of_project.map(Project::sources).unwrap_or_default());
-        let folder = match (self.suites.as_slice(), of_project) {
-            ([folder], _) => Some(folder.clone()),
-            ([], Some(project)) => Some(project.root.clone()),
-            _ => None,
-        };
-        let documents = documents_of(self.documents.as_ref(), project.as_ref());
-        Ok(Suites {
+        let mut suites = Suites {
             sources,
             folder,
-            documents,
+            documents: self.documents.clone().or(project.documents.clone()),
             project,
-        })
+        };
+        if self.builtin {
+            suites.add_built_in();
+        }
+        Ok(suites)
     }
 }
 
@@ -182,14 +163,12 @@ impl Suites {
 
     /// Fails if there are findings in the files of these scenarios, other than those about style.
     pub(super) fn refuse_of(
-        findings: Vec<Finding>,
+        mut findings: Vec<Finding>,
         scenarios: &[&Scenario],
     ) -> Result<(), Failure> {
-        let of = |finding: &Finding| {
-            let mut scenarios = scenarios.iter();
-            scenarios.any(|scenario| scenario.place.file == finding.place.file)
-        };
-        refuse(findings.into_iter().filter(of))
+        let files: BTreeSet<_> = scenarios.iter().map(|of| &of.place.file).collect();
+        findings.retain(|finding| files.contains(&finding.place.file));
+        refuse(findings)
     }
 
     /// The folder that new files and recorded evidence belong to.
@@ -258,6 +237,11 @@ impl Suites {
     }
 }
 
+/// The names of the documents.
+pub(super) fn cited<'a>(citations: impl Iterator<Item = &'a Citation>) -> BTreeSet<&'a str> {
+    citations.map(|cites| cites.document.as_str()).collect()
+}
+
 /// The documents that the command line names, by their paths or by their paths in the folder of documents; without paths,
 /// those of the folder that are cited. Their names are those that citations use.
 pub(super) fn documents(
@@ -265,29 +249,23 @@ pub(super) fn documents(
     folder: Option<&Utf8Path>,
     cited: &BTreeSet<&str>,
 ) -> Result<Vec<Document>, Failure> {
+    let read = |path: &Utf8PathBuf| document(path, folder, cited);
     if !paths.is_empty() {
-        return paths
-            .iter()
-            .map(|path| document(path, folder, cited))
-            .collect();
+        return paths.iter().map(read).collect();
     }
     let folder = folder.ok_or_else(|| Failure::usage("name a document"))?;
-    let names = cited
-        .iter()
-        .map(Utf8Path::new)
-        .filter(|name| stays_inside(name));
-    let paths = names
+    let names = cited.iter().map(Utf8Path::new);
+    let paths: Vec<_> = names
+        .filter(|name| stays_inside(name))
         .map(|name| folder.join(name))
-        .filter(|path| path.is_file());
-    let found: Vec<Document> = paths
-        .map(|path| document(&path, Some(folder), cited))
-        .collect::<Result<_, _>>()?;
-    if found.is_empty() {
+        .filter(|path| path.is_file())
+        .collect();
+    if paths.is_empty() {
         return Err(Failure::usage(format!(
             "no claim cites a document in {folder}; name a document"
         )));
     }
-    Ok(found)
+    paths.iter().map(read).collect()
 }
 
 fn document(
@@ -303,11 +281,8 @@ fn document(
     let real = |path: &Utf8Path| path.canonicalize_utf8().ok();
     let within = real(path).zip(folder.and_then(real));
     let within = within.and_then(|(path, folder)| Some(path.strip_prefix(folder).ok()?.to_owned()));
-    let cited = cited
-        .iter()
-        .copied()
-        .filter(|name| path.ends_with(name) && stays_inside((*name).into()));
-    let name = match (&within, cited.max_by_key(|name| name.len())) {
+    let is_end = |name: &&&str| path.ends_with(name) && stays_inside(Utf8Path::new(name));
+    let name = match (&within, cited.iter().filter(is_end).max_by_key(|n| n.len())) {
         (Some(within), _) => within.as_str(),
         (None, Some(cited)) => cited,
         (None, None) => path.file_name().unwrap_or(path.as_str()),
@@ -316,14 +291,12 @@ fn document(
 }
 
 /// Fails if there are findings other than those about style.
-fn refuse(findings: impl IntoIterator<Item = Finding>) -> Result<(), Failure> {
-    let findings = findings.into_iter().filter(|finding| !finding.style);
-    let findings: Vec<Finding> = findings.collect();
+fn refuse(mut findings: Vec<Finding>) -> Result<(), Failure> {
+    findings.retain(|finding| !finding.style);
     if findings.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::usage(Findings(findings)))
+        return Ok(());
     }
+    Err(Failure::usage(Findings(findings)))
 }
 
 /// Like [`select`]. If a word selects nothing, findings come first: a suite that cannot be read has no claims.

@@ -2,7 +2,6 @@
 
 use camino::Utf8PathBuf;
 
-use crate::file::write_atomic;
 use crate::project::FILE;
 
 use super::exit::{Exit, Failure};
@@ -39,19 +38,11 @@ pub(super) fn init(InitArgs { folder }: &InitArgs) -> Result<Exit, Failure> {
             include_str!("workflow.yml").to_owned(),
         ),
     ];
-    let path = |name: &str| folder.join(name);
-    if let Some((name, _)) = files.iter().find(|(name, _)| path(name).exists()) {
-        let path = path(name);
-        let path = path.strip_prefix(".").unwrap_or(&path);
-        return Err(Failure::usage(format!(
-            "{path} exists; choose another folder"
-        )));
-    }
-    for (name, text) in files {
-        write_atomic(&path(name), text.as_bytes()).map_err(Failure::usage)?;
-        let path = path(name);
-        line!("wrote {}", path.strip_prefix(".").unwrap_or(&path));
-    }
+    let files = files.map(|(name, text)| {
+        let path = folder.join(name);
+        (path.strip_prefix(".").unwrap_or(&path).to_owned(), text)
+    });
+    new::write_all(files.into(), "choose another folder")?;
     if folder != "." {
         line!("next: cd {folder}");
     }

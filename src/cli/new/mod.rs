@@ -35,49 +35,25 @@ pub(super) struct NewArgs {
     project: ProjectArgs,
 }
 
-/// The folders of suites, manifests and alterations.
-struct Folders([Utf8PathBuf; 3]);
-
-impl Folders {
-    fn of(root: &Utf8Path) -> Self {
-        Self(["manifests", "suites", "tests/alterations"].map(|part| root.join(part)))
-    }
-
-    fn of_project(project: &Project) -> Self {
-        let suites = project.suites.first();
-        let suites = suites.map_or_else(|| project.root.join("suites"), Clone::clone);
-        let alterations = project.root.join("tests/alterations");
-        Self([project.manifests.clone(), suites, alterations])
-    }
-}
-
 /// Writes nothing if a file exists.
 pub(super) fn new(args: &NewArgs) -> Result<Exit, Failure> {
-    let NewArgs {
-        scenario,
-        suites,
-        project,
-    } = args;
+    let scenario = &args.scenario;
     let built_in = load(&[Source::BuiltIn]).catalogue;
     if built_in.scenarios.contains_key(scenario) {
         return Err(Failure::usage(format!(
             "{scenario} is a built-in scenario; choose another name"
         )));
     }
-    let project = if suites.is_none() {
-        project.project()?
-    } else {
-        None
+    let project = match &args.suites {
+        Some(_) => None,
+        None => Some(args.project.project()?).filter(|project| project.exists),
     };
-    let folder = suites.as_deref().unwrap_or(Utf8Path::new("."));
-    let folders = project
-        .as_ref()
-        .map_or_else(|| Folders::of(folder), Folders::of_project);
-    let written = write(scenario, &folders)?;
-    for path in written {
-        line!("wrote {}", path.strip_prefix(".").unwrap_or(&path));
-    }
-    let option = project.map_or_else(|| format!(" --suites {folder}"), |_| String::new());
+    let folder = args.suites.as_deref().unwrap_or(Utf8Path::new("."));
+    let (folders, option) = match &project {
+        Some(project) => (of_project(project), String::new()),
+        None => (of_folder(folder), format!(" --suites {folder}")),
+    };
+    write_all(files(scenario, folders), "choose another name")?;
     line!(
         "next: edit these files, check them with `hookproof lint{option}`,\n\
          then run them on a cluster: hookproof run{option} {scenario}"
@@ -85,25 +61,38 @@ pub(super) fn new(args: &NewArgs) -> Result<Exit, Failure> {
     Ok(Exit::AsExpected)
 }
 
+/// The folders of manifests, suites and alterations.
+fn of_folder(root: &Utf8Path) -> [Utf8PathBuf; 3] {
+    ["manifests", "suites", "tests/alterations"].map(|part| root.join(part))
+}
+
+fn of_project(project: &Project) -> [Utf8PathBuf; 3] {
+    let [_, suites, alterations] = of_folder(&project.root);
+    let suites = project.suites.first().cloned().unwrap_or(suites);
+    [project.manifests.clone(), suites, alterations]
+}
+
 /// The files of a scenario.
 pub(super) fn filled(scenario: &str, claim: &str) -> [String; 3] {
     FILES.map(|text| text.replace("SCENARIO", scenario).replace("CLAIM", claim))
 }
 
-fn write(scenario: &str, Folders(folders): &Folders) -> Result<Vec<Utf8PathBuf>, Failure> {
-    let paths = folders
-        .each_ref()
-        .map(|folder| folder.join(format!("{scenario}.yaml")));
-    if let Some(existing) = paths.iter().find(|path| path.exists()) {
-        return Err(Failure::usage(format!(
-            "{existing} exists; choose another name"
-        )));
-    }
+fn files(scenario: &str, folders: [Utf8PathBuf; 3]) -> Vec<(Utf8PathBuf, String)> {
+    let paths = folders.map(|folder| folder.join(format!("{scenario}.yaml")));
     let texts = filled(scenario, &scenario.replace('/', "."));
-    for (path, text) in paths.iter().zip(texts) {
-        write_atomic(path, text.as_bytes()).map_err(Failure::usage)?;
+    paths.into_iter().zip(texts).collect()
+}
+
+/// Writes files and prints their paths; nothing if one of them exists.
+pub(super) fn write_all(files: Vec<(Utf8PathBuf, String)>, advice: &str) -> Result<(), Failure> {
+    if let Some((existing, _)) = files.iter().find(|(path, _)| path.exists()) {
+        return Err(Failure::usage(format!("{existing} exists; {advice}")));
     }
-    Ok(paths.into())
+    for (path, text) in files {
+        write_atomic(&path, text.as_bytes()).map_err(Failure::usage)?;
+        line!("wrote {}", path.strip_prefix(".").unwrap_or(&path));
+    }
+    Ok(())
 }
 
 fn scenario(text: &str) -> Result<String, String> {
@@ -134,7 +123,12 @@ mod tests {
     fn the_files_have_no_findings_and_are_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(folder.path()).unwrap();
-        let written = write("some/new-one", &Folders::of(folder)).unwrap();
+        let write = || {
+            let files = files("some/new-one", of_folder(folder));
+            let paths = files.iter().map(|(path, _)| path.clone()).collect();
+            write_all(files, "choose another name").map(|()| paths)
+        };
+        let written: Vec<Utf8PathBuf> = write().unwrap();
         let loaded = load(&[Source::Folder(folder.to_owned())]);
         let findings: Vec<String> = loaded.findings.iter().map(ToString::to_string).collect();
         assert!(findings.is_empty(), "{findings:?}");
@@ -149,7 +143,7 @@ mod tests {
             }
         }
         std::fs::remove_file(&written[0]).unwrap();
-        let again = write("some/new-one", &Folders::of(folder)).unwrap_err();
+        let again = write().unwrap_err();
         assert!(again.message.contains("suites/some/new-one.yaml exists"));
         assert!(!written[0].exists());
     }
