@@ -14,10 +14,9 @@ const PROFILE: &str = "agent";
 
 fn main() -> ExitCode {
     // Suites and manifests are embedded too, so a new file there requires a rebuild.
-    for path in ["suites", "manifests"] {
-        println!("cargo::rerun-if-changed={path}");
-    }
     for path in [
+        "suites",
+        "manifests",
         "agent/src",
         "agent/Cargo.toml",
         "protocol/src",
@@ -39,24 +38,21 @@ fn main() -> ExitCode {
 }
 
 fn build() -> Result<(), String> {
+    let variable = |name| env::var(name).map_err(|_| format!("{name} is not set by cargo"));
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
     // The agent runs on nodes of the same architecture as this program.
     let target = variable("TARGET")?;
-    let target_dir = target_dir(&out)?;
+    // A sibling of the profile directory, four levels above `OUT_DIR` (`build/<package>/out`).
+    let above = out.ancestors().nth(4);
+    let above = above.ok_or_else(|| format!("no target directory above {}", out.display()))?;
+    let target_dir = above.join("agent-build");
 
     let mut cargo = Command::new(variable("CARGO")?);
     cargo
         .current_dir(&root)
-        .args([
-            "build",
-            "--package",
-            "hookproof-agent",
-            "--profile",
-            PROFILE,
-            "--color",
-            "never",
-        ])
+        .args(["build", "--package", "hookproof-agent"])
+        .args(["--profile", PROFILE, "--color", "never"])
         // With an explicit target, the flags do not apply to procedural macros, which cannot be static.
         .args(["--target", &target])
         .arg("--target-dir")
@@ -83,16 +79,10 @@ fn build() -> Result<(), String> {
             String::from_utf8_lossy(&output.stderr)
         ));
     }
-    let built = target_dir.join(&target).join(PROFILE).join("agent");
-    replace(&built, &out.join("agent"))
-}
-
-/// A sibling of the profile directory, four levels above `OUT_DIR` (`build/<package>/out`).
-fn target_dir(out: &Path) -> Result<PathBuf, String> {
-    out.ancestors()
-        .nth(4)
-        .map(|dir| dir.join("agent-build"))
-        .ok_or_else(|| format!("no target directory above {}", out.display()))
+    replace(
+        &target_dir.join(target).join(PROFILE).join("agent"),
+        &out.join("agent"),
+    )
 }
 
 /// Replaces the file atomically, since a compiler may be reading it.
@@ -101,8 +91,4 @@ fn replace(built: &Path, target: &Path) -> Result<(), String> {
     fs::copy(built, &temporary)
         .and_then(|_| fs::rename(&temporary, target))
         .map_err(|error| format!("cannot copy {}: {error}", built.display()))
-}
-
-fn variable(name: &str) -> Result<String, String> {
-    env::var(name).map_err(|_| format!("{name} is not set by cargo"))
 }

@@ -10,6 +10,7 @@ use crate::report::text::wrap;
 
 use super::coverage;
 use super::exit::{Exit, Failure};
+use super::print::out;
 use super::suites::{SuiteArgs, documents};
 
 /// Suggest existing claims for the sentences of documents, by the words that they share
@@ -49,14 +50,14 @@ pub(super) fn cite(args: &CiteArgs) -> Result<Exit, Failure> {
     let index = Index::new(&catalogue);
     let documents = documents(
         &args.files,
-        suites.documents.as_deref(),
+        suites.project.documents.as_deref(),
         &coverage::cited(&own),
     )?;
     let is_text = args.format == Format::Text;
     if is_text {
         line!("Suggestions by shared words, not verdicts: read a claim before you cite it.");
     } else {
-        text!("{YAML}");
+        out(YAML);
     }
     for document in &documents {
         let coverage = coverage::of(&catalogue, document);

@@ -87,7 +87,6 @@ impl ClusterArgs {
     pub(super) async fn clusters(
         &self,
         nginx: bool,
-        documents: Option<Utf8PathBuf>,
         project: &Project,
     ) -> Result<Clusters, Failure> {
         let places = match &self.context {
@@ -116,7 +115,7 @@ impl ClusterArgs {
                 .collect(),
             allowed: allowed.map(|allow| allow.get_name().to_owned()).collect(),
             nginx,
-            documents,
+            documents: project.documents.clone(),
         };
         clusters.check().await?;
         Ok(clusters)

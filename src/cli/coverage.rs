@@ -30,7 +30,11 @@ pub(super) fn coverage(args: &CoverageArgs) -> Result<Exit, Failure> {
     let suites = args.suites.open()?;
     let catalogue = suites.load()?;
     let mut remains = false;
-    let documents = documents(&args.files, suites.documents.as_deref(), &cited(&catalogue))?;
+    let documents = documents(
+        &args.files,
+        suites.project.documents.as_deref(),
+        &cited(&catalogue),
+    )?;
     for (nth, document) in documents.iter().enumerate() {
         let coverage = of(&catalogue, document);
         if nth > 0 {

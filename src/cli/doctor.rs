@@ -17,7 +17,7 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Exit, Failure> {
     if args.json {
         print::json(&checks)?;
     } else {
-        text!("{}", render(&checks));
+        print::out(&render(&checks));
     }
     Ok(if fit(&checks) {
         Exit::AsExpected

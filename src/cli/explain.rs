@@ -89,7 +89,7 @@ fn manifests<'a>(scenarios: impl Iterator<Item = &'a Scenario>) -> Result<Exit, 
         if printed.insert(&manifest.path) {
             let separator = if printed.len() > 1 { "---\n" } else { "" };
             let text = applied(manifest).map_err(Failure::usage)?;
-            text!("{separator}{text}");
+            print::out(&format!("{separator}{text}"));
         }
     }
     if printed.is_empty() {

@@ -124,7 +124,7 @@ fn print(args: &JobArgs) -> Result<Exit, Failure> {
         args: words,
     };
     let account = rbac::account(&scenarios, namespace)?;
-    text!("{}---\n{}\n", account.to_yaml(), job.manifest());
+    line!("{}---\n{}", account.to_yaml(), job.manifest());
     Ok(Exit::AsExpected)
 }
 

@@ -43,9 +43,10 @@ pub(super) fn lint(args: &LintArgs) -> Result<Exit, Failure> {
     // What a citation covers is known only if it is right.
     let is_right = findings.iter().all(|finding| finding.style);
     let mut summaries = Vec::new();
-    if let (Some(documents), Some(folder)) =
-        (suites.documents(&loaded.catalogue), &suites.documents)
-    {
+    if let (Some(documents), Some(folder)) = (
+        suites.documents(&loaded.catalogue),
+        &suites.project.documents,
+    ) {
         for document in documents.found() {
             let coverage = coverage::of(&loaded.catalogue, document);
             let name = document.name();

@@ -94,7 +94,7 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<Exit, Failure> {
         Format::Text => print::page(&text::table(&view, &shown, Layout::for_stdout())),
         Format::Markdown => {
             let causes = causes::built_in().map_err(Failure::infrastructure)?;
-            text!("{}", markdown::page(&view, &claims, &causes));
+            print::out(&markdown::page(&view, &claims, &causes));
         }
         Format::Json => print::json(&text::json(&view, &shown))?,
     }

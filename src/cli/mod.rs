@@ -3,14 +3,7 @@
 /// Prints a line to standard output; see [`print::out`].
 macro_rules! line {
     ($($words:tt)*) => {
-        $crate::cli::out(&format!("{}\n", format_args!($($words)*)))
-    };
-}
-
-/// Prints text to standard output; see [`print::out`].
-macro_rules! text {
-    ($($words:tt)*) => {
-        $crate::cli::out(&format!($($words)*))
+        $crate::cli::print::out(&format!("{}\n", format_args!($($words)*)))
     };
 }
 
@@ -61,7 +54,6 @@ use tracing_subscriber::EnvFilter;
 
 use exit::Exit::{self, AsExpected, Changed, Infrastructure, Interrupted, Usage};
 use exit::{Failure, codes};
-use print::out;
 
 /// Test documented statements about container lifecycle hooks on real Kubernetes clusters
 #[derive(Debug, Parser)]

@@ -8,6 +8,7 @@ use crate::observe::rbac::{Account, Rules};
 use crate::run::plan::Plan;
 
 use super::exit::{Exit, Failure};
+use super::print::out;
 use super::suites::Selection;
 
 /// Print the permissions that `run --context` needs, as manifests for `kubectl apply`
@@ -42,7 +43,7 @@ pub(super) fn rbac(args: &RbacArgs) -> Result<Exit, Failure> {
     };
     let scenarios: Vec<_> = plan.of(&catalogue).filter(allowed).collect();
     let account = account(&scenarios, &args.account.namespace)?;
-    text!("{}", account.to_yaml());
+    out(&account.to_yaml());
     Ok(Exit::AsExpected)
 }
 

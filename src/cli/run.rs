@@ -110,7 +110,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let out = args.out.unwrap_or_else(|| suites.project.results.clone());
     let last = (args.failed || args.resume).then(|| read_results(&out));
     let last = last.transpose().map_err(Failure::usage)?;
-    let (catalogue, mut claims) = args.selection.load_from(&suites)?;
+    let catalogue = suites.load()?;
+    let mut claims = args.selection.words.select(&catalogue)?;
     if let (Some(last), true) = (last, args.failed) {
         let failed = failed(&last);
         claims.retain(|claim| failed.contains(claim));
@@ -126,10 +127,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         ));
     }
     let nginx = plan.needs(&catalogue, NGINX_IMAGE);
-    let clusters = args
-        .clusters
-        .clusters(nginx, suites.documents.clone(), &suites.project)
-        .await?;
+    let clusters = args.clusters.clusters(nginx, &suites.project).await?;
     let (catalogue, places) = (Arc::new(catalogue), clusters.chosen());
     let verbosity = match (args.quiet, args.verbose) {
         (true, _) => Verbosity::Quiet,
@@ -166,7 +164,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         if json {
             print_message(&RunEvent::Planned { clusters });
         } else {
-            text!("{}", terminal::plan(&clusters));
+            print::out(&terminal::plan(&clusters));
         }
         return Ok(Exit::AsExpected);
     }

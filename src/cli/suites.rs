@@ -82,11 +82,10 @@ impl Words {
     }
 }
 
-/// Selection of claims by words.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Selection {
     #[command(flatten)]
-    words: Words,
+    pub(super) words: Words,
     #[command(flatten)]
     pub(super) suites: SuiteArgs,
 }
@@ -94,14 +93,7 @@ pub(super) struct Selection {
 impl Selection {
     /// Loads the catalogue and selects claims.
     pub(super) fn load(&self) -> Result<(Catalogue, BTreeSet<String>), Failure> {
-        self.load_from(&self.suites.open()?)
-    }
-
-    pub(super) fn load_from(
-        &self,
-        suites: &Suites,
-    ) -> Result<(Catalogue, BTreeSet<String>), Failure> {
-        let catalogue = suites.load()?;
+        let catalogue = self.suites.open()?.load()?;
         let claims = self.words.select(&catalogue)?;
         Ok((catalogue, claims))
     }
@@ -113,15 +105,15 @@ pub(super) struct Suites {
     sources: Vec<Source>,
     /// The folder that new files and recorded evidence belong to, if it is only one.
     folder: Option<Utf8PathBuf>,
-    /// The folder with the cited documents.
-    pub(super) documents: Option<Utf8PathBuf>,
+    /// The project, with the folder of documents that counts.
     pub(super) project: Project,
 }
 
 impl SuiteArgs {
     /// What the command line says counts more than the project, and the project more than the environment.
     pub(super) fn open(&self) -> Result<Suites, Failure> {
-        let project = self.project.project()?;
+        let mut project = self.project.project()?;
+        project.documents = self.documents.clone().or(project.documents);
         let mut sources = Vec::new();
         let folder = match self.suites.as_slice() {
             [] => {
@@ -137,7 +129,6 @@ impl SuiteArgs {
         let mut suites = Suites {
             sources,
             folder,
-            documents: self.documents.clone().or(project.documents.clone()),
             project,
         };
         if self.builtin {
@@ -214,7 +205,7 @@ impl Suites {
 
     /// The cited documents, if their folder is known.
     pub(super) fn documents(&self, catalogue: &Catalogue) -> Option<Documents> {
-        let folder = self.documents.as_ref()?;
+        let folder = self.project.documents.as_ref()?;
         Some(Documents::read(catalogue, folder))
     }
 

@@ -42,7 +42,10 @@ pub(super) fn init(InitArgs { folder }: &InitArgs) -> Result<Exit, Failure> {
         let path = folder.join(name);
         (path.strip_prefix(".").unwrap_or(&path).to_owned(), text)
     });
-    new::write_all(files.into(), "choose another folder")?;
+    new::write_all(&files, "choose another folder")?;
+    for (path, _) in files {
+        line!("wrote {path}");
+    }
     if folder != "." {
         line!("next: cd {folder}");
     }

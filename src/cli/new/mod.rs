@@ -53,7 +53,11 @@ pub(super) fn new(args: &NewArgs) -> Result<Exit, Failure> {
         Some(project) => (of_project(project), String::new()),
         None => (of_folder(folder), format!(" --suites {folder}")),
     };
-    write_all(files(scenario, folders), "choose another name")?;
+    let files = files(scenario, folders);
+    write_all(&files, "choose another name")?;
+    for (path, _) in &files {
+        line!("wrote {}", path.strip_prefix(".").unwrap_or(path));
+    }
     line!(
         "next: edit these files, check them with `hookproof lint{option}`,\n\
          then run them on a cluster: hookproof run{option} {scenario}"
@@ -83,14 +87,13 @@ fn files(scenario: &str, folders: [Utf8PathBuf; 3]) -> Vec<(Utf8PathBuf, String)
     paths.into_iter().zip(texts).collect()
 }
 
-/// Writes files and prints their paths; nothing if one of them exists.
-pub(super) fn write_all(files: Vec<(Utf8PathBuf, String)>, advice: &str) -> Result<(), Failure> {
+/// Writes files; none if one of them exists.
+pub(super) fn write_all(files: &[(Utf8PathBuf, String)], advice: &str) -> Result<(), Failure> {
     if let Some((existing, _)) = files.iter().find(|(path, _)| path.exists()) {
         return Err(Failure::usage(format!("{existing} exists; {advice}")));
     }
     for (path, text) in files {
-        write_atomic(&path, text.as_bytes()).map_err(Failure::usage)?;
-        line!("wrote {}", path.strip_prefix(".").unwrap_or(&path));
+        write_atomic(path, text.as_bytes()).map_err(Failure::usage)?;
     }
     Ok(())
 }
@@ -123,18 +126,15 @@ mod tests {
     fn the_files_have_no_findings_and_are_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(folder.path()).unwrap();
-        let write = || {
-            let files = files("some/new-one", of_folder(folder));
-            let paths = files.iter().map(|(path, _)| path.clone()).collect();
-            write_all(files, "choose another name").map(|()| paths)
-        };
-        let written: Vec<Utf8PathBuf> = write().unwrap();
+        let files = files("some/new-one", of_folder(folder));
+        write_all(&files, "choose another name").unwrap();
+        let written: Vec<_> = files.iter().map(|(path, _)| path).collect();
         let loaded = load(&[Source::Folder(folder.to_owned())]);
         let findings: Vec<String> = loaded.findings.iter().map(ToString::to_string).collect();
         assert!(findings.is_empty(), "{findings:?}");
         let scenario = &loaded.catalogue.scenarios["some/new-one"];
         assert_eq!(scenario.claims[0].id, "some.new-one");
-        let alterations = std::fs::read_to_string(&written[2]).unwrap();
+        let alterations = std::fs::read_to_string(written[2]).unwrap();
         let alterations = Alterations::parse(&alterations).unwrap();
         assert!(alterations.claims.contains_key("some.new-one"));
         for path in &written {
@@ -142,8 +142,8 @@ mod tests {
                 assert!(line.chars().count() <= 120, "{line}");
             }
         }
-        std::fs::remove_file(&written[0]).unwrap();
-        let again = write().unwrap_err();
+        std::fs::remove_file(written[0]).unwrap();
+        let again = write_all(&files, "choose another name").unwrap_err();
         assert!(again.message.contains("suites/some/new-one.yaml exists"));
         assert!(!written[0].exists());
     }
