@@ -1,6 +1,6 @@
 //! Benchmarks of everything that needs no cluster: `cargo bench`.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use hookproof::testing::{Catalogue, Evidence, catalogue, judge, read};
 
 fn main() {
@@ -11,12 +11,9 @@ fn main() {
 fn recorded() -> (Catalogue, Vec<Evidence>) {
     let root = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence");
     let catalogue = catalogue(&[]).unwrap_or_default();
-    let file = |id: &String| -> Utf8PathBuf { root.join(format!("{id}.json")) };
-    let evidence = catalogue
-        .scenarios
-        .keys()
-        .filter_map(|id| read(&file(id)).ok())
-        .collect();
+    let files = catalogue.scenarios.keys();
+    let evidence = files.filter_map(|id| read(&root.join(format!("{id}.json"))).ok());
+    let evidence = evidence.collect();
     (catalogue, evidence)
 }
 
@@ -37,12 +34,10 @@ fn read_evidence() {
 fn judge_evidence(bencher: divan::Bencher<'_, '_>) {
     let (catalogue, evidence) = recorded();
     bencher.bench(|| {
-        evidence
-            .iter()
-            .filter_map(|evidence| {
-                let scenario = catalogue.scenarios.get(&evidence.scenario)?;
-                judge(scenario, evidence).ok()
-            })
-            .count()
+        let judged = evidence.iter().filter_map(|evidence| {
+            let scenario = catalogue.scenarios.get(&evidence.scenario)?;
+            judge(scenario, evidence).ok()
+        });
+        judged.count()
     });
 }

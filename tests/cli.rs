@@ -1,5 +1,6 @@
 //! The command line as a user meets it.
 
+use std::borrow::BorrowMut;
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -32,6 +33,14 @@ fn hookproof(args: &[&str]) -> Command {
 
 fn code(output: &Output) -> Option<i32> {
     output.status.code()
+}
+
+/// Runs a command that has to end with this exit code.
+fn ends(exit: i32, mut command: impl BorrowMut<Command>) -> Result<Output> {
+    let command = command.borrow_mut();
+    let output = command.output()?;
+    ensure!(code(&output) == Some(exit), "{command:?}: {output:?}");
+    Ok(output)
 }
 
 fn stdout(output: &Output) -> String {
@@ -109,8 +118,7 @@ fn standard_error_may_be_closed_or_full(#[case] args: &[&str]) -> Result<()> {
 #[case::no_earlier_results(&["--failed", "--out", "nothing-here"], "nothing-here/results.json")]
 #[case::format(&["--message-format", "xml"], "possible values: human, json")]
 fn usage_errors_of_run(#[case] args: &[&str], #[case] message: &str) -> Result<()> {
-    let output = hookproof(&["run"]).args(args).output()?;
-    assert_eq!(code(&output), Some(2), "{output:?}");
+    let output = ends(2, hookproof(&["run"]).args(args))?;
     assert!(stderr(&output).contains(message), "{output:?}");
     assert!(stdout(&output).is_empty(), "{output:?}");
     Ok(())
@@ -153,8 +161,10 @@ fn failed_selects_what_was_unexpected_or_had_an_error() -> Result<()> {
     let text = dry_run(&["--failed", "--out", RESULTS])?;
     assert!(text.contains(FAILED), "{text}");
     assert!(text.contains("1 scenario, 1 claim,"), "{text}");
-    let output = hookproof(&["run", "prestop", "--failed", "--out", RESULTS]).output()?;
-    assert_eq!(code(&output), Some(0), "{output:?}");
+    let output = ends(
+        0,
+        hookproof(&["run", "prestop", "--failed", "--out", RESULTS]),
+    )?;
     assert!(stderr(&output).starts_with("nothing to run"), "{output:?}");
     Ok(())
 }
@@ -271,8 +281,7 @@ fn suites_print_no_control_characters() -> Result<()> {
 
 #[rstest]
 fn completions(#[values("bash", "zsh", "fish", "elvish", "powershell")] shell: &str) -> Result<()> {
-    let output = hookproof(&["completions", shell]).output()?;
-    assert_eq!(code(&output), Some(0));
+    let output = ends(0, hookproof(&["completions", shell]))?;
     for word in ["hookproof", "fail-fast", "message-format"] {
         assert!(stdout(&output).contains(word), "{word}");
     }
@@ -284,8 +293,7 @@ fn man_pages() -> Result<()> {
     let page = stdout(&hookproof(&["man"]).output()?);
     assert!(page.contains(".TH hookproof 1"), "{page}");
     let folder = tempfile::tempdir()?;
-    let output = hookproof(&["man", "--out"]).arg(folder.path()).output()?;
-    assert_eq!(code(&output), Some(0), "{output:?}");
+    ends(0, hookproof(&["man", "--out"]).arg(folder.path()))?;
     for (page, text) in [
         ("hookproof.1", "hookproof"),
         ("hookproof-run.1", "scenario\\-timeout"),
@@ -543,8 +551,7 @@ fn lint_reports_what_remains(#[case] accounts: &str, #[case] finding: Option<&st
 #[case::untested(&["explain", CLAIM, "--kubernetes", "1.9"], "Kubernetes 1.9: untested")]
 #[case::ranges(&["explain", CLAIM], "confirmed since ≤ 1.")]
 fn answers_need_no_cluster(#[case] args: &[&str], #[case] expected: &str) -> Result<()> {
-    let output = hookproof(args).output()?;
-    assert_eq!(code(&output), Some(0), "{output:?}");
+    let output = ends(0, hookproof(args))?;
     assert!(stdout(&output).contains(expected), "{}", stdout(&output));
     Ok(())
 }
@@ -568,8 +575,7 @@ fn results_become_compact_results_and_a_site() -> Result<()> {
         let mode = fs::metadata(site.join(path))?.permissions().mode();
         assert_eq!(mode & 0o044, 0o044, "{path}: {mode:o}");
     }
-    let same = hookproof(&["site", "--out", RESULTS, RESULTS]).output()?;
-    assert_eq!(code(&same), Some(2));
+    let same = ends(2, hookproof(&["site", "--out", RESULTS, RESULTS]))?;
     assert!(stderr(&same).contains("is a results folder"), "{same:?}");
     Ok(())
 }
@@ -610,8 +616,10 @@ fn accepted_verdicts_are_written_into_the_suite() -> Result<()> {
         "{accepted:?}"
     );
     assert_eq!(fs::read_to_string(root.join(suite))?, text);
-    let built_in = hookproof(&["judge", "tests/evidence/handlers", "--accept"]).output()?;
-    assert_eq!(code(&built_in), Some(2));
+    ends(
+        2,
+        hookproof(&["judge", "tests/evidence/handlers", "--accept"]),
+    )?;
     Ok(())
 }
 
@@ -620,8 +628,10 @@ fn of_repository(path: &str) -> String {
     format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn within(folder: &Path, args: &[&str]) -> Result<Output> {
-    Ok(hookproof(args).current_dir(folder).output()?)
+fn within(folder: &Path, args: &[&str]) -> Command {
+    let mut command = hookproof(args);
+    command.current_dir(folder);
+    command
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -649,8 +659,7 @@ fn a_wrong_folder_of_documents_is_one_finding(
     #[case] folder: &str,
     #[case] message: &str,
 ) -> Result<()> {
-    let output = hookproof(&["lint", "--documents", folder]).output()?;
-    assert_eq!(code(&output), Some(2), "{output:?}");
+    let output = ends(2, hookproof(&["lint", "--documents", folder]))?;
     let text = stderr(&output);
     assert!(text.contains(message), "{text}");
     assert!(text.contains("1 finding in the suites"), "{text}");
@@ -670,8 +679,10 @@ fn own_documents_need_no_built_in_ones() -> Result<()> {
         (&[][..], "0 scenarios, 1 claim: no problems"),
         (&["--builtin"][..], " claims: no problems"),
     ] {
-        let output = within(folder.path(), &[&["lint"], &own[..], more].concat())?;
-        assert_eq!(code(&output), Some(0), "{output:?}");
+        let output = ends(
+            0,
+            within(folder.path(), &[&["lint"], &own[..], more].concat()),
+        )?;
         assert!(stdout(&output).contains(claims), "{output:?}");
         assert!(
             stdout(&output).contains("d.md: 1 of 3 sentences are cited"),
@@ -685,31 +696,27 @@ fn own_documents_need_no_built_in_ones() -> Result<()> {
 fn a_new_project_works_from_every_folder_in_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let project = folder.path().join("shop");
-    let output = within(folder.path(), &["init", "shop"])?;
-    assert_eq!(code(&output), Some(0), "{output:?}");
+    ends(0, within(folder.path(), &["init", "shop"]))?;
     for inner in ["", "suites", "documents"] {
-        let output = within(&project.join(inner), &["lint"])?;
-        assert_eq!(code(&output), Some(0), "{output:?}");
+        let output = ends(0, within(&project.join(inner), &["lint"]))?;
         assert!(
             stdout(&output).contains("1 scenario, 1 claim: no problems"),
             "{output:?}"
         );
     }
-    let output = within(folder.path(), &["list", "--config", "shop/hookproof.toml"])?;
+    let output = within(folder.path(), &["list", "--config", "shop/hookproof.toml"]).output()?;
     assert!(stdout(&output).ends_with("\n1 claim\n"), "{output:?}");
-    let output = within(&project, &["run", "--dry-run", "documents/example.md"])?;
+    let output = within(&project, &["run", "--dry-run", "documents/example.md"]).output()?;
     assert!(
         stdout(&output).contains("example.not-running-during-hook"),
         "{output:?}"
     );
-    let output = within(&project, &["new", "a/b"])?;
+    let output = within(&project, &["new", "a/b"]).output()?;
     assert!(stdout(&output).contains("run a/b"), "{output:?}");
-    let output = within(&project, &["explain", "a.b"])?;
-    assert_eq!(code(&output), Some(0), "{output:?}");
+    ends(0, within(&project, &["explain", "a.b"]))?;
     // Nothing is overwritten, and nothing is written next to what exists.
     fs::remove_file(project.join("hookproof.toml"))?;
-    let output = within(&project, &["init"])?;
-    assert_eq!(code(&output), Some(2), "{output:?}");
+    let output = ends(2, within(&project, &["init"]))?;
     assert!(
         stderr(&output).contains("documents/example.md exists"),
         "{output:?}"
@@ -734,8 +741,7 @@ fn problems_of_a_project_have_a_place() -> Result<()> {
         &["judge"],
         &["coverage"],
     ] {
-        let output = within(&folder.path().join("docs"), args)?;
-        assert_eq!(code(&output), Some(2), "{output:?}");
+        let output = ends(2, within(&folder.path().join("docs"), args))?;
         let message =
             "../hookproof.toml:2:1: unknown key `documets`\n    did you mean `documents`?";
         assert!(stderr(&output).contains(message), "{output:?}");
@@ -761,11 +767,9 @@ fn example() -> Result<tempfile::TempDir> {
 fn the_example_is_covered_and_annotated() -> Result<()> {
     let folder = example()?;
     for args in [&["lint"][..], &["coverage"], &["run", "--dry-run"]] {
-        let output = within(folder.path(), args)?;
-        assert_eq!(code(&output), Some(0), "{args:?}: {output:?}");
+        ends(0, within(folder.path(), args))?;
     }
-    let output = within(folder.path(), &["annotate"])?;
-    assert_eq!(code(&output), Some(0), "{output:?}");
+    let output = ends(0, within(folder.path(), &["annotate"]))?;
     let printed = stdout(&output);
     for line in [
         "notes.txt.html: 1 claim: ",
@@ -799,12 +803,10 @@ fn a_document_that_no_claim_cites_is_an_error(
     let folder = example()?;
     let documents = folder.path().join("documents");
     fs::rename(documents.join(old), documents.join(new))?;
-    let output = within(folder.path(), &["annotate", new])?;
-    assert_eq!(code(&output), Some(2), "{output:?}");
+    let output = ends(2, within(folder.path(), &["annotate", new]))?;
     assert!(stderr(&output).contains(message), "{output:?}");
     assert!(stdout(&output).is_empty(), "{output:?}");
-    let output = within(folder.path(), &["lint"])?;
-    assert_eq!(code(&output), Some(2), "{output:?}");
+    let output = ends(2, within(folder.path(), &["lint"]))?;
     let message =
         format!("no document `{old}` in documents: No such file or directory (os error 2)");
     assert_eq!(stderr(&output).matches(&message).count(), 1, "{output:?}");
@@ -846,7 +848,7 @@ fn quotations_follow_the_text(
     let text = fs::read_to_string(&document)?;
     ensure!(text.contains(old), "{text}");
     fs::write(&document, text.replace(old, new))?;
-    let output = within(folder.path(), &["lint"])?;
+    let output = within(folder.path(), &["lint"]).output()?;
     let found = stderr(&output);
     assert_eq!(
         code(&output),
@@ -866,11 +868,10 @@ fn quotations_follow_the_text(
 #[test]
 fn claims_are_suggested_for_a_page() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    ensure!(code(&within(folder.path(), &["init"])?) == Some(0));
+    ensure!(code(&within(folder.path(), &["init"]).output()?) == Some(0));
     let page = of_repository("tests/fixtures/pages/unprepared.md");
     fs::copy(page, folder.path().join("documents/page.md"))?;
-    let output = within(folder.path(), &["cite", "page.md"])?;
-    assert_eq!(code(&output), Some(0), "{output:?}");
+    let output = ends(0, within(folder.path(), &["cite", "page.md"]))?;
     let text = stdout(&output);
     assert!(
         text.starts_with("Suggestions by shared words, not verdicts"),
@@ -885,10 +886,9 @@ fn claims_are_suggested_for_a_page() -> Result<()> {
     }
     assert!(!text.contains("Coffee"), "{text}");
     // What is suggested as YAML is a valid suite, with quotations that are found.
-    let output = within(folder.path(), &["cite", "page.md", "--format", "yaml"])?;
+    let output = within(folder.path(), &["cite", "page.md", "--format", "yaml"]).output()?;
     fs::write(folder.path().join("suites/cited.yaml"), &output.stdout)?;
-    let output = within(folder.path(), &["lint"])?;
-    assert_eq!(code(&output), Some(0), "{output:?}");
+    ends(0, within(folder.path(), &["lint"]))?;
     Ok(())
 }
 

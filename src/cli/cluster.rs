@@ -4,8 +4,7 @@ use camino::Utf8PathBuf;
 use clap::Subcommand;
 
 use super::cluster_args::gate;
-use super::exit::{Exit, Failure};
-use super::print;
+use super::{Exit, Failure, print};
 use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result as ClusterResult};
 use crate::cluster::kind::{Options, Profile, WORKERS, delete, ensure, list};

@@ -3,8 +3,7 @@
 use camino::Utf8PathBuf;
 use clap_complete::Shell;
 
-use super::exit::{Exit, Failure};
-use super::{command, print};
+use super::{Exit, Failure, command, print};
 
 /// Print the completions of a shell
 #[derive(Debug, clap::Args)]

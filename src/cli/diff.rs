@@ -6,8 +6,7 @@ use crate::report::diff::{Change, Kind, compare, text};
 use crate::report::json::read_results;
 use crate::report::terminal::Layout;
 
-use super::exit::{Exit, Failure};
-use super::print;
+use super::{Exit, Failure, print};
 
 /// Show the verdicts, outcomes and texts that differ between two results
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,6 @@
 //! `hookproof doctor`.
 
-use super::exit::{Exit, Failure};
-use super::print;
+use super::{Exit, Failure, print};
 use crate::cluster::cache::Cache;
 use crate::cluster::doctor::{examine, fit, render};
 

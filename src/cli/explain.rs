@@ -15,9 +15,8 @@ use crate::report::terminal::Layout;
 use crate::run::plan::claims;
 use crate::version::version;
 
-use super::exit::{Exit, Failure};
-use super::print;
 use super::suites::{SuiteArgs, select};
+use super::{Exit, Failure, print};
 
 /// Explain claims: statement, sources, experiment, checks, and recorded verdicts
 #[derive(Debug, clap::Args)]

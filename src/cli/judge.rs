@@ -150,14 +150,13 @@ impl Again<'_> {
         scenario: &Scenario,
         attempt: EarlierAttempt,
     ) -> Result<EarlierAttempt, Failure> {
-        match &attempt.evidence {
-            Some(path) if self.folder.join(path).exists() => {
-                let evidence = self.read(path)?;
-                let found = self.judge(scenario, &evidence)?;
-                Ok(EarlierAttempt::new(&evidence, &found, attempt.evidence))
-            }
-            _ => Ok(attempt),
-        }
+        let file = attempt.evidence.as_ref();
+        let Some(path) = file.filter(|path| self.folder.join(path).exists()) else {
+            return Ok(attempt);
+        };
+        let evidence = self.read(path)?;
+        let found = self.judge(scenario, &evidence)?;
+        Ok(EarlierAttempt::new(&evidence, &found, attempt.evidence))
     }
 
     /// The verdicts on a scenario's claims; none if the evidence has problems, which the results contain.

@@ -14,9 +14,8 @@ use crate::report::text::count;
 use crate::report::view::State;
 use crate::run::plan::claims;
 
-use super::exit::{Exit, Failure};
-use super::print;
 use super::suites::Selection;
+use super::{Exit, Failure, print};
 
 /// Show the verdicts on all tested versions of Kubernetes, without a cluster
 #[derive(Debug, clap::Args)]

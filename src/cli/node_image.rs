@@ -44,8 +44,8 @@ pub(super) fn run(args: NodeImageCommand) -> Result<Exit, Failure> {
             let version = resolve(&version)?;
             let wanted = Wanted { version, runtime };
             let mut on_progress = |progress| note!("{progress}");
-            let mut reporter = Reporter::new(&mut on_progress);
-            let image = get(&Cache::open()?, wanted, source, &mut reporter)?;
+            let progress = &mut Reporter::new(&mut on_progress);
+            let image = get(&Cache::open()?, wanted, source, progress)?;
             line!("{}", image.reference);
         }
         Command::List => {

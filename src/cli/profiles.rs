@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-use super::exit::{Exit, Failure};
-use super::print;
+use super::{Exit, Failure, print};
 use crate::cluster::kind::nightly;
 
 /// List the versions, feature gates and runtimes that `hookproof run --profile nightly` tests

@@ -13,10 +13,9 @@ use crate::report::results::Results;
 use crate::report::terminal::{self, Layout};
 use crate::report::text::count;
 
-use super::exit::{Exit, Failure};
 use super::links::Links;
-use super::print;
 use super::suites::{ProjectArgs, results_of};
+use super::{Exit, Failure, print};
 
 /// Write the reports of results again, with the runs of several results folders side by side
 #[derive(Debug, clap::Args)]

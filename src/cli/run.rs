@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use tokio::sync::mpsc;
 
 use crate::catalogue::capability::NGINX_IMAGE;
-use crate::report::event::{Message, RunEvent, Stopped};
+use crate::report::event::{Message, Planned, RunEvent, Stopped};
 use crate::report::json::read_results;
 use crate::report::output::{clear, own};
 use crate::report::progress::{Progress, Verbosity};
@@ -23,10 +23,9 @@ use crate::run::stop::Stop;
 
 use super::accept::accept;
 use super::cluster_args::ClusterArgs;
-use super::exit::{Exit, Failure};
 use super::links::Links;
-use super::print;
 use super::suites::Selection;
+use super::{Exit, Failure, print};
 
 /// Run experiments and report verdicts
 #[allow(clippy::struct_excessive_bools, reason = "flags")]
@@ -122,9 +121,8 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     }
     let plan = Plan::new(&catalogue, &claims, args.shard);
     if plan.claims.is_empty() {
-        return Err(Failure::usage(
-            "no claim selected; `hookproof list` shows all claims",
-        ));
+        let message = "no claim selected; `hookproof list` shows all claims";
+        return Err(Failure::usage(message));
     }
     let nginx = plan.needs(&catalogue, NGINX_IMAGE);
     let clusters = args.clusters.clusters(nginx, &suites.project).await?;
@@ -160,19 +158,14 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     let json = args.message_format == Format::Json;
     if args.dry_run {
-        let clusters = driver.planned(&places);
-        if json {
-            print_message(&RunEvent::Planned { clusters });
-        } else {
-            print::out(&terminal::plan(&clusters));
-        }
+        print_plan(driver.planned(&places), json);
         return Ok(Exit::AsExpected);
     }
     args.links.apply();
     own(&out)
         .and_then(|()| clear(&out, args.resume))
         .map_err(Failure::usage)?;
-    let again = || std::process::exit(i32::from(Exit::Interrupted.code()));
+    let again = || std::process::exit(Exit::Interrupted.code().into());
     driver.stop.on_signals(again);
     let mut progress = Progress::for_stderr(verbosity);
     let show = move |event: &RunEvent| {
@@ -202,6 +195,14 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             Exit::Changed if accepted => Exit::AsExpected,
             exit => exit,
         }),
+    }
+}
+
+fn print_plan(clusters: Vec<Planned>, json: bool) {
+    if json {
+        print_message(&RunEvent::Planned { clusters });
+    } else {
+        print::out(&terminal::plan(&clusters));
     }
 }
 
