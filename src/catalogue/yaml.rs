@@ -1,9 +1,12 @@
 //! YAML with places: values keep the line and column of their text, and problems become findings.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::iter::from_fn;
 use std::marker::PhantomData;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Location, MessageFormatter, Spanned};
@@ -11,16 +14,21 @@ use serde_saphyr::{Error, Location, MessageFormatter, Spanned};
 use super::finding::Finding;
 use super::place::Place;
 
-/// A value and where it is written.
-#[derive(Debug, Clone)]
+// A value and where it is written. As a doc comment, this would be in the JSON schema.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(transparent)]
 pub(super) struct At<T> {
     pub(super) value: T,
+    #[schemars(skip)]
     pub(super) at: Location,
 }
 
 /// The entries of a map in the order written, with the places of their keys.
-#[derive(Debug, Clone)]
-pub(super) struct Entries<T>(pub(super) Vec<(At<String>, At<T>)>);
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Entries<T>(
+    #[schemars(with = "BTreeMap<String, T>")] pub(super) Vec<(At<String>, At<T>)>,
+);
 
 /// One text, or a list.
 #[derive(Debug, Clone, JsonSchema)]
@@ -215,11 +223,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<T>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
+                let entries = from_fn(|| map.next_entry().transpose());
+                entries.collect::<Result<_, _>>().map(Entries)
             }
         }
 
@@ -258,43 +263,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Several<T> {
                 Ok(Several::One(text.to_owned()))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Several<T>, A::Error> {
-                let mut list = Vec::new();
-                while let Some(item) = items.next_element()? {
-                    list.push(item);
-                }
-                Ok(Several::Many(list))
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Several<T>, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(items)).map(Several::Many)
             }
         }
 
         deserializer.deserialize_any(TextOrList(PhantomData))
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for At<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for Entries<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Entries".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        std::collections::BTreeMap::<String, T>::json_schema(generator)
     }
 }
