@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::form::{Argument, Field, Form, Given, one};
+use super::super::form::{Argument, Field, Form, Given};
 use super::super::manifest::Manifest;
 use super::super::moment::Moment;
 use super::super::parse;
@@ -147,13 +147,13 @@ const COMMAND: Fields = output! {
 const RESPONSE: Fields = output! { status: Number, body: Text, error: Text };
 const OBJECT: Fields = output! { object: Map };
 
-pub(super) const OUTSIDE: &str = "outside";
+pub(in crate::catalogue) const OUTSIDE: &str = "outside";
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// Every kind of step.
-pub(super) static KINDS: [Kind; 12] = [
+pub(in crate::catalogue) static KINDS: [Kind; 12] = [
     Form {
         name: "apply",
         argument: Argument::Maybe("PATH"),
@@ -383,24 +383,16 @@ pub(super) static KINDS: [Kind; 12] = [
     },
 ];
 
-impl Kind {
-    pub(super) fn takes_several(&self) -> bool {
-        matches!(self.argument, Argument::Several(_))
-    }
-}
-
 /// A step that is being read.
 pub(crate) struct Reading<'a, 'r, 'k> {
     pub(super) reader: &'a mut Reader<'r>,
     pub(super) given: &'a Given,
     pub(super) known: &'a mut Known<'k>,
-    /// The kind's name.
-    pub(super) name: &'static str,
 }
 
 impl Reading<'_, '_, '_> {
     fn argument(&mut self) -> Option<At<String>> {
-        one(self.reader, self.name, self.given.argument.clone())
+        self.given.argument(self.reader)
     }
 
     fn flag(&mut self, name: &str) -> bool {

@@ -25,7 +25,7 @@ use super::moment::Moment;
 use super::parse;
 use super::placeholder::names_of;
 use super::pods::{Pods, Referenced};
-use super::step::{Action, Draft, Known, Step};
+use super::step::{self, Action, Known, Step};
 use super::yaml::{self, At, Entries, Reader};
 use lint::Written;
 use raw::RawSuite;
@@ -262,17 +262,12 @@ fn scenario(
             .filter_map(|(_, manifest)| manifest.as_ref()),
     );
     let steps = steps.map(|steps| steps.value).unwrap_or_default();
-    let drafts: Vec<Draft> = steps
-        .into_iter()
-        .filter_map(|step| Draft::of(reader, step))
-        .collect();
     let named = raw.pods.map(|at| at.value).unwrap_or_default();
     let named = named.iter().map(|name| name.value.as_str());
-    drafts
+    let outside = steps
         .iter()
-        .filter_map(Draft::outside)
-        .chain(named)
-        .for_each(|name| pods.open(name));
+        .filter_map(|step| step.value.text(step::OUTSIDE));
+    outside.chain(named).for_each(|name| pods.open(name));
     let moments = raw.moments.map(|at| at.value.0).unwrap_or_default();
     let moments = moments::moments(reader, moments, &pods);
     let mut known = Known {
@@ -282,7 +277,7 @@ fn scenario(
         referenced: Referenced::default(),
         steps: Vec::new(),
     };
-    steps::steps(reader, drafts, &mut known);
+    steps::steps(reader, steps, &mut known);
     let Known {
         steps,
         mut referenced,

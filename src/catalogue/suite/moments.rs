@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::super::form::{Argument, Field, Form, Given, Written, one};
+use super::super::form::{Argument, Field, Form, Given, Written};
 use super::super::moment::{Matches, Moment};
 use super::super::pods::Pods;
 use super::super::yaml::{At, Reader};
@@ -138,7 +138,7 @@ fn unfit(name: &str, pods: &Pods) -> Vec<String> {
 
 fn moment(reader: &mut Reader<'_>, At { value, at }: At<Written>) -> Option<Moment> {
     let (kind, given) = value.read(reader, at, &KINDS)?;
-    let argument = one(reader, kind.name, given.argument.clone())?.value;
+    let argument = given.argument(reader)?.value;
     let matches = (kind.read)(reader, argument, &given)?;
     if let Some(condition) = given.option("when") {
         lint::condition(&matches, condition, reader);

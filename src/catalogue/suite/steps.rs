@@ -5,23 +5,27 @@ use std::collections::BTreeMap;
 use serde_saphyr::Location;
 
 use super::super::finding::Finding;
+use super::super::form::Written;
 use super::super::moment::{Matches, Moment};
 use super::super::pods::Pods;
-use super::super::step::{Draft, Known};
+use super::super::step::{KINDS, Known};
 use super::super::yaml::{At, Reader};
 use super::naming::{nested, unfit};
 
 /// Reads the steps into `known`.
-pub(super) fn steps(reader: &mut Reader<'_>, drafts: Vec<Draft>, known: &mut Known<'_>) {
+pub(super) fn steps(reader: &mut Reader<'_>, steps: Vec<At<Written>>, known: &mut Known<'_>) {
     let mut names: BTreeMap<String, Location> = BTreeMap::new();
-    for draft in drafts {
-        if let Some(At { value: name, at }) = draft.name() {
+    for At { value: step, at } in steps {
+        let Some((kind, given)) = step.read(reader, at, &KINDS) else {
+            continue;
+        };
+        if let Some(At { value: name, at }) = given.option("as") {
             if let Some(message) = fault(name, &names, known.moments, known.pods) {
                 reader.find(*at, message);
             }
             names.insert(name.clone(), *at);
         }
-        draft.add_to(reader, known);
+        kind.add_to(known, reader, given);
     }
     for (name, moment) in known.moments {
         if let Matches::Line { output, .. } = &moment.matches
