@@ -7,9 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use crate::catalogue::finding::Place;
 use crate::catalogue::finding::{Finding, nearest};
 use crate::catalogue::load::Source;
-use crate::catalogue::place::Place;
 use crate::cluster::error::ClusterError;
 use crate::cluster::kind;
 use crate::cluster::node_image::versions::select;
@@ -127,12 +127,8 @@ impl Project {
 
     pub(crate) fn read(path: &Utf8Path) -> Result<Self, Finding> {
         let text = read_text(path, limit::SUITE).map_err(|error| {
-            let place = Place {
-                file: path.to_string(),
-                line: 1,
-                column: 1,
-            };
-            Finding::new(&place, format!("failed to read: {error}"))
+            let message = format!("failed to read: {error}");
+            Finding::new(&Place::new(path.as_str(), 1, 1), message)
         })?;
         let file = File { path, text: &text };
         let raw: Raw = toml::from_str(&text).map_err(|error| file.explained(&error))?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest, Sha256};
 
-use super::finding::{self, Finding};
+use super::finding::Finding;
 use super::load::Loaded;
 use super::model::{Catalogue, Citation, Place};
 use super::parse;
@@ -192,7 +192,8 @@ pub(crate) fn check(
         )),
     };
     findings.extend(differences(loaded, documents).into_iter().map(finding));
-    finding::sort(&mut findings);
+    findings.sort();
+    findings.dedup();
     findings
 }
 

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::manifest::{documents, with_defaults};
+use super::manifest::with_defaults;
 use super::model::Scenario;
 use crate::digest::hex;
 
@@ -16,7 +16,7 @@ pub(super) fn scenario(scenario: &Scenario) -> String {
     };
     for manifest in &scenario.manifests {
         add(&manifest.path);
-        for mut object in documents(&manifest.text).unwrap_or_default() {
+        for mut object in manifest.objects() {
             with_defaults(&mut object);
             add(&sorted(&object));
         }

@@ -1,9 +1,32 @@
-//! Findings about suites, collected: nothing stops at the first.
+//! Findings about suites and their places, collected: nothing stops at the first.
 
 use std::fmt;
 
-use super::place::Place;
 pub(crate) use crate::expr::nearest;
+
+/// A place in a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Path as given, or in the built-in suites.
+    pub(crate) file: String,
+    /// From 1.
+    pub(crate) line: u32,
+    /// From 1.
+    pub(crate) column: u32,
+}
+
+impl Place {
+    pub(crate) fn new(file: impl Into<String>, line: u32, column: u32) -> Self {
+        let file = file.into();
+        Self { file, line, column }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
 
 /// A problem in a suite, a manifest, or a citation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,10 +84,4 @@ impl fmt::Display for Finding {
         }
         Ok(())
     }
-}
-
-/// Sorts by place and removes duplicates.
-pub(super) fn sort(findings: &mut Vec<Finding>) {
-    findings.sort();
-    findings.dedup();
 }

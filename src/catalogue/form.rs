@@ -80,7 +80,7 @@ impl Field {
 }
 
 /// A form as written: its fields, or a bare word.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Written(Vec<(At<String>, At<Several>)>);
 
 /// The fields of a form, of which those that are required are there.

@@ -8,9 +8,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use include_dir::{Dir, include_dir};
 
 use super::capability::GUARDED;
-use super::finding::{self, Finding, nearest};
+use super::finding::Place;
+use super::finding::{Finding, nearest};
 use super::model::{Catalogue, Citation, Scenario};
-use super::place::Place;
 use super::suite::{self, File, Unit};
 use crate::file::{inside, limit, read_text, walk};
 
@@ -158,7 +158,8 @@ pub fn load(sources: &[Source]) -> Loaded {
     }
     repeated_claims(&loaded.catalogue, &mut loaded.findings);
     attach(&mut loaded.catalogue, cited, &mut loaded.findings);
-    finding::sort(&mut loaded.findings);
+    loaded.findings.sort();
+    loaded.findings.dedup();
     loaded
 }
 

@@ -12,7 +12,6 @@ pub(crate) mod matcher;
 pub mod model;
 mod moment;
 pub(crate) mod parse;
-pub(crate) mod place;
 pub(crate) mod placeholder;
 pub(crate) mod pods;
 pub(crate) mod select;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::capability::GUARDED;
+pub(crate) use super::finding::Place;
 pub(crate) use super::manifest::Manifest;
 pub(crate) use super::moment::{Matches, Moment};
-pub(crate) use super::place::Place;
 use super::pods::{Pods, Referenced};
 use super::step::{Action, Step};
 pub(crate) use super::terms::VersionRange;
@@ -207,4 +207,7 @@ pub(crate) struct Expectation {
     /// The clusters; all if empty.
     pub needs: Needs,
     pub(crate) verdict: Verdict,
+    pub(crate) place: Place,
+    /// Where the verdict is written.
+    pub(crate) of_verdict: Place,
 }

@@ -1,6 +1,6 @@
 //! Points of the timeline.
 
-use super::place::Place;
+use super::finding::Place;
 
 /// A point of the timeline.
 #[derive(Debug, Clone, PartialEq)]

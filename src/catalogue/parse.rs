@@ -125,13 +125,6 @@ pub(crate) fn citation(text: &str) -> Result<Citation, String> {
     })
 }
 
-/// A verdict as suites write it.
-pub(crate) fn verdict(text: &str) -> Option<Verdict> {
-    VERDICTS
-        .into_iter()
-        .find(|verdict| verdict.as_str() == text)
-}
-
 /// All verdicts.
 pub(crate) const VERDICTS: [Verdict; 6] = [
     Verdict::Confirmed,

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use itertools::Itertools as _;
 use serde_json::Value;
 
-use super::manifest::{Manifest, documents};
+use super::finding::Place;
+use super::manifest::{self, Manifest};
 use super::moment::{Matches, Moment};
-use super::place::Place;
 use crate::expr::{Selector, names_read};
 
 /// Stamps that the agent makes by itself, with what its process does then. Expressions write `-` as `_`.
@@ -134,18 +134,16 @@ pub(crate) fn identifier(name: &str) -> String {
 }
 
 impl Pods {
-    /// The pods of manifests. What is not YAML has been reported by then.
-    pub(crate) fn of<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Self {
+    /// The pods of manifests.
+    pub(super) fn of(manifests: &[Manifest]) -> Self {
         let mut pods = Self::default();
         for manifest in manifests {
-            for object in documents(&manifest.text).unwrap_or_default() {
-                let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                match object["kind"].as_str() {
-                    Some("Pod") => pods.add(name, &object["spec"]),
-                    Some("Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet") => {
-                        pods.add(&format!("{name}-*"), &object["spec"]["template"]["spec"]);
-                    }
-                    _ => {}
+            for object in manifest.objects() {
+                if let Some((path, is_bare)) = manifest::pods(&object) {
+                    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                    let rest = if is_bare { "" } else { "-*" };
+                    let spec = object.pointer(path).unwrap_or_default();
+                    pods.add(&format!("{name}{rest}"), spec);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::place::Place;
+use super::finding::Place;
 
 /// A range of Kubernetes minor versions: every condition must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -11,8 +11,7 @@ use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Location, MessageFormatter, Spanned};
 
-use super::finding::Finding;
-use super::place::Place;
+use super::finding::{Finding, Place};
 
 // A value and where it is written. As a doc comment, this would be in the JSON schema.
 #[derive(Debug, Clone, JsonSchema)]
@@ -24,7 +23,7 @@ pub(super) struct At<T> {
 }
 
 /// The entries of a map in the order written, with the places of their keys.
-#[derive(Debug, Clone, JsonSchema)]
+#[derive(Debug, Clone, Default, JsonSchema)]
 #[schemars(inline)]
 pub(super) struct Entries<T>(
     #[schemars(with = "BTreeMap<String, T>")] pub(super) Vec<(At<String>, At<T>)>,
@@ -168,10 +167,19 @@ impl Reader<'_> {
     }
 
     /// Drops what is more than a suite may have of something.
-    pub(super) fn at_most<T>(&mut self, most: usize, what: &str, at: Location, list: &mut Vec<T>) {
+    pub(super) fn at_most<T>(
+        &mut self,
+        most: usize,
+        what: &str,
+        field: &mut Option<At<impl AsMut<Vec<T>>>>,
+    ) {
+        let Some(At { value, at }) = field else {
+            return;
+        };
+        let list = value.as_mut();
         if list.len() > most {
             let message = format!("{} {what}; {most} are allowed", list.len());
-            let finding = Finding::new(&self.place(at), message);
+            let finding = Finding::new(&self.place(*at), message);
             self.findings
                 .push(finding.with_help("make several suites of this one"));
             list.truncate(most);
@@ -192,10 +200,17 @@ impl Reader<'_> {
 /// The place of a location in a file.
 pub(super) fn place(file: &str, at: Location) -> Place {
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
-    Place {
-        file: file.to_owned(),
-        line: number(at.line()),
-        column: number(at.column()),
+    Place::new(file, number(at.line()), number(at.column()))
+}
+
+/// The value of a field, or an empty one.
+pub(super) fn filled<T: Default>(field: Option<At<T>>) -> T {
+    field.map(|field| field.value).unwrap_or_default()
+}
+
+impl<T> AsMut<Vec<(At<String>, At<T>)>> for Entries<T> {
+    fn as_mut(&mut self) -> &mut Vec<(At<String>, At<T>)> {
+        &mut self.0
     }
 }
 

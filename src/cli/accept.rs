@@ -62,7 +62,7 @@ pub(super) fn accept(
         };
         let edits = edits(claim, &observed);
         let (place, id) = (&claim.place, &claim.id);
-        if let Some(edited) = edit(text, place.line, &edits) {
+        if let Some(edited) = edit(text, claim, &edits) {
             *text = edited;
             // Standard output may consist of JSON.
             note!("accepted: {place}: {id}: {}", in_words(claim, &edits));

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::super::finding::Place;
 use super::super::form::{Argument, Field, Form, Given};
 use super::super::manifest::Manifest;
 use super::super::moment::Moment;
 use super::super::parse;
-use super::super::place::Place;
 use super::super::pods::{Pods, Referenced};
 use super::super::terms::VersionRange;
 use super::super::yaml::{At, Reader, Several};
@@ -31,8 +31,7 @@ pub(crate) struct Step {
 
 /// What steps may name.
 pub(in crate::catalogue) struct Known<'a> {
-    /// By path; without content if the file is missing.
-    pub(in crate::catalogue) manifests: &'a [(String, Option<Manifest>)],
+    pub(in crate::catalogue) manifests: &'a [Manifest],
     pub(in crate::catalogue) moments: &'a BTreeMap<String, Moment>,
     pub(in crate::catalogue) pods: &'a Pods,
     /// Standard moments that steps wait for.
@@ -405,11 +404,11 @@ impl Reading<'_, '_, '_> {
             return Some(0);
         }
         let At { value: path, at } = self.argument()?;
-        let mut paths = self.known.manifests.iter().map(|(path, _)| path.as_str());
+        let paths = self.known.manifests.iter().map(|known| known.path.as_str());
         let index = paths.clone().position(|known| known == path);
         if index.is_none() {
             let message = format!("`{path}` is not one of the scenario's `manifests`");
-            self.reader.find_near(at, message, &path, paths.by_ref());
+            self.reader.find_near(at, message, &path, paths);
         }
         index
     }

@@ -7,7 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::super::model::Citation;
+use super::super::model::{Account, Citation, Place};
 use super::super::parse;
 use super::super::yaml::{At, Reader};
 
@@ -53,6 +53,20 @@ pub(super) struct RawCited {
     quote: String,
     /// Which of several places with these words, from 1.
     occurrence: Option<u32>,
+}
+
+/// Lines of a document that need no claim, and either why or which lines they repeat.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Account")]
+pub(super) struct RawAccount {
+    /// The lines, such as `NAME.txt:64,78-79 0123456789ab`, or a quotation.
+    #[schemars(required)]
+    cites: Option<At<RawCitation>>,
+    /// Why they need no claim, such as `heading`.
+    because: Option<At<String>>,
+    /// Lines of the same document whose statements they repeat, such as `12,14-15`.
+    repeats: Option<At<String>>,
 }
 
 pub(super) fn each(At { value, at }: At<RawCitations>) -> Vec<At<RawCitation>> {
@@ -121,6 +135,36 @@ fn quotation(reader: &mut Reader<'_>, At { value, at }: At<RawQuote>) -> Option<
     };
     reader.find(at, problem);
     None
+}
+
+/// Lines of a document that need no claim.
+pub(super) fn account(
+    reader: &mut Reader<'_>,
+    At { value: raw, at }: At<RawAccount>,
+) -> Option<(Place, Account)> {
+    let cites = reader.must(raw.cites, at, "missing `cites`: the lines");
+    let repeats = raw.repeats.as_ref();
+    if let Some(lines) = repeats {
+        reader.parsed(Some(lines), parse::lines)?;
+    }
+    let because = match (raw.because, repeats) {
+        (Some(because), None) => because.value,
+        (None, Some(lines)) => format!("repeats lines {}", lines.value),
+        (Some(_), Some(_)) => {
+            reader.find(at, "both `because` and `repeats`: write one of them");
+            return None;
+        }
+        (None, None) => {
+            reader.find(at, "neither `because` nor `repeats`: write one of them");
+            return None;
+        }
+    };
+    let account = Account {
+        cites: citation(reader, cites?)?,
+        because,
+        repeats: raw.repeats.map(|lines| lines.value),
+    };
+    Some((reader.place(at), account))
 }
 
 /// Reads a citation, and lists of them if `T` may be one.

@@ -9,7 +9,7 @@ use super::super::moment::{Matches, Moment};
 use super::super::pods::Pods;
 use super::super::yaml::{At, Reader};
 use super::lint;
-use super::naming::{is_identifier, nested, taken};
+use super::names::{is_identifier, nested, taken};
 
 const NTH: Field = Field::number(
     "nth",

@@ -1,4 +1,4 @@
-//! The names that expressions may use, with their types.
+//! The names that suites give to moments, outputs and values, and those that expressions may use, with their types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use super::super::finding::nearest;
 use super::super::model::{Matches, Scenario};
 use super::super::pods::{Part, Pods};
 use crate::expr::types::{EVENT, STAMP, STATE, Type};
-use crate::expr::{self, Scope};
+use crate::expr::{self, Scope, THERE};
 
 /// The names of a scenario.
 #[derive(Debug, Default)]
@@ -113,4 +113,44 @@ impl Scope for Names {
         }
         Err(self.suggestion(name, name.split('.').next().unwrap_or_default()))
     }
+}
+
+/// Why a step, moment or value must not have this name.
+pub(super) fn taken(name: &str, pods: &Pods) -> Option<String> {
+    let owner = if name == THERE || expr::variables().any(|(known, _)| known == name) {
+        "a variable of expressions"
+    } else if pods.contains(name) {
+        "a pod of the scenario"
+    } else {
+        return None;
+    };
+    Some(format!("`{name}` is {owner}: choose another name"))
+}
+
+/// Why an output or a value must not have this name.
+pub(super) fn unfit(name: &str, pods: &Pods) -> Option<String> {
+    if is_identifier(name) {
+        taken(name, pods)
+    } else {
+        Some(format!(
+            "invalid name `{name}`: expected letters, digits, and `_`"
+        ))
+    }
+}
+
+/// Whether one name is the beginning of the other.
+pub(super) fn nested(a: &str, b: &str) -> bool {
+    let within = |short: &str, long: &str| {
+        long.strip_prefix(short)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    within(a, b) || within(b, a)
+}
+
+/// Whether CEL accepts a word as a name.
+pub(super) fn is_identifier(word: &str) -> bool {
+    let starts = |c: char| c.is_ascii_alphabetic() || c == '_';
+    word.starts_with(starts)
+        && word.chars().all(|c| starts(c) || c.is_ascii_digit())
+        && !["in", "true", "false", "null"].contains(&word)
 }

@@ -10,7 +10,7 @@ use super::super::moment::{Matches, Moment};
 use super::super::pods::Pods;
 use super::super::step::{KINDS, Known};
 use super::super::yaml::{At, Reader};
-use super::naming::{nested, unfit};
+use super::names::{nested, unfit};
 
 /// Reads the steps into `known`.
 pub(super) fn steps(reader: &mut Reader<'_>, steps: Vec<At<Written>>, known: &mut Known<'_>) {
