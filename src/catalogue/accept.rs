@@ -68,13 +68,9 @@ fn by_version(here: &[&Observed], expected: Verdict) -> Vec<String> {
             if *verdict == expected {
                 continue;
             }
+            let [from, to] = [first, last].map(|(major, minor)| format!("{major}.{minor}"));
             let is_oldest = versions.first() == group.first();
-            let is_newest = versions.last() == group.last();
-            let (from, to) = (
-                format!("{}.{}", first.0, first.1),
-                format!("{}.{}", last.0, last.1),
-            );
-            let range = match (is_oldest, is_newest) {
+            let range = match (is_oldest, versions.last() == group.last()) {
                 (true, true) => None,
                 (true, false) => Some(format!("<={to}")),
                 (false, true) => Some(format!(">={from}")),
@@ -82,11 +78,8 @@ fn by_version(here: &[&Observed], expected: Verdict) -> Vec<String> {
                 (false, false) => Some(format!(">={from}, <={to}")),
             };
             let range = range.map(|range| format!("kubernetes: \"{range}\""));
-            let set = gates
-                .iter()
-                .map(|(gate, on)| format!("{gate}: {on}"))
-                .join(", ");
-            let gates = (!gates.is_empty()).then(|| format!("gates: {{{set}}}"));
+            let set = gates.iter().map(|(gate, on)| format!("{gate}: {on}"));
+            let gates = (!gates.is_empty()).then(|| format!("gates: {{{}}}", set.format(", ")));
             let verdict = format!("verdict: {verdict}");
             let fields = range.into_iter().chain(gates).chain([verdict]).join(", ");
             new.push(format!("{{{fields}}}"));
@@ -120,10 +113,8 @@ fn before(text: &str, place: &Place, new: &[String]) -> Option<String> {
     let line = before.rfind('\n').map_or(0, |at| at + 1);
     let key = before[line..].trim_start();
     let indent = " ".repeat(before.len() - line - key.len());
-    let items = new
-        .iter()
-        .map(|item| format!("{indent}- {item}\n"))
-        .join("");
+    let items = new.iter().map(|item| format!("{indent}- {item}\n"));
+    let items: String = items.collect();
     match key.trim_end() {
         "-" => {
             // Comments above an item belong to it.
@@ -147,10 +138,10 @@ fn before(text: &str, place: &Place, new: &[String]) -> Option<String> {
 /// The text before a place and from there on.
 fn split<'a>(text: &'a str, place: &Place) -> Option<(&'a str, &'a str)> {
     let lines = text.split_inclusive('\n').map(str::len);
-    let above: usize = lines.take(place.line as usize - 1).sum();
-    let mut columns = text.get(above..)?.char_indices();
-    let (column, _) = columns.nth(place.column as usize - 1)?;
-    text.split_at_checked(above + column)
+    let above: usize = lines.take((place.line as usize).checked_sub(1)?).sum();
+    let mut columns = text[above..].char_indices();
+    let (column, _) = columns.nth((place.column as usize).checked_sub(1)?)?;
+    Some(text.split_at(above + column))
 }
 
 #[cfg(test)]

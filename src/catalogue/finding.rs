@@ -66,14 +66,20 @@ impl Finding {
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
-        if let Some(near) = nearest(word, known.iter().copied()) {
-            return self.with_help(format!("did you mean `{near}`?"));
+        match suggestion(word, known.iter().copied()) {
+            Some(help) => self.with_help(help),
+            None if known.is_empty() || known.len() > 24 => self,
+            None => self.with_help(format!("expected one of: {}", known.join(", "))),
         }
-        if known.is_empty() || known.len() > 24 {
-            return self;
-        }
-        self.with_help(format!("expected one of: {}", known.join(", ")))
     }
+}
+
+/// A question for the most similar of `known`.
+pub(super) fn suggestion<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    nearest(word, known).map(|near| format!("did you mean `{near}`?"))
 }
 
 impl fmt::Display for Finding {

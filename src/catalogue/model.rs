@@ -7,9 +7,9 @@ use super::capability::GUARDED;
 pub(crate) use super::finding::Place;
 pub(crate) use super::manifest::Manifest;
 pub(crate) use super::moment::{Matches, Moment};
+pub(crate) use super::parse::VersionRange;
 use super::pods::{Pods, Referenced};
 use super::step::{Action, Step};
-pub(crate) use super::terms::VersionRange;
 pub use super::terms::{Account, Citation, Verdict};
 use crate::evidence::ClusterFacts;
 use crate::expr::Selector;
@@ -35,14 +35,18 @@ impl Catalogue {
         tested.chain(self.untestable.iter().map(|claim| (claim, None)))
     }
 
+    pub(super) fn claims_mut(&mut self) -> impl Iterator<Item = &mut Claim> {
+        let tested = self.scenarios.values_mut();
+        let tested = tested.flat_map(|scenario| &mut scenario.claims);
+        tested.chain(&mut self.untestable)
+    }
+
     /// The scenarios that test one of these claims.
     pub(crate) fn testing(&self, claims: &BTreeSet<String>) -> impl Iterator<Item = &Scenario> {
         let scenarios = self.scenarios.values();
         scenarios.filter(|scenario| {
-            scenario
-                .claims
-                .iter()
-                .any(|claim| claims.contains(&claim.id))
+            let mut tested = scenario.claims.iter();
+            tested.any(|claim| claims.contains(&claim.id))
         })
     }
 }

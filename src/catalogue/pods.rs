@@ -197,9 +197,10 @@ impl Pods {
 
     /// The standard moments and selectors that an expression names.
     pub(crate) fn references(&self, text: &str, referenced: &mut Referenced) {
-        for name in names_read(text) {
-            self.reference(&name, referenced);
-        }
+        let names = names_read(text);
+        names
+            .iter()
+            .for_each(|name| self.reference(name, referenced));
     }
 
     /// The same for one name, such as that of an `until`.
@@ -234,10 +235,8 @@ impl Pod {
             Value::Object(fields) => fields.values().for_each(|field| self.commands(field)),
             Value::String(text) => {
                 let ends = |c: char| c.is_whitespace() || "\"'();&|".contains(c);
-                let words = text
-                    .split(ends)
-                    .filter(|word| !word.is_empty())
-                    .collect_vec();
+                let words = text.split(ends).filter(|word| !word.is_empty());
+                let words = words.collect_vec();
                 if words.len() > 1 {
                     self.words(&words);
                 }
@@ -328,12 +327,8 @@ impl Pod {
 
     /// The names of the moments of its processes.
     fn stamps(&self) -> impl Iterator<Item = &str> {
-        let own = self.stamps.iter().map(String::as_str);
-        STAMPS
-            .iter()
-            .map(|(name, _)| *name)
-            .chain(OTHERS)
-            .chain(own)
+        let standard = STAMPS.map(|(name, _)| name).into_iter().chain(OTHERS);
+        standard.chain(self.stamps.iter().map(String::as_str))
     }
 
     fn stamp(&self, name: &str, selector: Selector) -> Option<Part> {

@@ -7,9 +7,8 @@ use super::super::finding::Place;
 use super::super::form::{Argument, Field, Form, Given};
 use super::super::manifest::Manifest;
 use super::super::moment::Moment;
-use super::super::parse;
-use super::super::pods::{Pods, Referenced};
-use super::super::terms::VersionRange;
+use super::super::parse::{self, VersionRange};
+use super::super::pods::{Part, Pods, Referenced};
 use super::super::yaml::{At, Reader, Several};
 use super::kubectl;
 use crate::expr::types::Type::{Bool, List, Map, Number, Records, Text, Time};
@@ -416,29 +415,23 @@ impl Reading<'_, '_, '_> {
     /// A declared or standard moment.
     fn moment(&mut self) -> Option<String> {
         let At { value: moment, at } = self.argument()?;
-        let Known {
-            moments,
-            pods,
-            referenced,
-            ..
-        } = self.known;
-        if !moments.contains_key(&moment) {
-            pods.reference(&moment, referenced);
-            if !referenced.moments.contains_key(&moment) {
-                let parts = match pods.resolve(&moment) {
-                    Some(Err(parts)) => parts,
-                    _ => Vec::new(),
-                };
-                let pod = moment.split('.').next().unwrap_or_default();
-                let standard = parts.iter().map(|part| format!("{pod}.{part}"));
-                let all: Vec<String> = moments.keys().cloned().chain(standard).collect();
-                let message = format!("no moment is named `{moment}`");
-                self.reader
-                    .find_near(at, message, &moment, all.iter().map(String::as_str));
-                return None;
+        let known = &mut *self.known;
+        let parts = match known.pods.resolve(&moment) {
+            _ if known.moments.contains_key(&moment) => return Some(moment),
+            Some(Ok(Part::Moment(..))) => {
+                known.pods.reference(&moment, &mut known.referenced);
+                return Some(moment);
             }
-        }
-        Some(moment)
+            Some(Err(parts)) => parts,
+            _ => Vec::new(),
+        };
+        let pod = moment.split('.').next().unwrap_or_default();
+        let standard = parts.iter().map(|part| format!("{pod}.{part}"));
+        let all: Vec<String> = known.moments.keys().cloned().chain(standard).collect();
+        let message = format!("no moment is named `{moment}`");
+        let all = all.iter().map(String::as_str);
+        self.reader.find_near(at, message, &moment, all);
+        None
     }
 
     /// `KIND/NAME`.

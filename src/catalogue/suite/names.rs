@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::finding::nearest;
+use super::super::finding::{nearest, suggestion};
 use super::super::model::{Matches, Scenario};
 use super::super::pods::{Part, Pods};
 use crate::expr::types::{EVENT, STAMP, STATE, Type};
@@ -62,9 +62,7 @@ impl Names {
         let moments = self.moments.iter().map(String::as_str);
         let roots = self.variables.keys().map(String::as_str);
         let roots = roots.chain(self.pods.names());
-        nearest(shown, moments.clone())
-            .or_else(|| nearest(root, moments.chain(roots)))
-            .map(|near| format!("did you mean `{near}`?"))
+        suggestion(shown, moments.clone()).or_else(|| suggestion(root, moments.chain(roots)))
     }
 }
 
