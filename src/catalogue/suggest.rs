@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use itertools::Itertools as _;
+
 use super::model::{Catalogue, Claim};
 
 /// Words without a meaning of their own.
@@ -151,22 +153,16 @@ fn term(word: &str) -> Option<String> {
         "e", "y",
     ];
     let stem = endings.iter().find_map(|ending| {
-        word.strip_suffix(ending)
-            .filter(|stem| stem.chars().count() > 2)
+        let stem = word.strip_suffix(ending)?;
+        (stem.chars().count() > 2).then_some(stem)
     });
     let stem = stem.unwrap_or(word);
     // `stopp` of `stopping` is `stop`.
-    let mut letters = stem.chars().rev();
-    let doubled = letters
-        .next()
-        .zip(letters.next())
-        .filter(|(last, before)| last == before && !"aeiouls".contains(*last));
-    let stem = if doubled.is_some() {
-        &stem[..stem.len() - 1]
-    } else {
-        stem
-    };
-    Some(stem.to_owned())
+    let shorter = stem.chars().rev().next_tuple().and_then(|(last, before)| {
+        let doubled = last == before && !"aeiouls".contains(last);
+        stem.strip_suffix(last).filter(|_| doubled)
+    });
+    Some(shorter.unwrap_or(stem).to_owned())
 }
 
 #[cfg(test)]
@@ -181,6 +177,7 @@ mod tests {
     #[case("terminationGracePeriodSeconds", &["grac", "period", "second", "termin"])]
     #[case("It is not", &[])]
     #[case("ÄÖ größer", &["größ", "äö"])]
+    #[case("哈哈 металл", &["метал", "哈"])]
     fn terms_are_words_with_meaning(#[case] text: &str, #[case] wanted: &[&str]) {
         assert_eq!(Vec::from_iter(terms(text)), wanted);
     }
