@@ -129,6 +129,19 @@ pub(crate) type Kind = Form<fn(&mut Reading<'_, '_, '_>) -> Option<Action>>;
 const AS: Field = Field::text("as", "name of the output in expressions");
 const CAP: Field = Field::text("cap", "limit of the step");
 const KUBERNETES: Field = Field::text("kubernetes", "versions on which the step is done");
+const BACKGROUND: Field = Field::flag("background", "does not wait until it exits (requires `as`)");
+const BECAUSE: Field = Field::text("because", "why time must pass").required();
+const CONTAINER: Field = Field::text("container", "only in this container");
+const DRY_RUN: Field = Field::flag("dry_run", "server-side dry run");
+const GRACE: Field = Field::number("grace", "grace period in seconds");
+const IN_POD: Field = Field::text("pod", "only in this pod");
+const ITS_COMMAND: Field = Field::text("command", "what the container runs").required();
+const ON_NODE_OF: Field = Field::text("pod", "the pod whose node runs the command").required();
+const START: Field = Field::number("start", "only in this start of the container, from 1");
+const STDIN: Field = Field::text("stdin", "standard input");
+const THROUGH: Field = Field::text("through", "name of the port-forward step").required();
+const USER: Field = Field::text("user", "`ordinary` is a user without privileges");
+const WITHIN: Field = Field::text("within", "continues after this time without it");
 
 /// The fields of every output, and more.
 macro_rules! output {
@@ -156,12 +169,7 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         name: "apply",
         argument: Argument::Maybe("PATH"),
         does: "applies every document of the first or of that manifest; with `as`, a rejection is not an error",
-        options: &[
-            AS,
-            CAP,
-            KUBERNETES,
-            Field::flag("dry_run", "server-side dry run"),
-        ],
+        options: &[AS, CAP, KUBERNETES, DRY_RUN],
         output: ANSWER,
         read: |step| {
             Some(Action::Apply {
@@ -174,12 +182,7 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         name: "delete",
         argument: Argument::Several("pod/NAME"),
         does: "deletes through the API; with `as`, a rejection is not an error",
-        options: &[
-            AS,
-            CAP,
-            KUBERNETES,
-            Field::number("grace", "grace period in seconds"),
-        ],
+        options: &[AS, CAP, KUBERNETES, GRACE],
         output: ANSWER,
         read: |step| {
             Some(Action::Delete {
@@ -192,11 +195,7 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         name: "until",
         argument: Argument::Several("MOMENT"),
         does: "waits for the moment",
-        options: &[
-            CAP,
-            KUBERNETES,
-            Field::text("within", "continues after this time without it"),
-        ],
+        options: &[CAP, KUBERNETES, WITHIN],
         output: COMMON,
         read: |step| {
             Some(Action::Until {
@@ -209,14 +208,7 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         name: "kubectl",
         argument: Argument::One("ARGS"),
         does: "runs kubectl in the scenario's namespace",
-        options: &[
-            AS,
-            CAP,
-            KUBERNETES,
-            Field::flag("background", "does not wait until it exits (requires `as`)"),
-            Field::text("stdin", "standard input"),
-            Field::text("user", "`ordinary` is a user without privileges"),
-        ],
+        options: &[AS, CAP, KUBERNETES, BACKGROUND, STDIN, USER],
         output: COMMAND,
         read: |step| {
             let background = step.flag("background");
@@ -268,12 +260,7 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         name: "http",
         argument: Argument::One("/PATH"),
         does: "sends a GET request through a background `kubectl port-forward`",
-        options: &[
-            Field::text("through", "name of the port-forward step").required(),
-            AS,
-            CAP,
-            KUBERNETES,
-        ],
+        options: &[THROUGH, AS, CAP, KUBERNETES],
         output: RESPONSE,
         read: |step| {
             let path = step.argument()?;
@@ -298,11 +285,7 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         argument: Argument::One("NAME"),
         does: "starts a container of the agent's image on the nodes' network, outside the cluster; its stamps have NAME \
                as `pod` (capability `outside`)",
-        options: &[
-            Field::text("command", "what the container runs").required(),
-            CAP,
-            KUBERNETES,
-        ],
+        options: &[ITS_COMMAND, CAP, KUBERNETES],
         output: COMMON,
         read: |step| {
             let command = step.given.option("command")?;
@@ -316,13 +299,7 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         name: "release",
         argument: Argument::One("NAME"),
         does: "releases what holds, or will hold, under that name",
-        options: &[
-            Field::text("pod", "only in this pod"),
-            Field::text("container", "only in this container"),
-            Field::number("start", "only in this start of the container, from 1"),
-            CAP,
-            KUBERNETES,
-        ],
+        options: &[IN_POD, CONTAINER, START, CAP, KUBERNETES],
         output: COMMON,
         read: |step| {
             Some(Action::Release {
@@ -349,12 +326,7 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         name: "node",
         argument: Argument::One("COMMAND"),
         does: "runs a command on a pod's node (capability `node-shell`)",
-        options: &[
-            Field::text("pod", "the pod whose node runs the command").required(),
-            AS,
-            CAP,
-            KUBERNETES,
-        ],
+        options: &[ON_NODE_OF, AS, CAP, KUBERNETES],
         output: COMMAND,
         read: |step| {
             Some(Action::Node {
@@ -367,10 +339,7 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         name: "pause",
         argument: Argument::One("2s"),
         does: "lets time pass that a claim is about",
-        options: &[
-            Field::text("because", "why time must pass").required(),
-            KUBERNETES,
-        ],
+        options: &[BECAUSE, KUBERNETES],
         output: COMMON,
         read: |step| {
             Some(Action::Pause {
