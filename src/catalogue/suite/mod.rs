@@ -124,7 +124,7 @@ fn suite(
     };
     if raw.steps.is_some() || raw.scenario.is_some() || raw.moments.is_some() {
         let scenario = scenario(id, At { value: raw, at }, checkable, &written, file, reader);
-        lint::expressions(&scenario, &written, reader.source, reader.findings);
+        lint::expressions(&scenario, &written, reader);
         unit.scenario = Some(scenario);
         return unit;
     }
