@@ -85,7 +85,7 @@ pub(super) struct Written(Vec<(At<String>, At<Several>)>);
 
 /// The fields of a form, of which those that are required are there.
 #[derive(Debug)]
-pub(super) struct Given {
+pub(crate) struct Given {
     /// Where the whole is written.
     pub(super) at: Location,
     /// The field that gives the kind.

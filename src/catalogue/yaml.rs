@@ -22,6 +22,13 @@ pub(super) struct At<T> {
     pub(super) at: Location,
 }
 
+impl<T> At<T> {
+    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
+        let value = f(self.value);
+        At { value, at: self.at }
+    }
+}
+
 /// The entries of a map in the order written, with the places of their keys.
 #[derive(Debug, Clone, Default, JsonSchema)]
 #[schemars(inline)]

@@ -7,7 +7,7 @@ use super::super::model::{Check, Claim, Expectation, Expression, Needs, Verdict}
 use super::super::parse::{self, VERDICTS};
 use super::super::yaml::{At, Reader, Several, filled};
 use super::cites;
-use super::lint::{Part, Written};
+use super::lint::{Part, Written, expression};
 use super::raw::{RawCheck, RawClaim, RawExpectation, RawNeeds};
 use crate::expr::conjuncts;
 
@@ -143,10 +143,7 @@ impl Claims<'_, '_> {
     }
 
     fn expression(&mut self, text: At<String>, part: Part) -> Expression {
-        let expression = Expression {
-            place: self.reader.place(text.at),
-            text: text.value,
-        };
+        let expression = expression(self.reader, text);
         self.written.push(Written {
             expression: expression.clone(),
             part,

@@ -33,6 +33,11 @@ pub(super) enum Part {
     Measure,
 }
 
+pub(super) fn expression(reader: &Reader<'_>, At { value: text, at }: At<String>) -> Expression {
+    let place = reader.place(at);
+    Expression { text, place }
+}
+
 /// Checks every expression of a scenario.
 pub(super) fn expressions(scenario: &Scenario, written: &[Written], reader: &mut Reader<'_>) {
     let mut lint = Lint::of(reader);
@@ -67,10 +72,7 @@ pub(super) fn expressions(scenario: &Scenario, written: &[Written], reader: &mut
 
 /// Checks the condition of a moment.
 pub(super) fn condition(matches: &Matches, condition: &At<String>, reader: &mut Reader<'_>) {
-    let expression = Expression {
-        text: condition.value.clone(),
-        place: reader.place(condition.at),
-    };
+    let expression = expression(reader, condition.clone());
     Lint::of(reader).condition(&Names::of_condition(matches), &expression);
 }
 

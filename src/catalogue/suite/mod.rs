@@ -21,7 +21,7 @@ use super::model::{Account, Citation, Claim, Expression, Scenario};
 use super::parse;
 use super::placeholder::names_of;
 use super::pods::{Pods, Referenced};
-use super::step::{self, Action, Known, Step};
+use super::step::{self, Action, Step, Steps};
 use super::yaml::{self, At, Entries, Reader, filled};
 use lint::Written;
 use raw::RawSuite;
@@ -197,20 +197,17 @@ fn scenario(
         .filter_map(|step| step.value.text(step::OUTSIDE));
     outside.chain(named).for_each(|name| pods.open(name));
     let moments = moments::moments(reader, filled(raw.moments).0, &pods);
-    let mut known = Known {
+    let mut known = Steps {
+        reader: &mut *reader,
         manifests: &manifests,
         moments: &moments,
         pods: &pods,
         referenced: Referenced::default(),
         steps: Vec::new(),
     };
-    steps::steps(reader, steps, &mut known);
-    let values = values(reader, filled(raw.values), &known);
-    let Known {
-        steps,
-        mut referenced,
-        ..
-    } = known;
+    steps::read(&mut known, steps);
+    let values = values(&mut known, filled(raw.values));
+    let (steps, mut referenced) = (known.steps, known.referenced);
     files_in_arguments(reader, &steps, &manifests, &listings);
     let texts = written.iter().map(|written| &written.expression);
     for expression in texts.chain(values.iter().map(|(_, expression)| expression)) {
@@ -336,11 +333,7 @@ fn files_in_arguments(
 }
 
 /// The scenario's named values, in order.
-fn values(
-    reader: &mut Reader<'_>,
-    raw: Entries<String>,
-    known: &Known<'_>,
-) -> Vec<(String, Expression)> {
+fn values(known: &mut Steps<'_, '_>, raw: Entries<String>) -> Vec<(String, Expression)> {
     let mut values = Vec::new();
     for (At { value: name, at }, text) in raw.0 {
         let is_output = known
@@ -348,14 +341,12 @@ fn values(
             .iter()
             .any(|step| step.name.as_ref() == Some(&name));
         if let Some(message) = names::unfit(&name, known.pods) {
-            reader.find(at, message);
+            known.reader.find(at, message);
         } else if known.moments.contains_key(&name) || is_output {
             let message = format!("`{name}` is a moment or an output: choose another name");
-            reader.find(at, message);
+            known.reader.find(at, message);
         }
-        let place = reader.place(text.at);
-        let text = text.value;
-        values.push((name, Expression { text, place }));
+        values.push((name, lint::expression(known.reader, text)));
     }
     values
 }
