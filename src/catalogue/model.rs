@@ -8,11 +8,11 @@ pub(crate) use super::finding::Place;
 pub(crate) use super::manifest::Manifest;
 pub(crate) use super::moment::{Matches, Moment};
 pub(crate) use super::parse::VersionRange;
-use super::pods::{Pods, Referenced};
+use super::pods::{Part, Pods};
 use super::step::{Action, Step};
 pub use super::terms::{Account, Citation, Verdict};
 use crate::evidence::ClusterFacts;
-use crate::expr::Selector;
+use crate::expr::{Selector, names_read};
 
 /// All scenarios and their claims.
 #[derive(Debug, Clone, Default)]
@@ -127,20 +127,29 @@ impl Scenario {
     /// The same scenario, with the standard moments and selectors that `texts` name as well.
     pub(crate) fn knowing<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut scenario = self.clone();
-        let mut referenced = Referenced::default();
-        for text in texts {
-            self.pods.references(text, &mut referenced);
-        }
-        scenario.add(referenced);
+        scenario.refer_to(texts.into_iter().flat_map(names_read));
         scenario
     }
 
-    /// Adds standard moments and selectors; a declared moment of the same name stays.
-    pub(super) fn add(&mut self, referenced: Referenced) {
-        for (name, moment) in referenced.moments {
-            self.moments.entry(name).or_insert(moment);
+    /// Adds the standard moments and selectors with these names; a declared moment of the same name stays.
+    pub(super) fn refer_to(&mut self, names: impl IntoIterator<Item = String>) {
+        for name in names {
+            match self.pods.resolve(&name) {
+                Some(Ok(Part::Moment(matches, nth))) => {
+                    let place = Place::default();
+                    let standard = || Moment {
+                        place,
+                        matches,
+                        nth,
+                    };
+                    self.moments.entry(name).or_insert_with(standard);
+                }
+                Some(Ok(Part::Selector(selector))) => {
+                    self.selectors.insert(name, selector);
+                }
+                _ => {}
+            }
         }
-        self.selectors.extend(referenced.selectors);
     }
 }
 

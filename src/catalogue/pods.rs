@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use itertools::Itertools as _;
 use serde_json::Value;
 
-use super::finding::Place;
 use super::manifest::{self, Manifest};
-use super::moment::{Matches, Moment};
-use crate::expr::{Selector, names_read};
+use super::moment::Matches;
+use crate::expr::Selector;
 
 /// Stamps that the agent makes by itself, with what its process does then. Expressions write `-` as `_`.
 pub(crate) const STAMPS: [(&str, &str); 25] = [
@@ -120,13 +119,6 @@ pub(crate) enum Part {
     Selector(Selector),
 }
 
-/// What the texts of a scenario refer to, by dotted name.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Referenced {
-    pub(crate) moments: BTreeMap<String, Moment>,
-    pub(crate) selectors: BTreeMap<String, Selector>,
-}
-
 /// A name as expressions write it.
 pub(crate) fn identifier(name: &str) -> String {
     let name = name.trim_end_matches(['*', '-']);
@@ -139,33 +131,33 @@ impl Pods {
         let mut pods = Self::default();
         for manifest in manifests {
             for object in manifest.objects() {
-                if let Some((path, is_bare)) = manifest::pods(&object) {
-                    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                    let rest = if is_bare { "" } else { "-*" };
-                    let spec = object.pointer(path).unwrap_or_default();
-                    pods.add(&format!("{name}{rest}"), spec);
+                let Some((path, is_bare)) = manifest::pods(&object) else {
+                    continue;
+                };
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                let rest = if is_bare { "" } else { "-*" };
+                let pod = pods.named(&format!("{name}{rest}"));
+                let spec = object.pointer(path).unwrap_or_default();
+                for list in ["initContainers", "containers"] {
+                    let containers = spec[list].as_array().into_iter().flatten();
+                    let names = containers.filter_map(|container| container["name"].as_str());
+                    pod.containers.extend(names.map(str::to_owned));
                 }
+                pod.commands(spec);
             }
         }
         pods
     }
 
-    fn add(&mut self, name: &str, spec: &Value) {
+    fn named(&mut self, name: &str) -> &mut Pod {
         let pod = self.0.entry(identifier(name)).or_default();
         name.clone_into(&mut pod.name);
-        for list in ["initContainers", "containers"] {
-            let containers = spec[list].as_array().into_iter().flatten();
-            let names = containers.filter_map(|container| container["name"].as_str());
-            pod.containers.extend(names.map(str::to_owned));
-        }
-        pod.commands(spec);
+        pod
     }
 
     /// A pod that no manifest describes: one that a step creates, or a host outside the cluster.
     pub(crate) fn open(&mut self, name: &str) {
-        let pod = self.0.entry(identifier(name)).or_default();
-        name.clone_into(&mut pod.name);
-        pod.open = true;
+        self.named(name).open = true;
     }
 
     /// The identifiers of all pods.
@@ -192,32 +184,6 @@ impl Pods {
             None => Vec::new(),
             Some(pod) if selector.role.is_none() => pod.known(),
             Some(pod) => pod.stamps().map(identifier).collect(),
-        }
-    }
-
-    /// The standard moments and selectors that an expression names.
-    pub(crate) fn references(&self, text: &str, referenced: &mut Referenced) {
-        let names = names_read(text);
-        names
-            .iter()
-            .for_each(|name| self.reference(name, referenced));
-    }
-
-    /// The same for one name, such as that of an `until`.
-    pub(crate) fn reference(&self, name: &str, referenced: &mut Referenced) {
-        match self.resolve(name) {
-            Some(Ok(Part::Moment(matches, nth))) => {
-                let moment = Moment {
-                    place: Place::default(),
-                    matches,
-                    nth,
-                };
-                referenced.moments.insert(name.to_owned(), moment);
-            }
-            Some(Ok(Part::Selector(selector))) => {
-                referenced.selectors.insert(name.to_owned(), selector);
-            }
-            _ => {}
         }
     }
 }

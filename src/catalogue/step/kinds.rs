@@ -8,7 +8,7 @@ use super::super::form::{Argument, Field, Form, Given};
 use super::super::manifest::Manifest;
 use super::super::moment::Moment;
 use super::super::parse::{self, VersionRange};
-use super::super::pods::{Part, Pods, Referenced};
+use super::super::pods::{Part, Pods};
 use super::super::yaml::{At, Reader, Several};
 use super::kubectl;
 use crate::expr::types::Type::{Bool, List, Map, Number, Records, Text, Time};
@@ -34,8 +34,6 @@ pub(crate) struct Steps<'a, 'r> {
     pub(in crate::catalogue) manifests: &'a [Manifest],
     pub(in crate::catalogue) moments: &'a BTreeMap<String, Moment>,
     pub(in crate::catalogue) pods: &'a Pods,
-    /// Standard moments that steps wait for.
-    pub(in crate::catalogue) referenced: Referenced,
     /// Those that have been read.
     pub(in crate::catalogue) steps: Vec<Step>,
 }
@@ -372,10 +370,7 @@ impl Steps<'_, '_> {
         let At { value: moment, at } = given.argument(self.reader)?;
         let parts = match self.pods.resolve(&moment) {
             _ if self.moments.contains_key(&moment) => return Some(moment),
-            Some(Ok(Part::Moment(..))) => {
-                self.pods.reference(&moment, &mut self.referenced);
-                return Some(moment);
-            }
+            Some(Ok(Part::Moment(..))) => return Some(moment),
             Some(Err(parts)) => parts,
             _ => Vec::new(),
         };

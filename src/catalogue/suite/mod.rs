@@ -20,9 +20,10 @@ use super::manifest::{self, Manifest};
 use super::model::{Account, Citation, Claim, Expression, Scenario};
 use super::parse;
 use super::placeholder::names_of;
-use super::pods::{Pods, Referenced};
+use super::pods::Pods;
 use super::step::{self, Action, Step, Steps};
 use super::yaml::{self, At, Entries, Reader, filled};
+use crate::expr::names_read;
 use lint::Written;
 use raw::RawSuite;
 
@@ -202,17 +203,12 @@ fn scenario(
         manifests: &manifests,
         moments: &moments,
         pods: &pods,
-        referenced: Referenced::default(),
         steps: Vec::new(),
     };
     steps::read(&mut known, steps);
     let values = values(&mut known, filled(raw.values));
-    let (steps, mut referenced) = (known.steps, known.referenced);
+    let steps = known.steps;
     files_in_arguments(reader, &steps, &manifests, &listings);
-    let texts = written.iter().map(|written| &written.expression);
-    for expression in texts.chain(values.iter().map(|(_, expression)| expression)) {
-        pods.references(&expression.text, &mut referenced);
-    }
     let mut scenario = Scenario {
         id: id.to_owned(),
         title,
@@ -230,7 +226,12 @@ fn scenario(
         takes: takes.unwrap_or(TAKES),
         claims,
     };
-    scenario.add(referenced);
+    let expressions = written.iter().map(|written| &written.expression);
+    let expressions = expressions.chain(scenario.values.iter().map(|(_, value)| value));
+    let named = expressions.flat_map(|expression| names_read(&expression.text));
+    let awaited = scenario.awaited().map(str::to_owned);
+    let names: Vec<String> = named.chain(awaited).collect();
+    scenario.refer_to(names);
     scenario.digest = digest::scenario(&scenario);
     undeclared(&scenario, reader.findings);
     scenario
