@@ -18,7 +18,8 @@ pub(super) fn scenario(scenario: &Scenario) -> String {
         add(&manifest.path);
         for mut object in manifest.objects() {
             with_defaults(&mut object);
-            add(&sorted(&object));
+            object.sort_all_objects();
+            add(&object.to_string());
         }
     }
     for step in &scenario.steps {
@@ -36,13 +37,6 @@ pub(super) fn scenario(scenario: &Scenario) -> String {
         add(&format!("{name} {} {}", citation.document, citation.lines));
     }
     hex(&hash.finalize())[..12].to_owned()
-}
-
-/// JSON with the fields of every object in order.
-fn sorted(value: &serde_json::Value) -> String {
-    let mut value = value.clone();
-    value.sort_all_objects();
-    value.to_string()
 }
 
 #[cfg(test)]

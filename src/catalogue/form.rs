@@ -157,12 +157,12 @@ impl Written {
                 reader.unknown(&key, kind.options.iter().map(|option| option.name));
             }
         }
-        let mut complete = true;
-        for option in kind.options.iter().filter(|option| option.required) {
-            if !options.contains_key(option.name) {
-                reader.find(at, format!("missing `{}`: {}", option.name, option.does));
-                complete = false;
-            }
+        let required = kind.options.iter().filter(|option| option.required);
+        let missing = required
+            .filter(|option| !options.contains_key(option.name))
+            .collect_vec();
+        for option in &missing {
+            reader.find(at, format!("missing `{}`: {}", option.name, option.does));
         }
         let given = Given {
             at,
@@ -170,7 +170,7 @@ impl Written {
             argument: argument?,
             options,
         };
-        complete.then_some((kind, given))
+        missing.is_empty().then_some((kind, given))
     }
 }
 

@@ -144,12 +144,12 @@ pub(super) fn account(
     let because = match (raw.because, &repeats) {
         (Some(because), None) => because.value,
         (None, Some(lines)) => format!("repeats lines {lines}"),
-        (Some(_), Some(_)) => {
-            reader.find(at, "both `because` and `repeats`: write one of them");
-            return None;
-        }
-        (None, None) => {
-            reader.find(at, "neither `because` nor `repeats`: write one of them");
+        (because, _) => {
+            let found = match because {
+                Some(_) => "both `because` and",
+                None => "neither `because` nor",
+            };
+            reader.find(at, format!("{found} `repeats`: write one of them"));
             return None;
         }
     };

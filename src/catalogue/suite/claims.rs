@@ -144,10 +144,7 @@ impl Claims<'_, '_> {
 
     fn expression(&mut self, text: At<String>, part: Part) -> Expression {
         let expression = expression(self.reader, text);
-        self.written.push(Written {
-            expression: expression.clone(),
-            part,
-        });
+        self.written.push((expression.clone(), part));
         expression
     }
 

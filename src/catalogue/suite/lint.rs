@@ -19,11 +19,7 @@ const LINES: u32 = 4;
 const REPETITIONS: (usize, usize) = (2, 40);
 
 /// An expression of a scenario's claims and what is asked of it.
-#[derive(Debug)]
-pub(super) struct Written {
-    pub(super) expression: Expression,
-    pub(super) part: Part,
-}
+pub(super) type Written = (Expression, Part);
 
 /// What an expression is in its claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +42,7 @@ pub(super) fn expressions(scenario: &Scenario, written: &[Written], reader: &mut
         let found = lint.check(&names, expression);
         names.define(name, found.unwrap_or(Type::Unknown));
     }
-    for Written { expression, part } in written {
+    for (expression, part) in written {
         if *part == Part::Measure {
             lint.check(&names, expression);
             continue;
@@ -91,7 +87,7 @@ pub(super) fn lines(reader: &mut Reader<'_>) {
 /// The expressions of claims and the named values.
 fn all<'a>(scenario: &'a Scenario, written: &'a [Written]) -> impl Iterator<Item = &'a Expression> {
     let values = scenario.values.iter().map(|(_, expression)| expression);
-    let written = written.iter().map(|written| &written.expression);
+    let written = written.iter().map(|(expression, _)| expression);
     written.chain(values)
 }
 

@@ -226,7 +226,7 @@ fn scenario(
         takes: takes.unwrap_or(TAKES),
         claims,
     };
-    let expressions = written.iter().map(|written| &written.expression);
+    let expressions = written.iter().map(|(expression, _)| expression);
     let expressions = expressions.chain(scenario.values.iter().map(|(_, value)| value));
     let named = expressions.flat_map(|expression| names_read(&expression.text));
     let awaited = scenario.awaited().map(str::to_owned);

@@ -127,22 +127,14 @@ pub(super) fn taken(name: &str, pods: &Pods) -> Option<String> {
 
 /// Why an output or a value must not have this name.
 pub(super) fn unfit(name: &str, pods: &Pods) -> Option<String> {
-    if is_identifier(name) {
-        taken(name, pods)
-    } else {
-        Some(format!(
-            "invalid name `{name}`: expected letters, digits, and `_`"
-        ))
-    }
+    let message = format!("invalid name `{name}`: expected letters, digits, and `_`");
+    let invalid = (!is_identifier(name)).then_some(message);
+    invalid.or_else(|| taken(name, pods))
 }
 
 /// Whether one name is the beginning of the other.
 pub(super) fn nested(a: &str, b: &str) -> bool {
-    let within = |short: &str, long: &str| {
-        long.strip_prefix(short)
-            .is_some_and(|rest| rest.starts_with('.'))
-    };
-    within(a, b) || within(b, a)
+    a.starts_with(&format!("{b}.")) || b.starts_with(&format!("{a}."))
 }
 
 /// Whether CEL accepts a word as a name.
