@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use itertools::Itertools as _;
 use sha2::{Digest, Sha256};
 
 use super::finding::Finding;
@@ -38,12 +39,9 @@ pub(crate) struct Documents {
 impl Documents {
     /// Reads every document that the suites cite.
     pub(crate) fn read(catalogue: &Catalogue, folder: &Utf8Path) -> Self {
-        let names = citations(catalogue).map(|citation| citation.document.clone());
-        let names: BTreeSet<String> = names.collect();
-        let read = |name: String| {
-            let document = read(folder, &name);
-            (name, document)
-        };
+        let names = citations(catalogue).map(|citation| citation.document.as_str());
+        let names: BTreeSet<&str> = names.collect();
+        let read = |name: &str| (name.to_owned(), read(folder, name));
         Self {
             folder: folder.to_owned(),
             by_name: names.into_iter().map(read).collect(),
@@ -62,13 +60,9 @@ impl Documents {
     /// One finding for each document that cannot be read, or one for all of them. `is_own` is whether a suite file
     /// belongs to this folder of documents; others may cite other documents.
     fn unread(&self, catalogue: &Catalogue, is_own: impl Fn(&Place) -> bool) -> Vec<Finding> {
-        let mut cited: BTreeMap<&str, (&Place, usize)> = BTreeMap::new();
-        for citation in citations(catalogue).filter(|citation| is_own(&citation.place)) {
-            let (_, number) = cited
-                .entry(&citation.document)
-                .or_insert((&citation.place, 0));
-            *number += 1;
-        }
+        let own = citations(catalogue).filter(|citation| is_own(&citation.place));
+        let own = own.map(|citation| (citation.document.as_str(), &citation.place));
+        let cited = own.into_group_map();
         let folder = &self.folder;
         if cited.len() > 1 && !cited.keys().any(|name| self.get(name).is_some()) {
             let place = Place::new(folder.as_str(), 1, 1);
@@ -81,12 +75,12 @@ impl Documents {
             let help = "name the folder of the cited documents: --documents DIR, or `documents` in hookproof.toml";
             return vec![Finding::new(&place, message).with_help(help)];
         }
-        let unread = cited.into_iter().filter_map(|(name, (place, number))| {
+        let unread = cited.into_iter().filter_map(|(name, places)| {
             let error = self.by_name.get(name)?.as_ref().err()?;
-            let finding = Finding::new(place, error);
-            Some(match number {
+            let finding = Finding::new(places[0], error);
+            Some(match places.len() {
                 1 => finding,
-                _ => finding.with_help(format!("{number} citations name it")),
+                number => finding.with_help(format!("{number} citations name it")),
             })
         });
         unread.collect()

@@ -130,7 +130,7 @@ impl Written {
                 let mut unknown = fields.iter().filter(|(key, _)| !is_known(&key.value));
                 let mut names = kinds.iter().map(|kind| kind.name);
                 match unknown.next() {
-                    Some((key, _)) => reader.unknown(key, names),
+                    Some((key, _)) => reader.unknown(key.at, &key.value, names),
                     None => reader.find(at, format!("expected one of {}", names.join(", "))),
                 }
                 return None;
@@ -154,7 +154,8 @@ impl Written {
                 let message = format!("`{}` does not go with `{}`", key.value, kind.name);
                 reader.find(key.at, message);
             } else {
-                reader.unknown(&key, kind.options.iter().map(|option| option.name));
+                let known = kind.options.iter().map(|option| option.name);
+                reader.unknown(key.at, &key.value, known);
             }
         }
         let required = kind.options.iter().filter(|option| option.required);

@@ -92,7 +92,7 @@ pub fn catalogue(folders: &[Utf8PathBuf]) -> Result<Catalogue, Findings> {
 /// Reads all suites of all sources; a later scenario replaces an earlier one of the same id.
 pub fn load(sources: &[Source]) -> Loaded {
     let mut loaded = Loaded::default();
-    let mut units: BTreeMap<String, (&Source, Unit, Vec<Finding>)> = BTreeMap::new();
+    let mut units: BTreeMap<String, (&Source, Unit)> = BTreeMap::new();
     let built_in: LazyCell<BTreeMap<String, File>> = LazyCell::new(built_in);
     for source in sources {
         let files = match source {
@@ -103,25 +103,21 @@ pub fn load(sources: &[Source]) -> Loaded {
             Source::Parts { suites, .. } => folder_files(suites, suites, &mut loaded.findings),
         };
         for (id, file) in files {
-            let mut findings = Vec::new();
-            let manifest = |path: &str| manifest_file(source, path);
-            let mut unit = suite::read(&id, &file, manifest, &mut findings);
+            let mut unit = suite::read(&id, &file, |path| manifest_file(source, path));
             if let Some(scenario) = &mut unit.scenario {
                 scenario.built_in = source.is_built_in() || does_the_same(scenario, &built_in);
             }
             loaded.texts.insert(file.path, file.text);
-            units.insert(id, (source, unit, findings));
+            units.insert(id, (source, unit));
         }
     }
-    let of_others = units.values_mut();
-    let cited: Vec<(String, Citation)> = of_others
-        .flat_map(|(_, unit, _)| std::mem::take(&mut unit.cited))
-        .collect();
-    for (id, (source, mut unit, findings)) in units {
+    let cited = units.values_mut().map(|(_, unit)| &mut unit.cited);
+    let cited: Vec<(String, Citation)> = cited.flat_map(std::mem::take).collect();
+    for (id, (source, mut unit)) in units {
         if *source == Source::Cited {
             unit.keep(|claim| cited.iter().any(|(id, _)| *id == claim.id));
         }
-        loaded.findings.extend(findings);
+        loaded.findings.extend(unit.findings);
         let scenario = unit.scenario.map(|scenario| (id, scenario));
         loaded.catalogue.scenarios.extend(scenario);
         loaded.catalogue.untestable.extend(unit.untestable);
@@ -141,8 +137,9 @@ fn does_the_same(scenario: &Scenario, built_in: &LazyCell<BTreeMap<String, File>
         return false;
     }
     let unit = built_in.get(&scenario.id).map(|file| {
-        let manifests = |path: &str| manifest_file(&Source::BuiltIn, path);
-        suite::read(&scenario.id, file, manifests, &mut Vec::new())
+        suite::read(&scenario.id, file, |path| {
+            manifest_file(&Source::BuiltIn, path)
+        })
     });
     let own = unit.and_then(|unit| unit.scenario);
     own.is_some_and(|own| own.digest == scenario.digest && declared(&own) == declared(scenario))

@@ -64,39 +64,8 @@ pub(super) fn read<T: DeserializeOwned>(reader: &mut Reader<'_>) -> Option<At<T>
     match serde_saphyr::from_str_with_options(reader.source, options) {
         Ok(read) => Some(read),
         Err(error) => {
-            let at = error.location().unwrap_or(Location::UNKNOWN);
-            let finding = explained(&reader.place(at), &error);
-            reader.findings.push(finding);
+            reader.explain(&error);
             None
-        }
-    }
-}
-
-fn explained(place: &Place, error: &Error) -> Finding {
-    let finding = |message: String| Finding::new(place, message);
-    match error {
-        Error::MultipleDocuments { .. } => {
-            finding("a suite file holds one YAML document".to_owned())
-                .with_help("move what follows `---` to a file of its own")
-        }
-        Error::SerdeUnknownField {
-            field, expected, ..
-        } => unknown(place, field, expected.iter().copied()),
-        Error::DuplicateMappingKey { key, .. } => finding(format!(
-            "duplicate key `{}`",
-            key.as_deref().unwrap_or_default()
-        )),
-        Error::SerdeInvalidType {
-            unexpected,
-            expected,
-            ..
-        } => finding(format!("expected {expected}, found {}", plain(unexpected))),
-        Error::Unexpected { expected, .. } => finding(format!("expected {}", plain(expected))),
-        Error::InvalidBooleanStrict { .. } => finding("expected `true` or `false`".to_owned()),
-        Error::Message { msg, .. } => finding(msg.clone()),
-        other => {
-            let message = serde_saphyr::DefaultMessageFormatter.format_message(other);
-            finding(format!("not YAML: {message}"))
         }
     }
 }
@@ -111,22 +80,12 @@ fn plain(name: &str) -> &str {
     }
 }
 
-/// A field that its owner does not have.
-fn unknown<'a>(place: &Place, field: &str, known: impl IntoIterator<Item = &'a str>) -> Finding {
-    let finding = Finding::new(place, format!("unknown field `{field}`"));
-    if field.contains(|c: char| !c.is_alphanumeric() && c != '_' && c != '-') {
-        finding.with_help("if this is part of the previous value, put that value in quotes")
-    } else {
-        finding.with_near(field, known)
-    }
-}
-
 /// Collects the findings of a suite file while it is read.
 pub(super) struct Reader<'a> {
     pub(super) file: &'a str,
     /// The file's text.
     pub(super) source: &'a str,
-    pub(super) findings: &'a mut Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Reader<'_> {
@@ -153,11 +112,52 @@ impl Reader<'_> {
     /// A finding about a field that its owner does not have.
     pub(super) fn unknown<'a>(
         &mut self,
-        key: &At<String>,
+        at: Location,
+        field: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) {
-        let finding = unknown(&self.place(key.at), &key.value, known);
-        self.findings.push(finding);
+        let finding = Finding::new(&self.place(at), format!("unknown field `{field}`"));
+        let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+        self.findings.push(if field.chars().all(is_name) {
+            finding.with_near(field, known)
+        } else {
+            finding.with_help("if this is part of the previous value, put that value in quotes")
+        });
+    }
+
+    /// A finding about what keeps the file from being read.
+    fn explain(&mut self, error: &Error) {
+        let at = error.location().unwrap_or(Location::UNKNOWN);
+        let message = match error {
+            Error::MultipleDocuments { .. } => {
+                let finding = Finding::new(&self.place(at), "a suite file holds one YAML document");
+                let help = "move what follows `---` to a file of its own";
+                return self.findings.push(finding.with_help(help));
+            }
+            Error::SerdeUnknownField {
+                field, expected, ..
+            } => {
+                return self.unknown(at, field, expected.iter().copied());
+            }
+            Error::DuplicateMappingKey { key, .. } => {
+                format!("duplicate key `{}`", key.as_deref().unwrap_or_default())
+            }
+            Error::SerdeInvalidType {
+                unexpected,
+                expected,
+                ..
+            } => {
+                format!("expected {expected}, found {}", plain(unexpected))
+            }
+            Error::Unexpected { expected, .. } => format!("expected {}", plain(expected)),
+            Error::InvalidBooleanStrict { .. } => "expected `true` or `false`".to_owned(),
+            Error::Message { msg, .. } => msg.clone(),
+            other => {
+                let message = serde_saphyr::DefaultMessageFormatter.format_message(other);
+                format!("not YAML: {message}")
+            }
+        };
+        self.find(at, message);
     }
 
     /// A required value.

@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use itertools::Itertools as _;
+use serde_saphyr::Location;
+
 use super::super::finding::Place;
 use super::super::form::{Argument, Field, Form, Given};
 use super::super::manifest::Manifest;
 use super::super::moment::Moment;
 use super::super::parse::{self, VersionRange};
+use super::super::placeholder::names_of;
 use super::super::pods::{Part, Pods};
+use super::super::terms::Citation;
 use super::super::yaml::{At, Reader, Several};
 use super::kubectl;
 use crate::expr::types::Type::{Bool, List, Map, Number, Records, Text, Time};
@@ -34,6 +39,7 @@ pub(crate) struct Steps<'a, 'r> {
     pub(in crate::catalogue) manifests: &'a [Manifest],
     pub(in crate::catalogue) moments: &'a BTreeMap<String, Moment>,
     pub(in crate::catalogue) pods: &'a Pods,
+    pub(in crate::catalogue) listings: &'a BTreeMap<String, Citation>,
     /// Those that have been read.
     pub(in crate::catalogue) steps: Vec<Step>,
 }
@@ -217,6 +223,7 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
                     .find(given.at, "missing `as`: a background step needs a name");
             }
             let args = steps.arguments(given)?;
+            steps.files_in(&args, given.at);
             if let Some(message) = kubectl::refused(&args, None) {
                 steps.reader.find(given.argument.at, message);
             }
@@ -408,6 +415,23 @@ impl Steps<'_, '_> {
             Some(words) => Ok(words),
         };
         self.reader.parsed(Some(text), split)
+    }
+
+    /// Checks that `{manifest:PATH}` and `{listing:NAME}` in kubectl's arguments exist.
+    fn files_in(&mut self, args: &[String], at: Location) {
+        let manifests = self.manifests.iter().map(|known| known.path.as_str());
+        let listings = self.listings.keys().map(String::as_str);
+        for (word, known) in [
+            ("manifest", manifests.collect_vec()),
+            ("listing", listings.collect()),
+        ] {
+            let given = args.iter().flat_map(|arg| names_of(arg, word)).flatten();
+            for name in given.filter(|name| !known.contains(name)) {
+                let message = format!("`{{{word}:{name}}}`: the suite has no such {word}");
+                self.reader
+                    .find_near(at, message, name, known.iter().copied());
+            }
+        }
     }
 
     fn ordinary_user(&mut self, given: &Given) -> bool {

@@ -101,7 +101,7 @@ impl<'a> Lint<'a> {
     fn of(reader: &'a mut Reader<'_>) -> Self {
         Self {
             source: reader.source.split_inclusive('\n').collect(),
-            findings: reader.findings,
+            findings: &mut reader.findings,
         }
     }
 

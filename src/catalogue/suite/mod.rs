@@ -19,9 +19,8 @@ use super::finding::{Finding, Place};
 use super::manifest::{self, Manifest};
 use super::model::{Account, Citation, Claim, Expression, Scenario};
 use super::parse;
-use super::placeholder::names_of;
 use super::pods::Pods;
-use super::step::{self, Action, Step, Steps};
+use super::step::{self, Action, Steps};
 use super::yaml::{self, At, Entries, Reader, filled};
 use crate::expr::names_read;
 use lint::Written;
@@ -40,6 +39,7 @@ pub(super) struct Unit {
     pub(super) accounts: Vec<(Place, Account)>,
     /// Citations for claims of other suites, with the ids of these.
     pub(super) cited: Vec<(String, Citation)>,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Unit {
@@ -64,29 +64,25 @@ pub(super) struct File {
     pub(super) text: String,
 }
 
-/// Reads a suite file; `manifest` finds the manifests that it names. Problems become findings.
-pub(super) fn read(
-    id: &str,
-    file: &File,
-    manifest: impl Fn(&str) -> Result<File, String>,
-    findings: &mut Vec<Finding>,
-) -> Unit {
-    let before = findings.len();
+/// Reads a suite file; `manifest` finds the manifests that it names.
+pub(super) fn read(id: &str, file: &File, manifest: impl Fn(&str) -> Result<File, String>) -> Unit {
     let mut reader = Reader {
         file: &file.path,
         source: &file.text,
-        findings,
+        findings: Vec::new(),
     };
-    let Some(raw) = yaml::read::<RawSuite>(&mut reader) else {
-        return Unit::default();
-    };
-    lint::lines(&mut reader);
-    let unit = suite(id, raw, manifest, &mut reader);
-    let more = (findings.len() - before).saturating_sub(FINDINGS);
+    let mut unit = Unit::default();
+    if let Some(raw) = yaml::read::<RawSuite>(&mut reader) {
+        lint::lines(&mut reader);
+        unit = suite(id, raw, manifest, &mut reader);
+    }
+    unit.findings = reader.findings;
+    let more = unit.findings.len().saturating_sub(FINDINGS);
     if more > 0 {
-        findings.truncate(before + FINDINGS);
+        unit.findings.truncate(FINDINGS);
         let message = format!("{more} more findings in this file");
-        findings.push(Finding::new(&Place::new(&file.path, 1, 1), message));
+        let place = Place::new(&file.path, 1, 1);
+        unit.findings.push(Finding::new(&place, message));
     }
     unit
 }
@@ -118,10 +114,10 @@ fn suite(
         .partition(|claim| claim.not_testable.is_none());
     let written = of_claims.written;
     let mut unit = Unit {
-        scenario: None,
         untestable,
         accounts,
         cited,
+        ..Unit::default()
     };
     if raw.steps.is_some() || raw.scenario.is_some() || raw.moments.is_some() {
         let scenario = scenario(id, At { value: raw, at }, checkable, &written, file, reader);
@@ -175,11 +171,9 @@ fn scenario(
 ) -> Scenario {
     let missing = "missing `scenario`: the experiment in one line";
     let title = filled(reader.must(raw.scenario.take(), at, missing));
-    let default = (raw.manifests.is_none() && raw.listings.is_none()).then(|| At {
-        value: format!("manifests/{id}.yaml"),
-        at,
-    });
-    let manifests = manifests(reader, raw.manifest, raw.manifests, default, file);
+    let own = format!("manifests/{id}.yaml");
+    let own = (raw.manifests.is_none() && raw.listings.is_none()).then_some(At { value: own, at });
+    let manifests = manifests(reader, raw.manifest, raw.manifests, own, file);
     let steps = filled(reader.must(raw.steps, at, "missing `steps`"));
     let takes = reader.parsed(raw.takes.as_ref(), parse::duration);
     let mut needs = claims::requirements(reader, filled(raw.needs));
@@ -203,12 +197,12 @@ fn scenario(
         manifests: &manifests,
         moments: &moments,
         pods: &pods,
+        listings: &listings,
         steps: Vec::new(),
     };
     steps::read(&mut known, steps);
     let values = values(&mut known, filled(raw.values));
     let steps = known.steps;
-    files_in_arguments(reader, &steps, &manifests, &listings);
     let mut scenario = Scenario {
         id: id.to_owned(),
         title,
@@ -233,7 +227,7 @@ fn scenario(
     let names: Vec<String> = named.chain(awaited).collect();
     scenario.refer_to(names);
     scenario.digest = digest::scenario(&scenario);
-    undeclared(&scenario, reader.findings);
+    undeclared(&scenario, &mut reader.findings);
     scenario
 }
 
@@ -292,7 +286,7 @@ fn manifests(
         let mut text = String::new();
         match file(&path) {
             Ok(file) => {
-                manifest::check(&file.path, &file.text, reader.findings);
+                manifest::check(&file.path, &file.text, &mut reader.findings);
                 text = file.text;
             }
             Err(message) => {
@@ -305,32 +299,6 @@ fn manifests(
         found.push(Manifest { path, text });
     }
     found
-}
-
-/// Checks that `{manifest:PATH}` and `{listing:NAME}` in kubectl's arguments exist.
-fn files_in_arguments(
-    reader: &mut Reader<'_>,
-    steps: &[Step],
-    manifests: &[Manifest],
-    listings: &BTreeMap<String, Citation>,
-) {
-    let paths: Vec<&str> = manifests.iter().map(|known| known.path.as_str()).collect();
-    let names: Vec<&str> = listings.keys().map(String::as_str).collect();
-    for step in steps {
-        let Action::Kubectl { args, .. } = &step.action else {
-            continue;
-        };
-        for (word, known) in [("manifest", &paths), ("listing", &names)] {
-            let given = args.iter().flat_map(|arg| names_of(arg, word)).flatten();
-            for name in given.filter(|name| !known.contains(name)) {
-                let message = format!("`{{{word}:{name}}}`: the suite has no such {word}");
-                let finding = Finding::new(&step.place, message);
-                reader
-                    .findings
-                    .push(finding.with_near(name, known.iter().copied()));
-            }
-        }
-    }
 }
 
 /// The scenario's named values, in order.
