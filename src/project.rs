@@ -8,9 +8,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::{Spanned, Value};
 
-use crate::catalogue::finding::{Finding, nearest};
+use crate::catalogue::finding::{Finding, Place, nearest};
 use crate::catalogue::load::Source;
-use crate::catalogue::place::Place;
 use crate::cluster::error::ClusterError;
 use crate::cluster::kind;
 use crate::cluster::node_image::versions::select;

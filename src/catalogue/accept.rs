@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{Claim, Verdict};
+use itertools::Itertools as _;
+
+use super::model::{Claim, Place, Verdict};
 use crate::version::version;
 
 /// What was observed on a cluster.
@@ -33,12 +35,12 @@ pub(crate) fn edits(claim: &Claim, observed: &[Observed]) -> Vec<Edit> {
     for (entry, expected) in claim.expect.iter().enumerate().rev() {
         let here: Vec<&Observed> = observed.iter().filter(|one| one.entry == entry).collect();
         let verdicts: BTreeSet<Verdict> = here.iter().map(|one| one.verdict).collect();
-        match verdicts.iter().collect::<Vec<_>>().as_slice() {
+        match Vec::from_iter(verdicts).as_slice() {
             [] => {}
-            [verdict] if **verdict == expected.verdict => {}
+            [verdict] if *verdict == expected.verdict => {}
             [verdict] => edits.push(Edit::Verdict {
                 entry,
-                verdict: **verdict,
+                verdict: *verdict,
             }),
             _ => {
                 let new = by_version(&here, expected.verdict);
@@ -54,161 +56,92 @@ fn by_version(here: &[&Observed], expected: Verdict) -> Vec<String> {
     // Profiles with gates first: the first expectation that applies counts.
     let sets: BTreeSet<&BTreeMap<String, bool>> = here.iter().map(|one| &one.gates).collect();
     for gates in sets.into_iter().rev() {
-        let mut versions: Vec<(Option<(u32, u32)>, Verdict)> = here
-            .iter()
-            .filter(|one| one.gates == *gates)
-            .map(|one| (version(&one.kubernetes), one.verdict))
+        let here = here.iter().filter(|one| one.gates == *gates);
+        let versions: BTreeSet<((u32, u32), Verdict)> = here
+            .filter_map(|one| Some((version(&one.kubernetes)?, one.verdict)))
             .collect();
-        versions.sort();
-        versions.dedup();
+        let versions = Vec::from_iter(versions);
         for group in versions.chunk_by(|a, b| a.1 == b.1) {
-            let (Some((first, verdict)), Some((last, _))) = (group.first(), group.last()) else {
+            let ([(first, verdict), ..], [.., (last, _)]) = (group, group) else {
                 continue;
             };
             if *verdict == expected {
                 continue;
             }
-            let name =
-                |of: &Option<(u32, u32)>| of.map(|(major, minor)| format!("{major}.{minor}"));
-            let oldest = versions
-                .first()
-                .is_some_and(|(version, _)| version == first);
-            let newest = versions.last().is_some_and(|(version, _)| version == last);
-            let (Some(from), Some(to)) = (name(first), name(last)) else {
-                continue;
+            let [from, to] = [first, last].map(|(major, minor)| format!("{major}.{minor}"));
+            let is_oldest = versions.first() == group.first();
+            let range = match (is_oldest, versions.last() == group.last()) {
+                (true, true) => None,
+                (true, false) => Some(format!("<={to}")),
+                (false, true) => Some(format!(">={from}")),
+                (false, false) if from == to => Some(format!("={from}")),
+                (false, false) => Some(format!(">={from}, <={to}")),
             };
-            let mut needs = Vec::new();
-            match (oldest, newest) {
-                (true, true) => {}
-                (true, false) => needs.push(format!("kubernetes: \"<={to}\"")),
-                (false, true) => needs.push(format!("kubernetes: \">={from}\"")),
-                (false, false) if from == to => needs.push(format!("kubernetes: \"={from}\"")),
-                (false, false) => needs.push(format!("kubernetes: \">={from}, <={to}\"")),
-            }
-            if !gates.is_empty() {
-                let gates = gates.iter().map(|(gate, on)| format!("{gate}: {on}"));
-                needs.push(format!(
-                    "gates: {{{}}}",
-                    gates.collect::<Vec<_>>().join(", ")
-                ));
-            }
-            needs.push(format!("verdict: {verdict}"));
-            new.push(format!("{{{}}}", needs.join(", ")));
+            let range = range.map(|range| format!("kubernetes: \"{range}\""));
+            let set = gates.iter().map(|(gate, on)| format!("{gate}: {on}"));
+            let gates = (!gates.is_empty()).then(|| format!("gates: {{{}}}", set.format(", ")));
+            let verdict = format!("verdict: {verdict}");
+            let fields = range.into_iter().chain(gates).chain([verdict]).join(", ");
+            new.push(format!("{{{fields}}}"));
         }
     }
     new
 }
 
-/// The text of a suite file with a claim's `expect` edited; `None` if it is written in a way that this cannot
-/// edit. `line` is a line of the claim, from 1.
-pub(crate) fn edit(text: &str, line: u32, edits: &[Edit]) -> Option<String> {
-    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
-    let line = usize::try_from(line).ok()?.checked_sub(1)?;
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    // The claim is an item of a list: its keys are indented as far as what follows the dash.
-    let begin = (0..=line)
-        .rev()
-        .find(|at| lines[*at].trim_start().starts_with("- "))?;
-    let keys = indent(&lines[begin]) + 2;
-    let is_blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-    let inside = |line: &str| is_blank(line) || indent(line) >= keys;
-    let end = (begin + 1..lines.len())
-        .find(|at| !inside(&lines[*at]))
-        .unwrap_or(lines.len());
-    let is_expect =
-        |at: &usize| indent(&lines[*at]) == keys && lines[*at].trim_start().starts_with("expect:");
-    let at = (begin + 1..end).find(is_expect)?;
-    let value = lines[at].split_once("expect:")?.1.trim().to_owned();
-    if value.is_empty() || value.starts_with('#') {
-        block(&mut lines, at + 1, end, edits)?;
-    } else {
-        lines[at] = one_line(&lines[at], edits)?;
-    }
-    Some(lines.concat())
-}
-
-/// Edits a list with an item per line.
-fn block(lines: &mut Vec<String>, begin: usize, end: usize, edits: &[Edit]) -> Option<()> {
-    let dash = |line: &str| line.trim_start().starts_with("- ");
-    let indent = |line: &str| line.len() - line.trim_start().len();
-    let first = (begin..end).find(|at| dash(&lines[*at]))?;
-    let depth = indent(&lines[first]);
-    let items: Vec<usize> = (first..end)
-        .take_while(|at| lines[*at].trim_start().starts_with('#') || indent(&lines[*at]) >= depth)
-        .filter(|at| dash(&lines[*at]) && indent(&lines[*at]) == depth)
-        .collect();
+/// The text of a suite file with a claim's `expect` edited; `None` if it is written in a way that this cannot edit.
+pub(crate) fn edit(text: &str, claim: &Claim, edits: &[Edit]) -> Option<String> {
+    let mut text = text.to_owned();
     for edit in edits {
-        match edit {
+        text = match edit {
             Edit::Verdict { entry, verdict } => {
-                let at = *items.get(*entry)?;
-                let next = items.get(entry + 1).copied().unwrap_or(end);
-                let at = (at..next).find(|at| lines[*at].contains("verdict:"))?;
-                lines[at] = with_verdict(&lines[at], 0, *verdict)?;
+                let expected = claim.expect.get(*entry)?;
+                let (before, after) = split(&text, &expected.of_verdict)?;
+                let word = after.trim_start_matches(['"', '\'']);
+                let quote = &after[..after.len() - word.len()];
+                let rest = word.strip_prefix(expected.verdict.as_str())?;
+                format!("{before}{quote}{verdict}{rest}")
             }
-            Edit::Before { entry, new } => {
-                let mut at = *items.get(*entry)?;
-                // Comments above an item belong to it.
-                while at > begin && lines[at - 1].trim_start().starts_with('#') {
-                    at -= 1;
-                }
-                let new = new.iter().map(|item| format!("{:depth$}- {item}\n", ""));
-                lines.splice(at..at, new.collect::<Vec<_>>());
-            }
-        }
-    }
-    Some(())
-}
-
-/// Edits `expect: confirmed` or `expect: [{…}]`.
-fn one_line(line: &str, edits: &[Edit]) -> Option<String> {
-    let indent = line.len() - line.trim_start().len();
-    let (before, value) = line.split_once("expect:")?;
-    let is_list = value.trim_start().starts_with('[');
-    if is_list && !value.contains(']') {
-        return None;
-    }
-    let mut line = line.to_owned();
-    for edit in edits {
-        line = match edit {
-            Edit::Verdict { entry, verdict } if is_list => with_verdict(&line, *entry, *verdict)?,
-            Edit::Verdict { verdict, .. } => {
-                let old = value.split_whitespace().next()?;
-                format!(
-                    "{before}expect:{}",
-                    value.replacen(old, verdict.as_str(), 1)
-                )
-            }
-            Edit::Before { entry, new } if is_list => {
-                let (at, _) = line
-                    .match_indices('{')
-                    .filter(|(at, _)| line[..*at].trim_end().ends_with(['[', ',']))
-                    .nth(*entry)?;
-                format!("{}{}, {}", &line[..at], new.join(", "), &line[at..])
-            }
-            Edit::Before { new, .. } => {
-                let value = value.trim();
-                let (word, rest) = value.split_at(value.find(' ').unwrap_or(value.len()));
-                let last = format!("{{verdict: {word}}}{rest}");
-                let items = new.iter().chain(std::iter::once(&last));
-                let items = items.map(|item| format!("{:indent$}- {item}\n", ""));
-                format!("{:indent$}expect:\n{}", "", items.collect::<String>())
-            }
+            Edit::Before { entry, new } => before(&text, &claim.expect.get(*entry)?.place, new)?,
         };
     }
-    Some(line)
+    Some(text)
 }
 
-/// The line with its n-th verdict replaced.
-fn with_verdict(line: &str, nth: usize, verdict: Verdict) -> Option<String> {
-    let (at, key) = line.match_indices("verdict:").nth(nth)?;
-    let (before, after) = line.split_at(at + key.len());
-    let is_word = |c: char| c.is_ascii_alphabetic() || c == '-';
-    let begin = after.find(is_word)?;
-    let word: String = after[begin..].chars().take_while(|c| is_word(*c)).collect();
-    Some(format!(
-        "{before}{}",
-        after.replacen(&word, verdict.as_str(), 1)
-    ))
+/// The text with new expectations before the one at a place.
+fn before(text: &str, place: &Place, new: &[String]) -> Option<String> {
+    let (before, after) = split(text, place)?;
+    let line = before.rfind('\n').map_or(0, |at| at + 1);
+    let key = before[line..].trim_start();
+    let indent = " ".repeat(before.len() - line - key.len());
+    let items = new.iter().map(|item| format!("{indent}- {item}\n"));
+    let items: String = items.collect();
+    match key.trim_end() {
+        "-" => {
+            // Comments above an item belong to it.
+            let lines = text[..line].split_inclusive('\n').rev();
+            let comments = lines.take_while(|line| line.trim_start().starts_with('#'));
+            let (above, item) = text.split_at(line - comments.map(str::len).sum::<usize>());
+            Some(format!("{above}{items}{item}"))
+        }
+        "expect:" => {
+            let (word, rest) = after.split_at(after.find(char::is_whitespace)?);
+            let above = &text[..line];
+            Some(format!(
+                "{above}{indent}expect:\n{items}{indent}- {{verdict: {word}}}{rest}"
+            ))
+        }
+        list if list.ends_with(['[', ',']) => Some(format!("{before}{}, {after}", new.join(", "))),
+        _ => None,
+    }
+}
+
+/// The text before a place and from there on.
+fn split<'a>(text: &'a str, place: &Place) -> Option<(&'a str, &'a str)> {
+    let lines = text.split_inclusive('\n').map(str::len);
+    let above: usize = lines.take((place.line as usize).checked_sub(1)?).sum();
+    let mut columns = text[above..].char_indices();
+    let (column, _) = columns.nth((place.column as usize).checked_sub(1)?)?;
+    Some(text.split_at(above + column))
 }
 
 #[cfg(test)]
@@ -315,7 +248,7 @@ mod tests {
         let old = claim();
         let found = observed(&old, runs);
         let seen: Vec<Observed> = found.iter().map(|(one, _)| one.clone()).collect();
-        let edited = edit(&text, old.place.line, &edits(&old, &seen)).unwrap();
+        let edited = edit(&text, &old, &edits(&old, &seen)).unwrap();
         assert_eq!(edited, SUITE.replace("EXPECT", after));
         write("suites/s/s.yaml", &edited);
         let new = claim();

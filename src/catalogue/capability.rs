@@ -67,8 +67,6 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
 
 /// How to provide a capability.
 pub(crate) fn remedy(name: &str) -> Option<&'static str> {
-    KNOWN
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, remedy)| *remedy)
+    let mut known = KNOWN.iter();
+    known.find_map(|(known, remedy)| (*known == name).then_some(*remedy))
 }

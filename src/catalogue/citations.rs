@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use itertools::Itertools as _;
 use sha2::{Digest, Sha256};
 
-use super::finding::{self, Finding};
+use super::finding::Finding;
 use super::load::Loaded;
 use super::model::{Catalogue, Citation, Place};
 use super::parse;
@@ -16,21 +17,14 @@ use crate::file::{inside, limit, read as read_file, stays_inside};
 /// The digest of lines of a document: first 12 hex digits of the SHA-256 of the lines joined by
 /// line feeds, without carriage returns.
 pub(crate) fn digest_of(document: &str, lines: &str) -> Result<String, String> {
-    let all: Vec<&str> = document
-        .split('\n')
-        .map(|line| line.trim_end_matches('\r'))
-        .collect();
-    // A final line feed ends the last line; it does not begin another.
-    let count = all.len() - usize::from(document.ends_with('\n') || document.is_empty());
+    let all = document.lines().map(|line| line.trim_end_matches('\r'));
+    let all: Vec<&str> = all.collect();
     let mut cited = Vec::new();
     for (from, to) in parse::lines(lines)? {
-        let (from, end) = (from as usize - 1, to as usize);
-        if end > count {
-            return Err(format!(
-                "cites line {end}, but the document has {count} lines"
-            ));
-        }
-        cited.extend_from_slice(&all[from..end]);
+        let range = all.get(from as usize - 1..to as usize);
+        let count = all.len();
+        let missing = || format!("cites line {to}, but the document has {count} lines");
+        cited.extend_from_slice(range.ok_or_else(missing)?);
     }
     Ok(hex(&Sha256::digest(cited.join("\n")))[..12].to_owned())
 }
@@ -45,12 +39,9 @@ pub(crate) struct Documents {
 impl Documents {
     /// Reads every document that the suites cite.
     pub(crate) fn read(catalogue: &Catalogue, folder: &Utf8Path) -> Self {
-        let names = citations(catalogue).map(|citation| citation.document.clone());
-        let names: BTreeSet<String> = names.collect();
-        let read = |name: String| {
-            let document = read(folder, &name);
-            (name, document)
-        };
+        let names = citations(catalogue).map(|citation| citation.document.as_str());
+        let names: BTreeSet<&str> = names.collect();
+        let read = |name: &str| (name.to_owned(), read(folder, name));
         Self {
             folder: folder.to_owned(),
             by_name: names.into_iter().map(read).collect(),
@@ -69,37 +60,27 @@ impl Documents {
     /// One finding for each document that cannot be read, or one for all of them. `is_own` is whether a suite file
     /// belongs to this folder of documents; others may cite other documents.
     fn unread(&self, catalogue: &Catalogue, is_own: impl Fn(&Place) -> bool) -> Vec<Finding> {
-        let mut cited: BTreeMap<&str, (&Place, usize)> = BTreeMap::new();
-        for citation in citations(catalogue).filter(|citation| is_own(&citation.place)) {
-            let (_, number) = cited
-                .entry(&citation.document)
-                .or_insert((&citation.place, 0));
-            *number += 1;
-        }
+        let own = citations(catalogue).filter(|citation| is_own(&citation.place));
+        let own = own.map(|citation| (citation.document.as_str(), &citation.place));
+        let cited = own.into_group_map();
         let folder = &self.folder;
         if cited.len() > 1 && !cited.keys().any(|name| self.get(name).is_some()) {
-            let place = Place {
-                file: folder.to_string(),
-                line: 1,
-                column: 1,
-            };
+            let place = Place::new(folder.as_str(), 1, 1);
             let message = if folder.is_dir() {
-                format!(
-                    "none of the {} cited documents is in this folder",
-                    cited.len()
-                )
+                let count = cited.len();
+                format!("none of the {count} cited documents is in this folder")
             } else {
                 "no such folder of documents".to_owned()
             };
             let help = "name the folder of the cited documents: --documents DIR, or `documents` in hookproof.toml";
             return vec![Finding::new(&place, message).with_help(help)];
         }
-        let unread = cited.into_iter().filter_map(|(name, (place, number))| {
+        let unread = cited.into_iter().filter_map(|(name, places)| {
             let error = self.by_name.get(name)?.as_ref().err()?;
-            let finding = Finding::new(place, error);
-            Some(match number {
+            let finding = Finding::new(places[0], error);
+            Some(match places.len() {
                 1 => finding,
-                _ => finding.with_help(format!("{number} citations name it")),
+                number => finding.with_help(format!("{number} citations name it")),
             })
         });
         unread.collect()
@@ -128,20 +109,17 @@ fn citations(catalogue: &Catalogue) -> impl Iterator<Item = &Citation> {
     of_claims.chain(of_listings).chain(of_accounts)
 }
 
-/// A citation of lines whose digest differs from the document's.
-struct Difference<'a> {
-    citation: &'a Citation,
-    /// The document's digest, or why there is none.
-    found: Result<String, String>,
-}
-
-fn differences<'a>(loaded: &'a Loaded, documents: &Documents) -> Vec<Difference<'a>> {
-    let of_lines = citations(&loaded.catalogue).filter(|citation| citation.quote.is_none());
+/// The citations of lines whose digest differs from the document's, with that or why there is none.
+fn differences<'a>(
+    catalogue: &'a Catalogue,
+    documents: &Documents,
+) -> Vec<(&'a Citation, Result<String, String>)> {
+    let of_lines = citations(catalogue).filter(|citation| citation.quote.is_none());
     let different = of_lines.filter_map(|citation| {
         let document = documents.get(&citation.document)?;
         let found = digest_of(document.text(), &citation.lines);
         let same = matches!((&found, &citation.digest), (Ok(found), Some(known)) if found == known);
-        (!same).then_some(Difference { citation, found })
+        (!same).then_some((citation, found))
     });
     different.collect()
 }
@@ -155,51 +133,55 @@ pub(crate) fn check(
 ) -> Vec<Finding> {
     let mut findings = documents.unread(&loaded.catalogue, is_own);
     let catalogue = &mut loaded.catalogue;
-    let tested = catalogue.scenarios.values_mut();
-    let tested = tested.flat_map(|scenario| &mut scenario.claims);
-    let claims = tested.chain(&mut catalogue.untestable);
-    let accounts = catalogue
+    let of_claims = catalogue.claims_mut().flat_map(|claim| &mut claim.cites);
+    findings.extend(of_claims.filter_map(|citation| find(citation, documents)));
+    let of_accounts = catalogue
         .accounts
         .iter_mut()
         .map(|(_, account)| &mut account.cites);
-    for citation in claims.flat_map(|claim| &mut claim.cites).chain(accounts) {
-        let (Some(quote), Some(document)) = (&citation.quote, documents.get(&citation.document))
-        else {
-            continue;
-        };
-        match document.quoted(quote, citation.occurrence) {
-            Ok(lines) if lines.start() == lines.end() => citation.lines = lines.start().to_string(),
-            Ok(lines) => citation.lines = format!("{}-{}", lines.start(), lines.end()),
-            Err(error) => {
-                let finding = Finding::new(&citation.place, error.to_string());
-                findings.push(finding.with_help(error.help()));
+    findings.extend(of_accounts.filter_map(|citation| find(citation, documents)));
+    for (citation, found) in differences(catalogue, documents) {
+        let (message, help) = match (&citation.digest, found) {
+            (_, Err(message)) => (message, None),
+            (None, Ok(digest)) => {
+                let message = "the citation has no digest".to_owned();
+                (message, Some(format!("append {digest}")))
             }
+            (Some(_), Ok(digest)) => {
+                let Citation {
+                    document, lines, ..
+                } = citation;
+                let message = format!("the cited text changed: {document} lines {lines}");
+                let help = "read it again; if the claim still holds, replace the digest by";
+                (message, Some(format!("{help} {digest}")))
+            }
+        };
+        let finding = Finding::new(&citation.place, message);
+        findings.push(Finding { help, ..finding });
+    }
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+/// Notes the lines of a quotation.
+fn find(citation: &mut Citation, documents: &Documents) -> Option<Finding> {
+    let document = documents.get(&citation.document)?;
+    match document.quoted(citation.quote.as_ref()?, citation.occurrence) {
+        Ok(lines) if lines.start() == lines.end() => citation.lines = lines.start().to_string(),
+        Ok(lines) => citation.lines = format!("{}-{}", lines.start(), lines.end()),
+        Err(error) => {
+            let finding = Finding::new(&citation.place, error.to_string());
+            return Some(finding.with_help(error.help()));
         }
     }
-    let finding = |Difference { citation, found }| match (&citation.digest, found) {
-        (_, Err(message)) => Finding::new(&citation.place, message),
-        (None, Ok(digest)) => Finding::new(&citation.place, "the citation has no digest")
-            .with_help(format!("append {digest}")),
-        (Some(_), Ok(digest)) => Finding::new(
-            &citation.place,
-            format!(
-                "the cited text changed: {} lines {}",
-                citation.document, citation.lines
-            ),
-        )
-        .with_help(format!(
-            "read it again; if the claim still holds, replace the digest by {digest}"
-        )),
-    };
-    findings.extend(differences(loaded, documents).into_iter().map(finding));
-    finding::sort(&mut findings);
-    findings
+    None
 }
 
 /// The suite files that change when the documents' digests are written into them, by path.
 pub(crate) fn with_digests(loaded: &Loaded, documents: &Documents) -> BTreeMap<String, String> {
     let mut changed: BTreeMap<String, String> = BTreeMap::new();
-    for Difference { citation, found } in differences(loaded, documents) {
+    for (citation, found) in differences(&loaded.catalogue, documents) {
         let file = &citation.place.file;
         let (Ok(digest), Some(original)) = (found, loaded.texts.get(file)) else {
             continue;
@@ -214,7 +196,8 @@ pub(crate) fn with_digests(loaded: &Loaded, documents: &Documents) -> BTreeMap<S
 
 /// The text with the digest behind every occurrence of a citation.
 fn with_digest(text: &str, citation: &Citation, digest: &str) -> Option<String> {
-    let cited = format!("{}:{}", citation.document, written(citation));
+    let ranges = citation.lines.replace(", ", ",");
+    let cited = format!("{}:{ranges}", citation.document);
     let mut changed = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(&cited) {
@@ -234,11 +217,6 @@ fn with_digest(text: &str, citation: &Citation, digest: &str) -> Option<String> 
     }
     changed.push_str(rest);
     (changed != text).then_some(changed)
-}
-
-/// The line ranges as suites write them.
-fn written(citation: &Citation) -> String {
-    citation.lines.replace(", ", ",")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::manifest::{documents, with_defaults};
+use super::manifest::with_defaults;
 use super::model::Scenario;
 use crate::digest::hex;
 
@@ -16,9 +16,10 @@ pub(super) fn scenario(scenario: &Scenario) -> String {
     };
     for manifest in &scenario.manifests {
         add(&manifest.path);
-        for mut object in documents(&manifest.text).unwrap_or_default() {
+        for mut object in manifest.objects() {
             with_defaults(&mut object);
-            add(&sorted(&object));
+            object.sort_all_objects();
+            add(&object.to_string());
         }
     }
     for step in &scenario.steps {
@@ -36,13 +37,6 @@ pub(super) fn scenario(scenario: &Scenario) -> String {
         add(&format!("{name} {} {}", citation.document, citation.lines));
     }
     hex(&hash.finalize())[..12].to_owned()
-}
-
-/// JSON with the fields of every object in order.
-fn sorted(value: &serde_json::Value) -> String {
-    let mut value = value.clone();
-    value.sort_all_objects();
-    value.to_string()
 }
 
 #[cfg(test)]

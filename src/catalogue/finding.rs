@@ -1,9 +1,32 @@
-//! Findings about suites, collected: nothing stops at the first.
+//! Findings about suites and their places, collected: nothing stops at the first.
 
 use std::fmt;
 
-use super::place::Place;
 pub(crate) use crate::expr::nearest;
+
+/// A place in a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Path as given, or in the built-in suites.
+    pub(crate) file: String,
+    /// From 1.
+    pub(crate) line: u32,
+    /// From 1.
+    pub(crate) column: u32,
+}
+
+impl Place {
+    pub(crate) fn new(file: impl Into<String>, line: u32, column: u32) -> Self {
+        let file = file.into();
+        Self { file, line, column }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
 
 /// A problem in a suite, a manifest, or a citation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,14 +66,20 @@ impl Finding {
         known: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
-        if let Some(near) = nearest(word, known.iter().copied()) {
-            return self.with_help(format!("did you mean `{near}`?"));
+        match suggestion(word, known.iter().copied()) {
+            Some(help) => self.with_help(help),
+            None if known.is_empty() || known.len() > 24 => self,
+            None => self.with_help(format!("expected one of: {}", known.join(", "))),
         }
-        if known.is_empty() || known.len() > 24 {
-            return self;
-        }
-        self.with_help(format!("expected one of: {}", known.join(", ")))
     }
+}
+
+/// A question for the most similar of `known`.
+pub(super) fn suggestion<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    nearest(word, known).map(|near| format!("did you mean `{near}`?"))
 }
 
 impl fmt::Display for Finding {
@@ -61,10 +90,4 @@ impl fmt::Display for Finding {
         }
         Ok(())
     }
-}
-
-/// Sorts by place and removes duplicates.
-pub(super) fn sort(findings: &mut Vec<Finding>) {
-    findings.sort();
-    findings.dedup();
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::iter::once;
 use std::str::FromStr;
 
 use itertools::Itertools as _;
@@ -79,20 +80,31 @@ impl Field {
 }
 
 /// A form as written: its fields, or a bare word.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Written(Vec<(At<String>, At<Several>)>);
 
 /// The fields of a form, of which those that are required are there.
 #[derive(Debug)]
-pub(super) struct Given {
+pub(crate) struct Given {
     /// Where the whole is written.
     pub(super) at: Location,
+    /// The field that gives the kind.
+    name: &'static str,
     /// The value of the field that gives the kind.
     pub(super) argument: At<Several>,
     options: BTreeMap<&'static str, At<String>>,
 }
 
 impl Written {
+    /// The text of a field.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        let mut fields = self.0.iter();
+        match &fields.find(|(key, _)| key.value == name)?.1.value {
+            Several::One(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The one of `kinds` that this is, and its fields. Problems become findings.
     pub(super) fn read<'k, R>(
         self,
@@ -100,29 +112,25 @@ impl Written {
         at: Location,
         kinds: &'k [Form<R>],
     ) -> Option<(&'k Form<R>, Given)> {
-        let placed = |key: At<String>| match key.at {
-            Location::UNKNOWN => At { at, ..key },
-            _ => key,
-        };
-        let fields = self.0.into_iter();
-        let fields: Vec<_> = fields.map(|(key, value)| (placed(key), value)).collect();
-        let has = |name: &str| fields.iter().any(|(key, _)| key.value == name);
-        let given = kinds.iter().filter(|kind| has(kind.name)).collect_vec();
+        let mut fields = self.0;
+        if let [(word, nothing)] = fields.as_mut_slice()
+            && word.at == Location::UNKNOWN
+        {
+            (word.at, nothing.at) = (at, at);
+        }
+        let is_given = |kind: &&Form<R>| fields.iter().any(|(key, _)| key.value == kind.name);
+        let given = kinds.iter().filter(is_given).collect_vec();
         // The name of one kind may be an option of another.
-        let option = |kind: &Form<R>| given.iter().any(|other| other.has(kind.name));
-        let mains = given
-            .iter()
-            .filter(|kind| !option(kind))
-            .copied()
-            .collect_vec();
+        let is_option = |kind: &&&Form<R>| given.iter().any(|other| other.has(kind.name));
+        let mains = given.iter().filter(|kind| !is_option(kind)).collect_vec();
         let kind = match mains.as_slice() {
-            [kind] => *kind,
+            [kind] => **kind,
             [] => {
                 let is_known = |key: &str| kinds.iter().any(|kind| kind.has(key));
                 let mut unknown = fields.iter().filter(|(key, _)| !is_known(&key.value));
                 let mut names = kinds.iter().map(|kind| kind.name);
                 match unknown.next() {
-                    Some((key, _)) => reader.unknown(key, names),
+                    Some((key, _)) => reader.unknown(key.at, &key.value, names),
                     None => reader.find(at, format!("expected one of {}", names.join(", "))),
                 }
                 return None;
@@ -146,42 +154,44 @@ impl Written {
                 let message = format!("`{}` does not go with `{}`", key.value, kind.name);
                 reader.find(key.at, message);
             } else {
-                reader.unknown(&key, kind.options.iter().map(|option| option.name));
+                let known = kind.options.iter().map(|option| option.name);
+                reader.unknown(key.at, &key.value, known);
             }
         }
-        let mut complete = true;
-        for option in kind.options.iter().filter(|option| option.required) {
-            if !options.contains_key(option.name) {
-                reader.find(at, format!("missing `{}`: {}", option.name, option.does));
-                complete = false;
-            }
+        let required = kind.options.iter().filter(|option| option.required);
+        let missing = required
+            .filter(|option| !options.contains_key(option.name))
+            .collect_vec();
+        for option in &missing {
+            reader.find(at, format!("missing `{}`: {}", option.name, option.does));
         }
         let given = Given {
             at,
+            name: kind.name,
             argument: argument?,
             options,
         };
-        complete.then_some((kind, given))
+        missing.is_empty().then_some((kind, given))
     }
 }
 
 /// The text of a field.
-pub(super) fn one(reader: &mut Reader<'_>, name: &str, value: At<Several>) -> Option<At<String>> {
-    let found = match value.value {
-        Several::One(text) => {
-            return Some(At {
-                value: text,
-                at: value.at,
-            });
-        }
+fn one(reader: &mut Reader<'_>, name: &str, At { value, at }: At<Several>) -> Option<At<String>> {
+    let found = match value {
+        Several::One(value) => return Some(At { value, at }),
         Several::Many(_) => "a list",
         Several::Nothing => "nothing",
     };
-    reader.find(value.at, format!("`{name}`: expected text, found {found}"));
+    reader.find(at, format!("`{name}`: expected text, found {found}"));
     None
 }
 
 impl Given {
+    /// The text of the field that gives the kind.
+    pub(super) fn argument(&self, reader: &mut Reader<'_>) -> Option<At<String>> {
+        one(reader, self.name, self.argument.clone())
+    }
+
     pub(super) fn option(&self, name: &str) -> Option<&At<String>> {
         self.options.get(name)
     }
@@ -214,44 +224,41 @@ impl<R> Form<R> {
         self.options.iter().any(|known| known.name == option)
     }
 
-    fn value(&self) -> Value {
-        match self.argument {
-            Argument::One(title) => json!({"type": "string", "title": title}),
+    fn map_schema(&self) -> Value {
+        let one = |title| json!({"type": "string", "title": title});
+        let mut argument = match self.argument {
+            Argument::One(title) => one(title),
             Argument::Several(title) => {
-                let one = json!({"type": "string", "title": title});
-                json!({"anyOf": [one, {"type": "array", "items": one}]})
+                json!({"anyOf": [one(title), {"type": "array", "items": one(title)}]})
             }
             Argument::Maybe(title) => json!({"type": ["string", "null"], "title": title}),
-        }
-    }
-
-    fn map_schema(&self) -> Value {
-        let described = |mut value: Value, does: &str| {
-            value["description"] = json!(does);
-            value
         };
-        let mut properties =
-            Map::from_iter([(self.name.to_owned(), described(self.value(), self.does))]);
-        let options = self.options.iter();
-        properties.extend(options.map(|option| {
-            let value = described(json!({"type": option.value}), option.does);
+        argument["description"] = self.does.into();
+        let options = self.options.iter().map(|option| {
+            let value = json!({"type": option.value, "description": option.does});
             (option.name.to_owned(), value)
-        }));
+        });
+        let properties: Map<_, _> = once((self.name.to_owned(), argument))
+            .chain(options)
+            .collect();
         let required = self.options.iter().filter(|option| option.required);
-        let required = required.map(|option| option.name);
-        let required: Vec<&str> = std::iter::once(self.name).chain(required).collect();
+        let required = once(self.name)
+            .chain(required.map(|option| option.name))
+            .collect_vec();
         json!({"type": "object", "additionalProperties": false, "properties": properties, "required": required})
     }
 
     /// The JSON schema of a map of one of these kinds.
     pub(super) fn schema(kinds: &[Self]) -> schemars::Schema {
+        let bare = |kind: &&Self| matches!(kind.argument, Argument::Maybe(_));
         let words = kinds
             .iter()
-            .filter(|kind| matches!(kind.argument, Argument::Maybe(_)));
-        let words = words.map(|kind| kind.name).collect_vec();
+            .filter(bare)
+            .map(|kind| kind.name)
+            .collect_vec();
         let words = (!words.is_empty()).then(|| json!({"enum": words}));
-        let all = words.into_iter().chain(kinds.iter().map(Self::map_schema));
-        let all: Vec<Value> = all.collect();
+        let maps = kinds.iter().map(Self::map_schema);
+        let all = words.into_iter().chain(maps).collect_vec();
         schemars::json_schema!({"anyOf": all})
     }
 

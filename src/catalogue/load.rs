@@ -1,18 +1,18 @@
 //! Loads suites: the built-in ones, and folders that add to them or replace some.
 
 use std::cell::LazyCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
+use std::iter::once;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use include_dir::{Dir, include_dir};
+use itertools::Itertools as _;
 
 use super::capability::GUARDED;
-use super::finding::{self, Finding, nearest};
+use super::finding::{Finding, Place, suggestion};
 use super::model::{Catalogue, Citation, Scenario};
-use super::place::Place;
 use super::suite::{self, File, Unit};
-use crate::file::{inside, limit, read_text, walk};
+use crate::file::{inside, limit, read_text, stays_inside, walk};
 
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
@@ -63,35 +63,21 @@ pub struct Loaded {
 }
 
 /// All findings together, as an error.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{}\n{} finding{} in the suites; nothing was started",
+    .0.iter().join("\n"), .0.len(), if .0.len() == 1 { "" } else { "s" }
+)]
 pub struct Findings(pub(crate) Vec<Finding>);
-
-impl fmt::Display for Findings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for finding in &self.0 {
-            writeln!(f, "{finding}")?;
-        }
-        match self.0.len() {
-            1 => f.write_str("1 finding in the suites; nothing was started"),
-            n => write!(f, "{n} findings in the suites; nothing was started"),
-        }
-    }
-}
-
-impl std::error::Error for Findings {}
 
 impl Loaded {
     /// The catalogue, if there are no findings other than those about style.
-    pub fn checked(self) -> Result<Catalogue, Findings> {
-        let findings: Vec<Finding> = self
-            .findings
-            .into_iter()
-            .filter(|finding| !finding.style)
-            .collect();
-        if findings.is_empty() {
+    pub fn checked(mut self) -> Result<Catalogue, Findings> {
+        self.findings.retain(|finding| !finding.style);
+        if self.findings.is_empty() {
             Ok(self.catalogue)
         } else {
-            Err(Findings(findings))
+            Err(Findings(self.findings))
         }
     }
 }
@@ -99,19 +85,14 @@ impl Loaded {
 /// The built-in suites with `folders` added: a scenario there replaces one of the same id.
 pub fn catalogue(folders: &[Utf8PathBuf]) -> Result<Catalogue, Findings> {
     let folders = folders.iter().cloned().map(Source::Folder);
-    load(
-        &std::iter::once(Source::BuiltIn)
-            .chain(folders)
-            .collect::<Vec<_>>(),
-    )
-    .checked()
+    let sources: Vec<Source> = once(Source::BuiltIn).chain(folders).collect();
+    load(&sources).checked()
 }
 
 /// Reads all suites of all sources; a later scenario replaces an earlier one of the same id.
 pub fn load(sources: &[Source]) -> Loaded {
     let mut loaded = Loaded::default();
-    let mut units: BTreeMap<String, (Unit, Vec<Finding>)> = BTreeMap::new();
-    let mut of_cited = BTreeSet::new();
+    let mut units: BTreeMap<String, (&Source, Unit)> = BTreeMap::new();
     let built_in: LazyCell<BTreeMap<String, File>> = LazyCell::new(built_in);
     for source in sources {
         let files = match source {
@@ -122,43 +103,30 @@ pub fn load(sources: &[Source]) -> Loaded {
             Source::Parts { suites, .. } => folder_files(suites, suites, &mut loaded.findings),
         };
         for (id, file) in files {
-            let mut findings = Vec::new();
-            let mut unit = suite::read(
-                &id,
-                &file,
-                |path| manifest_file(source, path),
-                &mut findings,
-            );
+            let mut unit = suite::read(&id, &file, |path| manifest_file(source, path));
             if let Some(scenario) = &mut unit.scenario {
                 scenario.built_in = source.is_built_in() || does_the_same(scenario, &built_in);
             }
             loaded.texts.insert(file.path, file.text);
-            if *source == Source::Cited {
-                of_cited.insert(id.clone());
-            } else {
-                of_cited.remove(&id);
-            }
-            units.insert(id, (unit, findings));
+            units.insert(id, (source, unit));
         }
     }
-    let cited: Vec<(String, Citation)> = units
-        .values_mut()
-        .flat_map(|(unit, _)| std::mem::take(&mut unit.cited))
-        .collect();
-    for (id, (mut unit, mut findings)) in units {
-        if of_cited.contains(&id) {
+    let cited = units.values_mut().map(|(_, unit)| &mut unit.cited);
+    let cited: Vec<(String, Citation)> = cited.flat_map(std::mem::take).collect();
+    for (id, (source, mut unit)) in units {
+        if *source == Source::Cited {
             unit.keep(|claim| cited.iter().any(|(id, _)| *id == claim.id));
         }
-        loaded.findings.append(&mut findings);
-        if let Some(scenario) = unit.scenario {
-            loaded.catalogue.scenarios.insert(id, scenario);
-        }
+        loaded.findings.extend(unit.findings);
+        let scenario = unit.scenario.map(|scenario| (id, scenario));
+        loaded.catalogue.scenarios.extend(scenario);
         loaded.catalogue.untestable.extend(unit.untestable);
         loaded.catalogue.accounts.extend(unit.accounts);
     }
     repeated_claims(&loaded.catalogue, &mut loaded.findings);
     attach(&mut loaded.catalogue, cited, &mut loaded.findings);
-    finding::sort(&mut loaded.findings);
+    loaded.findings.sort();
+    loaded.findings.dedup();
     loaded
 }
 
@@ -169,8 +137,9 @@ fn does_the_same(scenario: &Scenario, built_in: &LazyCell<BTreeMap<String, File>
         return false;
     }
     let unit = built_in.get(&scenario.id).map(|file| {
-        let manifests = |path: &str| manifest_file(&Source::BuiltIn, path);
-        suite::read(&scenario.id, file, manifests, &mut Vec::new())
+        suite::read(&scenario.id, file, |path| {
+            manifest_file(&Source::BuiltIn, path)
+        })
     });
     let own = unit.and_then(|unit| unit.scenario);
     own.is_some_and(|own| own.digest == scenario.digest && declared(&own) == declared(scenario))
@@ -179,21 +148,15 @@ fn does_the_same(scenario: &Scenario, built_in: &LazyCell<BTreeMap<String, File>
 /// Adds citations to the claims that they name.
 fn attach(catalogue: &mut Catalogue, cited: Vec<(String, Citation)>, findings: &mut Vec<Finding>) {
     for (id, citation) in cited {
-        let tested = catalogue.scenarios.values_mut();
-        let tested = tested.flat_map(|scenario| &mut scenario.claims);
-        let mut claims = tested.chain(&mut catalogue.untestable);
-        if let Some(claim) = claims.find(|claim| claim.id == id) {
+        if let Some(claim) = catalogue.claims_mut().find(|claim| claim.id == id) {
             claim.cites.push(citation);
             continue;
         }
         let finding = Finding::new(&citation.place, format!("no claim named `{id}`"));
         let known = catalogue.claims().map(|(claim, _)| claim.id.as_str());
-        findings.push(match nearest(&id, known) {
-            Some(near) => finding.with_help(format!("did you mean `{near}`?")),
-            None => finding.with_help(
-                "built-in claims need `builtin = \"cited\"` in hookproof.toml, or --builtin",
-            ),
-        });
+        let cited = "built-in claims need `builtin = \"cited\"` in hookproof.toml, or --builtin";
+        let help = suggestion(&id, known).unwrap_or_else(|| cited.to_owned());
+        findings.push(finding.with_help(help));
     }
 }
 
@@ -202,18 +165,14 @@ fn built_in() -> BTreeMap<String, File> {
     let mut dirs = vec![&SUITES];
     while let Some(dir) = dirs.pop() {
         dirs.extend(dir.dirs());
-        for file in dir.files() {
-            let path = file.path().to_string_lossy().replace('\\', "/");
-            // Tests read every built-in suite, so that none is lost here.
-            if let (Some(id), Some(text)) = (suite_id(&path), file.contents_utf8()) {
-                let file = File {
-                    // Not like the path of a file of the user.
-                    path: format!("built-in/suites/{path}"),
-                    text: text.to_owned(),
-                };
-                files.insert(id.to_owned(), file);
-            }
-        }
+        // Tests read every built-in suite, so that none is lost here.
+        files.extend(dir.files().filter_map(|file| {
+            let path = file.path().to_str()?;
+            let text = file.contents_utf8()?.to_owned();
+            // Not like the path of a file of the user.
+            let shown = format!("built-in/suites/{path}");
+            Some((suite_id(path)?.to_owned(), File { path: shown, text }))
+        }));
     }
     files
 }
@@ -221,14 +180,6 @@ fn built_in() -> BTreeMap<String, File> {
 fn suite_id(path: &str) -> Option<&str> {
     path.strip_suffix(".yaml")
         .or_else(|| path.strip_suffix(".yml"))
-}
-
-fn first_line(path: &str) -> Place {
-    Place {
-        file: path.to_owned(),
-        line: 1,
-        column: 1,
-    }
 }
 
 /// The folder that contains the suite files of a source.
@@ -247,15 +198,13 @@ fn folder_files(
     findings: &mut Vec<Finding>,
 ) -> BTreeMap<String, File> {
     let before = findings.len();
-    let mut unread = |path: &str, error: &std::io::Error| {
-        findings.push(Finding::new(
-            &first_line(path),
-            format!("failed to read: {error}"),
-        ));
+    let mut unread = |path: &Utf8Path, error: &std::io::Error| {
+        let message = format!("failed to read: {error}");
+        findings.push(Finding::new(&Place::new(path.as_str(), 1, 1), message));
     };
     let mut files = BTreeMap::new();
     let found = walk(root).unwrap_or_else(|(path, error)| {
-        unread(path.as_str(), &error);
+        unread(&path, &error);
         Vec::new()
     });
     // The folder may also contain the manifests that the suites name.
@@ -270,14 +219,12 @@ fn folder_files(
                 let path = path.to_string();
                 files.insert(id.to_owned(), File { path, text });
             }
-            Err(error) => unread(path.as_str(), &error),
+            Err(error) => unread(path, &error),
         }
     }
     if files.is_empty() && findings.len() == before {
-        let finding = Finding::new(
-            &first_line(folder.as_str()),
-            "no suite files (*.yaml) in this folder",
-        );
+        let place = Place::new(folder.as_str(), 1, 1);
+        let finding = Finding::new(&place, "no suite files (*.yaml) in this folder");
         findings.push(finding.with_help("name a folder that contains `suites` and `manifests`"));
     }
     files
@@ -287,16 +234,14 @@ fn folder_files(
 fn manifest_file(source: &Source, path: &str) -> Result<File, String> {
     let missing = || format!("no manifest `{path}`");
     let clean = path.strip_prefix("./").unwrap_or(path);
-    if clean.starts_with('/') || clean.split('/').any(|part| part == "..") {
+    if !stays_inside(Utf8Path::new(clean)) {
         return Err(missing());
     }
+    let name = clean.strip_prefix("manifests/");
     let own = match source {
         Source::BuiltIn | Source::Cited => None,
         Source::Folder(folder) => Some((folder, folder.join(clean))),
-        Source::Parts { manifests, .. } => {
-            let name = clean.strip_prefix("manifests/");
-            name.map(|name| (manifests, manifests.join(name)))
-        }
+        Source::Parts { manifests, .. } => name.map(|name| (manifests, manifests.join(name))),
     };
     if let Some((folder, own)) = own {
         match inside(folder, &own).and_then(|()| read_text(&own, limit::MANIFEST)) {
@@ -308,26 +253,19 @@ fn manifest_file(source: &Source, path: &str) -> Result<File, String> {
             Err(error) => return Err(format!("failed to read the manifest `{path}`: {error}")),
         }
     }
-    let file = clean
-        .strip_prefix("manifests/")
-        .and_then(|name| MANIFESTS.get_file(name)?.contents_utf8());
-    file.map(|text| File {
-        path: clean.to_owned(),
-        text: text.to_owned(),
-    })
-    .ok_or_else(missing)
+    let text = name.and_then(|name| MANIFESTS.get_file(name)?.contents_utf8());
+    let text = text.ok_or_else(missing)?.to_owned();
+    let path = clean.to_owned();
+    Ok(File { path, text })
 }
 
 fn repeated_claims(catalogue: &Catalogue, findings: &mut Vec<Finding>) {
     let mut first: BTreeMap<&str, &Place> = BTreeMap::new();
-    let mut claims: Vec<_> = catalogue.claims().map(|(claim, _)| claim).collect();
-    claims.sort_by_key(|claim| (&claim.place.file, claim.place.line));
-    for claim in claims {
+    let claims = catalogue.claims().map(|(claim, _)| claim);
+    for claim in claims.sorted_by_key(|claim| (&claim.place.file, claim.place.line)) {
         if let Some(place) = first.get(claim.id.as_str()) {
-            findings.push(Finding::new(
-                &claim.place,
-                format!("the claim `{}` is already at {place}", claim.id),
-            ));
+            let message = format!("the claim `{}` is already at {place}", claim.id);
+            findings.push(Finding::new(&claim.place, message));
         } else {
             first.insert(&claim.id, &claim.place);
         }

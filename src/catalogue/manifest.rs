@@ -1,10 +1,9 @@
 //! Manifests, read as kubectl reads them, and the defaults filled in on apply.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::finding::Finding;
-use super::place::Place;
-use super::yaml::options;
+use super::finding::{Finding, Place};
+use super::yaml::{options, place};
 
 /// Images that the runner builds and puts on the nodes.
 const OWN_IMAGES: [&str; 2] = ["hookproof/agent", "hookproof/nginx"];
@@ -25,96 +24,101 @@ pub struct Manifest {
     pub(crate) text: String,
 }
 
+impl Manifest {
+    /// Its objects. What is not YAML has been reported by [`check`].
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        documents(&self.text).unwrap_or_default()
+    }
+}
+
 /// The objects of a manifest, without empty documents. YAML is read the way kubectl does:
 /// `0555` is an octal number, `yes` is true.
 pub(crate) fn documents(text: &str) -> Result<Vec<Value>, (u32, u32, String)> {
     let mut options = options();
     options.legacy_octal_numbers = true;
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
-        let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        let at = error
-            .location()
-            .map_or((1, 1), |at| (number(at.line()), number(at.column())));
-        (at.0, at.1, error.without_snippet().to_string())
+        let at = error.location().map(|at| place("", at));
+        let (line, column) = at.map_or((1, 1), |at| (at.line, at.column));
+        (line, column, error.without_snippet().to_string())
     })
+}
+
+/// The JSON pointer to the specification of an object's pods, and whether the object is a bare pod.
+pub(super) fn pods(object: &Value) -> Option<(&'static str, bool)> {
+    match object["kind"].as_str()? {
+        "Pod" => Some(("/spec", true)),
+        "Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet" => {
+            Some(("/spec/template/spec", false))
+        }
+        _ => None,
+    }
 }
 
 /// Fills in what the manifest leaves out of pods that run one of hookproof's images, bare or in a
 /// template: [`PULL_POLICY`], [`GRACE_PERIOD_SECONDS`] and, in bare pods, [`RESTART_POLICY`]. A field
 /// that the manifest sets to `null` is removed, in every pod: it keeps the API server's default.
 pub(crate) fn with_defaults(object: &mut Value) {
-    let (pod, restart_policy) = match object["kind"].as_str() {
-        Some("Pod") => ("/spec", Some(RESTART_POLICY)),
-        Some("Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet") => {
-            ("/spec/template/spec", None)
-        }
-        _ => return,
+    let Some((path, is_bare)) = pods(object) else {
+        return;
     };
-    let Some(spec) = object.pointer_mut(pod).and_then(Value::as_object_mut) else {
+    let Some(spec) = object.pointer_mut(path).and_then(Value::as_object_mut) else {
         return;
     };
     let mut any_own = false;
     for list in ["initContainers", "containers"] {
         let containers = spec.get_mut(list).and_then(Value::as_array_mut);
-        for container in containers
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_object_mut)
-        {
+        let containers = containers.into_iter().flatten();
+        for container in containers.filter_map(Value::as_object_mut) {
             let image = container.get("image").and_then(Value::as_str);
             let own = image.is_some_and(|image| OWN_IMAGES.contains(&image));
             any_own |= own;
-            default_field(
-                container,
-                "imagePullPolicy",
-                own.then(|| json!(PULL_POLICY)),
-            );
+            default_field(container, "imagePullPolicy", own, PULL_POLICY);
         }
     }
-    let restart_policy = restart_policy
-        .filter(|_| any_own)
-        .map(|policy| json!(policy));
-    default_field(spec, "restartPolicy", restart_policy);
-    let grace = any_own.then(|| json!(GRACE_PERIOD_SECONDS));
-    default_field(spec, "terminationGracePeriodSeconds", grace);
+    default_field(spec, "restartPolicy", any_own && is_bare, RESTART_POLICY);
+    let grace = GRACE_PERIOD_SECONDS;
+    default_field(spec, "terminationGracePeriodSeconds", any_own, grace);
 }
 
-/// Removes a field that is `null`; inserts the default where the field is missing.
-fn default_field(fields: &mut Map<String, Value>, name: &str, default: Option<Value>) {
-    match (fields.get(name), default) {
-        (Some(Value::Null), _) => {
-            fields.remove(name);
-        }
-        (None, Some(default)) => {
-            fields.insert(name.to_owned(), default);
-        }
+/// Removes a field that is `null`; otherwise inserts the default, if it applies, where the field is missing.
+fn default_field(
+    fields: &mut Map<String, Value>,
+    name: &str,
+    applies: bool,
+    default: impl Into<Value>,
+) {
+    match fields.get(name) {
+        Some(Value::Null) => drop(fields.remove(name)),
+        None if applies => drop(fields.insert(name.to_owned(), default.into())),
         _ => {}
     }
 }
 
 /// The first field of a pod that the Pod Security level `baseline` forbids, of those that manifests use to reach the
 /// node. The API server enforces the level; this finds it before a run.
-pub(super) fn beyond_baseline(text: &str) -> Option<&'static str> {
-    let documents = documents(text).unwrap_or_default();
-    let mut rest: Vec<&Value> = documents.iter().collect();
+pub(super) fn beyond_baseline(manifest: &Manifest) -> Option<&'static str> {
+    const FORBIDDEN: [&str; 6] = [
+        "hostNetwork",
+        "hostPID",
+        "hostIPC",
+        "privileged",
+        "hostPath",
+        "hostPort",
+    ];
+    let mut rest = manifest.objects();
     while let Some(value) = rest.pop() {
         match value {
             Value::Array(items) => rest.extend(items),
             Value::Object(fields) => {
-                for name in ["hostNetwork", "hostPID", "hostIPC", "privileged"] {
-                    if fields.get(name) == Some(&Value::Bool(true)) {
-                        return Some(name);
-                    }
+                let is_set = |name: &&str| match fields.get(*name) {
+                    Some(Value::Bool(set)) => *set,
+                    Some(value) => value.is_object() || value.is_number(),
+                    None => false,
+                };
+                if let Some(name) = FORBIDDEN.into_iter().find(is_set) {
+                    return Some(name);
                 }
-                for name in ["hostPath", "hostPort"] {
-                    if fields
-                        .get(name)
-                        .is_some_and(|value| value.is_object() || value.is_number())
-                    {
-                        return Some(name);
-                    }
-                }
-                rest.extend(fields.values());
+                rest.extend(fields.into_iter().map(|(_, value)| value));
             }
             _ => {}
         }
@@ -123,7 +127,7 @@ pub(super) fn beyond_baseline(text: &str) -> Option<&'static str> {
 }
 
 /// The first kind of the manifest whose objects are in no namespace, of those that suites may be tempted to create.
-pub(super) fn outside_namespace(text: &str) -> Option<String> {
+pub(super) fn outside_namespace(manifest: &Manifest) -> Option<String> {
     const KINDS: [&str; 6] = [
         PRIORITY_CLASS,
         "ClusterRole",
@@ -132,10 +136,8 @@ pub(super) fn outside_namespace(text: &str) -> Option<String> {
         "Namespace",
         "PersistentVolume",
     ];
-    let documents = documents(text).unwrap_or_default();
-    let mut kinds = documents
-        .iter()
-        .filter_map(|object| object["kind"].as_str());
+    let objects = manifest.objects();
+    let mut kinds = objects.iter().filter_map(|object| object["kind"].as_str());
     kinds.find(|kind| KINDS.contains(kind)).map(str::to_owned)
 }
 
@@ -144,31 +146,23 @@ pub(super) const PRIORITY_CLASS: &str = "PriorityClass";
 
 /// Reports what would keep a manifest from being applied.
 pub(super) fn check(path: &str, text: &str, findings: &mut Vec<Finding>) {
-    let place = |line, column| Place {
-        file: path.to_owned(),
-        line,
-        column,
+    let mut find = |line, column, message: String| {
+        findings.push(Finding::new(&Place::new(path, line, column), message));
     };
     let documents = match documents(text) {
         Ok(documents) => documents,
         Err((line, column, message)) => {
-            findings.push(Finding::new(
-                &place(line, column),
-                format!("not YAML: {message}"),
-            ));
-            return;
+            return find(line, column, format!("not YAML: {message}"));
         }
     };
     if documents.is_empty() {
-        findings.push(Finding::new(&place(1, 1), "the manifest is empty"));
+        find(1, 1, "the manifest is empty".to_owned());
     }
-    for (n, document) in documents.iter().enumerate() {
-        let has = |path| document.pointer(path).and_then(Value::as_str).is_some();
+    for (n, document) in (1..).zip(&documents) {
         for path in ["/apiVersion", "/kind", "/metadata/name"] {
-            if !has(path) {
+            if document.pointer(path).and_then(Value::as_str).is_none() {
                 let name = path.trim_start_matches('/').replace('/', ".");
-                let message = format!("document {}: missing `{name}`", n + 1);
-                findings.push(Finding::new(&place(1, 1), message));
+                find(1, 1, format!("document {n}: missing `{name}`"));
             }
         }
     }
@@ -178,6 +172,7 @@ pub(super) fn check(path: &str, text: &str, findings: &mut Vec<Finding>) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use rstest::rstest;
+    use serde_json::json;
 
     use super::*;
 

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::capability::GUARDED;
+pub(crate) use super::finding::Place;
 pub(crate) use super::manifest::Manifest;
 pub(crate) use super::moment::{Matches, Moment};
-pub(crate) use super::place::Place;
-use super::pods::{Pods, Referenced};
+pub(crate) use super::parse::VersionRange;
+use super::pods::{Part, Pods};
 use super::step::{Action, Step};
-pub(crate) use super::terms::VersionRange;
 pub use super::terms::{Account, Citation, Verdict};
 use crate::evidence::ClusterFacts;
-use crate::expr::Selector;
+use crate::expr::{Selector, names_read};
 
 /// All scenarios and their claims.
 #[derive(Debug, Clone, Default)]
@@ -35,14 +35,18 @@ impl Catalogue {
         tested.chain(self.untestable.iter().map(|claim| (claim, None)))
     }
 
+    pub(super) fn claims_mut(&mut self) -> impl Iterator<Item = &mut Claim> {
+        let tested = self.scenarios.values_mut();
+        let tested = tested.flat_map(|scenario| &mut scenario.claims);
+        tested.chain(&mut self.untestable)
+    }
+
     /// The scenarios that test one of these claims.
     pub(crate) fn testing(&self, claims: &BTreeSet<String>) -> impl Iterator<Item = &Scenario> {
         let scenarios = self.scenarios.values();
         scenarios.filter(|scenario| {
-            scenario
-                .claims
-                .iter()
-                .any(|claim| claims.contains(&claim.id))
+            let mut tested = scenario.claims.iter();
+            tested.any(|claim| claims.contains(&claim.id))
         })
     }
 }
@@ -123,20 +127,29 @@ impl Scenario {
     /// The same scenario, with the standard moments and selectors that `texts` name as well.
     pub(crate) fn knowing<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut scenario = self.clone();
-        let mut referenced = Referenced::default();
-        for text in texts {
-            self.pods.references(text, &mut referenced);
-        }
-        scenario.add(referenced);
+        scenario.refer_to(texts.into_iter().flat_map(names_read));
         scenario
     }
 
-    /// Adds standard moments and selectors; a declared moment of the same name stays.
-    pub(super) fn add(&mut self, referenced: Referenced) {
-        for (name, moment) in referenced.moments {
-            self.moments.entry(name).or_insert(moment);
+    /// Adds the standard moments and selectors with these names; a declared moment of the same name stays.
+    pub(super) fn refer_to(&mut self, names: impl IntoIterator<Item = String>) {
+        for name in names {
+            match self.pods.resolve(&name) {
+                Some(Ok(Part::Moment(matches, nth))) => {
+                    let place = Place::default();
+                    let standard = || Moment {
+                        place,
+                        matches,
+                        nth,
+                    };
+                    self.moments.entry(name).or_insert_with(standard);
+                }
+                Some(Ok(Part::Selector(selector))) => {
+                    self.selectors.insert(name, selector);
+                }
+                _ => {}
+            }
         }
-        self.selectors.extend(referenced.selectors);
     }
 }
 
@@ -207,4 +220,7 @@ pub(crate) struct Expectation {
     /// The clusters; all if empty.
     pub needs: Needs,
     pub(crate) verdict: Verdict,
+    pub(crate) place: Place,
+    /// Where the verdict is written.
+    pub(crate) of_verdict: Place,
 }

@@ -1,66 +1,73 @@
-//! Parsers of values in suites: durations, version ranges, line ranges, verdicts.
+//! Values that suites write in a notation of their own: durations, version ranges, line ranges, citations, verdicts.
 
+use std::cmp::Ordering::{self, Equal, Greater, Less};
 use std::time::Duration;
 
 use camino::Utf8Path;
+use itertools::Itertools as _;
 use jiff::SignedDuration;
 
 use crate::file::stays_inside;
 use crate::version::{number, version};
 
-use super::terms::{Citation, Comparison, Verdict, VersionRange};
+use super::terms::{Citation, Verdict};
 
 /// `1500ms`, `2s`, `1m30s`, `1h`: whole numbers with units, largest first.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     // Of the formats that jiff reads, only this one.
-    let plain = text
-        .chars()
-        .all(|c| c.is_ascii_digit() || "hms".contains(c));
-    let read: Option<SignedDuration> = plain.then(|| text.parse().ok()).flatten();
-    read.and_then(|read| Duration::try_from(read).ok())
-        .ok_or_else(|| {
-            format!(
-                "invalid duration `{text}`: expected a value such as `1500ms`, `2s`, or `1m30s`"
-            )
-        })
+    let is_plain = |c: char| c.is_ascii_digit() || "hms".contains(c);
+    let read = Some(text).filter(|text| text.chars().all(is_plain));
+    let read = read.and_then(|text| text.parse::<SignedDuration>().ok());
+    read.and_then(|read| read.try_into().ok()).ok_or_else(|| {
+        format!("invalid duration `{text}`: expected a value such as `1500ms`, `2s`, or `1m30s`")
+    })
 }
+
+/// A range of Kubernetes minor versions: every condition must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct VersionRange {
+    pub(crate) text: String,
+    /// How a version may compare with (major, minor).
+    conditions: Vec<(&'static [Ordering], (u32, u32))>,
+}
+
+const OPERATORS: [(&str, &[Ordering]); 7] = [
+    ("<=", &[Less, Equal]),
+    (">=", &[Greater, Equal]),
+    ("==", &[Equal]),
+    ("<", &[Less]),
+    (">", &[Greater]),
+    ("=", &[Equal]),
+    ("", &[Equal]),
+];
 
 /// `>=1.30`, `>=1.29, <1.34`, `1.33`: conditions on the minor version, all of which must hold.
 pub(crate) fn version_range(text: &str) -> Result<VersionRange, String> {
-    let wrong = || {
+    let condition = |part: &str| {
+        let mut operators = OPERATORS.into_iter();
+        let (sign, allowed) = operators.find(|(sign, _)| part.trim().starts_with(sign))?;
+        let minor = part.trim()[sign.len()..].trim();
+        let version = version(minor).filter(|_| minor.matches('.').count() == 1)?;
+        Some((allowed, version))
+    };
+    let conditions = text.split(',').map(condition).collect::<Option<_>>();
+    let conditions = conditions.ok_or_else(|| {
         format!(
             "invalid version range `{text}`: expected a value such as `>=1.30` or `>=1.29, <1.34`"
         )
-    };
-    let conditions = text
-        .split(',')
-        .map(|part| {
-            let part = part.trim();
-            let operators = [
-                ("<=", Comparison::AtMost),
-                (">=", Comparison::AtLeast),
-                ("==", Comparison::Equal),
-                ("<", Comparison::Less),
-                (">", Comparison::More),
-                ("=", Comparison::Equal),
-                ("", Comparison::Equal),
-            ];
-            let (comparison, rest) = operators
-                .into_iter()
-                .find_map(|(sign, comparison)| Some((comparison, part.strip_prefix(sign)?)))
-                .ok_or_else(wrong)?;
-            let rest = rest.trim();
-            if rest.split('.').count() != 2 {
-                return Err(wrong());
-            }
-            let version = version(rest).ok_or_else(wrong)?;
-            Ok((comparison, version))
+    })?;
+    let text = text.to_owned();
+    Ok(VersionRange { text, conditions })
+}
+
+impl VersionRange {
+    /// Whether a version such as `v1.36.3` is in the range; an invalid version is not.
+    pub(crate) fn contains(&self, kubernetes: &str) -> bool {
+        version(kubernetes).is_some_and(|seen| {
+            let mut conditions = self.conditions.iter();
+            conditions.all(|(allowed, wanted)| allowed.contains(&seen.cmp(wanted)))
         })
-        .collect::<Result<Vec<_>, String>>()?;
-    Ok(VersionRange {
-        text: text.to_owned(),
-        conditions,
-    })
+    }
 }
 
 /// The most line ranges of a citation.
@@ -92,44 +99,37 @@ pub(crate) fn lines(text: &str) -> Result<Vec<(u32, u32)>, String> {
 
 /// `NAME.txt:64,78-79 0123456789ab`: a document, line ranges, and perhaps a digest of these lines.
 pub(crate) fn citation(text: &str) -> Result<Citation, String> {
-    let wrong = || format!("invalid citation `{text}`: expected `DOCUMENT:LINES DIGEST`");
-    let text = text.trim();
-    let (place, digest) = match text.rsplit_once(char::is_whitespace) {
+    let trimmed = text.trim();
+    let (place, digest) = match trimmed.rsplit_once(char::is_whitespace) {
         Some((place, digest)) if !place.ends_with(',') => (place.trim_end(), Some(digest)),
-        _ => (text, None),
+        _ => (trimmed, None),
     };
+    let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     if let Some(digest) = digest
-        && !(digest.len() == 12
-            && digest
-                .bytes()
-                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+        && !(digest.len() == 12 && digest.bytes().all(is_hex))
     {
         return Err(format!("invalid digest `{digest}`: expected 12 hex digits"));
     }
-    let (document, ranges) = place.rsplit_once(':').ok_or_else(wrong)?;
-    if document.is_empty() {
-        return Err(wrong());
-    }
+    let (document, ranges) = match place.rsplit_once(':') {
+        Some((document, ranges)) if !document.is_empty() => (document, ranges),
+        _ => {
+            return Err(format!(
+                "invalid citation `{text}`: expected `DOCUMENT:LINES DIGEST`"
+            ));
+        }
+    };
     if !stays_inside(Utf8Path::new(document)) {
         return Err(format!(
             "the document `{document}` is outside the folder of the documents"
         ));
     }
     lines(ranges)?;
-    let ranges: Vec<&str> = ranges.split(',').map(str::trim).collect();
     Ok(Citation {
         document: document.to_owned(),
-        lines: ranges.join(", "),
+        lines: ranges.split(',').map(str::trim).join(", "),
         digest: digest.map(str::to_owned),
         ..Citation::default()
     })
-}
-
-/// A verdict as suites write it.
-pub(crate) fn verdict(text: &str) -> Option<Verdict> {
-    VERDICTS
-        .into_iter()
-        .find(|verdict| verdict.as_str() == text)
 }
 
 /// All verdicts.
@@ -141,24 +141,6 @@ pub(crate) const VERDICTS: [Verdict; 6] = [
     Verdict::NotApplicable,
     Verdict::NotTestable,
 ];
-
-impl VersionRange {
-    /// Whether a version such as `v1.36.3` is in the range; an invalid version is not.
-    pub(crate) fn contains(&self, kubernetes: &str) -> bool {
-        let Some(seen) = version(kubernetes) else {
-            return false;
-        };
-        self.conditions
-            .iter()
-            .all(|(comparison, wanted)| match comparison {
-                Comparison::Less => seen < *wanted,
-                Comparison::AtMost => seen <= *wanted,
-                Comparison::Equal => seen == *wanted,
-                Comparison::AtLeast => seen >= *wanted,
-                Comparison::More => seen > *wanted,
-            })
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use itertools::Itertools as _;
 use serde_json::Value;
 
-use super::manifest::{Manifest, documents};
-use super::moment::{Matches, Moment};
-use super::place::Place;
-use crate::expr::{Selector, names_read};
+use super::manifest::{self, Manifest};
+use super::moment::Matches;
+use crate::expr::Selector;
 
 /// Stamps that the agent makes by itself, with what its process does then. Expressions write `-` as `_`.
 pub(crate) const STAMPS: [(&str, &str); 25] = [
@@ -120,13 +119,6 @@ pub(crate) enum Part {
     Selector(Selector),
 }
 
-/// What the texts of a scenario refer to, by dotted name.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Referenced {
-    pub(crate) moments: BTreeMap<String, Moment>,
-    pub(crate) selectors: BTreeMap<String, Selector>,
-}
-
 /// A name as expressions write it.
 pub(crate) fn identifier(name: &str) -> String {
     let name = name.trim_end_matches(['*', '-']);
@@ -134,40 +126,38 @@ pub(crate) fn identifier(name: &str) -> String {
 }
 
 impl Pods {
-    /// The pods of manifests. What is not YAML has been reported by then.
-    pub(crate) fn of<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Self {
+    /// The pods of manifests.
+    pub(super) fn of(manifests: &[Manifest]) -> Self {
         let mut pods = Self::default();
         for manifest in manifests {
-            for object in documents(&manifest.text).unwrap_or_default() {
+            for object in manifest.objects() {
+                let Some((path, is_bare)) = manifest::pods(&object) else {
+                    continue;
+                };
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();
-                match object["kind"].as_str() {
-                    Some("Pod") => pods.add(name, &object["spec"]),
-                    Some("Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet") => {
-                        pods.add(&format!("{name}-*"), &object["spec"]["template"]["spec"]);
-                    }
-                    _ => {}
+                let rest = if is_bare { "" } else { "-*" };
+                let pod = pods.named(&format!("{name}{rest}"));
+                let spec = object.pointer(path).unwrap_or_default();
+                for list in ["initContainers", "containers"] {
+                    let containers = spec[list].as_array().into_iter().flatten();
+                    let names = containers.filter_map(|container| container["name"].as_str());
+                    pod.containers.extend(names.map(str::to_owned));
                 }
+                pod.commands(spec);
             }
         }
         pods
     }
 
-    fn add(&mut self, name: &str, spec: &Value) {
+    fn named(&mut self, name: &str) -> &mut Pod {
         let pod = self.0.entry(identifier(name)).or_default();
         name.clone_into(&mut pod.name);
-        for list in ["initContainers", "containers"] {
-            let containers = spec[list].as_array().into_iter().flatten();
-            let names = containers.filter_map(|container| container["name"].as_str());
-            pod.containers.extend(names.map(str::to_owned));
-        }
-        pod.commands(spec);
+        pod
     }
 
     /// A pod that no manifest describes: one that a step creates, or a host outside the cluster.
     pub(crate) fn open(&mut self, name: &str) {
-        let pod = self.0.entry(identifier(name)).or_default();
-        name.clone_into(&mut pod.name);
-        pod.open = true;
+        self.named(name).open = true;
     }
 
     /// The identifiers of all pods.
@@ -196,31 +186,6 @@ impl Pods {
             Some(pod) => pod.stamps().map(identifier).collect(),
         }
     }
-
-    /// The standard moments and selectors that an expression names.
-    pub(crate) fn references(&self, text: &str, referenced: &mut Referenced) {
-        for name in names_read(text) {
-            self.reference(&name, referenced);
-        }
-    }
-
-    /// The same for one name, such as that of an `until`.
-    pub(crate) fn reference(&self, name: &str, referenced: &mut Referenced) {
-        match self.resolve(name) {
-            Some(Ok(Part::Moment(matches, nth))) => {
-                let moment = Moment {
-                    place: Place::default(),
-                    matches,
-                    nth,
-                };
-                referenced.moments.insert(name.to_owned(), moment);
-            }
-            Some(Ok(Part::Selector(selector))) => {
-                referenced.selectors.insert(name.to_owned(), selector);
-            }
-            _ => {}
-        }
-    }
 }
 
 impl Pod {
@@ -236,10 +201,8 @@ impl Pod {
             Value::Object(fields) => fields.values().for_each(|field| self.commands(field)),
             Value::String(text) => {
                 let ends = |c: char| c.is_whitespace() || "\"'();&|".contains(c);
-                let words = text
-                    .split(ends)
-                    .filter(|word| !word.is_empty())
-                    .collect_vec();
+                let words = text.split(ends).filter(|word| !word.is_empty());
+                let words = words.collect_vec();
                 if words.len() > 1 {
                     self.words(&words);
                 }
@@ -330,12 +293,8 @@ impl Pod {
 
     /// The names of the moments of its processes.
     fn stamps(&self) -> impl Iterator<Item = &str> {
-        let own = self.stamps.iter().map(String::as_str);
-        STAMPS
-            .iter()
-            .map(|(name, _)| *name)
-            .chain(OTHERS)
-            .chain(own)
+        let standard = STAMPS.map(|(name, _)| name).into_iter().chain(OTHERS);
+        standard.chain(self.stamps.iter().map(String::as_str))
     }
 
     fn stamp(&self, name: &str, selector: Selector) -> Option<Part> {

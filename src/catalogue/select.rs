@@ -1,81 +1,59 @@
 //! Selects claims by id, prefix, scenario, suite folder, or document.
 
 use std::collections::BTreeSet;
+use std::iter::once;
 
 use camino::Utf8Path;
+use itertools::Itertools as _;
 
-use super::finding::nearest;
-use super::model::{Catalogue, Claim};
+use super::finding::suggestion;
+use super::model::{Catalogue, Claim, Scenario};
 
-/// A word that selects nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no claim, scenario, suite or document named `{word}`{}; `hookproof list` shows them",
-    near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
-)]
-pub(crate) struct NothingChosen {
-    word: String,
-    near: Option<String>,
-}
-
-/// The ids of the claims that the words select; all claims without words.
+/// The ids of the claims that the words select; all claims without words. Fails if a word selects nothing.
 ///
 /// A word is a claim's id, its beginning up to a dot or `*`, a scenario's id, a suite's folder, or
 /// the file name of a document that is cited.
-pub(crate) fn claims(
-    catalogue: &Catalogue,
-    words: &[String],
-) -> Result<BTreeSet<String>, NothingChosen> {
-    let all = all(catalogue);
-    if words.is_empty() {
-        return Ok(all.into_iter().map(|(claim, _)| claim.id.clone()).collect());
-    }
+pub(crate) fn claims(catalogue: &Catalogue, words: &[String]) -> Result<BTreeSet<String>, String> {
+    let all = catalogue.claims().collect_vec();
     let mut chosen = BTreeSet::new();
     for word in words {
-        let before = chosen.len();
-        let mut known_already = false;
-        for (claim, scenario) in &all {
-            if fits(word, claim, scenario) {
-                known_already |= !chosen.insert(claim.id.clone());
-            }
-        }
-        if chosen.len() == before && !known_already {
-            let ids = all
-                .iter()
-                .flat_map(|(claim, scenario)| [claim.id.as_str(), scenario]);
-            let near = nearest(word, ids).map(ToOwned::to_owned);
-            return Err(NothingChosen {
-                word: word.clone(),
-                near,
+        let fitting = all
+            .iter()
+            .filter(|(claim, scenario)| fits(word, claim, *scenario));
+        let mut fitting = fitting.map(|(claim, _)| claim.id.clone()).peekable();
+        if fitting.peek().is_none() {
+            let ids = all.iter().flat_map(|(claim, scenario)| {
+                let scenario = scenario.map(|scenario| &scenario.id);
+                once(&claim.id).chain(scenario).map(String::as_str)
             });
+            let near = suggestion(word, ids).map(|near| format!("; {near}"));
+            return Err(format!(
+                "no claim, scenario, suite or document named `{word}`{}; `hookproof list` shows them",
+                near.unwrap_or_default()
+            ));
         }
+        chosen.extend(fitting);
+    }
+    if words.is_empty() {
+        chosen.extend(all.iter().map(|(claim, _)| claim.id.clone()));
     }
     Ok(chosen)
 }
 
-fn all(catalogue: &Catalogue) -> Vec<(&Claim, &str)> {
-    let claims = catalogue.claims();
-    claims
-        .map(|(claim, scenario)| (claim, scenario.map_or("", |scenario| scenario.id.as_str())))
-        .collect()
-}
-
-fn fits(word: &str, claim: &Claim, scenario: &str) -> bool {
+fn fits(word: &str, claim: &Claim, scenario: Option<&Scenario>) -> bool {
     let begins = |text: &str, separator: char| {
-        text.strip_prefix(word)
-            .is_some_and(|rest| rest.starts_with(separator))
+        let rest = text.strip_prefix(word);
+        rest.is_some_and(|rest| rest.starts_with(separator))
     };
-    let starred = word.strip_suffix('*');
     let name = word.rsplit('/').next().unwrap_or(word);
+    let mut cites = claim.cites.iter();
     claim.id == word
-        || scenario == word
         || begins(&claim.id, '.')
-        || begins(scenario, '/')
-        || starred.is_some_and(|beginning| claim.id.starts_with(beginning))
-        || claim
-            .cites
-            .iter()
-            .any(|cite| cite.document == name || Utf8Path::new(word).ends_with(&cite.document))
+        || scenario.is_some_and(|scenario| scenario.id == word || begins(&scenario.id, '/'))
+        || word
+            .strip_suffix('*')
+            .is_some_and(|beginning| claim.id.starts_with(beginning))
+        || cites.any(|cite| cite.document == name || Utf8Path::new(word).ends_with(&cite.document))
 }
 
 #[cfg(test)]
@@ -84,23 +62,12 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::catalogue::model::Citation;
 
     fn claim(id: &str, document: &str) -> Claim {
         Claim {
             id: id.into(),
-            place: super::super::model::Place::default(),
-            says: String::new(),
-            instead: None,
-            cites: vec![Citation {
-                document: document.into(),
-                lines: "1".into(),
-                ..Citation::default()
-            }],
-            checks: Vec::new(),
-            measures: std::collections::BTreeMap::new(),
-            expect: Vec::new(),
-            not_testable: Some("why".into()),
+            cites: vec![crate::fixture::citation(document, "1")],
+            ..Claim::default()
         }
     }
 
@@ -125,16 +92,15 @@ mod tests {
         assert_eq!(claims(&catalogue, &words).unwrap().len(), count);
     }
 
-    #[test]
-    fn an_unknown_word_is_an_error() {
+    #[rstest]
+    #[case("a.ome", "`a.ome`; did you mean `a.one`?")]
+    #[case("", "``; `hookproof list`")]
+    fn an_unknown_word_is_an_error(#[case] word: &str, #[case] wanted: &str) {
         let catalogue = Catalogue {
             untestable: vec![claim("a.one", "x")],
             ..Catalogue::default()
         };
-        let error = claims(&catalogue, &["a.ome".to_owned()]).unwrap_err();
-        assert!(
-            error.to_string().contains("did you mean `a.one`?"),
-            "{error}"
-        );
+        let error = claims(&catalogue, &[word.to_owned()]).unwrap_err();
+        assert!(error.contains(wanted), "{error}");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use itertools::Itertools as _;
+
 use super::model::{Catalogue, Claim};
 
 /// Words without a meaning of their own.
@@ -38,78 +40,64 @@ pub(crate) struct Suggestion<'a> {
 
 impl<'a> Index<'a> {
     pub(crate) fn new(catalogue: &'a Catalogue) -> Self {
-        let of_claim = |claim: &'a Claim| {
-            (
-                claim,
-                terms(&format!("{} {}", claim.says, claim.id.replace('.', " "))),
-            )
-        };
-        let claims: Vec<_> = catalogue
-            .claims()
-            .map(|(claim, _)| of_claim(claim))
-            .collect();
-        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-        for term in claims.iter().flat_map(|(_, terms)| terms) {
-            *counts.entry(term.clone()).or_default() += 1;
-        }
-        let all = f64::from(u32::try_from(claims.len()).unwrap_or(u32::MAX));
-        let rarity = counts
-            .into_iter()
-            .map(|(term, count)| (term, (1.0 + all / f64::from(count)).ln()));
-        let rarity = rarity.collect();
+        let claims = catalogue.claims().map(|(claim, _)| {
+            let id = claim.id.replace('.', " ");
+            (claim, terms(&format!("{} {id}", claim.says)))
+        });
+        let claims: Vec<(&Claim, BTreeSet<String>)> = claims.collect();
+        let number = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+        let rarity = |count| (1.0 + number(claims.len()) / number(count)).ln();
+        let counts = claims.iter().flat_map(|(_, terms)| terms).counts();
+        let counts = counts.into_iter();
         let mut index = Self {
             claims: Vec::new(),
-            rarity,
-            unknown: (1.0 + all).ln(),
+            rarity: counts
+                .map(|(term, count)| (term.clone(), rarity(count)))
+                .collect(),
+            unknown: rarity(1),
         };
         let vectors = claims
-            .into_iter()
-            .map(|(claim, terms)| (claim, index.vector(&terms, &BTreeSet::new())));
+            .iter()
+            .map(|(claim, terms)| (*claim, index.vector(terms, &BTreeSet::new())));
         index.claims = vectors.collect();
         index
     }
 
     /// The claims that fit a sentence best, the best first. `around` is text that its meaning may depend on.
     pub(crate) fn suggest(&self, sentence: &str, around: &str, most: usize) -> Vec<Suggestion<'a>> {
-        let (own, around) = (terms(sentence), terms(around));
+        let own = terms(sentence);
         if own.len() < 2 {
             return Vec::new();
         }
-        let vector = self.vector(&own, &around);
-        let claims = self.claims.iter().map(|(claim, weights)| {
-            let shared = weights
-                .iter()
-                .filter_map(|(term, weight)| Some(weight * vector.get(term)?));
-            Suggestion {
-                claim,
-                score: shared.sum(),
-            }
+        let vector = self.vector(&own, &terms(around));
+        let score = |weights: &Vector| {
+            let shared = weights.iter();
+            let shared = shared.filter_map(|(term, weight)| Some(weight * vector.get(term)?));
+            shared.sum()
+        };
+        let found = self.claims.iter().map(|(claim, weights)| Suggestion {
+            claim,
+            score: score(weights),
         });
-        let mut found: Vec<Suggestion<'_>> = claims.filter(|found| found.score >= LEAST).collect();
-        found.sort_by(|a, b| {
-            b.score
-                .total_cmp(&a.score)
-                .then_with(|| a.claim.id.cmp(&b.claim.id))
+        let found = found.filter(|found| found.score >= LEAST);
+        let best = found.sorted_by(|a, b| {
+            let by_score = b.score.total_cmp(&a.score);
+            by_score.then_with(|| a.claim.id.cmp(&b.claim.id))
         });
-        found.truncate(most);
-        found
+        best.take(most).collect()
     }
 
     fn vector(&self, own: &BTreeSet<String>, around: &BTreeSet<String>) -> Vector {
-        let rarity = |term: &String| self.rarity.get(term).copied().unwrap_or(self.unknown);
-        let around = around
-            .iter()
-            .map(|term| (term.clone(), AROUND * rarity(term)));
-        let mut vector: Vector = around.collect();
-        vector.extend(own.iter().map(|term| (term.clone(), rarity(term))));
-        let length = vector
-            .values()
-            .map(|weight| weight * weight)
-            .sum::<f64>()
-            .sqrt();
-        for weight in vector.values_mut() {
-            *weight /= length.max(f64::MIN_POSITIVE);
+        let mut vector = Vector::new();
+        for (terms, share) in [(around, AROUND), (own, 1.0)] {
+            vector.extend(terms.iter().map(|term| {
+                let rarity = self.rarity.get(term).unwrap_or(&self.unknown);
+                (term.clone(), share * rarity)
+            }));
         }
+        let squares: f64 = vector.values().map(|weight| weight * weight).sum();
+        let length = squares.sqrt().max(f64::MIN_POSITIVE);
+        vector.values_mut().for_each(|weight| *weight /= length);
         vector
     }
 }
@@ -118,25 +106,20 @@ impl<'a> Index<'a> {
 fn terms(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for word in text.split(|c: char| !c.is_alphanumeric() && c != '-') {
-        let joined: String = word
-            .chars()
-            .filter(|c| *c != '-')
-            .flat_map(char::to_lowercase)
-            .collect();
+        let joined = word.replace('-', "").to_lowercase();
         if NAMES.contains(&joined.as_str()) {
             found.insert(joined);
             continue;
         }
         // Parts of names such as terminationGracePeriodSeconds.
-        let mut part = String::new();
-        let mut previous = '-';
-        for c in word.chars().chain(['-']) {
-            if c == '-' || (c.is_uppercase() && previous.is_lowercase()) {
-                found.extend(term(&std::mem::take(&mut part)));
+        let mut parts = String::new();
+        for c in word.chars() {
+            if c.is_uppercase() && parts.ends_with(char::is_lowercase) {
+                parts.push('-');
             }
-            part.extend(c.to_lowercase().filter(|c| *c != '-'));
-            previous = c;
+            parts.push(c);
         }
+        found.extend(parts.to_lowercase().split('-').filter_map(term));
     }
     found
 }
@@ -151,22 +134,16 @@ fn term(word: &str) -> Option<String> {
         "e", "y",
     ];
     let stem = endings.iter().find_map(|ending| {
-        word.strip_suffix(ending)
-            .filter(|stem| stem.chars().count() > 2)
+        let stem = word.strip_suffix(ending)?;
+        (stem.chars().count() > 2).then_some(stem)
     });
     let stem = stem.unwrap_or(word);
     // `stopp` of `stopping` is `stop`.
-    let mut letters = stem.chars().rev();
-    let doubled = letters
-        .next()
-        .zip(letters.next())
-        .filter(|(last, before)| last == before && !"aeiouls".contains(*last));
-    let stem = if doubled.is_some() {
-        &stem[..stem.len() - 1]
-    } else {
-        stem
-    };
-    Some(stem.to_owned())
+    let shorter = stem.chars().rev().next_tuple().and_then(|(last, before)| {
+        let doubled = last == before && !"aeiouls".contains(last);
+        stem.strip_suffix(last).filter(|_| doubled)
+    });
+    Some(shorter.unwrap_or(stem).to_owned())
 }
 
 #[cfg(test)]
@@ -181,6 +158,7 @@ mod tests {
     #[case("terminationGracePeriodSeconds", &["grac", "period", "second", "termin"])]
     #[case("It is not", &[])]
     #[case("ÄÖ größer", &["größ", "äö"])]
+    #[case("哈哈 металл", &["метал", "哈"])]
     fn terms_are_words_with_meaning(#[case] text: &str, #[case] wanted: &[&str]) {
         assert_eq!(Vec::from_iter(terms(text)), wanted);
     }

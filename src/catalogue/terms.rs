@@ -1,33 +1,11 @@
-//! Values that suites write in a notation of their own: citations, ranges of versions, and verdicts.
+//! What suites and results share: citations and verdicts.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::place::Place;
-
-/// A range of Kubernetes minor versions: every condition must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct VersionRange {
-    pub(crate) text: String,
-    /// Conditions on (major, minor).
-    pub(crate) conditions: Vec<(Comparison, (u32, u32))>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Comparison {
-    /// `<`
-    Less,
-    /// `<=`
-    AtMost,
-    /// `=`
-    Equal,
-    /// `>=`
-    AtLeast,
-    /// `>`
-    More,
-}
+use super::finding::Place;
 
 /// A passage of a document: lines with a digest so that edits are detected, or a quotation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,26 +1,40 @@
 //! YAML with places: values keep the line and column of their text, and problems become findings.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::iter::from_fn;
 use std::marker::PhantomData;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::{Error, Location, MessageFormatter, Spanned};
 
-use super::finding::Finding;
-use super::place::Place;
+use super::finding::{Finding, Place};
 
-/// A value and where it is written.
-#[derive(Debug, Clone)]
+// A value and where it is written. As a doc comment, this would be in the JSON schema.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(transparent)]
 pub(super) struct At<T> {
     pub(super) value: T,
+    #[schemars(skip)]
     pub(super) at: Location,
 }
 
+impl<T> At<T> {
+    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
+        let value = f(self.value);
+        At { value, at: self.at }
+    }
+}
+
 /// The entries of a map in the order written, with the places of their keys.
-#[derive(Debug, Clone)]
-pub(super) struct Entries<T>(pub(super) Vec<(At<String>, At<T>)>);
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Entries<T>(
+    #[schemars(with = "BTreeMap<String, T>")] pub(super) Vec<(At<String>, At<T>)>,
+);
 
 /// One text, or a list.
 #[derive(Debug, Clone, JsonSchema)]
@@ -50,39 +64,8 @@ pub(super) fn read<T: DeserializeOwned>(reader: &mut Reader<'_>) -> Option<At<T>
     match serde_saphyr::from_str_with_options(reader.source, options) {
         Ok(read) => Some(read),
         Err(error) => {
-            let at = error.location().unwrap_or(Location::UNKNOWN);
-            let finding = explained(&reader.place(at), &error);
-            reader.findings.push(finding);
+            reader.explain(&error);
             None
-        }
-    }
-}
-
-fn explained(place: &Place, error: &Error) -> Finding {
-    let finding = |message: String| Finding::new(place, message);
-    match error {
-        Error::MultipleDocuments { .. } => {
-            finding("a suite file holds one YAML document".to_owned())
-                .with_help("move what follows `---` to a file of its own")
-        }
-        Error::SerdeUnknownField {
-            field, expected, ..
-        } => unknown(place, field, expected.iter().copied()),
-        Error::DuplicateMappingKey { key, .. } => finding(format!(
-            "duplicate key `{}`",
-            key.as_deref().unwrap_or_default()
-        )),
-        Error::SerdeInvalidType {
-            unexpected,
-            expected,
-            ..
-        } => finding(format!("expected {expected}, found {}", plain(unexpected))),
-        Error::Unexpected { expected, .. } => finding(format!("expected {}", plain(expected))),
-        Error::InvalidBooleanStrict { .. } => finding("expected `true` or `false`".to_owned()),
-        Error::Message { msg, .. } => finding(msg.clone()),
-        other => {
-            let message = serde_saphyr::DefaultMessageFormatter.format_message(other);
-            finding(format!("not YAML: {message}"))
         }
     }
 }
@@ -97,22 +80,12 @@ fn plain(name: &str) -> &str {
     }
 }
 
-/// A field that its owner does not have.
-fn unknown<'a>(place: &Place, field: &str, known: impl IntoIterator<Item = &'a str>) -> Finding {
-    let finding = Finding::new(place, format!("unknown field `{field}`"));
-    if field.contains(|c: char| !c.is_alphanumeric() && c != '_' && c != '-') {
-        finding.with_help("if this is part of the previous value, put that value in quotes")
-    } else {
-        finding.with_near(field, known)
-    }
-}
-
 /// Collects the findings of a suite file while it is read.
 pub(super) struct Reader<'a> {
     pub(super) file: &'a str,
     /// The file's text.
     pub(super) source: &'a str,
-    pub(super) findings: &'a mut Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Reader<'_> {
@@ -139,11 +112,52 @@ impl Reader<'_> {
     /// A finding about a field that its owner does not have.
     pub(super) fn unknown<'a>(
         &mut self,
-        key: &At<String>,
+        at: Location,
+        field: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) {
-        let finding = unknown(&self.place(key.at), &key.value, known);
-        self.findings.push(finding);
+        let finding = Finding::new(&self.place(at), format!("unknown field `{field}`"));
+        let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+        self.findings.push(if field.chars().all(is_name) {
+            finding.with_near(field, known)
+        } else {
+            finding.with_help("if this is part of the previous value, put that value in quotes")
+        });
+    }
+
+    /// A finding about what keeps the file from being read.
+    fn explain(&mut self, error: &Error) {
+        let at = error.location().unwrap_or(Location::UNKNOWN);
+        let message = match error {
+            Error::MultipleDocuments { .. } => {
+                let finding = Finding::new(&self.place(at), "a suite file holds one YAML document");
+                let help = "move what follows `---` to a file of its own";
+                return self.findings.push(finding.with_help(help));
+            }
+            Error::SerdeUnknownField {
+                field, expected, ..
+            } => {
+                return self.unknown(at, field, expected.iter().copied());
+            }
+            Error::DuplicateMappingKey { key, .. } => {
+                format!("duplicate key `{}`", key.as_deref().unwrap_or_default())
+            }
+            Error::SerdeInvalidType {
+                unexpected,
+                expected,
+                ..
+            } => {
+                format!("expected {expected}, found {}", plain(unexpected))
+            }
+            Error::Unexpected { expected, .. } => format!("expected {}", plain(expected)),
+            Error::InvalidBooleanStrict { .. } => "expected `true` or `false`".to_owned(),
+            Error::Message { msg, .. } => msg.clone(),
+            other => {
+                let message = serde_saphyr::DefaultMessageFormatter.format_message(other);
+                format!("not YAML: {message}")
+            }
+        };
+        self.find(at, message);
     }
 
     /// A required value.
@@ -160,10 +174,19 @@ impl Reader<'_> {
     }
 
     /// Drops what is more than a suite may have of something.
-    pub(super) fn at_most<T>(&mut self, most: usize, what: &str, at: Location, list: &mut Vec<T>) {
+    pub(super) fn at_most<T>(
+        &mut self,
+        most: usize,
+        what: &str,
+        field: &mut Option<At<impl AsMut<Vec<T>>>>,
+    ) {
+        let Some(At { value, at }) = field else {
+            return;
+        };
+        let list = value.as_mut();
         if list.len() > most {
             let message = format!("{} {what}; {most} are allowed", list.len());
-            let finding = Finding::new(&self.place(at), message);
+            let finding = Finding::new(&self.place(*at), message);
             self.findings
                 .push(finding.with_help("make several suites of this one"));
             list.truncate(most);
@@ -184,10 +207,17 @@ impl Reader<'_> {
 /// The place of a location in a file.
 pub(super) fn place(file: &str, at: Location) -> Place {
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
-    Place {
-        file: file.to_owned(),
-        line: number(at.line()),
-        column: number(at.column()),
+    Place::new(file, number(at.line()), number(at.column()))
+}
+
+/// The value of a field, or an empty one.
+pub(super) fn filled<T: Default>(field: Option<At<T>>) -> T {
+    field.map(|field| field.value).unwrap_or_default()
+}
+
+impl<T> AsMut<Vec<(At<String>, At<T>)>> for Entries<T> {
+    fn as_mut(&mut self) -> &mut Vec<(At<String>, At<T>)> {
+        &mut self.0
     }
 }
 
@@ -215,11 +245,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<T>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
+                let entries = from_fn(|| map.next_entry().transpose());
+                entries.collect::<Result<_, _>>().map(Entries)
             }
         }
 
@@ -258,43 +285,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Several<T> {
                 Ok(Several::One(text.to_owned()))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Several<T>, A::Error> {
-                let mut list = Vec::new();
-                while let Some(item) = items.next_element()? {
-                    list.push(item);
-                }
-                Ok(Several::Many(list))
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Several<T>, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(items)).map(Several::Many)
             }
         }
 
         deserializer.deserialize_any(TextOrList(PhantomData))
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for At<T> {
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for Entries<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Entries".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        std::collections::BTreeMap::<String, T>::json_schema(generator)
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn accept(
             Ok(observed) => {
                 let edits = edits(claim, &observed);
                 let text = text(&mut files, &place.file)?;
-                if let Some(edited) = edit(text, place.line, &edits) {
+                if let Some(edited) = edit(text, claim, &edits) {
                     *text = edited;
                     // Standard output may consist of JSON.
                     note!("accepted: {place}: {id}: {}", in_words(claim, &edits));

@@ -70,7 +70,7 @@ pub(super) fn list(args: &ListArgs) -> Result<Exit, Failure> {
 }
 
 fn as_json(claim: &Claim, scenario: &str) -> Value {
-    let expect = |Expectation { needs, verdict }: &Expectation| {
+    let expect = |Expectation { needs, verdict, .. }: &Expectation| {
         json!({
             "kubernetes": needs.kubernetes.as_ref().map(|range| &range.text),
             "gates": needs.gates, "capabilities": needs.capabilities, "verdict": verdict,

@@ -7,8 +7,8 @@ use cel::{Context, Value};
 use itertools::Itertools as _;
 use jiff::Timestamp;
 
-use crate::catalogue::matcher::MomentMatcher;
 use crate::catalogue::model::Scenario;
+use crate::catalogue::moment::MomentMatcher;
 use crate::evidence::{Entry, Evidence, Seen};
 use crate::expr::{self, values};
 

@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::capability::{NODE_SHELL, OUTSIDE};
-use crate::catalogue::matcher::MomentMatcher;
 use crate::catalogue::model::{Manifest, Scenario};
+use crate::catalogue::moment::MomentMatcher;
 use crate::catalogue::placeholder::mentions;
 use crate::catalogue::step::{Action, Step, refused};
 

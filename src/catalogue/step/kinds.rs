@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::form::{Argument, Field, Form, Given, one};
+use itertools::Itertools as _;
+use serde_saphyr::Location;
+
+use super::super::finding::Place;
+use super::super::form::{Argument, Field, Form, Given};
 use super::super::manifest::Manifest;
 use super::super::moment::Moment;
-use super::super::parse;
-use super::super::place::Place;
-use super::super::pods::{Pods, Referenced};
-use super::super::terms::VersionRange;
+use super::super::parse::{self, VersionRange};
+use super::super::placeholder::names_of;
+use super::super::pods::{Part, Pods};
+use super::super::terms::Citation;
 use super::super::yaml::{At, Reader, Several};
 use super::kubectl;
 use crate::expr::types::Type::{Bool, List, Map, Number, Records, Text, Time};
@@ -29,15 +33,14 @@ pub(crate) struct Step {
     pub(crate) kubernetes: Option<VersionRange>,
 }
 
-/// What steps may name.
-pub(in crate::catalogue) struct Known<'a> {
-    /// By path; without content if the file is missing.
-    pub(in crate::catalogue) manifests: &'a [(String, Option<Manifest>)],
+/// The steps of a scenario while they are read, and what they may name.
+pub(crate) struct Steps<'a, 'r> {
+    pub(in crate::catalogue) reader: &'a mut Reader<'r>,
+    pub(in crate::catalogue) manifests: &'a [Manifest],
     pub(in crate::catalogue) moments: &'a BTreeMap<String, Moment>,
     pub(in crate::catalogue) pods: &'a Pods,
-    /// Standard moments that steps wait for.
-    pub(in crate::catalogue) referenced: Referenced,
-    /// The steps before.
+    pub(in crate::catalogue) listings: &'a BTreeMap<String, Citation>,
+    /// Those that have been read.
     pub(in crate::catalogue) steps: Vec<Step>,
 }
 
@@ -126,11 +129,24 @@ pub(crate) enum Action {
 }
 
 /// The definition of a step kind, which reads what the form does not check. Problems become findings.
-pub(crate) type Kind = Form<fn(&mut Reading<'_, '_, '_>) -> Option<Action>>;
+pub(crate) type Kind = Form<fn(&mut Steps<'_, '_>, &Given) -> Option<Action>>;
 
 const AS: Field = Field::text("as", "name of the output in expressions");
 const CAP: Field = Field::text("cap", "limit of the step");
 const KUBERNETES: Field = Field::text("kubernetes", "versions on which the step is done");
+const BACKGROUND: Field = Field::flag("background", "does not wait until it exits (requires `as`)");
+const BECAUSE: Field = Field::text("because", "why time must pass").required();
+const CONTAINER: Field = Field::text("container", "only in this container");
+const DRY_RUN: Field = Field::flag("dry_run", "server-side dry run");
+const GRACE: Field = Field::number("grace", "grace period in seconds");
+const IN_POD: Field = Field::text("pod", "only in this pod");
+const ITS_COMMAND: Field = Field::text("command", "what the container runs").required();
+const ON_NODE_OF: Field = Field::text("pod", "the pod whose node runs the command").required();
+const START: Field = Field::number("start", "only in this start of the container, from 1");
+const STDIN: Field = Field::text("stdin", "standard input");
+const THROUGH: Field = Field::text("through", "name of the port-forward step").required();
+const USER: Field = Field::text("user", "`ordinary` is a user without privileges");
+const WITHIN: Field = Field::text("within", "continues after this time without it");
 
 /// The fields of every output, and more.
 macro_rules! output {
@@ -147,28 +163,23 @@ const COMMAND: Fields = output! {
 const RESPONSE: Fields = output! { status: Number, body: Text, error: Text };
 const OBJECT: Fields = output! { object: Map };
 
-pub(super) const OUTSIDE: &str = "outside";
+pub(in crate::catalogue) const OUTSIDE: &str = "outside";
 
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// Every kind of step.
-pub(super) static KINDS: [Kind; 12] = [
+pub(in crate::catalogue) static KINDS: [Kind; 12] = [
     Form {
         name: "apply",
         argument: Argument::Maybe("PATH"),
         does: "applies every document of the first or of that manifest; with `as`, a rejection is not an error",
-        options: &[
-            AS,
-            CAP,
-            KUBERNETES,
-            Field::flag("dry_run", "server-side dry run"),
-        ],
+        options: &[AS, CAP, KUBERNETES, DRY_RUN],
         output: ANSWER,
-        read: |step| {
+        read: |steps, given| {
             Some(Action::Apply {
-                manifest: step.manifest()?,
-                dry_run: step.flag("dry_run"),
+                manifest: steps.manifest(given)?,
+                dry_run: given.flag(steps.reader, "dry_run"),
             })
         },
     },
@@ -176,17 +187,12 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "delete",
         argument: Argument::Several("pod/NAME"),
         does: "deletes through the API; with `as`, a rejection is not an error",
-        options: &[
-            AS,
-            CAP,
-            KUBERNETES,
-            Field::number("grace", "grace period in seconds"),
-        ],
+        options: &[AS, CAP, KUBERNETES, GRACE],
         output: ANSWER,
-        read: |step| {
+        read: |steps, given| {
             Some(Action::Delete {
-                object: step.object()?,
-                grace: step.given.number(step.reader, "grace"),
+                object: steps.object(given)?,
+                grace: given.number(steps.reader, "grace"),
             })
         },
     },
@@ -194,16 +200,12 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "until",
         argument: Argument::Several("MOMENT"),
         does: "waits for the moment",
-        options: &[
-            CAP,
-            KUBERNETES,
-            Field::text("within", "continues after this time without it"),
-        ],
+        options: &[CAP, KUBERNETES, WITHIN],
         output: COMMON,
-        read: |step| {
+        read: |steps, given| {
             Some(Action::Until {
-                moment: step.moment()?,
-                optional: step.given.option("within").is_some(),
+                moment: steps.moment(given)?,
+                optional: given.option("within").is_some(),
             })
         },
     },
@@ -211,31 +213,24 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "kubectl",
         argument: Argument::One("ARGS"),
         does: "runs kubectl in the scenario's namespace",
-        options: &[
-            AS,
-            CAP,
-            KUBERNETES,
-            Field::flag("background", "does not wait until it exits (requires `as`)"),
-            Field::text("stdin", "standard input"),
-            Field::text("user", "`ordinary` is a user without privileges"),
-        ],
+        options: &[AS, CAP, KUBERNETES, BACKGROUND, STDIN, USER],
         output: COMMAND,
-        read: |step| {
-            let background = step.flag("background");
-            if background && step.given.option("as").is_none() {
-                step.reader.find(
-                    step.given.at,
-                    "missing `as`: a background step needs a name",
-                );
+        read: |steps, given| {
+            let background = given.flag(steps.reader, "background");
+            if background && given.option("as").is_none() {
+                steps
+                    .reader
+                    .find(given.at, "missing `as`: a background step needs a name");
             }
-            let args = step.arguments()?;
+            let args = steps.arguments(given)?;
+            steps.files_in(&args, given.at);
             if let Some(message) = kubectl::refused(&args, None) {
-                step.reader.find(step.given.argument.at, message);
+                steps.reader.find(given.argument.at, message);
             }
             Some(Action::Kubectl {
-                ordinary_user: step.ordinary_user(),
+                ordinary_user: steps.ordinary_user(given),
                 args,
-                stdin: step.given.text("stdin"),
+                stdin: given.text("stdin"),
                 background,
             })
         },
@@ -246,10 +241,10 @@ pub(super) static KINDS: [Kind; 12] = [
         does: "ends a background step",
         options: &[CAP, KUBERNETES],
         output: COMMON,
-        read: |step| {
-            let name = step.argument()?;
+        read: |steps, given| {
+            let name = given.argument(steps.reader)?;
             Some(Action::Stop {
-                name: step.background(&name)?,
+                name: steps.background(&name)?,
             })
         },
     },
@@ -259,10 +254,10 @@ pub(super) static KINDS: [Kind; 12] = [
         does: "waits until a background step has ended by itself",
         options: &[CAP, KUBERNETES],
         output: COMMON,
-        read: |step| {
-            let name = step.argument()?;
+        read: |steps, given| {
+            let name = given.argument(steps.reader)?;
             Some(Action::Ended {
-                name: step.background(&name)?,
+                name: steps.background(&name)?,
             })
         },
     },
@@ -270,24 +265,20 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "http",
         argument: Argument::One("/PATH"),
         does: "sends a GET request through a background `kubectl port-forward`",
-        options: &[
-            Field::text("through", "name of the port-forward step").required(),
-            AS,
-            CAP,
-            KUBERNETES,
-        ],
+        options: &[THROUGH, AS, CAP, KUBERNETES],
         output: RESPONSE,
-        read: |step| {
-            let path = step.argument()?;
+        read: |steps, given| {
+            let path = given.argument(steps.reader)?;
             if !path.value.starts_with('/') {
-                step.reader
+                steps
+                    .reader
                     .find(path.at, "expected a path that begins with `/`");
             }
-            let through = step.given.option("through")?;
-            let name = step.background(through)?;
-            if !step.forwards(&name) {
+            let through = given.option("through")?;
+            let name = steps.background(through)?;
+            if !steps.forwards(&name) {
                 let message = format!("`{name}` is not a `kubectl port-forward` step");
-                step.reader.find(through.at, message);
+                steps.reader.find(through.at, message);
             }
             Some(Action::Http {
                 through: name,
@@ -300,17 +291,13 @@ pub(super) static KINDS: [Kind; 12] = [
         argument: Argument::One("NAME"),
         does: "starts a container of the agent's image on the nodes' network, outside the cluster; its stamps have NAME \
                as `pod` (capability `outside`)",
-        options: &[
-            Field::text("command", "what the container runs").required(),
-            CAP,
-            KUBERNETES,
-        ],
+        options: &[ITS_COMMAND, CAP, KUBERNETES],
         output: COMMON,
-        read: |step| {
-            let command = step.given.option("command")?;
+        read: |steps, given| {
+            let command = given.option("command")?;
             Some(Action::Outside {
-                container: step.argument()?.value,
-                args: step.words(command)?,
+                container: given.argument(steps.reader)?.value,
+                args: steps.words(command)?,
             })
         },
     },
@@ -318,20 +305,14 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "release",
         argument: Argument::One("NAME"),
         does: "releases what holds, or will hold, under that name",
-        options: &[
-            Field::text("pod", "only in this pod"),
-            Field::text("container", "only in this container"),
-            Field::number("start", "only in this start of the container, from 1"),
-            CAP,
-            KUBERNETES,
-        ],
+        options: &[IN_POD, CONTAINER, START, CAP, KUBERNETES],
         output: COMMON,
-        read: |step| {
+        read: |steps, given| {
             Some(Action::Release {
-                hold: step.argument()?.value,
-                pod: step.given.text("pod"),
-                container: step.given.text("container"),
-                start: step.given.number(step.reader, "start"),
+                hold: given.argument(steps.reader)?.value,
+                pod: given.text("pod"),
+                container: given.text("container"),
+                start: given.number(steps.reader, "start"),
             })
         },
     },
@@ -341,9 +322,9 @@ pub(super) static KINDS: [Kind; 12] = [
         does: "reads an object through the API; without `object` if it does not exist",
         options: &[AS, CAP, KUBERNETES],
         output: OBJECT,
-        read: |step| {
+        read: |steps, given| {
             Some(Action::Get {
-                object: step.object()?,
+                object: steps.object(given)?,
             })
         },
     },
@@ -351,17 +332,12 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "node",
         argument: Argument::One("COMMAND"),
         does: "runs a command on a pod's node (capability `node-shell`)",
-        options: &[
-            Field::text("pod", "the pod whose node runs the command").required(),
-            AS,
-            CAP,
-            KUBERNETES,
-        ],
+        options: &[ON_NODE_OF, AS, CAP, KUBERNETES],
         output: COMMAND,
-        read: |step| {
+        read: |steps, given| {
             Some(Action::Node {
-                pod: step.given.text("pod")?,
-                args: step.arguments()?,
+                pod: given.text("pod")?,
+                args: steps.arguments(given)?,
             })
         },
     },
@@ -369,126 +345,106 @@ pub(super) static KINDS: [Kind; 12] = [
         name: "pause",
         argument: Argument::One("2s"),
         does: "lets time pass that a claim is about",
-        options: &[
-            Field::text("because", "why time must pass").required(),
-            KUBERNETES,
-        ],
+        options: &[BECAUSE, KUBERNETES],
         output: COMMON,
-        read: |step| {
+        read: |steps, given| {
             Some(Action::Pause {
-                time: step.time()?,
-                because: step.given.text("because")?,
+                time: steps.time(given)?,
+                because: given.text("because")?,
             })
         },
     },
 ];
 
-impl Kind {
-    pub(super) fn takes_several(&self) -> bool {
-        matches!(self.argument, Argument::Several(_))
-    }
-}
-
-/// A step that is being read.
-pub(crate) struct Reading<'a, 'r, 'k> {
-    pub(super) reader: &'a mut Reader<'r>,
-    pub(super) given: &'a Given,
-    pub(super) known: &'a mut Known<'k>,
-    /// The kind's name.
-    pub(super) name: &'static str,
-}
-
-impl Reading<'_, '_, '_> {
-    fn argument(&mut self) -> Option<At<String>> {
-        one(self.reader, self.name, self.given.argument.clone())
-    }
-
-    fn flag(&mut self, name: &str) -> bool {
-        self.given.flag(self.reader, name)
-    }
-
+impl Steps<'_, '_> {
     /// The index of a manifest; the first if none is named.
-    fn manifest(&mut self) -> Option<usize> {
-        if let Several::Nothing = self.given.argument.value {
+    fn manifest(&mut self, given: &Given) -> Option<usize> {
+        if let Several::Nothing = given.argument.value {
             return Some(0);
         }
-        let At { value: path, at } = self.argument()?;
-        let mut paths = self.known.manifests.iter().map(|(path, _)| path.as_str());
+        let At { value: path, at } = given.argument(self.reader)?;
+        let paths = self.manifests.iter().map(|known| known.path.as_str());
         let index = paths.clone().position(|known| known == path);
         if index.is_none() {
             let message = format!("`{path}` is not one of the scenario's `manifests`");
-            self.reader.find_near(at, message, &path, paths.by_ref());
+            self.reader.find_near(at, message, &path, paths);
         }
         index
     }
 
     /// A declared or standard moment.
-    fn moment(&mut self) -> Option<String> {
-        let At { value: moment, at } = self.argument()?;
-        let Known {
-            moments,
-            pods,
-            referenced,
-            ..
-        } = self.known;
-        if !moments.contains_key(&moment) {
-            pods.reference(&moment, referenced);
-            if !referenced.moments.contains_key(&moment) {
-                let parts = match pods.resolve(&moment) {
-                    Some(Err(parts)) => parts,
-                    _ => Vec::new(),
-                };
-                let pod = moment.split('.').next().unwrap_or_default();
-                let standard = parts.iter().map(|part| format!("{pod}.{part}"));
-                let all: Vec<String> = moments.keys().cloned().chain(standard).collect();
-                let message = format!("no moment is named `{moment}`");
-                self.reader
-                    .find_near(at, message, &moment, all.iter().map(String::as_str));
-                return None;
-            }
-        }
-        Some(moment)
+    fn moment(&mut self, given: &Given) -> Option<String> {
+        let At { value: moment, at } = given.argument(self.reader)?;
+        let parts = match self.pods.resolve(&moment) {
+            _ if self.moments.contains_key(&moment) => return Some(moment),
+            Some(Ok(Part::Moment(..))) => return Some(moment),
+            Some(Err(parts)) => parts,
+            _ => Vec::new(),
+        };
+        let pod = moment.split('.').next().unwrap_or_default();
+        let standard = parts.iter().map(|part| format!("{pod}.{part}"));
+        let all: Vec<String> = self.moments.keys().cloned().chain(standard).collect();
+        let message = format!("no moment is named `{moment}`");
+        let all = all.iter().map(String::as_str);
+        self.reader.find_near(at, message, &moment, all);
+        None
     }
 
     /// `KIND/NAME`.
-    fn object(&mut self) -> Option<String> {
-        let At { value: object, at } = self.argument()?;
-        if object.split('/').filter(|part| !part.is_empty()).count() != 2 {
-            let message =
-                format!("invalid object `{object}`: expected `KIND/NAME`, for example `pod/web`");
-            self.reader.find(at, message);
-            return None;
-        }
-        Some(object)
+    fn object(&mut self, given: &Given) -> Option<String> {
+        let parse = |object: &str| match object.split('/').filter(|part| !part.is_empty()).count() {
+            2 => Ok(object.to_owned()),
+            _ => Err(format!(
+                "invalid object `{object}`: expected `KIND/NAME`, for example `pod/web`"
+            )),
+        };
+        let object = given.argument(self.reader)?;
+        self.reader.parsed(Some(&object), parse)
     }
 
-    fn arguments(&mut self) -> Option<Vec<String>> {
-        let argument = self.argument()?;
+    fn arguments(&mut self, given: &Given) -> Option<Vec<String>> {
+        let argument = given.argument(self.reader)?;
         self.words(&argument)
     }
 
     /// Words, split as a shell splits them.
     fn words(&mut self, text: &At<String>) -> Option<Vec<String>> {
-        self.reader
-            .parsed(Some(text), |text| match shlex::split(text) {
-                None => Err("unclosed quote".to_owned()),
-                Some(words) if words.is_empty() => Err("no arguments".to_owned()),
-                Some(words) => Ok(words),
-            })
+        let split = |text: &str| match shlex::split(text) {
+            None => Err("unclosed quote".to_owned()),
+            Some(words) if words.is_empty() => Err("no arguments".to_owned()),
+            Some(words) => Ok(words),
+        };
+        self.reader.parsed(Some(text), split)
     }
 
-    fn ordinary_user(&mut self) -> bool {
+    /// Checks that `{manifest:PATH}` and `{listing:NAME}` in kubectl's arguments exist.
+    fn files_in(&mut self, args: &[String], at: Location) {
+        let manifests = self.manifests.iter().map(|known| known.path.as_str());
+        let listings = self.listings.keys().map(String::as_str);
+        for (word, known) in [
+            ("manifest", manifests.collect_vec()),
+            ("listing", listings.collect()),
+        ] {
+            let given = args.iter().flat_map(|arg| names_of(arg, word)).flatten();
+            for name in given.filter(|name| !known.contains(name)) {
+                let message = format!("`{{{word}:{name}}}`: the suite has no such {word}");
+                self.reader
+                    .find_near(at, message, name, known.iter().copied());
+            }
+        }
+    }
+
+    fn ordinary_user(&mut self, given: &Given) -> bool {
         let parse = |user: &str| match user {
             "ordinary" => Ok(true),
             _ => Err(format!("unknown user `{user}`: expected `ordinary`")),
         };
-        self.reader
-            .parsed(self.given.option("user"), parse)
-            .unwrap_or(false)
+        let user = self.reader.parsed(given.option("user"), parse);
+        user.unwrap_or(false)
     }
 
-    fn time(&mut self) -> Option<Duration> {
-        let text = self.argument()?;
+    fn time(&mut self, given: &Given) -> Option<Duration> {
+        let text = given.argument(self.reader)?;
         let time = self.reader.parsed(Some(&text), parse::duration)?;
         if time > LONGEST_PAUSE {
             let message = format!("a pause of more than {} s", LONGEST_PAUSE.as_secs());
@@ -499,7 +455,7 @@ impl Reading<'_, '_, '_> {
 
     /// Whether an earlier step forwards ports: of other steps, the output could name any port of this machine.
     fn forwards(&self, name: &str) -> bool {
-        let mut steps = self.known.steps.iter();
+        let mut steps = self.steps.iter();
         steps.any(|step| {
             step.name.as_deref() == Some(name)
                 && matches!(&step.action, Action::Kubectl { args, .. } if args.first().is_some_and(|arg| arg == "port-forward"))
@@ -507,23 +463,18 @@ impl Reading<'_, '_, '_> {
     }
 
     /// The name of an earlier background step.
-    fn background(&mut self, name: &At<String>) -> Option<String> {
-        let background = |step: &&Step| {
-            matches!(
-                step.action,
-                Action::Kubectl {
-                    background: true,
-                    ..
-                }
-            )
+    fn background(&mut self, At { value: name, at }: &At<String>) -> Option<String> {
+        let is_background = |step: &&Step| match step.action {
+            Action::Kubectl { background, .. } => background,
+            _ => false,
         };
-        let steps = self.known.steps.iter().filter(background);
+        let steps = self.steps.iter().filter(is_background);
         let known: Vec<&str> = steps.filter_map(|step| step.name.as_deref()).collect();
-        if known.contains(&name.value.as_str()) {
-            return Some(name.value.clone());
+        if known.contains(&name.as_str()) {
+            return Some(name.clone());
         }
-        let message = format!("no earlier background step is named `{}`", name.value);
-        self.reader.find_near(name.at, message, &name.value, known);
+        let message = format!("no earlier background step is named `{name}`");
+        self.reader.find_near(*at, message, name, known);
         None
     }
 }

@@ -1,71 +1,18 @@
 //! What `kubectl` steps may do: commands and flags that act in the scenario's namespace and read no other files.
 
 use camino::Utf8Path;
+use itertools::Itertools as _;
 
 /// Commands that act through the API server only, and whose permissions are known.
-const COMMANDS: [&str; 19] = [
-    "annotate",
-    "api-resources",
-    "apply",
-    "attach",
-    "create",
-    "delete",
-    "describe",
-    "exec",
-    "explain",
-    "get",
-    "label",
-    "logs",
-    "patch",
-    "port-forward",
-    "rollout",
-    "scale",
-    "set",
-    "version",
-    "wait",
-];
+const COMMANDS: &str = "annotate api-resources apply attach create delete describe exec explain get label logs patch \
+    port-forward rollout scale set version wait";
 
 /// Flags that select a cluster, a user or a namespace, read or write files, start programs, or listen beyond this
 /// machine.
-const FLAGS: [&str; 37] = [
-    "address",
-    "all-namespaces",
-    "as",
-    "as-group",
-    "as-uid",
-    "as-user-extra",
-    "cache-dir",
-    "cert",
-    "certificate-authority",
-    "client-certificate",
-    "client-key",
-    "cluster",
-    "context",
-    "edit",
-    "env-file",
-    "from-env-file",
-    "from-file",
-    "insecure-skip-tls-verify",
-    "key",
-    "kubeconfig",
-    "kuberc",
-    "kustomize",
-    "log-dir",
-    "log-file",
-    "namespace",
-    "output-directory",
-    "password",
-    "patch-file",
-    "profile",
-    "profile-output",
-    "server",
-    "ssh-privatekey",
-    "template-file",
-    "tls-server-name",
-    "token",
-    "user",
-    "username",
-];
+const FLAGS: &str = "address all-namespaces as as-group as-uid as-user-extra cache-dir cert certificate-authority \
+    client-certificate client-key cluster context edit env-file from-env-file from-file insecure-skip-tls-verify key \
+    kubeconfig kuberc kustomize log-dir log-file namespace output-directory password patch-file profile profile-output \
+    server ssh-privatekey template-file tls-server-name token user username";
 /// Short flags with the same meaning.
 const SHORT: [char; 4] = ['n', 's', 'A', 'k'];
 /// Short flags whose value follows in the same word.
@@ -75,7 +22,7 @@ const VALUED: [char; 7] = ['o', 'c', 'l', 'L', 'v', 'p', 'e'];
 /// are read, files can only be placeholders.
 pub(crate) fn refused(args: &[String], folder: Option<&Utf8Path>) -> Option<String> {
     let command = args.first().map_or("", String::as_str);
-    if !COMMANDS.contains(&command) {
+    if !COMMANDS.split(' ').contains(&command) {
         return Some(format!(
             "kubectl steps cannot run `{command}`: they begin with a command that acts in the scenario's namespace, such as `get`"
         ));
@@ -88,27 +35,23 @@ pub(crate) fn refused(args: &[String], folder: Option<&Utf8Path>) -> Option<Stri
                 "kubectl steps cannot use `{flag}`: the runner selects cluster, user and namespace, and files come from `{{manifest}}` or `stdin`"
             ))
         };
+        // The value of `-f`: in the same word, or else the next one.
         let mut file = None;
         if let Some(long) = arg.strip_prefix("--") {
-            let (name, value) = match long.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (long, None),
-            };
-            if FLAGS.contains(&name) {
+            let (name, value) = long.split_once('=').unzip();
+            let name = name.unwrap_or(long);
+            if FLAGS.split(' ').contains(&name) {
                 return refused(&format!("--{name}"));
             }
-            if name == "filename" {
-                file = Some(value.map(str::to_owned).or_else(|| own.next().cloned()));
-            }
-        } else if let Some(short) = arg.strip_prefix('-').filter(|short| !short.is_empty()) {
+            file = (name == "filename").then_some(value);
+        } else if let Some(short) = arg.strip_prefix('-') {
             for (at, flag) in short.char_indices() {
                 if SHORT.contains(&flag) {
                     return refused(&format!("-{flag}"));
                 }
                 if flag == 'f' && !["logs", "attach"].contains(&command) {
                     let rest = short[at + 1..].trim_start_matches('=');
-                    let rest = (!rest.is_empty()).then(|| rest.to_owned());
-                    file = Some(rest.or_else(|| own.next().cloned()));
+                    file = Some(Some(rest).filter(|rest| !rest.is_empty()));
                     break;
                 }
                 if VALUED.contains(&flag) {
@@ -120,10 +63,11 @@ pub(crate) fn refused(args: &[String], folder: Option<&Utf8Path>) -> Option<Stri
         if arg.contains("-file=") {
             return refused(arg);
         }
-        if let Some(file) = file
-            && !file.as_deref().is_some_and(|file| known(file, folder))
-        {
-            return refused(&format!("-f {}", file.unwrap_or_default()));
+        if let Some(value) = file {
+            let file = value.or_else(|| own.next().map(String::as_str));
+            if !file.is_some_and(|file| known(file, folder)) {
+                return refused(&format!("-f {}", file.unwrap_or_default()));
+            }
         }
     }
     None

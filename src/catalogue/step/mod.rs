@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use schemars::{Schema, json_schema};
 
-pub(super) use kinds::Known;
 pub(crate) use kinds::{Action, Kind, Step};
+pub(super) use kinds::{KINDS, OUTSIDE, Steps};
 pub(crate) use kubectl::refused;
 pub(crate) use words::{command, duration};
 
-use super::form::{Form, Given, Written};
+use super::form::{Argument, Form, Given};
 use super::parse;
-use super::yaml::{At, Reader, Several};
-use kinds::KINDS;
+use super::yaml::{At, Several};
 
 /// Default limit of a step.
 const CAP: Duration = Duration::from_secs(60);
@@ -26,90 +25,54 @@ pub(super) fn schema(_: &mut schemars::SchemaGenerator) -> Schema {
     json_schema!({"type": ["array", "null"], "items": Form::schema(&KINDS)})
 }
 
-/// A step whose kind is known.
-pub(super) struct Draft {
-    kind: &'static Kind,
-    given: Given,
-}
-
-impl Draft {
-    pub(super) fn of(reader: &mut Reader<'_>, written: At<Written>) -> Option<Self> {
-        let (kind, given) = written.value.read(reader, written.at, &KINDS)?;
-        Some(Self { kind, given })
-    }
-
-    /// The output's name.
-    pub(super) fn name(&self) -> Option<&At<String>> {
-        self.given.option("as")
-    }
-
-    /// The container that it starts outside the cluster.
-    pub(super) fn outside(&self) -> Option<&str> {
-        match &self.given.argument.value {
-            Several::One(name) if self.kind.name == kinds::OUTSIDE => Some(name),
-            _ => None,
-        }
-    }
-
-    /// Adds the step to those known, or one for each item of a list.
-    pub(super) fn add_to(self, reader: &mut Reader<'_>, known: &mut Known<'_>) {
-        let mut given = self.given;
-        match std::mem::replace(&mut given.argument.value, Several::Nothing) {
-            Several::Many(items) if self.kind.takes_several() => {
+impl Steps<'_, '_> {
+    /// Adds a step, or one for each item of a list.
+    pub(super) fn add(&mut self, kind: &'static Kind, mut given: Given) {
+        let At { value, at } = given.argument.clone();
+        let arguments = match value {
+            Several::Many(items) if matches!(kind.argument, Argument::Several(_)) => {
                 if items.is_empty() {
-                    reader.find(given.argument.at, "the list is empty");
+                    self.reader.find(at, "the list is empty");
                 }
                 if let Some(name) = given.option("as") {
-                    reader.find(name.at, "`as` names one output: make a step of each object");
+                    let message = "`as` names one output: make a step of each object";
+                    self.reader.find(name.at, message);
                 }
-                for At { value, at } in items {
-                    given.argument = At {
-                        value: Several::One(value),
-                        at,
-                    };
-                    let step = self.kind.step(reader, &given, known);
-                    known.steps.extend(step);
-                }
+                items
+                    .into_iter()
+                    .map(|item| item.map(Several::One))
+                    .collect()
             }
-            other => {
-                given.argument.value = other;
-                let step = self.kind.step(reader, &given, known);
-                known.steps.extend(step);
-            }
+            value => vec![At { value, at }],
+        };
+        for argument in arguments {
+            given.argument = argument;
+            let step = self.step(kind, &given);
+            self.steps.extend(step);
         }
     }
-}
 
-impl Kind {
-    fn step(
-        &'static self,
-        reader: &mut Reader<'_>,
-        given: &Given,
-        known: &mut Known<'_>,
-    ) -> Option<Step> {
+    fn step(&mut self, kind: &'static Kind, given: &Given) -> Option<Step> {
         if let (Some(_), Some(within)) = (given.option("cap"), given.option("within")) {
-            reader.find(within.at, "`within` and `cap`: keep one of them");
+            self.reader
+                .find(within.at, "`within` and `cap`: keep one of them");
         }
         let cap = given.option("within").or(given.option("cap"));
-        let cap = reader.parsed(cap, parse::duration).unwrap_or(CAP);
-        let action = (self.read)(&mut kinds::Reading {
-            reader,
-            given,
-            known,
-            name: self.name,
-        })?;
+        let cap = self.reader.parsed(cap, parse::duration).unwrap_or(CAP);
+        let action = (kind.read)(self, given)?;
         // A pause is not limited by the cap.
         let cap = match &action {
             Action::Pause { time, .. } => time.saturating_add(CAP),
             _ => cap,
         };
+        let kubernetes = given.option("kubernetes");
         Some(Step {
-            place: reader.place(given.at),
-            kind: self,
+            place: self.reader.place(given.at),
+            kind,
             action,
             name: given.text("as"),
             cap,
-            kubernetes: reader.parsed(given.option("kubernetes"), parse::version_range),
+            kubernetes: self.reader.parsed(kubernetes, parse::version_range),
         })
     }
 }

@@ -36,11 +36,10 @@ impl Step {
                     (*background, "in the background"),
                     (stdin.is_some(), "with input"),
                 ];
-                let mut how = how
+                let how = how
                     .into_iter()
-                    .filter(|(given, _)| *given)
-                    .map(|(_, how)| how);
-                match how.join(", ").as_str() {
+                    .filter_map(|(given, how)| given.then_some(how));
+                match how.format(", ").to_string().as_str() {
                     "" => format!("run kubectl {}", command(args)),
                     how => format!("run {how}: kubectl {}", command(args)),
                 }

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_saphyr::Location;
 
-use super::super::model::Citation;
+use super::super::model::{Account, Citation, Place};
 use super::super::parse;
 use super::super::yaml::{At, Reader};
 
@@ -55,6 +56,20 @@ pub(super) struct RawCited {
     occurrence: Option<u32>,
 }
 
+/// Lines of a document that need no claim, and either why or which lines they repeat.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Account")]
+pub(super) struct RawAccount {
+    /// The lines, such as `NAME.txt:64,78-79 0123456789ab`, or a quotation.
+    #[schemars(required)]
+    cites: Option<At<RawCitation>>,
+    /// Why they need no claim, such as `heading`.
+    because: Option<At<String>>,
+    /// Lines of the same document whose statements they repeat, such as `12,14-15`.
+    repeats: Option<At<String>>,
+}
+
 pub(super) fn each(At { value, at }: At<RawCitations>) -> Vec<At<RawCitation>> {
     match value {
         RawCitations::One(value) => vec![At { value, at }],
@@ -68,7 +83,9 @@ pub(super) fn citation(
 ) -> Option<Citation> {
     match value {
         RawCitation::Lines(value) => lines(reader, &At { value, at }),
-        RawCitation::Quote(value) => quotation(reader, At { value, at }),
+        RawCitation::Quote(value) => {
+            quotation(reader, at, value.document, value.quote, value.occurrence)
+        }
     }
 }
 
@@ -84,26 +101,17 @@ pub(super) fn cited(
     reader: &mut Reader<'_>,
     At { value, at }: At<RawCited>,
 ) -> Option<(String, Citation)> {
-    let RawCited {
-        claim,
-        document,
-        quote,
-        occurrence,
-    } = value;
-    let quote = RawQuote {
-        document,
-        quote,
-        occurrence,
-    };
-    Some((claim, quotation(reader, At { value: quote, at })?))
+    let citation = quotation(reader, at, value.document, value.quote, value.occurrence)?;
+    Some((value.claim, citation))
 }
 
-fn quotation(reader: &mut Reader<'_>, At { value, at }: At<RawQuote>) -> Option<Citation> {
-    let RawQuote {
-        document,
-        quote,
-        occurrence,
-    } = value;
+fn quotation(
+    reader: &mut Reader<'_>,
+    at: Location,
+    document: String,
+    quote: String,
+    occurrence: Option<u32>,
+) -> Option<Citation> {
     let problem = if document.is_empty() {
         "empty `document`: expected the path of a document"
     } else if !quote.contains(char::is_alphanumeric) {
@@ -123,6 +131,36 @@ fn quotation(reader: &mut Reader<'_>, At { value, at }: At<RawQuote>) -> Option<
     None
 }
 
+/// Lines of a document that need no claim.
+pub(super) fn account(
+    reader: &mut Reader<'_>,
+    At { value: raw, at }: At<RawAccount>,
+) -> Option<(Place, Account)> {
+    let cites = reader.must(raw.cites, at, "missing `cites`: the lines");
+    if raw.repeats.is_some() {
+        reader.parsed(raw.repeats.as_ref(), parse::lines)?;
+    }
+    let repeats = raw.repeats.map(|lines| lines.value);
+    let because = match (raw.because, &repeats) {
+        (Some(because), None) => because.value,
+        (None, Some(lines)) => format!("repeats lines {lines}"),
+        (because, _) => {
+            let found = match because {
+                Some(_) => "both `because` and",
+                None => "neither `because` nor",
+            };
+            reader.find(at, format!("{found} `repeats`: write one of them"));
+            return None;
+        }
+    };
+    let account = Account {
+        cites: citation(reader, cites?)?,
+        because,
+        repeats,
+    };
+    Some((reader.place(at), account))
+}
+
 /// Reads a citation, and lists of them if `T` may be one.
 struct Passages<T>(fn(RawCitation) -> T, Option<OfList<T>>);
 
@@ -132,12 +170,11 @@ impl<'de, T> Visitor<'de> for Passages<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`DOCUMENT:LINES DIGEST` or a map of `document` and `quote`")?;
-        f.write_str(if self.1.is_some() {
-            ", or a list of them"
-        } else {
-            ""
-        })
+        let list = self.1.map_or("", |_| ", or a list of them");
+        write!(
+            f,
+            "`DOCUMENT:LINES DIGEST` or a map of `document` and `quote`{list}"
+        )
     }
 
     fn visit_str<E>(self, text: &str) -> Result<T, E> {
@@ -149,18 +186,11 @@ impl<'de, T> Visitor<'de> for Passages<T> {
             .map(|quote| self.0(RawCitation::Quote(quote)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<T, A::Error> {
-        let Some(many) = self.1 else {
-            return Err(serde::de::Error::invalid_type(
-                serde::de::Unexpected::Seq,
-                &self,
-            ));
-        };
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
-            list.push(item);
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<T, A::Error> {
+        match self.1 {
+            Some(many) => Vec::deserialize(SeqAccessDeserializer::new(items)).map(many),
+            None => Err(Error::invalid_type(Unexpected::Seq, &self)),
         }
-        Ok(many(list))
     }
 }
 

@@ -1,15 +1,13 @@
-//! Claims and their checks.
-
-use std::collections::BTreeMap;
+//! Claims, their checks and requirements.
 
 use serde_saphyr::Location;
 
-use super::super::model::{Check, Claim, Expectation, Expression, Verdict};
-use super::super::parse;
-use super::super::yaml::{At, Reader, Several};
+use super::super::capability::{KNOWN, remedy};
+use super::super::model::{Check, Claim, Expectation, Expression, Needs, Verdict};
+use super::super::parse::{self, VERDICTS};
+use super::super::yaml::{At, Reader, Several, filled};
 use super::cites;
-use super::lint::{Part, Written};
-use super::needs::needs;
+use super::lint::{Part, Written, expression};
 use super::raw::{RawCheck, RawClaim, RawExpectation, RawNeeds};
 use crate::expr::conjuncts;
 
@@ -24,11 +22,10 @@ impl Claims<'_, '_> {
     pub(super) fn claim(&mut self, At { value: raw, at }: At<RawClaim>) -> Option<Claim> {
         let id = self.reader.must(raw.id, at, "missing `id`");
         let missing = "missing `says`: the statement in one sentence";
-        let says = self.reader.must(raw.says, at, missing);
+        let says = filled(self.reader.must(raw.says, at, missing));
+        let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
         if let Some(At { value: id, at }) = &id
-            && !id
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || ".-_".contains(c))
+            && !id.chars().all(fits)
         {
             let message =
                 format!("invalid claim id `{id}`: expected letters, digits, `.`, `-`, and `_`");
@@ -48,80 +45,58 @@ impl Claims<'_, '_> {
             holds: raw.holds,
             fails: raw.fails,
         };
-        let checks = self.of_claim(at, own, raw.checks, raw.not_testable.is_some());
-        let measures = raw.measures.map(|at| at.value.0).unwrap_or_default();
-        let measures: BTreeMap<String, Expression> = measures
-            .into_iter()
+        let checks = match raw.checks {
+            listed if raw.not_testable.is_some() => {
+                let checks = [own.control, own.holds, own.fails];
+                if listed.is_some() || checks.iter().any(Option::is_some) {
+                    let message = "both `not_testable` and checks: keep one";
+                    self.reader.find(at, message);
+                }
+                Vec::new()
+            }
+            Some(listed) => self.checks(at, own, listed),
+            None => Vec::from_iter(self.check(At { value: own, at }, None)),
+        };
+        let measures = filled(raw.measures).0.into_iter();
+        let measures = measures
             .map(|(name, text)| (name.value, self.expression(text, Part::Measure)))
             .collect();
-        let expect = raw
-            .expect
-            .map(|expect| self.expect(expect))
-            .unwrap_or_default();
+        let expect = raw.expect.map(|expect| self.expect(expect));
         let id = id?;
         Some(Claim {
             place: self.reader.place(id.at),
             id: id.value,
-            says: says.map(|says| says.value).unwrap_or_default(),
+            says,
             instead: raw.instead.map(|at| at.value),
             cites,
             checks,
             measures,
-            expect,
+            expect: expect.unwrap_or_default(),
             not_testable: raw.not_testable.map(|at| at.value),
         })
     }
 
-    /// The checks of a claim: those listed, or the claim's own.
-    fn of_claim(
-        &mut self,
-        at: Location,
-        own: RawCheck,
-        listed: Option<At<Vec<At<RawCheck>>>>,
-        not_testable: bool,
-    ) -> Vec<Check> {
-        let predicts = own.holds.is_some() || own.fails.is_some();
-        match listed {
-            _ if not_testable => {
-                if predicts || own.control.is_some() || listed.is_some() {
-                    self.reader
-                        .find(at, "both `not_testable` and checks: keep one");
-                }
-                Vec::new()
-            }
-            Some(listed) => {
-                if predicts {
-                    let message = "both `checks` and `holds` or `fails`: move those into a check";
-                    self.reader.find(at, message);
-                }
-                let shared = own
-                    .control
-                    .map(|control| self.expression(control, Part::Control));
-                self.checks(listed, shared.as_ref())
-            }
-            None => self
-                .check(At { value: own, at }, None)
-                .into_iter()
-                .collect(),
+    /// The listed checks; `own` is what the claim itself has of one.
+    fn checks(&mut self, at: Location, own: RawCheck, listed: At<Vec<At<RawCheck>>>) -> Vec<Check> {
+        if own.holds.is_some() || own.fails.is_some() {
+            let message = "both `checks` and `holds` or `fails`: move those into a check";
+            self.reader.find(at, message);
         }
-    }
-
-    fn checks(&mut self, listed: At<Vec<At<RawCheck>>>, shared: Option<&Expression>) -> Vec<Check> {
         if listed.value.is_empty() {
             self.reader.find(listed.at, "empty `checks`");
         }
+        let shared = own.control.map(|text| self.expression(text, Part::Control));
         let mut checks: Vec<Check> = Vec::new();
         for raw in listed.value {
             let at = raw.at;
-            let Some(check) = self.check(raw, shared) else {
+            let Some(check) = self.check(raw, shared.as_ref()) else {
                 continue;
             };
             if checks.iter().any(|known| known.name == check.name) {
-                self.reader
-                    .find(at, format!("two checks are named `{}`", check.name));
-            } else {
-                checks.push(check);
+                let message = format!("two checks are named `{}`", check.name);
+                self.reader.find(at, message);
             }
+            checks.push(check);
         }
         checks
     }
@@ -132,27 +107,24 @@ impl Claims<'_, '_> {
         shared: Option<&Expression>,
     ) -> Option<Check> {
         let name = self.reader.must(raw.name, at, "missing `name`");
-        let control = if let (Some(shared), None) = (shared, &raw.control) {
-            Some(shared.clone())
-        } else {
-            let missing = "missing `control`: what must be true before the check counts";
-            let own = self.required(raw.control, at, missing, Part::Control);
-            own.map(|own| match shared {
-                Some(shared) => Expression {
-                    text: both(&shared.text, &own.text),
-                    place: own.place,
-                },
-                None => own,
-            })
+        let missing = "missing `control`: what must be true before the check counts";
+        let control = match (shared, raw.control) {
+            (Some(shared), None) => Some(shared.clone()),
+            (None, own) => self.required(own, at, missing, Part::Control),
+            (Some(shared), Some(own)) => {
+                let own = self.expression(own, Part::Control);
+                let text = both(&shared.text, &own.text);
+                Some(Expression { text, ..own })
+            }
         };
         let missing = "missing `holds`: what is seen if the statement is true";
         let holds = self.required(raw.holds, at, missing, Part::Prediction);
         let missing = "missing `fails`: what is seen if the statement is false";
         let fails = self.required(raw.fails, at, missing, Part::Prediction);
-        let needs = raw.needs.map(|raw| needs(self.reader, raw.value));
+        let needs = requirements(self.reader, filled(raw.needs));
         Some(Check {
             name: name?.value,
-            needs: needs.unwrap_or_default(),
+            needs,
             control: control?,
             holds: holds?,
             fails: fails?,
@@ -171,58 +143,51 @@ impl Claims<'_, '_> {
     }
 
     fn expression(&mut self, text: At<String>, part: Part) -> Expression {
-        let expression = Expression {
-            place: self.reader.place(text.at),
-            text: text.value,
-        };
-        self.written.push(Written {
-            expression: expression.clone(),
-            part,
-        });
+        let expression = expression(self.reader, text);
+        self.written.push((expression.clone(), part));
         expression
     }
 
-    fn expect(&mut self, raw: At<Several<RawExpectation>>) -> Vec<Expectation> {
-        let table = match raw.value {
+    fn expect(&mut self, At { value, at }: At<Several<RawExpectation>>) -> Vec<Expectation> {
+        let table = match value {
             Several::Nothing => Vec::new(),
             Several::Many(table) => table,
-            Several::One(verdict) => vec![At {
-                value: RawExpectation {
-                    verdict: Some(At {
-                        value: verdict,
-                        at: raw.at,
-                    }),
+            Several::One(value) => {
+                let verdict = Some(At { value, at });
+                let value = RawExpectation {
+                    verdict,
                     ..RawExpectation::default()
-                },
-                at: raw.at,
-            }],
-        };
-        let mut expectations = Vec::new();
-        for At { value: raw, at } in table {
-            let needs = needs(
-                self.reader,
-                RawNeeds {
-                    kubernetes: raw.kubernetes,
-                    gates: raw.gates,
-                    capabilities: raw.capabilities,
-                },
-            );
-            let verdict = self.reader.must(raw.verdict, at, "missing `verdict`");
-            if let Some(verdict) = verdict.and_then(|verdict| self.verdict(&verdict)) {
-                expectations.push(Expectation { needs, verdict });
+                };
+                vec![At { value, at }]
             }
-        }
-        expectations
-    }
-
-    fn verdict(&mut self, text: &At<String>) -> Option<Verdict> {
-        let verdict = parse::verdict(&text.value);
-        if verdict.is_none() {
-            let message = format!("unknown verdict `{}`", text.value);
-            let known = parse::VERDICTS.map(Verdict::as_str);
-            self.reader.find_near(text.at, message, &text.value, known);
-        }
-        verdict
+        };
+        let expectation = |At { value: raw, at }: At<RawExpectation>| {
+            let needs = RawNeeds {
+                kubernetes: raw.kubernetes,
+                gates: raw.gates,
+                capabilities: raw.capabilities,
+            };
+            let needs = requirements(self.reader, needs);
+            let missing = "missing `verdict`";
+            let At {
+                value: text,
+                at: of_verdict,
+            } = self.reader.must(raw.verdict, at, missing)?;
+            let mut all = VERDICTS.into_iter();
+            let Some(verdict) = all.find(|verdict| verdict.as_str() == text) else {
+                let message = format!("unknown verdict `{text}`");
+                let known = VERDICTS.map(Verdict::as_str);
+                self.reader.find_near(of_verdict, message, &text, known);
+                return None;
+            };
+            Some(Expectation {
+                needs,
+                verdict,
+                place: self.reader.place(at),
+                of_verdict: self.reader.place(of_verdict),
+            })
+        };
+        table.into_iter().filter_map(expectation).collect()
     }
 }
 
@@ -236,4 +201,22 @@ fn both(a: &str, b: &str) -> String {
         })
         .collect();
     enclosed.join(" && ")
+}
+
+/// Requirements.
+pub(super) fn requirements(reader: &mut Reader<'_>, raw: RawNeeds) -> Needs {
+    let mut capabilities = Vec::new();
+    for At { value: name, at } in filled(raw.capabilities) {
+        if remedy(&name).is_none() {
+            let known = KNOWN.iter().map(|(name, _)| *name);
+            reader.find_near(at, format!("unknown capability `{name}`"), &name, known);
+        }
+        capabilities.push(name);
+    }
+    let gates = filled(raw.gates).0.into_iter();
+    Needs {
+        kubernetes: reader.parsed(raw.kubernetes.as_ref(), parse::version_range),
+        gates: gates.map(|(name, on)| (name.value, on.value)).collect(),
+        capabilities,
+    }
 }

@@ -1,13 +1,10 @@
 //! Suite files: reads one, checks required fields and references, and fills in defaults.
 
-mod accounts;
 mod cites;
 mod claims;
 mod lint;
 mod moments;
 mod names;
-mod naming;
-mod needs;
 mod raw;
 mod steps;
 
@@ -18,20 +15,21 @@ pub(crate) use raw::suite_schema;
 
 use super::capability::{CLUSTER_OBJECTS, DOCUMENTS, NODE_SHELL, OUTSIDE, PRIVILEGED_PODS};
 use super::digest;
-use super::finding::Finding;
+use super::finding::{Finding, Place};
 use super::manifest::{self, Manifest};
-use super::model::{Account, Citation, Claim, Expression, Place, Scenario};
-use super::moment::Moment;
+use super::model::{Account, Citation, Claim, Expression, Scenario};
 use super::parse;
-use super::placeholder::names_of;
-use super::pods::{Pods, Referenced};
-use super::step::{Action, Draft, Known, Step};
-use super::yaml::{self, At, Entries, Reader};
+use super::pods::Pods;
+use super::step::{self, Action, Steps};
+use super::yaml::{self, At, Entries, Reader, filled};
+use crate::expr::names_read;
 use lint::Written;
 use raw::RawSuite;
 
 /// Default duration of a scenario.
 const TAKES: Duration = Duration::from_secs(10);
+/// The most findings about one file.
+const FINDINGS: usize = 100;
 
 /// The content of a suite file.
 #[derive(Debug, Clone, Default)]
@@ -41,21 +39,18 @@ pub(super) struct Unit {
     pub(super) accounts: Vec<(Place, Account)>,
     /// Citations for claims of other suites, with the ids of these.
     pub(super) cited: Vec<(String, Citation)>,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Unit {
     /// Keeps only some claims, without the documents that the suite itself cites.
     pub(super) fn keep(&mut self, wanted: impl Fn(&Claim) -> bool) {
         self.accounts.clear();
-        let tested = self
-            .scenario
-            .iter_mut()
-            .map(|scenario| &mut scenario.claims);
+        let scenarios = self.scenario.iter_mut();
+        let tested = scenarios.map(|scenario| &mut scenario.claims);
         for claims in tested.chain([&mut self.untestable]) {
             claims.retain(&wanted);
-            for claim in claims.iter_mut() {
-                claim.cites.clear();
-            }
+            claims.iter_mut().for_each(|claim| claim.cites.clear());
         }
         self.scenario.take_if(|scenario| scenario.claims.is_empty());
     }
@@ -69,36 +64,25 @@ pub(super) struct File {
     pub(super) text: String,
 }
 
-/// Reads a suite file; `manifest` finds the manifests that it names. Problems become findings.
-pub(super) fn read(
-    id: &str,
-    file: &File,
-    manifest: impl Fn(&str) -> Result<File, String>,
-    findings: &mut Vec<Finding>,
-) -> Unit {
-    let before = findings.len();
+/// Reads a suite file; `manifest` finds the manifests that it names.
+pub(super) fn read(id: &str, file: &File, manifest: impl Fn(&str) -> Result<File, String>) -> Unit {
     let mut reader = Reader {
         file: &file.path,
         source: &file.text,
-        findings,
+        findings: Vec::new(),
     };
-    let Some(raw) = yaml::read::<RawSuite>(&mut reader) else {
-        return Unit::default();
-    };
-    lint::lines(&mut reader);
-    let unit = suite(id, raw, manifest, &mut reader);
-    let more = (findings.len() - before).saturating_sub(FINDINGS);
+    let mut unit = Unit::default();
+    if let Some(raw) = yaml::read::<RawSuite>(&mut reader) {
+        lint::lines(&mut reader);
+        unit = suite(id, raw, manifest, &mut reader);
+    }
+    unit.findings = reader.findings;
+    let more = unit.findings.len().saturating_sub(FINDINGS);
     if more > 0 {
-        findings.truncate(before + FINDINGS);
-        let place = Place {
-            file: file.path.clone(),
-            line: 1,
-            column: 1,
-        };
-        findings.push(Finding::new(
-            &place,
-            format!("{more} more findings in this file"),
-        ));
+        unit.findings.truncate(FINDINGS);
+        let message = format!("{more} more findings in this file");
+        let place = Place::new(&file.path, 1, 1);
+        unit.findings.push(Finding::new(&place, message));
     }
     unit
 }
@@ -110,200 +94,122 @@ fn suite(
     reader: &mut Reader<'_>,
 ) -> Unit {
     bound(reader, &mut raw);
-    let claims = raw.claims.take();
-    let accounts = raw.no_claim.take();
-    let cited = raw.cites.take();
-    let other = accounts.is_some() || cited.is_some();
-    if claims.is_none() && (!other || raw.scenario.is_some()) {
+    let other = raw.no_claim.is_some() || raw.cites.is_some();
+    if raw.claims.is_none() && (!other || raw.scenario.is_some()) {
         reader.find(at, "missing `claims`");
     }
-    let cited = cited.map(|at| at.value).unwrap_or_default();
-    let cited = cited
-        .into_iter()
-        .filter_map(|raw| cites::cited(reader, raw))
-        .collect();
-    let accounts = accounts.map(|at| at.value).unwrap_or_default();
+    let cited = filled(raw.cites.take()).into_iter();
+    let cited = cited.filter_map(|raw| cites::cited(reader, raw)).collect();
+    let accounts = filled(raw.no_claim.take()).into_iter();
     let accounts = accounts
-        .into_iter()
-        .filter_map(|raw| accounts::account(reader, raw))
+        .filter_map(|raw| cites::account(reader, raw))
         .collect();
     let mut of_claims = claims::Claims {
         reader: &mut *reader,
         written: Vec::new(),
     };
+    let claims = filled(raw.claims.take()).into_iter();
     let (checkable, untestable): (Vec<Claim>, Vec<Claim>) = claims
-        .map(|claims| claims.value)
-        .unwrap_or_default()
-        .into_iter()
         .filter_map(|claim| of_claims.claim(claim))
         .partition(|claim| claim.not_testable.is_none());
     let written = of_claims.written;
+    let mut unit = Unit {
+        untestable,
+        accounts,
+        cited,
+        ..Unit::default()
+    };
     if raw.steps.is_some() || raw.scenario.is_some() || raw.moments.is_some() {
         let scenario = scenario(id, At { value: raw, at }, checkable, &written, file, reader);
-        lint::expressions(&scenario, &written, reader.source, reader.findings);
-        return Unit {
-            scenario: Some(scenario),
-            untestable,
-            accounts,
-            cited,
-        };
+        lint::expressions(&scenario, &written, reader);
+        unit.scenario = Some(scenario);
+        return unit;
     }
-    for claim in &checkable {
+    reader.findings.extend(checkable.iter().map(|claim| {
         let message = format!(
             "nothing tests `{}`: add `scenario`, `manifest` and `steps` to the suite, or `not_testable` with the \
              reason to the claim",
             claim.id
         );
-        reader.findings.push(Finding::new(&claim.place, message));
-    }
-    Unit {
-        scenario: None,
-        untestable,
-        accounts,
-        cited,
-    }
+        Finding::new(&claim.place, message)
+    }));
+    unit
 }
-
-/// The most findings about one file.
-const FINDINGS: usize = 100;
 
 /// Limits what a suite may have: some checks compare each with each.
 fn bound(reader: &mut Reader<'_>, raw: &mut RawSuite) {
-    if let Some(claims) = &mut raw.claims {
-        reader.at_most(300, "claims", claims.at, &mut claims.value);
-        for claim in &mut claims.value {
-            if let Some(checks) = &mut claim.value.checks {
-                reader.at_most(50, "checks", checks.at, &mut checks.value);
-            }
-        }
-        let checks = claims.value.iter();
-        let checks = checks.map(|claim| {
-            claim
-                .value
-                .checks
-                .as_ref()
-                .map_or(1, |checks| checks.value.len())
-        });
-        let mut left = 1_000;
-        let fit = checks.take_while(|count| {
-            left -= i64::try_from(*count).unwrap_or(i64::MAX);
-            left >= 0
-        });
-        let fit = fit.count();
-        reader.at_most(
-            fit,
-            "claims with more than 1000 checks together",
-            claims.at,
-            &mut claims.value,
-        );
+    reader.at_most(300, "claims", &mut raw.claims);
+    let mut checks = Vec::new();
+    for claim in raw.claims.iter_mut().flat_map(|claims| &mut claims.value) {
+        let listed = &mut claim.value.checks;
+        reader.at_most(50, "checks", listed);
+        checks.push(listed.as_ref().map_or(1, |listed| listed.value.len()));
     }
-    if let Some(accounts) = &mut raw.no_claim {
-        reader.at_most(
-            2_000,
-            "entries of `no_claim`",
-            accounts.at,
-            &mut accounts.value,
-        );
-    }
-    if let Some(steps) = &mut raw.steps {
-        reader.at_most(300, "steps", steps.at, &mut steps.value);
-    }
-    if let Some(moments) = &mut raw.moments {
-        reader.at_most(200, "moments", moments.at, &mut moments.value.0);
-    }
-    if let Some(values) = &mut raw.values {
-        reader.at_most(200, "values", values.at, &mut values.value.0);
-    }
-    if let Some(pods) = &mut raw.pods {
-        reader.at_most(200, "pods", pods.at, &mut pods.value);
-    }
-    if let Some(manifests) = &mut raw.manifests {
-        reader.at_most(50, "manifests", manifests.at, &mut manifests.value);
-    }
-    if let Some(listings) = &mut raw.listings {
-        reader.at_most(50, "listings", listings.at, &mut listings.value.0);
-    }
+    let total = checks.iter().scan(0, |total, count| {
+        *total += count;
+        Some(*total)
+    });
+    let fit = total.take_while(|total| *total <= 1_000).count();
+    let what = "claims with more than 1000 checks together";
+    reader.at_most(fit, what, &mut raw.claims);
+    reader.at_most(2_000, "entries of `no_claim`", &mut raw.no_claim);
+    reader.at_most(300, "steps", &mut raw.steps);
+    reader.at_most(200, "moments", &mut raw.moments);
+    reader.at_most(200, "values", &mut raw.values);
+    reader.at_most(200, "pods", &mut raw.pods);
+    reader.at_most(50, "manifests", &mut raw.manifests);
+    reader.at_most(50, "listings", &mut raw.listings);
 }
 
 fn scenario(
     id: &str,
-    At { value: raw, at }: At<RawSuite>,
+    At { value: mut raw, at }: At<RawSuite>,
     claims: Vec<Claim>,
     written: &[Written],
     file: impl Fn(&str) -> Result<File, String>,
     reader: &mut Reader<'_>,
 ) -> Scenario {
-    let title = reader.must(
-        raw.scenario,
-        at,
-        "missing `scenario`: the experiment in one line",
-    );
-    let default = raw.manifests.is_none() && raw.listings.is_none();
-    let default = default.then(|| At {
-        value: format!("manifests/{id}.yaml"),
-        at,
-    });
-    let manifests = manifests(reader, raw.manifest, raw.manifests, default, file);
-    let steps = reader.must(raw.steps, at, "missing `steps`");
-    let takes = reader
-        .parsed(raw.takes.as_ref(), parse::duration)
-        .unwrap_or(TAKES);
-    let mut needs = raw
-        .needs
-        .map(|raw| needs::needs(reader, raw.value))
-        .unwrap_or_default();
-    let listings = listings(reader, raw.listings);
+    let missing = "missing `scenario`: the experiment in one line";
+    let title = filled(reader.must(raw.scenario.take(), at, missing));
+    let own = format!("manifests/{id}.yaml");
+    let own = (raw.manifests.is_none() && raw.listings.is_none()).then_some(At { value: own, at });
+    let manifests = manifests(reader, raw.manifest, raw.manifests, own, file);
+    let steps = filled(reader.must(raw.steps, at, "missing `steps`"));
+    let takes = reader.parsed(raw.takes.as_ref(), parse::duration);
+    let mut needs = claims::requirements(reader, filled(raw.needs));
+    let listings = filled(raw.listings).0.into_iter();
+    let listings: BTreeMap<String, Citation> = listings
+        .filter_map(|(name, text)| Some((name.value, cites::lines(reader, &text)?)))
+        .collect();
     if !listings.is_empty() {
         needs.capabilities.push(DOCUMENTS.to_owned());
     }
-    let mut pods = Pods::of(
-        manifests
-            .iter()
-            .filter_map(|(_, manifest)| manifest.as_ref()),
-    );
-    let steps = steps.map(|steps| steps.value).unwrap_or_default();
-    let drafts: Vec<Draft> = steps
-        .into_iter()
-        .filter_map(|step| Draft::of(reader, step))
-        .collect();
-    let named = raw.pods.map(|at| at.value).unwrap_or_default();
+    let mut pods = Pods::of(&manifests);
+    let named = filled(raw.pods);
     let named = named.iter().map(|name| name.value.as_str());
-    drafts
+    let outside = steps
         .iter()
-        .filter_map(Draft::outside)
-        .chain(named)
-        .for_each(|name| pods.open(name));
-    let moments = raw.moments.map(|at| at.value.0).unwrap_or_default();
-    let moments = moments::moments(reader, moments, &pods);
-    let mut known = Known {
+        .filter_map(|step| step.value.text(step::OUTSIDE));
+    outside.chain(named).for_each(|name| pods.open(name));
+    let moments = moments::moments(reader, filled(raw.moments).0, &pods);
+    let mut known = Steps {
+        reader: &mut *reader,
         manifests: &manifests,
         moments: &moments,
         pods: &pods,
-        referenced: Referenced::default(),
+        listings: &listings,
         steps: Vec::new(),
     };
-    steps::steps(reader, drafts, &mut known);
-    let Known {
-        steps,
-        mut referenced,
-        ..
-    } = known;
-    let values = values(reader, raw.values, &pods, &moments, &steps);
-    files_in_arguments(reader, &steps, &manifests, &listings);
-    let texts = written.iter().map(|written| &written.expression);
-    for expression in texts.chain(values.iter().map(|(_, expression)| expression)) {
-        pods.references(&expression.text, &mut referenced);
-    }
+    steps::read(&mut known, steps);
+    let values = values(&mut known, filled(raw.values));
+    let steps = known.steps;
     let mut scenario = Scenario {
         id: id.to_owned(),
-        title: title.map(|title| title.value).unwrap_or_default(),
+        title,
         place: reader.place(at),
         digest: String::new(),
         built_in: false,
-        manifests: manifests
-            .into_iter()
-            .filter_map(|(_, manifest)| manifest)
-            .collect(),
+        manifests,
         listings,
         needs,
         steps,
@@ -311,152 +217,105 @@ fn scenario(
         moments,
         selectors: BTreeMap::new(),
         values,
-        takes,
+        takes: takes.unwrap_or(TAKES),
         claims,
     };
-    scenario.add(referenced);
+    let expressions = written.iter().map(|(expression, _)| expression);
+    let expressions = expressions.chain(scenario.values.iter().map(|(_, value)| value));
+    let named = expressions.flat_map(|expression| names_read(&expression.text));
+    let awaited = scenario.awaited().map(str::to_owned);
+    let names: Vec<String> = named.chain(awaited).collect();
+    scenario.refer_to(names);
     scenario.digest = digest::scenario(&scenario);
-    undeclared(&scenario, reader.findings);
+    undeclared(&scenario, &mut reader.findings);
     scenario
 }
 
 /// What the scenario uses without declaring it.
 fn undeclared(scenario: &Scenario, findings: &mut Vec<Finding>) {
-    let missing = |place: &Place, what: &str, capability: &str| {
-        let finding = Finding::new(place, format!("{what} needs the capability {capability}"));
-        let help = format!("declare it: `needs: {{capabilities: [{capability}]}}`");
-        (!scenario.declares(capability)).then(|| finding.with_help(help))
-    };
+    let mut used: Vec<(&Place, String, &str)> = Vec::new();
     for step in &scenario.steps {
-        findings.extend(match step.action {
-            Action::Node { .. } => missing(&step.place, "a `node` step", NODE_SHELL),
-            Action::Outside { .. } => missing(&step.place, "an `outside` step", OUTSIDE),
-            _ => None,
-        });
+        match step.action {
+            Action::Node { .. } => used.push((&step.place, "a `node` step".into(), NODE_SHELL)),
+            Action::Outside { .. } => used.push((&step.place, "an `outside` step".into(), OUTSIDE)),
+            _ => {}
+        }
     }
     let place = &scenario.place;
     for manifest in &scenario.manifests {
         let path = &manifest.path;
-        if let Some(what) = manifest::beyond_baseline(&manifest.text) {
-            findings.extend(missing(
-                place,
-                &format!("`{what}` in {path}"),
-                PRIVILEGED_PODS,
-            ));
+        if let Some(what) = manifest::beyond_baseline(manifest) {
+            used.push((place, format!("`{what}` in {path}"), PRIVILEGED_PODS));
         }
-        findings.extend(match manifest::outside_namespace(&manifest.text) {
+        match manifest::outside_namespace(manifest) {
             Some(kind) if kind == manifest::PRIORITY_CLASS => {
-                missing(place, &format!("a {kind} in {path}"), CLUSTER_OBJECTS)
+                used.push((place, format!("a {kind} in {path}"), CLUSTER_OBJECTS));
             }
-            Some(kind) => Some(Finding::new(
-                place,
-                format!("scenarios cannot create a {kind}: {path}"),
-            )),
-            None => None,
-        });
+            Some(kind) => {
+                let message = format!("scenarios cannot create a {kind}: {path}");
+                findings.push(Finding::new(place, message));
+            }
+            None => {}
+        }
     }
+    used.retain(|(.., capability)| !scenario.declares(capability));
+    findings.extend(used.into_iter().map(|(place, what, capability)| {
+        Finding::new(place, format!("{what} needs the capability {capability}")).with_help(format!(
+            "declare it: `needs: {{capabilities: [{capability}]}}`"
+        ))
+    }));
 }
 
-/// The manifests by path; without content if the file is missing.
+/// The manifests; without content if the file is missing.
 fn manifests(
     reader: &mut Reader<'_>,
     one: Option<At<String>>,
     several: Option<At<Vec<At<String>>>>,
     default: Option<At<String>>,
     file: impl Fn(&str) -> Result<File, String>,
-) -> Vec<(String, Option<Manifest>)> {
+) -> Vec<Manifest> {
     if let (Some(one), Some(_)) = (&one, &several) {
         reader.find(one.at, "both `manifest` and `manifests`: keep one");
     }
-    let several = several.map(|at| at.value).unwrap_or_default();
-    let mut found: Vec<(String, Option<Manifest>)> = Vec::new();
-    for At { value: path, at } in one.or(default).into_iter().chain(several) {
-        if found.iter().any(|(known, _)| *known == path) {
+    let mut found: Vec<Manifest> = Vec::new();
+    for At { value: path, at } in one.or(default).into_iter().chain(filled(several)) {
+        if found.iter().any(|known| known.path == path) {
             reader.find(at, format!("`{path}` is listed twice"));
             continue;
         }
-        let manifest = match file(&path) {
+        let mut text = String::new();
+        match file(&path) {
             Ok(file) => {
-                manifest::check(&file.path, &file.text, reader.findings);
-                Some(Manifest {
-                    path: path.clone(),
-                    text: file.text,
-                })
+                manifest::check(&file.path, &file.text, &mut reader.findings);
+                text = file.text;
             }
             Err(message) => {
                 let finding = Finding::new(&reader.place(at), message);
                 let help =
                     "the path is relative to the folder that contains `suites` and `manifests`";
                 reader.findings.push(finding.with_help(help));
-                None
             }
-        };
-        found.push((path, manifest));
+        }
+        found.push(Manifest { path, text });
     }
     found
 }
 
-/// Checks that `{manifest:PATH}` and `{listing:NAME}` in kubectl's arguments exist.
-fn files_in_arguments(
-    reader: &mut Reader<'_>,
-    steps: &[Step],
-    manifests: &[(String, Option<Manifest>)],
-    listings: &BTreeMap<String, Citation>,
-) {
-    let paths: Vec<&str> = manifests.iter().map(|(path, _)| path.as_str()).collect();
-    let names: Vec<&str> = listings.keys().map(String::as_str).collect();
-    for step in steps {
-        let Action::Kubectl { args, .. } = &step.action else {
-            continue;
-        };
-        for (word, known) in [("manifest", &paths), ("listing", &names)] {
-            let given = args.iter().flat_map(|arg| names_of(arg, word)).flatten();
-            for name in given.filter(|name| !known.contains(name)) {
-                let message = format!("`{{{word}:{name}}}`: the suite has no such {word}");
-                let finding = Finding::new(&step.place, message);
-                reader
-                    .findings
-                    .push(finding.with_near(name, known.iter().copied()));
-            }
-        }
-    }
-}
-
 /// The scenario's named values, in order.
-fn values(
-    reader: &mut Reader<'_>,
-    raw: Option<At<Entries<String>>>,
-    pods: &Pods,
-    moments: &BTreeMap<String, Moment>,
-    steps: &[Step],
-) -> Vec<(String, Expression)> {
+fn values(known: &mut Steps<'_, '_>, raw: Entries<String>) -> Vec<(String, Expression)> {
     let mut values = Vec::new();
-    for (At { value: name, at }, text) in raw.map(|at| at.value.0).unwrap_or_default() {
-        let output = steps.iter().any(|step| step.name.as_ref() == Some(&name));
-        if let Some(message) = naming::unfit(&name, pods) {
-            reader.find(at, message);
-        } else if moments.contains_key(&name) || output {
-            reader.find(
-                at,
-                format!("`{name}` is a moment or an output: choose another name"),
-            );
+    for (At { value: name, at }, text) in raw.0 {
+        let is_output = known
+            .steps
+            .iter()
+            .any(|step| step.name.as_ref() == Some(&name));
+        if let Some(message) = names::unfit(&name, known.pods) {
+            known.reader.find(at, message);
+        } else if known.moments.contains_key(&name) || is_output {
+            let message = format!("`{name}` is a moment or an output: choose another name");
+            known.reader.find(at, message);
         }
-        let expression = Expression {
-            text: text.value,
-            place: reader.place(text.at),
-        };
-        values.push((name, expression));
+        values.push((name, lint::expression(known.reader, text)));
     }
     values
-}
-
-fn listings(
-    reader: &mut Reader<'_>,
-    raw: Option<At<Entries<String>>>,
-) -> BTreeMap<String, Citation> {
-    let listings = raw.map(|at| at.value.0).unwrap_or_default();
-    let citations = listings.into_iter();
-    citations
-        .filter_map(|(name, text)| Some((name.value, cites::lines(reader, &text)?)))
-        .collect()
 }

@@ -4,18 +4,33 @@ use std::collections::BTreeMap;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::super::form::{Argument, Field, Form, Given, Written, one};
+use super::super::form::{Argument, Field, Form, Given, Written};
 use super::super::moment::{Matches, Moment};
 use super::super::pods::Pods;
 use super::super::yaml::{At, Reader};
 use super::lint;
-use super::naming::{is_identifier, nested, taken};
+use super::names::{is_identifier, nested, taken};
 
+const CONTAINER: Field = Field::text("container", "name of the container");
+const CONTAINS: Field = Field::text("contains", "text in the line").required();
+const EVENT_WHEN: Field = Field::text("when", "a condition over `event`");
 const NTH: Field = Field::number(
     "nth",
     "which of the matching entries, from 1; 0 is the last",
 );
 const POD: Field = Field::text("pod", "name of the pod (a trailing `*` matches any rest)");
+const POD_WHEN: Field = Field::text(
+    "when",
+    "a condition over `pod`, `status`, `deleted`, and `containers` (as from `states`)",
+)
+.required();
+const STAMP: Field = Field::text(
+    "stamp",
+    "the stamp's name (a trailing `*` matches any rest)",
+)
+.required();
+const STAMP_WHEN: Field = Field::text("when", "a condition over `stamp`");
+const START: Field = Field::number("start", "start of the container, from 1");
 
 type Kind = Form<fn(&mut Reader<'_>, String, &Given) -> Option<Matches>>;
 
@@ -24,18 +39,7 @@ static KINDS: [Kind; 4] = [
         name: "agent",
         argument: Argument::One("ROLE"),
         does: "agent stamps of that role",
-        options: &[
-            Field::text(
-                "stamp",
-                "the stamp's name (a trailing `*` matches any rest)",
-            )
-            .required(),
-            POD,
-            Field::text("container", "name of the container"),
-            Field::number("start", "start of the container, from 1"),
-            Field::text("when", "a condition over `stamp`"),
-            NTH,
-        ],
+        options: &[STAMP, POD, CONTAINER, START, STAMP_WHEN, NTH],
         output: &[],
         read: |reader, role, given| {
             Some(Matches::Agent {
@@ -52,7 +56,7 @@ static KINDS: [Kind; 4] = [
         name: "event",
         argument: Argument::One("REASON"),
         does: "Events with that reason",
-        options: &[POD, Field::text("when", "a condition over `event`"), NTH],
+        options: &[POD, EVENT_WHEN, NTH],
         output: &[],
         read: |_, reason, given| {
             Some(Matches::Event {
@@ -66,7 +70,7 @@ static KINDS: [Kind; 4] = [
         name: "line",
         argument: Argument::One("STEP"),
         does: "lines that a background step prints",
-        options: &[Field::text("contains", "text in the line").required(), NTH],
+        options: &[CONTAINS, NTH],
         output: &[],
         read: |_, output, given| {
             let contains = given.text("contains")?;
@@ -77,14 +81,7 @@ static KINDS: [Kind; 4] = [
         name: "pod",
         argument: Argument::One("NAME"),
         does: "pod states from the API watch (a trailing `*` matches any rest of the name)",
-        options: &[
-            Field::text(
-                "when",
-                "a condition over `pod`, `status`, `deleted`, and `containers` (as from `states`)",
-            )
-            .required(),
-            NTH,
-        ],
+        options: &[POD_WHEN, NTH],
         output: &[],
         read: |_, pod, given| {
             let when = given.text("when")?;
@@ -138,7 +135,7 @@ fn unfit(name: &str, pods: &Pods) -> Vec<String> {
 
 fn moment(reader: &mut Reader<'_>, At { value, at }: At<Written>) -> Option<Moment> {
     let (kind, given) = value.read(reader, at, &KINDS)?;
-    let argument = one(reader, kind.name, given.argument.clone())?.value;
+    let argument = given.argument(reader)?.value;
     let matches = (kind.read)(reader, argument, &given)?;
     if let Some(condition) = given.option("when") {
         lint::condition(&matches, condition, reader);

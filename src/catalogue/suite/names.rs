@@ -1,12 +1,12 @@
-//! The names that expressions may use, with their types.
+//! The names that suites give to moments, outputs and values, and those that expressions may use, with their types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::finding::nearest;
+use super::super::finding::{nearest, suggestion};
 use super::super::model::{Matches, Scenario};
 use super::super::pods::{Part, Pods};
 use crate::expr::types::{EVENT, STAMP, STATE, Type};
-use crate::expr::{self, Scope};
+use crate::expr::{self, Scope, THERE};
 
 /// The names of a scenario.
 #[derive(Debug, Default)]
@@ -62,9 +62,7 @@ impl Names {
         let moments = self.moments.iter().map(String::as_str);
         let roots = self.variables.keys().map(String::as_str);
         let roots = roots.chain(self.pods.names());
-        nearest(shown, moments.clone())
-            .or_else(|| nearest(root, moments.chain(roots)))
-            .map(|near| format!("did you mean `{near}`?"))
+        suggestion(shown, moments.clone()).or_else(|| suggestion(root, moments.chain(roots)))
     }
 }
 
@@ -113,4 +111,36 @@ impl Scope for Names {
         }
         Err(self.suggestion(name, name.split('.').next().unwrap_or_default()))
     }
+}
+
+/// Why a step, moment or value must not have this name.
+pub(super) fn taken(name: &str, pods: &Pods) -> Option<String> {
+    let owner = if name == THERE || expr::variables().any(|(known, _)| known == name) {
+        "a variable of expressions"
+    } else if pods.contains(name) {
+        "a pod of the scenario"
+    } else {
+        return None;
+    };
+    Some(format!("`{name}` is {owner}: choose another name"))
+}
+
+/// Why an output or a value must not have this name.
+pub(super) fn unfit(name: &str, pods: &Pods) -> Option<String> {
+    let message = format!("invalid name `{name}`: expected letters, digits, and `_`");
+    let invalid = (!is_identifier(name)).then_some(message);
+    invalid.or_else(|| taken(name, pods))
+}
+
+/// Whether one name is the beginning of the other.
+pub(super) fn nested(a: &str, b: &str) -> bool {
+    a.starts_with(&format!("{b}.")) || b.starts_with(&format!("{a}."))
+}
+
+/// Whether CEL accepts a word as a name.
+pub(super) fn is_identifier(word: &str) -> bool {
+    let starts = |c: char| c.is_ascii_alphabetic() || c == '_';
+    word.starts_with(starts)
+        && word.chars().all(|c| starts(c) || c.is_ascii_digit())
+        && !["in", "true", "false", "null"].contains(&word)
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::form::Written;
 use super::super::step;
 use super::super::yaml::{At, Entries, Several};
-use super::cites::{RawCitation, RawCitations, RawCited};
+use super::cites::{RawAccount, RawCitations, RawCited};
 use super::moments;
 
 type Field<T> = Option<At<T>>;
@@ -49,20 +49,6 @@ pub(super) struct RawSuite {
     pub(super) cites: Field<Vec<At<RawCited>>>,
     /// Lines of documents that need no claim.
     pub(super) no_claim: Field<Vec<At<RawAccount>>>,
-}
-
-/// Lines of a document that need no claim, and either why or which lines they repeat.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Account")]
-pub(super) struct RawAccount {
-    /// The lines, such as `NAME.txt:64,78-79 0123456789ab`, or a quotation.
-    #[schemars(required)]
-    pub(super) cites: Field<RawCitation>,
-    /// Why they need no claim, such as `heading`.
-    pub(super) because: Text,
-    /// Lines of the same document whose statements they repeat, such as `12,14-15`.
-    pub(super) repeats: Text,
 }
 
 /// Requirements.

@@ -5,23 +5,26 @@ use std::collections::BTreeMap;
 use serde_saphyr::Location;
 
 use super::super::finding::Finding;
-use super::super::moment::{Matches, Moment};
-use super::super::pods::Pods;
-use super::super::step::{Draft, Known};
-use super::super::yaml::{At, Reader};
-use super::naming::{nested, unfit};
+use super::super::form::Written;
+use super::super::moment::Matches;
+use super::super::step::{KINDS, Steps};
+use super::super::yaml::At;
+use super::names::{nested, unfit};
 
-/// Reads the steps into `known`.
-pub(super) fn steps(reader: &mut Reader<'_>, drafts: Vec<Draft>, known: &mut Known<'_>) {
+/// Reads the steps.
+pub(super) fn read(known: &mut Steps<'_, '_>, steps: Vec<At<Written>>) {
     let mut names: BTreeMap<String, Location> = BTreeMap::new();
-    for draft in drafts {
-        if let Some(At { value: name, at }) = draft.name() {
-            if let Some(message) = fault(name, &names, known.moments, known.pods) {
-                reader.find(*at, message);
+    for At { value: step, at } in steps {
+        let Some((kind, given)) = step.read(known.reader, at, &KINDS) else {
+            continue;
+        };
+        if let Some(At { value: name, at }) = given.option("as") {
+            if let Some(message) = fault(name, &names, known) {
+                known.reader.find(*at, message);
             }
             names.insert(name.clone(), *at);
         }
-        draft.add_to(reader, known);
+        known.add(kind, given);
     }
     for (name, moment) in known.moments {
         if let Matches::Line { output, .. } = &moment.matches
@@ -30,29 +33,22 @@ pub(super) fn steps(reader: &mut Reader<'_>, drafts: Vec<Draft>, known: &mut Kno
             let message = format!("`{name}`: no step is named `{output}`");
             let finding = Finding::new(&moment.place, message);
             let finding = finding.with_near(output, names.keys().map(String::as_str));
-            reader.findings.push(finding);
+            known.reader.findings.push(finding);
         }
     }
 }
 
 /// Why an output must not have this name.
-fn fault(
-    name: &str,
-    names: &BTreeMap<String, Location>,
-    moments: &BTreeMap<String, Moment>,
-    pods: &Pods,
-) -> Option<String> {
-    if let Some(message) = unfit(name, pods) {
-        return Some(message);
-    }
-    if let Some(first) = names.get(name) {
-        return Some(format!(
+fn fault(name: &str, names: &BTreeMap<String, Location>, known: &Steps<'_, '_>) -> Option<String> {
+    let mut moments = known.moments.keys();
+    unfit(name, known.pods).or_else(|| match names.get(name) {
+        Some(first) => Some(format!(
             "duplicate name `{name}`, first on line {}",
             first.line()
-        ));
-    }
-    let moment = moments
-        .keys()
-        .any(|moment| moment == name || nested(moment, name));
-    moment.then(|| format!("`{name}` is a moment: choose another name"))
+        )),
+        None if moments.any(|moment| moment == name || nested(moment, name)) => {
+            Some(format!("`{name}` is a moment: choose another name"))
+        }
+        None => None,
+    })
 }

@@ -32,7 +32,7 @@ pub fn applied(manifest: &Manifest) -> Result<String, String> {
 /// A line for each object that a scenario's manifests describe.
 pub(super) fn in_words(scenario: &Scenario) -> Vec<String> {
     let manifests = scenario.manifests.iter();
-    let objects = manifests.flat_map(|manifest| documents(&manifest.text).unwrap_or_default());
+    let objects = manifests.flat_map(Manifest::objects);
     objects.map(object_in_words).collect()
 }
 
