@@ -3,40 +3,24 @@
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
 use itertools::Itertools as _;
 
-use super::compile::{self, Compiled, compile};
+use super::compile::{self, Compiled, Finding, compile};
 use super::functions::{FUNCTIONS, Function, Parameter};
 use super::syntax::THERE;
 use super::types::Type;
-use super::walk::{string_literal, walk};
+use super::walk::{parts, string_literal};
 
 /// Functions of CEL itself that suites may call, by what they return.
-const CEL: [(Type, &[&str]); 9] = [
-    (Type::Number, &["size", "int", "uint", "double"]),
-    (Type::Number, &["getFullYear", "getMonth", "getDayOfMonth"]),
-    (Type::Number, &["getDayOfWeek", "getDayOfYear", "getHours"]),
-    (
-        Type::Number,
-        &["getMinutes", "getSeconds", "getMilliseconds"],
-    ),
-    (
-        Type::Bool,
-        &["contains", "startsWith", "endsWith", "matches", "bool"],
-    ),
-    (Type::Time, &["timestamp"]),
-    (Type::Duration, &["duration"]),
-    (Type::Text, &["string"]),
-    (Type::Unknown, &["bytes", "dyn", "type"]),
+const CEL: [(Type, &str); 9] = [
+    (Type::Number, "size int uint double"),
+    (Type::Number, "getFullYear getMonth getDayOfMonth"),
+    (Type::Number, "getDayOfWeek getDayOfYear getHours"),
+    (Type::Number, "getMinutes getSeconds getMilliseconds"),
+    (Type::Bool, "contains startsWith endsWith matches bool"),
+    (Type::Time, "timestamp"),
+    (Type::Duration, "duration"),
+    (Type::Text, "string"),
+    (Type::Unknown, "bytes dyn type"),
 ];
-
-/// Something wrong with an expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
-    /// Characters from the beginning of the text.
-    pub(crate) offset: usize,
-    pub(crate) message: String,
-    /// What to do.
-    pub(crate) help: Option<String>,
-}
 
 /// The names that an expression may use.
 pub(crate) trait Scope {
@@ -68,7 +52,7 @@ impl<'a> Checker<'a> {
         (found, checker.findings)
     }
 
-    fn find(&mut self, at: &IdedExpr, message: impl Into<String>, help: Option<String>) {
+    fn find(&mut self, at: &IdedExpr, message: String, help: Option<String>) {
         // A selection is placed at its dot; the name before it is what a reader looks for.
         let mut part = at;
         while let Expr::Select(select) = &part.expr {
@@ -77,20 +61,31 @@ impl<'a> Checker<'a> {
         let offset = self.compiled.offset(part);
         self.findings.push(Finding {
             offset,
-            message: message.into(),
+            message,
             help,
         });
+    }
+
+    /// The type of what is wrong.
+    fn unknown(&mut self, at: &IdedExpr, message: String, help: Option<String>) -> Type {
+        self.find(at, message, help);
+        Type::Unknown
+    }
+
+    /// Two operands that do not go together.
+    fn clash(&mut self, at: &IdedExpr, a: Type, b: Type, message: fn(&str, &str) -> String) {
+        let both = [(a, b), (b, a)].contains(&(Type::Duration, Type::Number));
+        let help = both.then(|| "a duration has a unit: `4s`, `500ms`".to_owned());
+        self.find(at, message(a.in_words(), b.in_words()), help);
     }
 
     fn type_of(&mut self, expression: &'a IdedExpr) -> Type {
         match &expression.expr {
             Expr::Literal(literal) => match literal {
                 LiteralValue::Boolean(_) => Type::Bool,
-                LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => {
-                    Type::Number
-                }
                 LiteralValue::String(_) => Type::Text,
                 LiteralValue::Bytes(_) | LiteralValue::Null => Type::Unknown,
+                _ => Type::Number,
             },
             Expr::List(list) => {
                 for item in &list.elements {
@@ -117,30 +112,32 @@ impl<'a> Checker<'a> {
             part = &select.operand;
         }
         names.reverse();
-        let found = if let Expr::Ident(root) = &part.expr {
-            let bound = self.bound.iter().rev().find(|(name, _)| name == root);
-            if let Some((_, found)) = bound.copied() {
-                self.select(expression, found, root, &names)
-            } else {
-                if root != THERE {
-                    names.insert(0, root);
-                }
-                match self.scope.resolve(&names) {
-                    Ok((taken, found)) => {
-                        let shown = names[..taken].join(".");
-                        self.select(expression, found, &shown, &names[taken..])
-                    }
-                    Err((message, help)) => {
-                        self.find(expression, message, help);
-                        Type::Unknown
-                    }
-                }
+        let found = match &part.expr {
+            Expr::Ident(root) => self.named(expression, root, names),
+            _ => {
+                let found = self.type_of(part);
+                self.select(expression, found, "the value", &names)
             }
-        } else {
-            let found = self.type_of(part);
-            self.select(expression, found, "the value", &names)
         };
         if tested { Type::Bool } else { found }
+    }
+
+    /// A variable with the fields selected of it.
+    fn named(&mut self, at: &'a IdedExpr, root: &'a str, mut names: Vec<&'a str>) -> Type {
+        let mut bound = self.bound.iter().rev();
+        if let Some((_, found)) = bound.find(|(name, _)| *name == root) {
+            return self.select(at, *found, root, &names);
+        }
+        if root != THERE {
+            names.insert(0, root);
+        }
+        match self.scope.resolve(&names) {
+            Ok((taken, found)) => {
+                let shown = names[..taken].join(".");
+                self.select(at, found, &shown, &names[taken..])
+            }
+            Err((message, help)) => self.unknown(at, message, help),
+        }
     }
 
     fn select(&mut self, at: &'a IdedExpr, mut found: Type, owner: &str, names: &[&str]) -> Type {
@@ -150,16 +147,15 @@ impl<'a> Checker<'a> {
                 Type::Record(fields) => {
                     let Some((_, field)) = fields.iter().find(|(known, _)| known == name) else {
                         let help = nearest(name, fields.iter().map(|(known, _)| *known));
-                        self.find(at, format!("`{owner}` has no field `{name}`"), help);
-                        return Type::Unknown;
+                        let message = format!("`{owner}` has no field `{name}`");
+                        return self.unknown(at, message, help);
                     };
                     *field
                 }
                 other => {
                     let what = other.in_words();
                     let message = format!("`{owner}` is {what} and has no field `{name}`");
-                    self.find(at, message, None);
-                    return Type::Unknown;
+                    return self.unknown(at, message, None);
                 }
             };
         }
@@ -173,8 +169,7 @@ impl<'a> Checker<'a> {
             Type::Unknown | Type::List | Type::Map | Type::Record(_) => Type::Unknown,
             other => {
                 let message = format!("{} has no items to search", other.in_words());
-                self.find(&comprehension.iter_range, message, None);
-                Type::Unknown
+                self.unknown(&comprehension.iter_range, message, None)
             }
         };
         let before = self.bound.len();
@@ -216,9 +211,9 @@ impl<'a> Checker<'a> {
             }
             (operators::EQUALS | operators::NOT_EQUALS, [(left, a), (_, b)]) => {
                 if !a.may_equal(*b) {
-                    let (first, second) = (a.in_words(), b.in_words());
-                    let message = format!("compares {first} with {second}: never equal");
-                    self.find(left, message, hint(*a, *b));
+                    self.clash(left, *a, *b, |a, b| {
+                        format!("compares {a} with {b}: never equal")
+                    });
                 }
                 Type::Bool
             }
@@ -230,8 +225,7 @@ impl<'a> Checker<'a> {
                 [(left, a), (_, b)],
             ) => {
                 if a != b && *a != Type::Unknown && *b != Type::Unknown {
-                    let message = format!("cannot order {} and {}", a.in_words(), b.in_words());
-                    self.find(left, message, hint(*a, *b));
+                    self.clash(left, *a, *b, |a, b| format!("cannot order {a} and {b}"));
                 }
                 Type::Bool
             }
@@ -279,21 +273,23 @@ impl<'a> Checker<'a> {
             (Text, Text) if operator == operators::ADD => Text,
             (List | Records(_), List | Records(_)) if operator == operators::ADD => List,
             (a, b) => {
-                let (first, second) = (a.in_words(), b.in_words());
-                let message = format!("cannot add or subtract {first} and {second}");
-                self.find(at, message, hint(a, b));
+                self.clash(at, a, b, |a, b| {
+                    format!("cannot add or subtract {a} and {b}")
+                });
                 Unknown
             }
         }
     }
 
     fn standard(&mut self, at: &'a IdedExpr, name: &str, args: &[(&'a IdedExpr, Type)]) -> Type {
-        let Some((returns, _)) = CEL.iter().find(|(_, known)| known.contains(&name)) else {
+        let of_cel = CEL.iter().flat_map(|(returns, names)| {
+            let names = names.split(' ');
+            names.map(move |name| (name, *returns))
+        });
+        let Some((_, returns)) = of_cel.clone().find(|(known, _)| *known == name) else {
             let own = FUNCTIONS.iter().map(|function| function.name);
-            let known = own.chain(CEL.iter().flat_map(|(_, names)| *names).copied());
-            let help = nearest(name, known);
-            self.find(at, format!("no function is named `{name}`"), help);
-            return Type::Unknown;
+            let help = nearest(name, own.chain(of_cel.map(|(name, _)| name)));
+            return self.unknown(at, format!("no function is named `{name}`"), help);
         };
         if ["contains", "startsWith", "endsWith", "matches"].contains(&name) {
             self.expect(args, Type::Text);
@@ -309,7 +305,7 @@ impl<'a> Checker<'a> {
             let message = format!("invalid regular expression: {reason}");
             self.find(pattern, message, None);
         }
-        *returns
+        returns
     }
 
     fn function(&mut self, at: &'a IdedExpr, call: &'a CallExpr, function: &Function) -> Type {
@@ -363,11 +359,6 @@ impl<'a> Checker<'a> {
     }
 }
 
-fn hint(a: Type, b: Type) -> Option<String> {
-    let both = [(a, b), (b, a)].contains(&(Type::Duration, Type::Number));
-    both.then(|| "a duration has a unit: `4s`, `500ms`".to_owned())
-}
-
 /// `did you mean …?` for the most similar of `known`.
 pub(super) fn nearest<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
     compile::nearest(word, known).map(|near| format!("did you mean `{near}`?"))
@@ -415,22 +406,16 @@ fn canonical(expression: &IdedExpr, negated: bool) -> String {
 
 /// The structure of an expression without the ids of its nodes.
 fn shape(expression: &IdedExpr) -> Vec<String> {
-    let mut parts = Vec::new();
-    walk(expression, &mut Vec::new(), &mut |part, _| {
-        parts.push(match &part.expr {
-            Expr::Call(call) => format!("{}/{}", call.func_name, call.args.len()),
-            Expr::Ident(name) => name.clone(),
-            Expr::Select(select) => {
-                format!(".{}{}", select.field, if select.test { "?" } else { "" })
-            }
-            Expr::Literal(literal) => format!("{literal:?}"),
-            Expr::List(list) => format!("[{}]", list.elements.len()),
-            Expr::Comprehension(comprehension) => format!("{{{}}}", comprehension.iter_var),
-            _ => "?".to_owned(),
-        });
-        true
-    });
-    parts
+    let shape = |part: &IdedExpr| match &part.expr {
+        Expr::Call(call) => format!("{}/{}", call.func_name, call.args.len()),
+        Expr::Ident(name) => name.clone(),
+        Expr::Select(select) => format!(".{}{}", select.field, if select.test { "?" } else { "" }),
+        Expr::Literal(literal) => format!("{literal:?}"),
+        Expr::List(list) => format!("[{}]", list.elements.len()),
+        Expr::Comprehension(comprehension) => format!("{{{}}}", comprehension.iter_var),
+        _ => "?".to_owned(),
+    };
+    parts(expression).into_iter().map(shape).collect()
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use cel::extractors::Arguments;
 use cel::{Context, ExecutionError, Value};
+use chrono::{DateTime, FixedOffset};
 use jiff::Timestamp;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::selector::{Selector, field};
 use super::types::{EVENT, POD, STAMP, STATE, Type};
@@ -48,8 +49,8 @@ pub(crate) enum Parameter {
 impl Function {
     /// How many of the parameters must be given.
     pub(crate) fn required(&self) -> usize {
-        let optional = |parameter: &&Parameter| **parameter == Parameter::Optional;
-        self.parameters.len() - self.parameters.iter().filter(optional).count()
+        let given = self.parameters.iter();
+        given.filter(|p| **p != Parameter::Optional).count()
     }
 }
 
@@ -69,6 +70,7 @@ impl Parameter {
 }
 
 type Answer = Result<Value, String>;
+type Time = DateTime<FixedOffset>;
 
 /// The table of functions: how each is called, what it returns, its sentence in the reference, and what it does.
 macro_rules! functions {
@@ -158,51 +160,37 @@ fn pods_of<'a>(
     })
 }
 
-fn count(number: usize) -> Value {
-    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
 fn runs(timeline: &[Entry], args: &[Value]) -> Answer {
     let selector = selector(args)?;
     let begun = stamps_of(timeline, &selector).filter(|(_, stamp)| stamp.stamp == "begun");
-    Ok(count(begun.count()))
+    Ok(values::from_json(&begun.count().into()))
 }
 
 /// When the first selected process began and ended.
-fn span(timeline: &[Entry], selector: &Selector) -> Result<(Timestamp, Timestamp), String> {
+fn span(timeline: &[Entry], selector: &Selector) -> Result<(Time, Time), String> {
     let (begun, process) = stamps_of(timeline, selector)
         .find(|(_, stamp)| stamp.stamp == "begun")
-        .map(|(entry, stamp)| (entry.at, &stamp.process))
         .ok_or("no such process began")?;
-    let ended = stamps_of(timeline, selector)
-        .find(|(_, stamp)| stamp.stamp == "ended" && stamp.process == *process)
-        .map(|(entry, _)| entry.at)
+    let (ended, _) = stamps_of(timeline, selector)
+        .find(|(_, stamp)| stamp.stamp == "ended" && stamp.process == process.process)
         .ok_or("the process did not end by itself")?;
-    Ok((begun, ended))
+    Ok((values::chrono(begun.at), values::chrono(ended.at)))
 }
 
 fn took(timeline: &[Entry], args: &[Value]) -> Answer {
     let (begun, ended) = span(timeline, &selector(args)?)?;
-    let nanos = ended.as_nanosecond() - begun.as_nanosecond();
-    let nanos = i64::try_from(nanos).map_err(|error| error.to_string())?;
-    Ok(Value::Duration(chrono::Duration::nanoseconds(nanos)))
+    Ok(Value::Duration(ended - begun))
 }
 
 fn during(timeline: &[Entry], args: &[Value]) -> Answer {
-    let process = span(timeline, &selector(args.get(1..).unwrap_or_default())?)?;
-    let time = |name: &str| match args.first() {
-        Some(Value::Map(map)) => field(map, name).cloned(),
-        _ => None,
-    };
-    let step = (time("begin"), time("end"));
-    let (Some(Value::Timestamp(from)), Some(Value::Timestamp(to))) = step else {
-        return Err("expected the output of a step".to_owned());
-    };
-    let [begun, ended] = [process.0, process.1].map(values::timestamp);
-    let (Value::Timestamp(begun), Value::Timestamp(ended)) = (begun, ended) else {
-        return Err("a time is out of range".to_owned());
-    };
-    Ok(Value::Bool(begun < from && to < ended))
+    let (begun, ended) = span(timeline, &selector(args.get(1..).unwrap_or_default())?)?;
+    let time = |name| field(args.first()?, name);
+    match (time("begin"), time("end")) {
+        (Some(Value::Timestamp(from)), Some(Value::Timestamp(to))) => {
+            Ok(Value::Bool(begun < *from && *to < ended))
+        }
+        _ => Err("expected the output of a step".to_owned()),
+    }
 }
 
 fn starts(timeline: &[Entry], args: &[Value]) -> Answer {
@@ -224,12 +212,8 @@ pub(crate) fn statuses(object: &Json) -> impl Iterator<Item = &Json> {
 }
 
 fn selected<'a>(object: &'a Json, selector: &'a Selector) -> impl Iterator<Item = &'a Json> {
-    statuses(object).filter(|status| {
-        selector.container(status["name"].as_str().unwrap_or_default())
-            && selector
-                .start
-                .is_none_or(|start| restart_count(status) + 1 == u64::from(start))
-    })
+    statuses(object)
+        .filter(|status| selector.status(status) && selector.start(restart_count(status) + 1))
 }
 
 pub(crate) fn restart_count(status: &Json) -> u64 {
@@ -238,38 +222,29 @@ pub(crate) fn restart_count(status: &Json) -> u64 {
 
 fn restarts(timeline: &[Entry], args: &[Value]) -> Answer {
     let selector = selector(args)?;
-    let counts = pods_of(timeline, &selector)
-        .flat_map(|(_, pod)| selected(&pod.object, &selector).map(restart_count));
-    let highest = counts
+    let highest = pods_of(timeline, &selector)
+        .flat_map(|(_, pod)| selected(&pod.object, &selector).map(restart_count))
         .max()
         .ok_or("the API reported no status of such a container")?;
-    Ok(values::from_json(&Json::from(highest)))
+    Ok(values::from_json(&highest.into()))
 }
 
 /// A field of the last termination that the API reported, in `state` or `lastState`.
 fn terminated(timeline: &[Entry], args: &[Value], name: &str) -> Answer {
     let selector = selector(args)?;
-    let mut found: Option<(u64, &Json)> = None;
-    for (_, pod) in pods_of(timeline, &selector) {
-        let named = statuses(&pod.object)
-            .filter(|status| selector.container(status["name"].as_str().unwrap_or_default()));
-        for status in named {
+    let (_, terminated) = pods_of(timeline, &selector)
+        .flat_map(|(_, pod)| statuses(&pod.object))
+        .filter(|status| selector.status(status))
+        .flat_map(|status| {
             let restarts = restart_count(status);
             // `lastState` belongs to the start before this one.
-            for (state, start) in [("lastState", restarts), ("state", restarts + 1)] {
-                let Some(terminated) = status[state].get("terminated") else {
-                    continue;
-                };
-                let wanted = selector
-                    .start
-                    .is_none_or(|wanted| u64::from(wanted) == start);
-                if wanted && found.is_none_or(|(latest, _)| latest <= start) {
-                    found = Some((start, terminated));
-                }
-            }
-        }
-    }
-    let (_, terminated) = found.ok_or("the API reported no termination")?;
+            let states = [("lastState", restarts), ("state", restarts + 1)];
+            states.map(|(state, start)| Some((start, status[state].get("terminated")?)))
+        })
+        .flatten()
+        .filter(|(start, _)| selector.start(*start))
+        .max_by_key(|(start, _)| *start)
+        .ok_or("the API reported no termination")?;
     match terminated.get(name) {
         Some(Json::String(text)) => {
             let at: Timestamp = text.parse().map_err(|error| format!("{name}: {error}"))?;
@@ -286,30 +261,22 @@ fn state_of(pod: &str, object: &Json, status: &Json, at: Option<Timestamp>) -> V
         .as_object()
         .and_then(|state| state.iter().next());
     let (state, detail) = state.map_or(("", &Json::Null), |(state, detail)| (state, detail));
-    let text = |value: &Json| values::string(value.as_str().unwrap_or_default());
-    let mut fields = vec![
-        ("pod", values::string(pod)),
-        ("phase", text(&object["status"]["phase"])),
-        ("container", text(&status["name"])),
-        ("state", values::string(state)),
-        ("reason", text(&detail["reason"])),
-        ("message", text(&detail["message"])),
-        (
-            "restarts",
-            values::from_json(&Json::from(restart_count(status))),
-        ),
-        (
-            "ready",
-            Value::Bool(status["ready"].as_bool().unwrap_or(false)),
-        ),
-    ];
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let mut fields = json!({
+        "pod": pod,
+        "phase": text(&object["status"]["phase"]),
+        "container": text(&status["name"]),
+        "state": state,
+        "reason": text(&detail["reason"]),
+        "message": text(&detail["message"]),
+        "restarts": restart_count(status),
+        "ready": status["ready"] == true,
+    });
     if let Some(code) = detail.get("exitCode") {
-        fields.push(("exit_code", values::from_json(code)));
+        fields["exit_code"] = code.clone();
     }
-    if let Some(at) = at {
-        fields.push(("at", values::timestamp(at)));
-    }
-    values::map(fields)
+    let at = at.map(|at| ("at", values::timestamp(at)));
+    values::with(values::from_json(&fields), at)
 }
 
 /// The states of a pod's containers, for the conditions of moments.
@@ -327,10 +294,7 @@ fn states(timeline: &[Entry], args: &[Value]) -> Answer {
 }
 
 fn state(_: &[Entry], args: &[Value]) -> Answer {
-    let object = match args.first() {
-        Some(Value::Map(map)) => field(map, "object"),
-        _ => None,
-    };
+    let object = args.first().and_then(|output| field(output, "object"));
     let object = object.ok_or("expected the output of a `get` step")?;
     let object = object.json().map_err(|error| error.to_string())?;
     let wanted = text(args, 1)?;
@@ -383,11 +347,9 @@ fn events(timeline: &[Entry], args: &[Value]) -> Answer {
 }
 
 fn pods(timeline: &[Entry], args: &[Value]) -> Answer {
-    entries(
-        timeline,
-        args,
-        |seen, selector, _| matches!(seen, Seen::Pod(pod) if selector.pod(&pod.pod)),
-    )
+    let selector = selector(args)?;
+    let found = pods_of(timeline, &selector);
+    Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
 }
 
 fn item(args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
@@ -399,20 +361,13 @@ fn item(args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
     }
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "seconds of a scenario are far below 2^52"
-)]
 fn seconds(_: &[Entry], args: &[Value]) -> Answer {
-    match args {
-        [Value::Duration(duration)] => {
-            let whole = duration.num_seconds() as f64;
-            Ok(Value::Float(
-                whole + f64::from(duration.subsec_nanos()) / 1e9,
-            ))
-        }
-        _ => Err("expected a duration".to_owned()),
-    }
+    let [Value::Duration(duration)] = args else {
+        return Err("expected a duration".to_owned());
+    };
+    let seconds = duration.abs().as_seconds_f64();
+    let is_negative = *duration < chrono::Duration::zero();
+    Ok(Value::Float(if is_negative { -seconds } else { seconds }))
 }
 
 /// The address of `IP:PORT`, and of `[IP]:PORT`.
@@ -421,7 +376,7 @@ fn ip(_: &[Entry], args: &[Value]) -> Answer {
     let with_port = text.parse().map(|address: SocketAddr| address.ip());
     let address: Result<IpAddr, _> = with_port.or_else(|_| text.trim_matches(['[', ']']).parse());
     let address = address.map_err(|_| format!("invalid address `{text}`"))?;
-    Ok(values::string(&address.to_canonical().to_string()))
+    Ok(address.to_canonical().to_string().into())
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use cel::Value as Cel;
+use chrono::SecondsFormat;
 use itertools::Itertools as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::scene::Scene;
 use crate::catalogue::model::Scenario;
@@ -40,6 +41,10 @@ pub(crate) struct OfClaim {
     pub(crate) spares: BTreeMap<String, Vec<Alteration>>,
 }
 
+/// Values by dotted path (`data.code`, `object.status.phase`, a number for an item of a list); text that begins with
+/// `=` is CEL over `it`, moments, and outputs.
+type Fields = BTreeMap<String, Value>;
+
 /// A change of the evidence. One that matches nothing is an error.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,17 +62,15 @@ pub(crate) struct Alteration {
     /// Keeps them and changes copies.
     #[serde(default)]
     pub(crate) copy: bool,
-    /// Values by dotted path (`data.code`, `object.status.phase`, a number for an item of a list); text that begins
-    /// with `=` is CEL over `it`, moments, and outputs.
     #[serde(default)]
-    pub(crate) set: BTreeMap<String, Value>,
+    pub(crate) set: Fields,
     /// Paths to remove.
     #[serde(default)]
     pub(crate) unset: Vec<String>,
     /// Moves them in time: `2s`, `-300ms`.
     pub(crate) shift: Option<String>,
     /// A new entry; values as in `set`. `at` is its time.
-    pub(crate) add: Option<BTreeMap<String, Value>>,
+    pub(crate) add: Option<Fields>,
 }
 
 /// The channel of this name; `None` for the facts of the cluster.
@@ -84,11 +87,9 @@ fn target<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'static Channel>
 
 impl Alteration {
     fn expressions(&self) -> impl Iterator<Item = &str> {
-        let values = self
-            .set
-            .values()
-            .chain(self.add.iter().flat_map(BTreeMap::values));
-        let computed = values.filter_map(|value| value.as_str()?.strip_prefix('='));
+        let added = self.add.iter().flatten();
+        let values = self.set.iter().chain(added);
+        let computed = values.filter_map(|(_, value)| value.as_str()?.strip_prefix('='));
         self.condition.as_deref().into_iter().chain(computed)
     }
 }
@@ -182,10 +183,8 @@ fn means(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<bool, 
         return Ok(true);
     };
     // A condition about a field that an entry lacks does not match it.
-    Ok(matches!(
-        evaluate(condition, Some(&values::entry(entry)), scene)?,
-        Ok(Cel::Bool(true))
-    ))
+    let met = evaluate(condition, Some(&values::entry(entry)), scene)?;
+    Ok(met == Ok(Cel::Bool(true)))
 }
 
 fn changed(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<Entry, String> {
@@ -205,10 +204,7 @@ fn change(
     scene: &Scene,
     json: &mut Value,
 ) -> Result<(), String> {
-    for (path, value) in &alteration.set {
-        let value = written(value, Some(it), scene)?;
-        *at_path(json, path)? = value;
-    }
+    set(json, &alteration.set, Some(it), scene)?;
     for path in &alteration.unset {
         let (parent, name) = match path.rsplit_once('.') {
             Some((parent, name)) => (at_path(json, parent)?, name),
@@ -221,17 +217,11 @@ fn change(
     Ok(())
 }
 
-fn added(
-    channel: &Channel,
-    fields: &BTreeMap<String, Value>,
-    scene: &Scene,
-) -> Result<Entry, String> {
+fn added(channel: &Channel, fields: &Fields, scene: &Scene) -> Result<Entry, String> {
     let mut json = (channel.defaults)();
     json["n"] = Value::from(0);
     json["at"] = Value::from(scene.zero.to_string());
-    for (path, value) in fields {
-        *at_path(&mut json, path)? = written(value, None, scene)?;
-    }
+    set(&mut json, fields, None, scene)?;
     serde_json::from_value(json)
         .map_err(|error| format!("`add` produces an invalid entry: {error}"))
 }
@@ -254,7 +244,7 @@ fn at_path<'a>(json: &'a mut Value, path: &str) -> Result<&'a mut Value, String>
                 .ok_or_else(|| format!("`{path}`: no item {index}"));
         }
         if json.is_null() {
-            *json = Value::Object(serde_json::Map::new());
+            *json = json!({});
         }
         let fields = json
             .as_object_mut()
@@ -263,19 +253,22 @@ fn at_path<'a>(json: &'a mut Value, path: &str) -> Result<&'a mut Value, String>
     })
 }
 
-/// A value as written, or computed if it begins with `=`.
-fn written(value: &Value, it: Option<&Cel>, scene: &Scene) -> Result<Value, String> {
-    let Some(text) = value.as_str().and_then(|text| text.strip_prefix('=')) else {
-        return Ok(value.clone());
-    };
-    let value = evaluate(text, it, scene)??;
-    if let Cel::Timestamp(at) = &value {
-        return Ok(Value::String(
-            at.to_utc()
-                .to_rfc3339_opts(chrono::SecondsFormat::Nanos, true),
-        ));
+/// Sets fields to values as written, or computed.
+fn set(json: &mut Value, fields: &Fields, it: Option<&Cel>, scene: &Scene) -> Result<(), String> {
+    for (path, value) in fields {
+        let value = match value.as_str().and_then(|text| text.strip_prefix('=')) {
+            None => value.clone(),
+            Some(text) => match evaluate(text, it, scene)?? {
+                Cel::Timestamp(at) => at
+                    .to_utc()
+                    .to_rfc3339_opts(SecondsFormat::Nanos, true)
+                    .into(),
+                value => value.json().map_err(|error| error.to_string())?,
+            },
+        };
+        *at_path(json, path)? = value;
     }
-    value.json().map_err(|error| error.to_string())
+    Ok(())
 }
 
 /// The outer error is a syntax error, the inner one an evaluation error.
@@ -306,11 +299,8 @@ fn move_by(entry: &mut Entry, by: SignedDuration) -> Result<(), String> {
             output.begin = moved(output.begin)?;
             output.end = moved(output.end)?;
             let lines = output.data.get_mut("lines").and_then(Value::as_array_mut);
-            for at in lines
-                .into_iter()
-                .flatten()
-                .filter_map(|line| line.get_mut("at"))
-            {
+            let lines = lines.into_iter().flatten();
+            for at in lines.filter_map(|line| line.get_mut("at")) {
                 if let Some(Ok(time)) = at.as_str().map(str::parse::<Timestamp>) {
                     *at = Value::String(moved(time)?.to_string());
                 }

@@ -1,72 +1,55 @@
 //! Explains evaluated expressions part by part, with the values that they read.
 
+use cel::Value;
 use cel::common::ast::{Expr, IdedExpr, operators};
-use cel::{IdedExpr as Expression, Value};
 use itertools::Itertools as _;
 
 use super::judgement::{Evaluation, Part};
 use super::scene::Scene;
 use super::search::search;
-use crate::expr::{self, values};
+use crate::expr::{self, Selector, values};
 
 /// An evaluated expression and its explanation.
 pub(super) struct Explained {
     pub(super) evaluation: Evaluation,
-    /// The parts' values and phrases.
-    phrases: Vec<(Option<bool>, String)>,
-}
-
-impl Explained {
-    pub(super) fn value(&self) -> Option<bool> {
-        self.evaluation.value
-    }
-
-    pub(super) fn error(&self) -> String {
-        let error = self.evaluation.error.clone();
-        error.unwrap_or_else(|| "it cannot be evaluated".to_owned())
-    }
-
-    /// The parts that decide the value.
-    pub(super) fn because(&self) -> String {
-        let Evaluation {
-            expression, value, ..
-        } = &self.evaluation;
-        let deciding = self.phrases.iter().filter(|(of_part, _)| of_part == value);
-        match deciding.map(|(_, phrase)| phrase).unique().join("; ") {
-            none if none.is_empty() => expression.clone(),
-            phrases => phrases,
-        }
-    }
+    /// The parts that decide the value, or why it has none.
+    pub(super) because: String,
 }
 
 /// Evaluates `text` to a boolean and explains it.
 pub(super) fn explain(text: &str, scene: &Scene) -> Explained {
     let found = boolean(text, scene);
-    let mut parts = Vec::new();
-    let mut phrases = Vec::new();
+    let (mut parts, mut deciding) = (Vec::new(), Vec::new());
     for part in expr::conjuncts(text) {
         let Ok(program) = expr::compile(part) else {
             continue;
         };
         let value = boolean(part, scene).ok();
         let read = read_values(program.expression(), scene);
-        let phrase = phrase(part, program.expression(), value, &read, scene);
+        if value.as_ref() == found.as_ref().ok() {
+            deciding.push(phrase(part, program.expression(), value, &read, scene));
+        }
         parts.push(Part {
             text: part.to_owned(),
             value,
             read: read.into_iter().map(|r| (r.name, r.value)).collect(),
         });
-        phrases.push((value, phrase));
     }
+    let expression = text.trim().to_owned();
+    let because = match &found {
+        Err(why) => why.clone(),
+        Ok(_) if deciding.is_empty() => expression.clone(),
+        Ok(_) => deciding.iter().unique().join("; "),
+    };
     let evaluation = Evaluation {
-        expression: text.trim().to_owned(),
+        expression,
         value: found.as_ref().ok().copied(),
         error: found.err(),
         parts,
     };
     Explained {
         evaluation,
-        phrases,
+        because,
     }
 }
 
@@ -85,20 +68,9 @@ fn boolean(text: &str, scene: &Scene) -> Result<bool, String> {
 struct Reading {
     name: String,
     value: String,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Value,
-    /// The result of searching a list.
-    Found,
-    /// Whether the value exists.
-    There,
-    /// A moment that was asked for and never occurred.
-    Never,
-    /// A whole list or object, of no interest next to what was found in it.
-    Whole,
+    /// What stands between both in a phrase. A whole list or object has no phrase: it is of no interest next to what
+    /// was found in it.
+    between: Option<&'static str>,
 }
 
 impl Reading {
@@ -111,21 +83,18 @@ impl Reading {
             }
             _ => false,
         };
-        Self::of(if whole { Kind::Whole } else { Kind::Value }, name, text)
+        Self {
+            name,
+            value: text,
+            between: (!whole).then_some(" = "),
+        }
     }
 
-    fn of(kind: Kind, name: String, value: impl Into<String>) -> Self {
-        let value = value.into();
-        Self { name, value, kind }
-    }
-
-    fn phrase(&self) -> String {
-        let Self { name, value, kind } = self;
-        match kind {
-            Kind::Value | Kind::Whole => format!("{name} = {value}"),
-            Kind::Found => format!("{name}: {value}"),
-            Kind::There => format!("{name} is {value}"),
-            Kind::Never => format!("{name} {value}"),
+    fn of(name: String, between: &'static str, value: impl Into<String>) -> Self {
+        Self {
+            name,
+            value: value.into(),
+            between: Some(between),
         }
     }
 }
@@ -142,10 +111,10 @@ fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
         match scene.resolve(read.expr) {
             // The moment asked for is listed by name.
             Some(Value::Map(_)) if read.names == ["moments"] => {}
-            Some(value) if expr::is_selector(&value) => {}
-            Some(Value::Bool(true)) if tested => add(Reading::of(Kind::There, text, "present")),
-            Some(Value::Bool(false)) if tested => add(Reading::of(Kind::There, text, "absent")),
-            None => add(Reading::of(Kind::There, text, "absent")),
+            Some(value) if Selector::of(&value).is_some() => {}
+            Some(Value::Bool(true)) if tested => add(Reading::of(text, " is ", "present")),
+            Some(Value::Bool(false)) if tested => add(Reading::of(text, " is ", "absent")),
+            None => add(Reading::of(text, " is ", "absent")),
             Some(value) => add(Reading::new(text, &value, scene)),
         }
     }
@@ -158,11 +127,7 @@ fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
         }
         if let (Some(Value::Timestamp(a)), Some(Value::Timestamp(b))) = (a, b) {
             let name = format!("{} - {}", name_of(right), name_of(left));
-            add(Reading::of(
-                Kind::Value,
-                name,
-                values::span(b.signed_duration_since(a)),
-            ));
+            add(Reading::of(name, " = ", values::span(b - a)));
         }
     }
     read
@@ -178,7 +143,7 @@ fn looked_for(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
         if let Some(search) = search(part) {
             let condition = written(search.condition, Some(search.item));
             if let Some(value) = search.found(scene, &values::cut(&condition, 100)) {
-                found.push(Reading::of(Kind::Found, name_of(search.list), value));
+                found.push(Reading::of(name_of(search.list), ": ", value));
                 return false;
             }
         }
@@ -198,7 +163,7 @@ fn looked_for(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
                     && let Some(Value::String(content)) = scene.resolve(text)
                     && let Some(value) = values::around(&content, needle)
                 {
-                    found.push(Reading::of(Kind::Value, name_of(text), value));
+                    found.push(Reading::of(name_of(text), " = ", value));
                 }
             }
             _ => {}
@@ -212,12 +177,12 @@ fn moment(name: &str, scene: &Scene) -> Reading {
     let came = scene.moments.get(name).copied().flatten();
     match came.map(values::timestamp) {
         Some(at) => Reading::new(name.to_owned(), &at, scene),
-        None => Reading::of(Kind::Never, name.to_owned(), "never occurred"),
+        None => Reading::of(name.to_owned(), " ", "never occurred"),
     }
 }
 
 /// The operands of all comparisons outside comprehensions.
-fn comparisons(expression: &IdedExpr) -> Vec<(&Expression, &Expression)> {
+fn comparisons(expression: &IdedExpr) -> Vec<(&IdedExpr, &IdedExpr)> {
     let mut found = Vec::new();
     expr::walk(expression, &mut Vec::new(), &mut |part, bound| {
         found.extend(compared(part).filter(|_| bound.is_empty()));
@@ -227,7 +192,7 @@ fn comparisons(expression: &IdedExpr) -> Vec<(&Expression, &Expression)> {
 }
 
 /// The operands, if an expression is a comparison.
-fn compared(expression: &IdedExpr) -> Option<(&Expression, &Expression)> {
+fn compared(expression: &IdedExpr) -> Option<(&IdedExpr, &IdedExpr)> {
     match &expression.expr {
         Expr::Call(call) if call.func_name != operators::IN => match call.args.as_slice() {
             [left, right] if binding(&call.func_name) == COMPARISON => Some((left, right)),
@@ -370,7 +335,7 @@ fn order(expression: &IdedExpr, scene: &Scene) -> Option<String> {
             })
         }
         (Value::Duration(a), Value::Duration(b)) => {
-            let named = |expression: &Expression, value| match &expression.expr {
+            let named = |expression: &IdedExpr, value| match &expression.expr {
                 Expr::Call(call) if call.func_name == "duration" => values::span(value),
                 _ => format!("{} = {}", name_of(expression), values::span(value)),
             };
@@ -396,8 +361,10 @@ fn phrase(
     if let Some(phrase) = order(expression, scene) {
         return phrase;
     }
-    let read = read.iter().filter(|reading| reading.kind != Kind::Whole);
-    match (read.map(Reading::phrase).join(", "), value) {
+    let read = read
+        .iter()
+        .filter_map(|read| Some(format!("{}{}{}", read.name, read.between?, read.value)));
+    match (read.collect_vec().join(", "), value) {
         (read, _) if !read.is_empty() => read,
         (_, Some(value)) => format!("`{text}` is {value}"),
         (_, None) => format!("`{text}` cannot be evaluated"),
