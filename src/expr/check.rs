@@ -1,6 +1,10 @@
 //! The type checker: findings about an expression before there is evidence.
 
-use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
+use cel::common::ast::operators::{
+    ADD, CONDITIONAL, DIVIDE, EQUALS, GREATER, GREATER_EQUALS, IN, INDEX, LESS, LESS_EQUALS,
+    LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, MODULO, MULTIPLY, NEGATE, NOT_EQUALS, SUBSTRACT,
+};
+use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue};
 use itertools::Itertools as _;
 
 use super::compile::{self, Compiled, Finding, compile};
@@ -70,13 +74,6 @@ impl<'a> Checker<'a> {
     fn unknown(&mut self, at: &IdedExpr, message: String, help: Option<String>) -> Type {
         self.find(at, message, help);
         Type::Unknown
-    }
-
-    /// Two operands that do not go together.
-    fn clash(&mut self, at: &IdedExpr, a: Type, b: Type, message: fn(&str, &str) -> String) {
-        let both = [(a, b), (b, a)].contains(&(Type::Duration, Type::Number));
-        let help = both.then(|| "a duration has a unit: `4s`, `500ms`".to_owned());
-        self.find(at, message(a.in_words(), b.in_words()), help);
     }
 
     fn type_of(&mut self, expression: &'a IdedExpr) -> Type {
@@ -174,16 +171,16 @@ impl<'a> Checker<'a> {
         };
         let before = self.bound.len();
         self.bound.push((&comprehension.iter_var, item));
-        if let Some(second) = &comprehension.iter_var2 {
-            self.bound.push((second, Type::Unknown));
-        }
-        self.bound.push((&comprehension.accu_var, Type::Unknown));
+        let others = comprehension.iter_var2.as_ref().into_iter();
+        let others = others.chain([&comprehension.accu_var]);
+        self.bound
+            .extend(others.map(|name| (&**name, Type::Unknown)));
         self.type_of(&comprehension.loop_step);
         self.bound.truncate(before);
         match (&comprehension.accu_init.expr, &comprehension.loop_step.expr) {
             (Expr::Literal(LiteralValue::Boolean(_) | LiteralValue::Int(_)), _) => Type::Bool,
             // `filter` keeps the items, `map` makes others of them.
-            (Expr::List(_), Expr::Call(step)) if step.func_name == operators::CONDITIONAL => range,
+            (Expr::List(_), Expr::Call(step)) if step.func_name == CONDITIONAL => range,
             (Expr::List(_), _) => Type::List,
             _ => Type::Unknown,
         }
@@ -194,61 +191,42 @@ impl<'a> Checker<'a> {
         if let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) {
             return self.function(at, call, function);
         }
-        let args: Vec<(&'a IdedExpr, Type)> = call
-            .target
-            .as_deref()
-            .into_iter()
-            .chain(&call.args)
-            .map(|arg| (arg, self.type_of(arg)))
-            .collect();
+        let args = call.target.as_deref().into_iter().chain(&call.args);
+        let args: Vec<(&'a IdedExpr, Type)> = args.map(|arg| (arg, self.type_of(arg))).collect();
         if name.chars().all(|c| c.is_ascii_alphanumeric()) {
             return self.standard(at, name, &args);
         }
-        match (name, args.as_slice()) {
-            (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, args) => {
+        match (name, &*args) {
+            (LOGICAL_AND | LOGICAL_OR | LOGICAL_NOT, args) => {
                 self.expect(args, Type::Bool);
                 Type::Bool
             }
-            (operators::EQUALS | operators::NOT_EQUALS, [(left, a), (_, b)]) => {
-                if !a.may_equal(*b) {
-                    self.clash(left, *a, *b, |a, b| {
-                        format!("compares {a} with {b}: never equal")
-                    });
-                }
-                Type::Bool
-            }
-            (
-                operators::LESS
-                | operators::LESS_EQUALS
-                | operators::GREATER
-                | operators::GREATER_EQUALS,
-                [(left, a), (_, b)],
-            ) => {
-                if a != b && *a != Type::Unknown && *b != Type::Unknown {
-                    self.clash(left, *a, *b, |a, b| format!("cannot order {a} and {b}"));
-                }
-                Type::Bool
-            }
-            (operators::IN, [(name, _), (of, _)]) => {
+            (IN, [(name, _), (of, _)]) => {
                 self.moment_name(name, of);
                 Type::Bool
             }
-            (operators::INDEX, [(of, found), (name, _)]) => {
+            (INDEX, &[(of, found), (name, _)]) => {
                 self.moment_name(name, of);
                 match found {
                     Type::Records(fields) => Type::Record(fields),
                     _ => Type::Unknown,
                 }
             }
-            (operators::ADD | operators::SUBSTRACT, [(left, a), (_, b)]) => {
-                self.sum(left, name, *a, *b)
-            }
-            (operators::MULTIPLY | operators::DIVIDE | operators::MODULO, args) => {
+            (MULTIPLY | DIVIDE | MODULO, args) => {
                 self.expect(args, Type::Number);
                 Type::Number
             }
-            (operators::NEGATE, [(_, found)]) => *found,
-            (operators::CONDITIONAL, [_, (_, a), (_, b)]) if a == b => *a,
+            (NEGATE, &[(_, found)]) => found,
+            (CONDITIONAL, &[_, (_, a), (_, b)]) if a == b => a,
+            (_, &[(left, a), (_, b)]) => {
+                let (found, wrong) = binary(name, a, b);
+                if let Some(message) = wrong {
+                    let both = [(a, b), (b, a)].contains(&(Type::Duration, Type::Number));
+                    let help = both.then(|| "a duration has a unit: `4s`, `500ms`".to_owned());
+                    self.find(left, message, help);
+                }
+                found
+            }
             _ => Type::Unknown,
         }
     }
@@ -258,25 +236,6 @@ impl<'a> Checker<'a> {
             if *found != wanted && *found != Type::Unknown {
                 let message = format!("expected {}, found {}", wanted.in_words(), found.in_words());
                 self.find(arg, message, None);
-            }
-        }
-    }
-
-    fn sum(&mut self, at: &'a IdedExpr, operator: &str, a: Type, b: Type) -> Type {
-        use Type::{Duration, List, Number, Records, Text, Time, Unknown};
-        match (a, b) {
-            (Unknown, _) | (_, Unknown) => Unknown,
-            (Time, Time) if operator == operators::SUBSTRACT => Duration,
-            (Time, Duration) | (Duration, Time) => Time,
-            (Duration, Duration) => Duration,
-            (Number, Number) => Number,
-            (Text, Text) if operator == operators::ADD => Text,
-            (List | Records(_), List | Records(_)) if operator == operators::ADD => List,
-            (a, b) => {
-                self.clash(at, a, b, |a, b| {
-                    format!("cannot add or subtract {a} and {b}")
-                });
-                Unknown
             }
         }
     }
@@ -359,6 +318,33 @@ impl<'a> Checker<'a> {
     }
 }
 
+/// The type of a comparison, a sum or a difference, and what is wrong with its operands.
+fn binary(operator: &str, a: Type, b: Type) -> (Type, Option<String>) {
+    use Type::{Bool, Duration, List, Number, Records, Text, Time, Unknown};
+    let (first, second) = (a.in_words(), b.in_words());
+    let is_unknown = a == Unknown || b == Unknown;
+    match (operator, a, b) {
+        (EQUALS | NOT_EQUALS, ..) => {
+            let wrong = format!("compares {first} with {second}: never equal");
+            (Bool, (!a.may_equal(b)).then_some(wrong))
+        }
+        (LESS | LESS_EQUALS | GREATER | GREATER_EQUALS, ..) => {
+            let wrong = format!("cannot order {first} and {second}");
+            (Bool, (a != b && !is_unknown).then_some(wrong))
+        }
+        (SUBSTRACT, Time, Time) => (Duration, None),
+        (ADD | SUBSTRACT, Time, Duration) | (ADD | SUBSTRACT, Duration, Time) => (Time, None),
+        (ADD | SUBSTRACT, Duration, Duration) | (ADD | SUBSTRACT, Number, Number) => (a, None),
+        (ADD, Text, Text) => (Text, None),
+        (ADD, List | Records(_), List | Records(_)) => (List, None),
+        (ADD | SUBSTRACT, ..) if !is_unknown => {
+            let wrong = format!("cannot add or subtract {first} and {second}");
+            (Unknown, Some(wrong))
+        }
+        _ => (Unknown, None),
+    }
+}
+
 /// `did you mean …?` for the most similar of `known`.
 pub(super) fn nearest<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
     compile::nearest(word, known).map(|near| format!("did you mean `{near}`?"))
@@ -381,22 +367,22 @@ fn canonical(expression: &IdedExpr, negated: bool) -> String {
         _ => ("", &[][..]),
     };
     match parts {
-        (operators::LOGICAL_NOT, [inner]) => canonical(inner, !negated),
-        (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), args) => {
-            let is_and = (name == operators::LOGICAL_AND) != negated;
+        (LOGICAL_NOT, [inner]) => canonical(inner, !negated),
+        (name @ (LOGICAL_AND | LOGICAL_OR), args) => {
+            let is_and = (name == LOGICAL_AND) != negated;
             let args = args.iter().map(|arg| canonical(arg, negated)).sorted();
             let args = args.collect_vec().join(",");
             format!("{}({args})", if is_and { "&&" } else { "||" })
         }
         // `a > b` is `b < a`, and `a >= b` is `!(a < b)`.
-        (operators::LESS, [a, b]) | (operators::GREATER, [b, a]) => {
+        (LESS, [a, b]) | (GREATER, [b, a]) => {
             format!("{}{} < {}", sign(negated), text(a), text(b))
         }
-        (operators::GREATER_EQUALS, [a, b]) | (operators::LESS_EQUALS, [b, a]) => {
+        (GREATER_EQUALS, [a, b]) | (LESS_EQUALS, [b, a]) => {
             format!("{}{} < {}", sign(!negated), text(a), text(b))
         }
-        (name @ (operators::EQUALS | operators::NOT_EQUALS), [a, b]) => {
-            let negated = negated != (name == operators::NOT_EQUALS);
+        (name @ (EQUALS | NOT_EQUALS), [a, b]) => {
+            let negated = negated != (name == NOT_EQUALS);
             let sides = [text(a), text(b)].into_iter().sorted();
             format!("{}{}", sign(negated), sides.collect_vec().join(" == "))
         }

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use super::selector::{Selector, field};
 use super::types::{EVENT, POD, STAMP, STATE, Type};
 use super::values;
-use crate::evidence::{Entry, PodSeen, Seen, Stamp};
+use crate::evidence::{Entry, EventSeen, PodSeen, Seen, Stamp};
 
 /// A function of suites.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Function {
     pub(crate) returns: Type,
     /// One sentence for the reference.
     pub(crate) doc: &'static str,
-    run: fn(&[Entry], &[Value]) -> Answer,
+    run: fn(&Call) -> Answer,
 }
 
 /// What a function takes.
@@ -87,18 +87,21 @@ macro_rules! functions {
 
 /// All functions, in the order of the reference.
 pub(crate) static FUNCTIONS: [Function; 18] = functions! {
-    runs(Pod) -> Type::Number, "How many processes began, by their `begun` stamps.", runs;
-    took(Process) -> Type::Duration, "From `begun` to `ended` of the first such process.", took;
+    runs(Pod) -> Type::Number, "How many processes began, by their `begun` stamps.",
+        |call| number(call.stamps().filter(|(_, stamp)| stamp.stamp == "begun").count());
+    took(Process) -> Type::Duration, "From `begun` to `ended` of the first such process.",
+        |call| call.span().map(|(begun, ended)| Value::Duration(ended - begun));
     during(Output, Process) -> Type::Bool,
         "Whether the step began after the process's `begun` and ended before its `ended`.", during;
-    starts(Pod) -> Type::Number, "The number of the latest start that stamped anything; 0 if none did.", starts;
+    starts(Pod) -> Type::Number, "The number of the latest start that stamped anything; 0 if none did.",
+        |call| number(call.stamps().map(|(_, stamp)| stamp.start).max().unwrap_or(0));
     restarts(Pod) -> Type::Number, "The highest `restartCount` that the API reported.", restarts;
     exit_code(Pod) -> Type::Number, "The exit code of the last termination that the API reported.",
-        |timeline, args| terminated(timeline, args, "exitCode");
+        |call| terminated(call, "exitCode");
     started(Pod) -> Type::Time, "The container runtime's `startedAt` of the last termination, in whole seconds.",
-        |timeline, args| terminated(timeline, args, "startedAt");
+        |call| terminated(call, "startedAt");
     finished(Pod) -> Type::Time, "The container runtime's `finishedAt` of the last termination, in whole seconds.",
-        |timeline, args| terminated(timeline, args, "finishedAt");
+        |call| terminated(call, "finishedAt");
     state(Object, Optional) -> Type::Record(STATE),
         "A container's state in a fetched pod; the container's name is needed only if the pod has several.", state;
     states(Pod) -> Type::Records(STATE), "Every state of its containers that the API reported.", states;
@@ -106,9 +109,9 @@ pub(crate) static FUNCTIONS: [Function; 18] = functions! {
     requests(Pod, Optional) -> Type::Records(STAMP),
         "The HTTP requests that its servers received, or those for that path.", requests;
     events(Pod, Optional) -> Type::Records(EVENT), "Its Events, or those with that reason.", events;
-    pods(Pod) -> Type::Records(POD), "Its states as the watch showed them.", pods;
-    first(List) -> Type::Unknown, "The first item; an error if there is none.", |_, args| item(args, <[Value]>::first);
-    last(List) -> Type::Unknown, "The last item; an error if there is none.", |_, args| item(args, <[Value]>::last);
+    pods(Pod) -> Type::Records(POD), "Its states as the watch showed them.", |call| list(call.pods());
+    first(List) -> Type::Unknown, "The first item; an error if there is none.", |call| item(call, <[Value]>::first);
+    last(List) -> Type::Unknown, "The last item; an error if there is none.", |call| item(call, <[Value]>::last);
     seconds(Duration) -> Type::Number, "A duration as a number of seconds.", seconds;
     ip(Text) -> Type::Text, "The address in text such as `10.0.0.1:80`.", ip;
 };
@@ -117,86 +120,100 @@ pub(crate) static FUNCTIONS: [Function; 18] = functions! {
 pub(super) fn register(context: &mut Context<'static, 'static>, timeline: &Arc<[Entry]>) {
     for function in &FUNCTIONS {
         let timeline = Arc::clone(timeline);
+        let mut parameters = function.parameters.iter();
+        let of_pod = parameters.any(|p| matches!(p, Parameter::Pod | Parameter::Process));
         // None of these names is one of CEL's own, so that adding them cannot fail.
         let _ = context.add_function(function.name, move |Arguments(args): Arguments| {
-            (function.run)(&timeline, &args)
-                .map_err(|message| ExecutionError::function_error(function.name, message))
+            let answer = match args.iter().find_map(Selector::of) {
+                None if of_pod => Err(NO_POD.to_owned()),
+                selector => (function.run)(&Call {
+                    timeline: &timeline,
+                    selector: selector.unwrap_or_default(),
+                    args: &args,
+                }),
+            };
+            answer.map_err(|message| ExecutionError::function_error(function.name, message))
         });
     }
 }
 
-/// The pod that the first argument selects.
-fn selector(args: &[Value]) -> Result<Selector, String> {
-    args.first()
-        .and_then(Selector::of)
-        .ok_or_else(|| "expected a pod of the scenario, such as `slow` or `slow.hook`".to_owned())
+const NO_POD: &str = "expected a pod of the scenario, such as `slow` or `slow.hook`";
+
+/// A call of a function.
+struct Call<'a> {
+    timeline: &'a [Entry],
+    /// What the argument for a pod or a process selects.
+    selector: Selector,
+    args: &'a [Value],
 }
 
-fn text(args: &[Value], index: usize) -> Result<Option<&str>, String> {
-    match args.get(index) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err("expected text".to_owned()),
+impl Call<'_> {
+    fn text(&self, index: usize) -> Result<Option<&str>, String> {
+        match self.args.get(index) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err("expected text".to_owned()),
+        }
+    }
+
+    /// A field of the first argument.
+    fn field(&self, name: &str) -> Option<&Value> {
+        field(self.args.first()?, name)
+    }
+
+    /// The stamps of the selected processes.
+    fn stamps(&self) -> impl Iterator<Item = (&Entry, &Stamp)> {
+        self.timeline.iter().filter_map(|entry| match &entry.seen {
+            Seen::Agent(stamp) if self.selector.stamp(stamp) => Some((entry, stamp)),
+            _ => None,
+        })
+    }
+
+    /// The states of the selected pods.
+    fn pods(&self) -> impl Iterator<Item = (&Entry, &PodSeen)> {
+        self.timeline.iter().filter_map(|entry| match &entry.seen {
+            Seen::Pod(pod) if self.selector.pod(&pod.pod) => Some((entry, pod)),
+            _ => None,
+        })
+    }
+
+    /// The statuses of the selected containers and starts in a pod object.
+    fn selected<'a>(&'a self, object: &'a Json) -> impl Iterator<Item = &'a Json> {
+        statuses(object).filter(|status| {
+            self.selector.status(status) && self.selector.start(restart_count(status) + 1)
+        })
+    }
+
+    /// When the first selected process began and ended.
+    fn span(&self) -> Result<(Time, Time), String> {
+        let (begun, process) = self
+            .stamps()
+            .find(|(_, stamp)| stamp.stamp == "begun")
+            .ok_or("no such process began")?;
+        let (ended, _) = self
+            .stamps()
+            .find(|(_, stamp)| stamp.stamp == "ended" && stamp.process == process.process)
+            .ok_or("the process did not end by itself")?;
+        Ok((values::chrono(begun.at), values::chrono(ended.at)))
     }
 }
 
-fn stamps_of<'a>(
-    timeline: &'a [Entry],
-    selector: &'a Selector,
-) -> impl Iterator<Item = (&'a Entry, &'a Stamp)> {
-    timeline.iter().filter_map(|entry| match &entry.seen {
-        Seen::Agent(stamp) if selector.stamp(stamp) => Some((entry, stamp)),
-        _ => None,
-    })
+fn list<'a, T>(found: impl Iterator<Item = (&'a Entry, T)>) -> Answer {
+    Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
 }
 
-fn pods_of<'a>(
-    timeline: &'a [Entry],
-    selector: &'a Selector,
-) -> impl Iterator<Item = (&'a Entry, &'a PodSeen)> {
-    timeline.iter().filter_map(|entry| match &entry.seen {
-        Seen::Pod(pod) if selector.pod(&pod.pod) => Some((entry, pod)),
-        _ => None,
-    })
+fn number(number: impl Into<Json>) -> Answer {
+    Ok(values::from_json(&number.into()))
 }
 
-fn runs(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let begun = stamps_of(timeline, &selector).filter(|(_, stamp)| stamp.stamp == "begun");
-    Ok(values::from_json(&begun.count().into()))
-}
-
-/// When the first selected process began and ended.
-fn span(timeline: &[Entry], selector: &Selector) -> Result<(Time, Time), String> {
-    let (begun, process) = stamps_of(timeline, selector)
-        .find(|(_, stamp)| stamp.stamp == "begun")
-        .ok_or("no such process began")?;
-    let (ended, _) = stamps_of(timeline, selector)
-        .find(|(_, stamp)| stamp.stamp == "ended" && stamp.process == process.process)
-        .ok_or("the process did not end by itself")?;
-    Ok((values::chrono(begun.at), values::chrono(ended.at)))
-}
-
-fn took(timeline: &[Entry], args: &[Value]) -> Answer {
-    let (begun, ended) = span(timeline, &selector(args)?)?;
-    Ok(Value::Duration(ended - begun))
-}
-
-fn during(timeline: &[Entry], args: &[Value]) -> Answer {
-    let (begun, ended) = span(timeline, &selector(args.get(1..).unwrap_or_default())?)?;
-    let time = |name| field(args.first()?, name);
-    match (time("begin"), time("end")) {
+fn during(call: &Call) -> Answer {
+    let (begun, ended) = call.span()?;
+    match (call.field("begin"), call.field("end")) {
         (Some(Value::Timestamp(from)), Some(Value::Timestamp(to))) => {
             Ok(Value::Bool(begun < *from && *to < ended))
         }
         _ => Err("expected the output of a step".to_owned()),
     }
-}
-
-fn starts(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let starts = stamps_of(timeline, &selector).map(|(_, stamp)| stamp.start);
-    Ok(Value::Int(i64::from(starts.max().unwrap_or(0))))
 }
 
 /// The container statuses of a pod object.
@@ -211,30 +228,23 @@ pub(crate) fn statuses(object: &Json) -> impl Iterator<Item = &Json> {
     .flatten()
 }
 
-fn selected<'a>(object: &'a Json, selector: &'a Selector) -> impl Iterator<Item = &'a Json> {
-    statuses(object)
-        .filter(|status| selector.status(status) && selector.start(restart_count(status) + 1))
-}
-
 pub(crate) fn restart_count(status: &Json) -> u64 {
     status["restartCount"].as_u64().unwrap_or(0)
 }
 
-fn restarts(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let highest = pods_of(timeline, &selector)
-        .flat_map(|(_, pod)| selected(&pod.object, &selector).map(restart_count))
-        .max()
-        .ok_or("the API reported no status of such a container")?;
-    Ok(values::from_json(&highest.into()))
+fn restarts(call: &Call) -> Answer {
+    let pods = call.pods();
+    let counts = pods.flat_map(|(_, pod)| call.selected(&pod.object).map(restart_count));
+    let highest = counts.max();
+    number(highest.ok_or("the API reported no status of such a container")?)
 }
 
 /// A field of the last termination that the API reported, in `state` or `lastState`.
-fn terminated(timeline: &[Entry], args: &[Value], name: &str) -> Answer {
-    let selector = selector(args)?;
-    let (_, terminated) = pods_of(timeline, &selector)
+fn terminated(call: &Call, name: &str) -> Answer {
+    let (_, terminated) = call
+        .pods()
         .flat_map(|(_, pod)| statuses(&pod.object))
-        .filter(|status| selector.status(status))
+        .filter(|status| call.selector.status(status))
         .flat_map(|status| {
             let restarts = restart_count(status);
             // `lastState` belongs to the start before this one.
@@ -242,7 +252,7 @@ fn terminated(timeline: &[Entry], args: &[Value], name: &str) -> Answer {
             states.map(|(state, start)| Some((start, status[state].get("terminated")?)))
         })
         .flatten()
-        .filter(|(start, _)| selector.start(*start))
+        .filter(|(start, _)| call.selector.start(*start))
         .max_by_key(|(start, _)| *start)
         .ok_or("the API reported no termination")?;
     match terminated.get(name) {
@@ -284,20 +294,19 @@ pub(crate) fn containers(pod: &str, object: &Json) -> Value {
     values::list(statuses(object).map(|status| state_of(pod, object, status, None)))
 }
 
-fn states(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let states = pods_of(timeline, &selector).flat_map(|(entry, seen)| {
-        selected(&seen.object, &selector)
+fn states(call: &Call) -> Answer {
+    let states = call.pods().flat_map(|(entry, seen)| {
+        call.selected(&seen.object)
             .map(|status| state_of(&seen.pod, &seen.object, status, Some(entry.at)))
     });
     Ok(values::list(states))
 }
 
-fn state(_: &[Entry], args: &[Value]) -> Answer {
-    let object = args.first().and_then(|output| field(output, "object"));
+fn state(call: &Call) -> Answer {
+    let object = call.field("object");
     let object = object.ok_or("expected the output of a `get` step")?;
     let object = object.json().map_err(|error| error.to_string())?;
-    let wanted = text(args, 1)?;
+    let wanted = call.text(1)?;
     let mut found =
         statuses(&object).filter(|status| wanted.is_none_or(|name| status["name"] == name));
     let status = found.next().ok_or_else(|| match wanted {
@@ -311,49 +320,33 @@ fn state(_: &[Entry], args: &[Value]) -> Answer {
     Ok(state_of(pod, &object, status, None))
 }
 
-/// The selected entries that fit the text given, if any.
-fn entries(
-    timeline: &[Entry],
-    args: &[Value],
-    fits: fn(&Seen, &Selector, Option<&str>) -> bool,
-) -> Answer {
-    let (selector, given) = (selector(args)?, text(args, 1)?);
-    let found = timeline
-        .iter()
-        .filter(|entry| fits(&entry.seen, &selector, given));
-    Ok(values::list(found.map(values::entry)))
+fn stamps(call: &Call) -> Answer {
+    let name = call.text(1)?;
+    let stamps = call.stamps();
+    list(stamps.filter(|(_, stamp)| name.is_none_or(|name| stamp.stamp == name)))
 }
 
-fn stamps(timeline: &[Entry], args: &[Value]) -> Answer {
-    entries(timeline, args, |seen, selector, name| {
-        matches!(seen, Seen::Agent(stamp)
-            if selector.stamp(stamp) && name.is_none_or(|name| stamp.stamp == name))
-    })
+fn requests(call: &Call) -> Answer {
+    let path = call.text(1)?;
+    let requests = call.stamps().filter(|(_, stamp)| stamp.stamp == "request");
+    list(requests.filter(|(_, stamp)| path.is_none_or(|path| stamp.data["path"] == path)))
 }
 
-fn requests(timeline: &[Entry], args: &[Value]) -> Answer {
-    entries(timeline, args, |seen, selector, path| {
-        matches!(seen, Seen::Agent(stamp) if selector.stamp(stamp) && stamp.stamp == "request"
-            && path.is_none_or(|path| stamp.data["path"] == path))
-    })
+fn events(call: &Call) -> Answer {
+    let reason = call.text(1)?;
+    let fits = |event: &EventSeen| {
+        call.selector.pod(&event.pod)
+            && call.selector.container(&event.container)
+            && reason.is_none_or(|reason| event.reason == reason)
+    };
+    list(call.timeline.iter().filter_map(|entry| match &entry.seen {
+        Seen::Event(event) if fits(event) => Some((entry, event)),
+        _ => None,
+    }))
 }
 
-fn events(timeline: &[Entry], args: &[Value]) -> Answer {
-    entries(timeline, args, |seen, selector, reason| {
-        matches!(seen, Seen::Event(event)
-            if selector.pod(&event.pod) && selector.container(&event.container)
-                && reason.is_none_or(|reason| event.reason == reason))
-    })
-}
-
-fn pods(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let found = pods_of(timeline, &selector);
-    Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
-}
-
-fn item(args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
-    match args {
+fn item(call: &Call, pick: fn(&[Value]) -> Option<&Value>) -> Answer {
+    match call.args {
         [Value::List(list)] => pick(list)
             .cloned()
             .ok_or_else(|| "the list is empty".to_owned()),
@@ -361,8 +354,8 @@ fn item(args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
     }
 }
 
-fn seconds(_: &[Entry], args: &[Value]) -> Answer {
-    let [Value::Duration(duration)] = args else {
+fn seconds(call: &Call) -> Answer {
+    let [Value::Duration(duration)] = call.args else {
         return Err("expected a duration".to_owned());
     };
     let seconds = duration.abs().as_seconds_f64();
@@ -371,8 +364,8 @@ fn seconds(_: &[Entry], args: &[Value]) -> Answer {
 }
 
 /// The address of `IP:PORT`, and of `[IP]:PORT`.
-fn ip(_: &[Entry], args: &[Value]) -> Answer {
-    let text = text(args, 0)?.ok_or("expected text such as 10.0.0.1:80")?;
+fn ip(call: &Call) -> Answer {
+    let text = call.text(0)?.ok_or("expected text such as 10.0.0.1:80")?;
     let with_port = text.parse().map(|address: SocketAddr| address.ip());
     let address: Result<IpAddr, _> = with_port.or_else(|_| text.trim_matches(['[', ']']).parse());
     let address = address.map_err(|_| format!("invalid address `{text}`"))?;
@@ -387,7 +380,7 @@ mod tests {
 
     use super::super::{compiled, context};
     use super::*;
-    use crate::evidence::{Clock, EventSeen, PodChange};
+    use crate::evidence::{Clock, PodChange};
 
     fn entry(seconds: i64, seen: Seen) -> Entry {
         Entry {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::selector::Selector;
+use super::selector::{Selector, field};
 use crate::evidence::{ClusterFacts, Entry, Output, Seen};
 use crate::version::version;
 
@@ -124,40 +124,29 @@ pub(crate) fn cluster(facts: &ClusterFacts) -> Value {
 pub(crate) fn nested(
     moments: &BTreeMap<String, Option<Timestamp>>,
     selectors: &BTreeMap<String, Selector>,
-) -> Vec<(String, Value)> {
-    #[derive(Default)]
-    struct Tree<'a> {
-        inner: BTreeMap<String, Tree<'a>>,
-        at: Option<Timestamp>,
-        selector: Option<&'a Selector>,
-    }
+) -> Value {
+    let moments = moments.iter();
+    let moments = moments.map(|(name, at)| (name.clone(), at.map(timestamp)));
+    let selectors = selectors.iter().map(|(name, selector)| {
+        let (field, value) = selector.hidden();
+        (format!("{name}.{field}"), Some(value))
+    });
+    let all = moments.chain(selectors);
+    all.fold(map([]), |groups, (path, value)| {
+        insert(groups, &path, value)
+    })
+}
 
-    fn value(tree: &Tree<'_>) -> Option<Value> {
-        if tree.inner.is_empty() && tree.selector.is_none() {
-            return tree.at.map(timestamp);
+/// A map with a value at a dotted path, or with its groups if there is no value.
+fn insert(groups: Value, path: &str, value: Option<Value>) -> Value {
+    let (name, value) = match path.split_once('.') {
+        Some((name, rest)) => {
+            let group = field(&groups, name).cloned().unwrap_or(Value::Null);
+            (name, Some(insert(group, rest, value)))
         }
-        let inner = tree.inner.iter();
-        let inner = inner.filter_map(|(name, tree)| Some((name.as_str(), value(tree)?)));
-        Some(map(inner.chain(tree.selector.map(Selector::hidden))))
-    }
-
-    fn at<'t, 'a>(root: &'t mut Tree<'a>, name: &str) -> &'t mut Tree<'a> {
-        name.split('.').fold(root, |tree, part| {
-            tree.inner.entry(part.to_owned()).or_default()
-        })
-    }
-
-    let mut root = Tree::default();
-    for (name, time) in moments {
-        at(&mut root, name).at = *time;
-    }
-    for (name, selector) in selectors {
-        at(&mut root, name).selector = Some(selector);
-    }
-    let groups = root.inner.iter();
-    groups
-        .filter_map(|(name, tree)| Some((name.clone(), value(tree)?)))
-        .collect()
+        None => (path, value),
+    };
+    with(groups, value.map(|value| (name, value)))
 }
 
 /// A value in a few characters, with times as seconds since `zero`.

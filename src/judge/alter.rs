@@ -188,14 +188,14 @@ fn means(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<bool, 
 }
 
 fn changed(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<Entry, String> {
-    let mut entry = entry.clone();
+    let mut json = serde_json::to_value(entry).map_err(|error| error.to_string())?;
+    let invalid = |error| format!("produces an invalid entry: {error}");
     if let Some(shift) = &alteration.shift {
-        move_by(&mut entry, span(shift)?)?;
+        move_by(&mut json, span(shift)?)?;
     }
-    let it = values::entry(&entry);
-    let mut json = serde_json::to_value(&entry).map_err(|error| error.to_string())?;
-    change(alteration, &it, scene, &mut json)?;
-    serde_json::from_value(json).map_err(|error| format!("produces an invalid entry: {error}"))
+    let moved: Entry = serde_json::from_value(json.clone()).map_err(invalid)?;
+    change(alteration, &values::entry(&moved), scene, &mut json)?;
+    serde_json::from_value(json).map_err(invalid)
 }
 
 fn change(
@@ -291,27 +291,23 @@ fn span(text: &str) -> Result<SignedDuration, String> {
     Ok(if positive.is_some() { -span } else { span })
 }
 
-fn move_by(entry: &mut Entry, by: SignedDuration) -> Result<(), String> {
-    let moved = |at: Timestamp| at.checked_add(by).map_err(|error| error.to_string());
-    entry.at = moved(entry.at)?;
-    match &mut entry.seen {
-        Seen::Output(output) => {
-            output.begin = moved(output.begin)?;
-            output.end = moved(output.end)?;
-            let lines = output.data.get_mut("lines").and_then(Value::as_array_mut);
-            let lines = lines.into_iter().flatten();
-            for at in lines.filter_map(|line| line.get_mut("at")) {
-                if let Some(Ok(time)) = at.as_str().map(str::parse::<Timestamp>) {
-                    *at = Value::String(moved(time)?.to_string());
-                }
-            }
+/// Moves all times of an entry.
+fn move_by(entry: &mut Value, by: SignedDuration) -> Result<(), String> {
+    let lines = entry
+        .get("lines")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
+    let times = ["at", "begin", "end", "first", "last"].map(|name| format!("/{name}"));
+    let times = times
+        .into_iter()
+        .chain((0..lines).map(|n| format!("/lines/{n}/at")));
+    for pointer in times {
+        if let Some(at) = entry.pointer_mut(&pointer)
+            && let Some(Ok(time)) = at.as_str().map(str::parse::<Timestamp>)
+        {
+            let moved = time.checked_add(by).map_err(|error| error.to_string())?;
+            *at = Value::String(moved.to_string());
         }
-        Seen::Event(event) => {
-            for time in [&mut event.first, &mut event.last].into_iter().flatten() {
-                *time = moved(*time)?;
-            }
-        }
-        Seen::Agent(_) | Seen::Pod(_) | Seen::Runner(_) => {}
     }
     Ok(())
 }

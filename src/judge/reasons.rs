@@ -1,7 +1,11 @@
 //! Explains evaluated expressions part by part, with the values that they read.
 
 use cel::Value;
-use cel::common::ast::{Expr, IdedExpr, operators};
+use cel::common::ast::operators::{
+    ADD, CONDITIONAL, DIVIDE, EQUALS, GREATER, GREATER_EQUALS, IN, INDEX, LESS, LESS_EQUALS,
+    LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, MODULO, MULTIPLY, NEGATE, NOT_EQUALS, SUBSTRACT,
+};
+use cel::common::ast::{Expr, IdedExpr};
 use itertools::Itertools as _;
 
 use super::judgement::{Evaluation, Part};
@@ -151,7 +155,7 @@ fn looked_for(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
             return true;
         };
         match (call.func_name.as_str(), call.target.as_deref(), &*call.args) {
-            (operators::IN, None, [name, list]) => {
+            (IN, None, [name, list]) => {
                 if let (Some(name), Expr::Ident(list)) = (expr::string_literal(name), &list.expr)
                     && list == "moments"
                 {
@@ -194,7 +198,7 @@ fn comparisons(expression: &IdedExpr) -> Vec<(&IdedExpr, &IdedExpr)> {
 /// The operands, if an expression is a comparison.
 fn compared(expression: &IdedExpr) -> Option<(&IdedExpr, &IdedExpr)> {
     match &expression.expr {
-        Expr::Call(call) if call.func_name != operators::IN => match call.args.as_slice() {
+        Expr::Call(call) if call.func_name != IN => match call.args.as_slice() {
             [left, right] if binding(&call.func_name) == COMPARISON => Some((left, right)),
             _ => None,
         },
@@ -212,7 +216,7 @@ fn computed(expression: &IdedExpr) -> Option<String> {
         }
         // A duration literal is not computed.
         Expr::Call(call) if call.func_name == "duration" => None,
-        Expr::Call(call) if call.func_name != operators::INDEX => Some(name_of(expression)),
+        Expr::Call(call) if call.func_name != INDEX => Some(name_of(expression)),
         Expr::Select(select) => computed(&select.operand).map(|_| name_of(expression)),
         _ => None,
     }
@@ -244,19 +248,17 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
             call.target.as_deref(),
             call.args.as_slice(),
         ) {
-            (operators::INDEX, None, [list, index]) => {
+            (INDEX, None, [list, index]) => {
                 format!("{}[{}]", inner(list), inner(index))
             }
-            (operators::NEGATE, None, [one]) => format!("-{}", inner(one)),
-            (operators::LOGICAL_NOT, None, [one]) => match &one.expr {
-                Expr::Call(call)
-                    if call.func_name.contains('_') || call.func_name == operators::IN =>
-                {
+            (NEGATE, None, [one]) => format!("-{}", inner(one)),
+            (LOGICAL_NOT, None, [one]) => match &one.expr {
+                Expr::Call(call) if call.func_name.contains('_') || call.func_name == IN => {
                     format!("!({})", inner(one))
                 }
                 _ => format!("!{}", inner(one)),
             },
-            (operators::IN, None, [one, list]) => format!("{} in {}", inner(one), inner(list)),
+            (IN, None, [one, list]) => format!("{} in {}", inner(one), inner(list)),
             (name, None, [left, right]) if name.starts_with('_') => {
                 let enclosed = |operand: &IdedExpr, is_right| match inner(operand) {
                     text if needs_brackets(operand, is_right, name) => format!("({text})"),
@@ -289,7 +291,7 @@ fn needs_brackets(operand: &IdedExpr, is_right: bool, operator: &str) -> bool {
         return false;
     };
     let (inside, outside) = (binding(&call.func_name), binding(operator));
-    let order_matters = outside > binding(operators::LOGICAL_AND);
+    let order_matters = outside > binding(LOGICAL_AND);
     inside < outside || inside == outside && is_right && order_matters
 }
 
@@ -299,18 +301,12 @@ const COMPARISON: u8 = 3;
 /// The precedence of an operator; calls bind tightest.
 fn binding(operator: &str) -> u8 {
     match operator {
-        operators::CONDITIONAL => 0,
-        operators::LOGICAL_OR => 1,
-        operators::LOGICAL_AND => 2,
-        operators::EQUALS
-        | operators::NOT_EQUALS
-        | operators::LESS
-        | operators::LESS_EQUALS
-        | operators::GREATER
-        | operators::GREATER_EQUALS
-        | operators::IN => COMPARISON,
-        operators::ADD | operators::SUBSTRACT => 4,
-        operators::MULTIPLY | operators::DIVIDE | operators::MODULO => 5,
+        CONDITIONAL => 0,
+        LOGICAL_OR => 1,
+        LOGICAL_AND => 2,
+        EQUALS | NOT_EQUALS | LESS | LESS_EQUALS | GREATER | GREATER_EQUALS | IN => COMPARISON,
+        ADD | SUBSTRACT => 4,
+        MULTIPLY | DIVIDE | MODULO => 5,
         _ => 6,
     }
 }
@@ -320,7 +316,7 @@ fn binding(operator: &str) -> u8 {
 fn order(expression: &IdedExpr, scene: &Scene) -> Option<String> {
     use std::cmp::Ordering::{Equal, Greater, Less};
     let (left, right) = compared(expression)?;
-    let equality = [operators::EQUALS, operators::NOT_EQUALS];
+    let equality = [EQUALS, NOT_EQUALS];
     let is_equality =
         matches!(&expression.expr, Expr::Call(call) if equality.contains(&&*call.func_name));
     match (scene.resolve(left)?, scene.resolve(right)?) {

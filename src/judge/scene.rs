@@ -49,8 +49,10 @@ impl Scene {
             .filter_map(|(name, at)| Some((name.as_str(), (*at)?)));
         let times = came.clone().map(|(name, at)| (name, values::timestamp(at)));
         context.add_variable_from_value("moments", values::map(times));
-        for (name, value) in values::nested(&moments, &scenario.selectors) {
-            context.add_variable_from_value(name, value);
+        if let Value::Map(groups) = values::nested(&moments, &scenario.selectors) {
+            for (name, value) in groups.map.iter() {
+                context.add_variable_from_value(name.to_string(), value.clone());
+            }
         }
         let plain = came
             .map(|(name, _)| name)

@@ -1,7 +1,7 @@
 //! Shows what an expression searched for in a list and found there.
 
 use cel::Value;
-use cel::common::ast::{Expr, IdedExpr, LiteralValue, operators};
+use cel::common::ast::{Expr, IdedExpr, operators};
 use itertools::Itertools as _;
 
 use super::scene::Scene;
@@ -32,16 +32,15 @@ pub(super) fn search(expression: &IdedExpr) -> Option<Search<'_>> {
         return None;
     };
     // The expansions of the macros: `@result || condition`, `@result && condition`, and
-    // `condition ? @result + [item] : @result`.
-    let start = &comprehension.accu_init.expr;
-    let (name, condition) = match (start, step.func_name.as_str(), &*step.args) {
-        (Expr::Literal(LiteralValue::Boolean(_)), operators::LOGICAL_OR, [_, condition]) => {
-            ("exists", condition)
+    // `condition ? @result + [item] : @result`, which begins with an empty list.
+    let (name, condition) = match (step.func_name.as_str(), &*step.args) {
+        (operators::LOGICAL_OR, [_, condition]) => ("exists", condition),
+        (operators::LOGICAL_AND, [_, condition]) => ("all", condition),
+        (operators::CONDITIONAL, [condition, _, _])
+            if matches!(comprehension.accu_init.expr, Expr::List(_)) =>
+        {
+            ("filter", condition)
         }
-        (Expr::Literal(LiteralValue::Boolean(_)), operators::LOGICAL_AND, [_, condition]) => {
-            ("all", condition)
-        }
-        (Expr::List(_), operators::CONDITIONAL, [condition, _, _]) => ("filter", condition),
         _ => return None,
     };
     Some(Search {
