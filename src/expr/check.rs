@@ -35,7 +35,6 @@ pub(crate) trait Scope {
     fn moment(&self, name: &str) -> Result<(), Option<String>>;
 }
 
-/// Checks one expression.
 pub(crate) struct Checker<'a> {
     compiled: &'a Compiled,
     scope: &'a dyn Scope,
@@ -171,10 +170,13 @@ impl<'a> Checker<'a> {
         };
         let before = self.bound.len();
         self.bound.push((&comprehension.iter_var, item));
-        let others = comprehension.iter_var2.as_ref().into_iter();
-        let others = others.chain([&comprehension.accu_var]);
+        let others = [
+            comprehension.iter_var2.as_ref(),
+            Some(&comprehension.accu_var),
+        ];
+        let others = others.into_iter().flatten();
         self.bound
-            .extend(others.map(|name| (&**name, Type::Unknown)));
+            .extend(others.map(|name| (name.as_str(), Type::Unknown)));
         self.type_of(&comprehension.loop_step);
         self.bound.truncate(before);
         match (&comprehension.accu_init.expr, &comprehension.loop_step.expr) {
@@ -370,8 +372,8 @@ fn canonical(expression: &IdedExpr, negated: bool) -> String {
         (LOGICAL_NOT, [inner]) => canonical(inner, !negated),
         (name @ (LOGICAL_AND | LOGICAL_OR), args) => {
             let is_and = (name == LOGICAL_AND) != negated;
-            let args = args.iter().map(|arg| canonical(arg, negated)).sorted();
-            let args = args.collect_vec().join(",");
+            let args = args.iter().map(|arg| canonical(arg, negated));
+            let args = args.sorted().join(",");
             format!("{}({args})", if is_and { "&&" } else { "||" })
         }
         // `a > b` is `b < a`, and `a >= b` is `!(a < b)`.
@@ -383,8 +385,8 @@ fn canonical(expression: &IdedExpr, negated: bool) -> String {
         }
         (name @ (EQUALS | NOT_EQUALS), [a, b]) => {
             let negated = negated != (name == NOT_EQUALS);
-            let sides = [text(a), text(b)].into_iter().sorted();
-            format!("{}{}", sign(negated), sides.collect_vec().join(" == "))
+            let mut sides = [text(a), text(b)].into_iter().sorted();
+            format!("{}{}", sign(negated), sides.join(" == "))
         }
         _ => format!("{}{}", sign(negated), text(expression)),
     }

@@ -11,7 +11,6 @@ use super::syntax::{self, Translated};
 
 pub(super) static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
-/// A compiled expression.
 #[derive(Debug)]
 pub(crate) struct Compiled {
     program: Program,
@@ -21,11 +20,6 @@ pub(crate) struct Compiled {
 }
 
 type Compilation = Result<Arc<Compiled>, Vec<Finding>>;
-
-/// Expressions compiled before: lint, the judge and every alteration compile the same ones.
-static KNOWN: LazyLock<Mutex<HashMap<String, Compilation>>> = LazyLock::new(Mutex::default);
-/// How many expressions are kept.
-const MOST_KNOWN: usize = 10_000;
 
 /// Something wrong with an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,19 +31,16 @@ pub(crate) struct Finding {
     pub(crate) help: Option<String>,
 }
 
-/// Compiles an expression.
+/// Compiles an expression. The results are kept: lint, the judge and every alteration compile the same ones.
 pub(crate) fn compile(text: &str) -> Compilation {
-    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(compiled) = known().get(text) {
-        return compiled.clone();
-    }
-    let compiled = uncached(text);
-    let mut known = known();
+    static KNOWN: LazyLock<Mutex<HashMap<String, Compilation>>> = LazyLock::new(Mutex::default);
+    const MOST_KNOWN: usize = 10_000;
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if known.len() >= MOST_KNOWN {
         known.clear();
     }
-    known.insert(text.to_owned(), compiled.clone());
-    compiled
+    let compiled = known.entry(text.to_owned());
+    compiled.or_insert_with(|| uncached(text)).clone()
 }
 
 fn uncached(text: &str) -> Compilation {
@@ -93,7 +84,6 @@ fn original(origin: &[usize], offset: usize) -> usize {
 }
 
 impl Compiled {
-    /// The syntax tree.
     pub(crate) fn expression(&self) -> &IdedExpr {
         self.program.expression()
     }

@@ -15,27 +15,22 @@ use super::types::{EVENT, POD, STAMP, STATE, Type};
 use super::values;
 use crate::evidence::{Entry, EventSeen, PodSeen, Seen, Stamp};
 
-/// A function of suites.
 #[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) name: &'static str,
-    /// What it takes.
     pub(crate) parameters: &'static [Parameter],
-    /// The type of its value.
     pub(crate) returns: Type,
     /// One sentence for the reference.
     pub(crate) doc: &'static str,
     run: fn(&Call) -> Answer,
 }
 
-/// What a function takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parameter {
     /// A pod, or a container, a start or a process of it.
     Pod,
     /// A process: `POD.ROLE`.
     Process,
-    /// The output of a step.
     Output,
     /// The output of a `get` step.
     Object,
@@ -116,7 +111,6 @@ pub(crate) static FUNCTIONS: [Function; 18] = functions! {
     ip(Text) -> Type::Text, "The address in text such as `10.0.0.1:80`.", ip;
 };
 
-/// Makes the functions available over a timeline.
 pub(super) fn register(context: &mut Context<'static, 'static>, timeline: &Arc<[Entry]>) {
     for function in &FUNCTIONS {
         let timeline = Arc::clone(timeline);
@@ -139,7 +133,6 @@ pub(super) fn register(context: &mut Context<'static, 'static>, timeline: &Arc<[
 
 const NO_POD: &str = "expected a pod of the scenario, such as `slow` or `slow.hook`";
 
-/// A call of a function.
 struct Call<'a> {
     timeline: &'a [Entry],
     /// What the argument for a pod or a process selects.

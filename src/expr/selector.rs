@@ -38,12 +38,10 @@ impl Selector {
         (FIELD, text.into())
     }
 
-    /// Whether a pod of this name is selected.
     pub(crate) fn pod(&self, name: &str) -> bool {
         name_matches(&self.pod, name)
     }
 
-    /// Whether a container of this name is selected.
     pub(super) fn container(&self, name: &str) -> bool {
         self.container.as_ref().is_none_or(|wanted| wanted == name)
     }
@@ -58,7 +56,6 @@ impl Selector {
         self.container(status["name"].as_str().unwrap_or_default())
     }
 
-    /// Whether a stamp is from a selected process.
     pub(super) fn stamp(&self, stamp: &Stamp) -> bool {
         self.pod(&stamp.pod)
             && self.container(&stamp.container)

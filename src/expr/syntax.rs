@@ -25,21 +25,16 @@ const OPERATORS: usize = 300;
 
 /// Why an expression is too long or may be too deep. What is in strings counts, too.
 pub(super) fn too_complex(text: &str) -> Option<String> {
+    let operators = text.matches(|c| "+-*/%<>=!&|?:.".contains(c)).count();
     let limits = [
         (text.matches(['(', '[', '{']).count(), BRACKETS, "brackets"),
-        (
-            text.matches(|c| "+-*/%<>=!&|?:.".contains(c)).count(),
-            OPERATORS,
-            "operators and dots",
-        ),
+        (operators, OPERATORS, "operators and dots"),
         (text.chars().count(), LENGTH, "characters"),
     ];
-    limits
-        .into_iter()
-        .find(|(count, limit, _)| count > limit)
-        .map(|(count, limit, what)| {
-            format!("an expression with {count} {what}; {limit} are allowed: give parts of it names under `values`")
-        })
+    let exceeded = limits.into_iter().find(|(count, limit, _)| count > limit);
+    exceeded.map(|(count, limit, what)| {
+        format!("an expression with {count} {what}; {limit} are allowed: give parts of it names under `values`")
+    })
 }
 
 /// What is rewritten, and what could be mistaken for it: strings and other words.

@@ -95,7 +95,6 @@ impl Alteration {
 }
 
 impl Alterations {
-    /// Parses a file of alterations.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         serde_saphyr::from_str_with_options(text, options())
             .map_err(|error| format!("invalid alterations: {error}"))
@@ -125,7 +124,7 @@ fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Resul
     let Some(channel) = alteration.target else {
         let mut facts = serde_json::to_value(&evidence.cluster).map_err(|e| e.to_string())?;
         let it = values::cluster(&evidence.cluster);
-        change(alteration, &it, scene, &mut facts)?;
+        change(&mut facts, alteration, &it, scene)?;
         evidence.cluster = serde_json::from_value(facts).map_err(|e| e.to_string())?;
         return Ok(());
     };
@@ -194,25 +193,20 @@ fn changed(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<Entr
         move_by(&mut json, span(shift)?)?;
     }
     let moved: Entry = serde_json::from_value(json.clone()).map_err(invalid)?;
-    change(alteration, &values::entry(&moved), scene, &mut json)?;
+    change(&mut json, alteration, &values::entry(&moved), scene)?;
     serde_json::from_value(json).map_err(invalid)
 }
 
-fn change(
-    alteration: &Alteration,
-    it: &Cel,
-    scene: &Scene,
-    json: &mut Value,
-) -> Result<(), String> {
-    set(json, &alteration.set, Some(it), scene)?;
-    for path in &alteration.unset {
+fn change(json: &mut Value, by: &Alteration, it: &Cel, scene: &Scene) -> Result<(), String> {
+    set(json, &by.set, Some(it), scene)?;
+    for path in &by.unset {
         let (parent, name) = match path.rsplit_once('.') {
             Some((parent, name)) => (at_path(json, parent)?, name),
             None => (&mut *json, path.as_str()),
         };
-        parent
-            .as_object_mut()
-            .and_then(|fields| fields.remove(name));
+        if let Value::Object(fields) = parent {
+            fields.remove(name);
+        }
     }
     Ok(())
 }
@@ -259,10 +253,10 @@ fn set(json: &mut Value, fields: &Fields, it: Option<&Cel>, scene: &Scene) -> Re
         let value = match value.as_str().and_then(|text| text.strip_prefix('=')) {
             None => value.clone(),
             Some(text) => match evaluate(text, it, scene)?? {
-                Cel::Timestamp(at) => at
-                    .to_utc()
-                    .to_rfc3339_opts(SecondsFormat::Nanos, true)
-                    .into(),
+                Cel::Timestamp(at) => {
+                    let at = at.to_utc().to_rfc3339_opts(SecondsFormat::Nanos, true);
+                    Value::String(at)
+                }
                 value => value.json().map_err(|error| error.to_string())?,
             },
         };
@@ -293,15 +287,10 @@ fn span(text: &str) -> Result<SignedDuration, String> {
 
 /// Moves all times of an entry.
 fn move_by(entry: &mut Value, by: SignedDuration) -> Result<(), String> {
-    let lines = entry
-        .get("lines")
-        .and_then(Value::as_array)
-        .map_or(0, Vec::len);
-    let times = ["at", "begin", "end", "first", "last"].map(|name| format!("/{name}"));
-    let times = times
-        .into_iter()
-        .chain((0..lines).map(|n| format!("/lines/{n}/at")));
-    for pointer in times {
+    let lines = entry["lines"].as_array().map_or(0, Vec::len);
+    let times = ["/at", "/begin", "/end", "/first", "/last"].map(str::to_owned);
+    let of_lines = (0..lines).map(|n| format!("/lines/{n}/at"));
+    for pointer in times.into_iter().chain(of_lines) {
         if let Some(at) = entry.pointer_mut(&pointer)
             && let Some(Ok(time)) = at.as_str().map(str::parse::<Timestamp>)
         {

@@ -31,7 +31,8 @@ pub(super) fn explain(text: &str, scene: &Scene) -> Explained {
         let value = boolean(part, scene).ok();
         let read = read_values(program.expression(), scene);
         if value.as_ref() == found.as_ref().ok() {
-            deciding.push(phrase(part, program.expression(), value, &read, scene));
+            let order = order(program.expression(), scene);
+            deciding.push(order.unwrap_or_else(|| phrase(part, value, &read)));
         }
         parts.push(Part {
             text: part.to_owned(),
@@ -122,7 +123,10 @@ fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
             Some(value) => add(Reading::new(text, &value, scene)),
         }
     }
-    for (left, right) in comparisons(expression) {
+    expr::walk(expression, &mut Vec::new(), &mut |part, bound| {
+        let Some((_, left, right)) = compared(part).filter(|_| bound.is_empty()) else {
+            return true;
+        };
         let (a, b) = (scene.resolve(left), scene.resolve(right));
         for (side, value) in [(left, &a), (right, &b)] {
             if let (Some(name), Some(value)) = (computed(side), value) {
@@ -133,7 +137,8 @@ fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
             let name = format!("{} - {}", name_of(right), name_of(left));
             add(Reading::of(name, " = ", values::span(b - a)));
         }
-    }
+        true
+    });
     read
 }
 
@@ -154,18 +159,20 @@ fn looked_for(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
         let Expr::Call(call) = &part.expr else {
             return true;
         };
-        match (call.func_name.as_str(), call.target.as_deref(), &*call.args) {
-            (IN, None, [name, list]) => {
-                if let (Some(name), Expr::Ident(list)) = (expr::string_literal(name), &list.expr)
-                    && list == "moments"
-                {
-                    found.push(moment(name, scene));
-                }
+        let Some(literal) = call.args.first().and_then(expr::string_literal) else {
+            return true;
+        };
+        let second = call.args.get(1).map(|second| &second.expr);
+        match (call.func_name.as_str(), call.target.as_deref(), second) {
+            (IN, None, Some(Expr::Ident(list))) if list == "moments" => {
+                found.push(match scene.moments.get(literal).copied().flatten() {
+                    Some(at) => Reading::new(literal.to_owned(), &values::timestamp(at), scene),
+                    None => Reading::of(literal.to_owned(), " ", "never occurred"),
+                });
             }
-            ("contains", Some(text), [needle]) => {
-                if let Some(needle) = expr::string_literal(needle)
-                    && let Some(Value::String(content)) = scene.resolve(text)
-                    && let Some(value) = values::around(&content, needle)
+            ("contains", Some(text), None) => {
+                if let Some(Value::String(content)) = scene.resolve(text)
+                    && let Some(value) = values::around(&content, literal)
                 {
                     found.push(Reading::of(name_of(text), " = ", value));
                 }
@@ -177,31 +184,16 @@ fn looked_for(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
     found
 }
 
-fn moment(name: &str, scene: &Scene) -> Reading {
-    let came = scene.moments.get(name).copied().flatten();
-    match came.map(values::timestamp) {
-        Some(at) => Reading::new(name.to_owned(), &at, scene),
-        None => Reading::of(name.to_owned(), " ", "never occurred"),
-    }
-}
-
-/// The operands of all comparisons outside comprehensions.
-fn comparisons(expression: &IdedExpr) -> Vec<(&IdedExpr, &IdedExpr)> {
-    let mut found = Vec::new();
-    expr::walk(expression, &mut Vec::new(), &mut |part, bound| {
-        found.extend(compared(part).filter(|_| bound.is_empty()));
-        true
-    });
-    found
-}
-
-/// The operands, if an expression is a comparison.
-fn compared(expression: &IdedExpr) -> Option<(&IdedExpr, &IdedExpr)> {
-    match &expression.expr {
-        Expr::Call(call) if call.func_name != IN => match call.args.as_slice() {
-            [left, right] if binding(&call.func_name) == COMPARISON => Some((left, right)),
-            _ => None,
-        },
+/// The operator and the operands, if an expression is a comparison.
+fn compared(expression: &IdedExpr) -> Option<(&str, &IdedExpr, &IdedExpr)> {
+    let Expr::Call(call) = &expression.expr else {
+        return None;
+    };
+    match (call.func_name.as_str(), &*call.args) {
+        (
+            name @ (EQUALS | NOT_EQUALS | LESS | LESS_EQUALS | GREATER | GREATER_EQUALS),
+            [left, right],
+        ) => Some((name, left, right)),
         _ => None,
     }
 }
@@ -243,14 +235,8 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
                 field
             }
         }
-        Expr::Call(call) => match (
-            call.func_name.as_str(),
-            call.target.as_deref(),
-            call.args.as_slice(),
-        ) {
-            (INDEX, None, [list, index]) => {
-                format!("{}[{}]", inner(list), inner(index))
-            }
+        Expr::Call(call) => match (call.func_name.as_str(), &call.target, &*call.args) {
+            (INDEX, None, [list, index]) => format!("{}[{}]", inner(list), inner(index)),
             (NEGATE, None, [one]) => format!("-{}", inner(one)),
             (LOGICAL_NOT, None, [one]) => match &one.expr {
                 Expr::Call(call) if call.func_name.contains('_') || call.func_name == IN => {
@@ -260,20 +246,26 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
             },
             (IN, None, [one, list]) => format!("{} in {}", inner(one), inner(list)),
             (name, None, [left, right]) if name.starts_with('_') => {
-                let enclosed = |operand: &IdedExpr, is_right| match inner(operand) {
-                    text if needs_brackets(operand, is_right, name) => format!("({text})"),
-                    text => text,
+                // An operand that binds less tightly than the operator needs parentheses, and on the right-hand side
+                // one that binds as tightly, as in `a - (b - c)`.
+                let loosest = binding(name);
+                let right_loosest = loosest + u8::from(loosest > binding(LOGICAL_AND));
+                let enclosed = |operand: &IdedExpr, loosest| match &operand.expr {
+                    Expr::Call(call) if binding(&call.func_name) < loosest => {
+                        format!("({})", inner(operand))
+                    }
+                    _ => inner(operand),
                 };
-                let (left, right) = (enclosed(left, false), enclosed(right, true));
+                let (left, right) = (enclosed(left, loosest), enclosed(right, right_loosest));
                 format!("{left} {} {right}", name.trim_matches('_'))
             }
             ("duration", None, [literal]) if expr::string_literal(literal).is_some() => {
                 expr::string_literal(literal).unwrap_or_default().to_owned()
             }
             (name, target, args) => {
-                let target = target.map(|target| format!("{}.", inner(target)));
+                let mut target = target.iter().map(|target| format!("{}.", inner(target)));
                 let args = args.iter().map(inner).join(", ");
-                format!("{}{name}({args})", target.unwrap_or_default())
+                format!("{}{name}({args})", target.join(""))
             }
         },
         Expr::List(list) => format!("[{}]", list.elements.iter().map(inner).join(", ")),
@@ -284,27 +276,13 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
     }
 }
 
-/// Whether an operand needs parentheses: it binds less tightly than the operator, or as tightly on the right-hand
-/// side, as in `a - (b - c)`.
-fn needs_brackets(operand: &IdedExpr, is_right: bool, operator: &str) -> bool {
-    let Expr::Call(call) = &operand.expr else {
-        return false;
-    };
-    let (inside, outside) = (binding(&call.func_name), binding(operator));
-    let order_matters = outside > binding(LOGICAL_AND);
-    inside < outside || inside == outside && is_right && order_matters
-}
-
-/// The precedence of comparisons.
-const COMPARISON: u8 = 3;
-
 /// The precedence of an operator; calls bind tightest.
 fn binding(operator: &str) -> u8 {
     match operator {
         CONDITIONAL => 0,
         LOGICAL_OR => 1,
         LOGICAL_AND => 2,
-        EQUALS | NOT_EQUALS | LESS | LESS_EQUALS | GREATER | GREATER_EQUALS | IN => COMPARISON,
+        EQUALS | NOT_EQUALS | LESS | LESS_EQUALS | GREATER | GREATER_EQUALS | IN => 3,
         ADD | SUBSTRACT => 4,
         MULTIPLY | DIVIDE | MODULO => 5,
         _ => 6,
@@ -315,15 +293,13 @@ fn binding(operator: &str) -> u8 {
 /// `a.ended - a.begun = 2.276s, more than 1.000s`.
 fn order(expression: &IdedExpr, scene: &Scene) -> Option<String> {
     use std::cmp::Ordering::{Equal, Greater, Less};
-    let (left, right) = compared(expression)?;
-    let equality = [EQUALS, NOT_EQUALS];
-    let is_equality =
-        matches!(&expression.expr, Expr::Call(call) if equality.contains(&&*call.func_name));
+    let (operator, left, right) = compared(expression)?;
+    let is_equality = [EQUALS, NOT_EQUALS].contains(&operator);
     match (scene.resolve(left)?, scene.resolve(right)?) {
         (Value::Timestamp(a), Value::Timestamp(b)) if !is_equality => {
             let named =
                 |side, at| format!("{} ({})", name_of(side), scene.short(&Value::Timestamp(at)));
-            let by = values::span(b.signed_duration_since(a).abs());
+            let by = values::span((b - a).abs());
             Some(match a.cmp(&b) {
                 Less => format!("{} before {} by {by}", named(left, a), named(right, b)),
                 Greater => format!("{} after {} by {by}", named(left, a), named(right, b)),
@@ -347,20 +323,15 @@ fn order(expression: &IdedExpr, scene: &Scene) -> Option<String> {
 }
 
 /// A part with its values.
-fn phrase(
-    text: &str,
-    expression: &IdedExpr,
-    value: Option<bool>,
-    read: &[Reading],
-    scene: &Scene,
-) -> String {
-    if let Some(phrase) = order(expression, scene) {
-        return phrase;
-    }
-    let read = read
-        .iter()
-        .filter_map(|read| Some(format!("{}{}{}", read.name, read.between?, read.value)));
-    match (read.collect_vec().join(", "), value) {
+fn phrase(text: &str, value: Option<bool>, read: &[Reading]) -> String {
+    let phrases = read.iter().filter_map(
+        |Reading {
+             name,
+             value,
+             between,
+         }| { Some(format!("{name}{}{value}", (*between)?)) },
+    );
+    match (phrases.collect_vec().join(", "), value) {
         (read, _) if !read.is_empty() => read,
         (_, Some(value)) => format!("`{text}` is {value}"),
         (_, None) => format!("`{text}` cannot be evaluated"),

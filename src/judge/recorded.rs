@@ -46,12 +46,11 @@ pub fn check(scenario: &Scenario, folder: &Utf8Path) -> Checked {
         }
         return checked;
     }
-    let ids = scenario.claims.iter().map(|claim| claim.id.as_str());
-    let mut undecided: BTreeSet<&str> = ids.collect();
+    let ids = scenario.claims.iter().map(|claim| claim.id.clone());
+    let mut undecided: BTreeSet<String> = ids.collect();
     for file in files {
-        match checked.file(scenario, &file, folder) {
-            Ok(altered) => undecided.retain(|claim| !altered.contains(*claim)),
-            Err(why) => checked.failures.push(why),
+        if let Err(why) = checked.file(scenario, &file, folder, &mut undecided) {
+            checked.failures.push(why);
         }
     }
     let undecided = undecided.into_iter();
@@ -77,13 +76,14 @@ fn files(scenario: &Scenario, folder: &Utf8Path) -> Vec<Utf8PathBuf> {
 }
 
 impl Checked {
-    /// Judges the evidence of a file and tries all alterations; returns the claims that it decides.
+    /// Judges the evidence of a file and tries all alterations of it.
     fn file(
         &mut self,
         scenario: &Scenario,
         file: &Utf8Path,
         folder: &Utf8Path,
-    ) -> Result<BTreeSet<String>, String> {
+        undecided: &mut BTreeSet<String>,
+    ) -> Result<(), String> {
         let evidence = store::read(file).map_err(|error| error.to_string())?;
         let judged = judge(scenario, &evidence).map_err(|error| format!("{file}: {error}"))?;
         let warnings = judged.warnings.iter();
@@ -106,7 +106,7 @@ impl Checked {
         let path = path.with_file_name(format!("{name}.yaml"));
         // Evidence of another cluster may have no alterations.
         if name.contains('@') && !path.exists() {
-            return Ok(BTreeSet::new());
+            return Ok(());
         }
         let alterations = match read_text(&path, limit::MANIFEST) {
             Ok(text) => Alterations::parse(&text),
@@ -114,13 +114,12 @@ impl Checked {
             Err(error) => Err(format!("failed to read: {error}")),
         };
         let mut alterations = alterations.map_err(|why| format!("{path}: {why}"))?.claims;
-        let mut decided = BTreeSet::new();
         for Judgement { claim, verdict, .. } in &judged.judgements {
             let of_claim = alterations.remove(claim);
             if matches!(verdict, Verdict::NotApplicable | Verdict::Inconclusive) {
                 continue;
             }
-            decided.insert(claim.clone());
+            undecided.remove(claim);
             let Some(of_claim) = of_claim else {
                 self.failures
                     .push(format!("{claim}: no alterations in {path}"));
@@ -138,7 +137,7 @@ impl Checked {
         let unknown = alterations.keys();
         let unknown = unknown.map(|claim| format!("{path}: no claim is named `{claim}`"));
         self.failures.extend(unknown);
-        Ok(decided)
+        Ok(())
     }
 }
 

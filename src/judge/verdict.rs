@@ -96,11 +96,6 @@ pub fn untestable(catalogue: &Catalogue) -> Vec<Judgement> {
     catalogue.untestable.iter().map(judgement).collect()
 }
 
-/// The known verdict of a claim on this cluster.
-pub fn expected(claim: &Claim, cluster: &ClusterFacts) -> Option<Verdict> {
-    expectation(claim, cluster).map(|at| claim.expect[at].verdict)
-}
-
 /// The number of the expectation that applies to this cluster.
 pub(crate) fn expectation(claim: &Claim, cluster: &ClusterFacts) -> Option<usize> {
     let mut known = claim.expect.iter();
@@ -186,7 +181,7 @@ impl Judge<'_> {
         let expected = match verdict {
             // This follows from the catalogue, so that it is expected.
             Verdict::NotApplicable => Some(verdict),
-            _ => expected(claim, self.cluster),
+            _ => expectation(claim, self.cluster).map(|at| claim.expect[at].verdict),
         };
         let used = used_values(self.scenario, claim).into_iter();
         let used = used.filter_map(|name| {
