@@ -30,17 +30,12 @@ pub(super) fn register(context: &mut Context<'static, 'static>) {
 
 fn charge(args: &[Value], cost: fn(&Value) -> usize) -> Result<Value, ExecutionError> {
     let value = args.first().cloned().unwrap_or(Value::Null);
-    let cost = cost(&value);
-    match LEFT.get().checked_sub(cost) {
-        Some(left) => {
-            LEFT.set(left);
-            Ok(value)
-        }
-        None => Err(ExecutionError::function_error(
-            "limit",
-            "the expression visits or computes too many values",
-        )),
-    }
+    let left = LEFT.get().checked_sub(cost(&value)).ok_or_else(|| {
+        let message = "the expression visits or computes too many values";
+        ExecutionError::function_error("limit", message)
+    })?;
+    LEFT.set(left);
+    Ok(value)
 }
 
 fn items(value: &Value) -> usize {

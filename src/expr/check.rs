@@ -8,7 +8,7 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue
 use itertools::Itertools as _;
 
 use super::compile::{self, Compiled, Finding, compile};
-use super::functions::{FUNCTIONS, Function, Parameter};
+use super::functions::{A_POD, FUNCTIONS, Function, Parameter};
 use super::syntax::THERE;
 use super::types::Type;
 use super::walk::{parts, string_literal};
@@ -99,21 +99,18 @@ impl<'a> Checker<'a> {
 
     /// A name with the fields selected of it.
     fn chain(&mut self, expression: &'a IdedExpr) -> Type {
-        let mut names: Vec<&'a str> = Vec::new();
-        let mut part = expression;
-        let mut tested = false;
+        let (mut part, mut names, mut tested) = (expression, Vec::<&'a str>::new(), false);
         while let Expr::Select(select) = &part.expr {
             tested |= select.test;
             names.push(&select.field);
             part = &select.operand;
         }
         names.reverse();
-        let found = match &part.expr {
-            Expr::Ident(root) => self.named(expression, root, names),
-            _ => {
-                let found = self.type_of(part);
-                self.select(expression, found, "the value", &names)
-            }
+        let found = if let Expr::Ident(root) = &part.expr {
+            self.named(expression, root, names)
+        } else {
+            let found = self.type_of(part);
+            self.select(expression, found, "the value", &names)
         };
         if tested { Type::Bool } else { found }
     }
@@ -270,26 +267,20 @@ impl<'a> Checker<'a> {
     }
 
     fn function(&mut self, at: &'a IdedExpr, call: &'a CallExpr, function: &Function) -> Type {
-        let given = call.args.len();
-        if call.target.is_some() || given < function.required() || given > function.parameters.len()
-        {
+        let allowed = function.required()..=function.parameters.len();
+        if call.target.is_some() || !allowed.contains(&call.args.len()) {
             let parameters = function.parameters.iter().map(|p| p.in_words()).join(", ");
             let message = format!("`{0}` is called as `{0}({parameters})`", function.name);
             self.find(at, message, None);
         }
-        let mut first = Type::Unknown;
-        for (index, (arg, wanted)) in call.args.iter().zip(function.parameters).enumerate() {
+        let mut types = Vec::new();
+        for (arg, wanted) in call.args.iter().zip(function.parameters) {
             let found = self.type_of(arg);
-            if index == 0 {
-                first = found;
-            }
+            types.push(found);
             let has = |field| matches!(found, Type::Record(fields) if fields.iter().any(|(name, _)| *name == field));
             let is_list = matches!(found, Type::List | Type::Records(_));
             let (fits, expected) = match wanted {
-                Parameter::Pod => (
-                    found == Type::Pod,
-                    "a pod of the scenario, such as `slow` or `slow.hook`",
-                ),
+                Parameter::Pod => (found == Type::Pod, A_POD),
                 Parameter::Process => (found == Type::Pod, "a process, such as `slow.hook`"),
                 Parameter::Output => (has("begin"), "the output of a step"),
                 Parameter::Object => (has("object"), "the output of a `get` step"),
@@ -302,8 +293,8 @@ impl<'a> Checker<'a> {
                 self.find(arg, message, None);
             }
         }
-        match (function.name, first) {
-            ("first" | "last", Type::Records(fields)) => Type::Record(fields),
+        match (function.name, &*types) {
+            ("first" | "last", [Type::Records(fields)]) => Type::Record(fields),
             _ => function.returns,
         }
     }

@@ -83,13 +83,13 @@ macro_rules! functions {
 /// All functions, in the order of the reference.
 pub(crate) static FUNCTIONS: [Function; 18] = functions! {
     runs(Pod) -> Type::Number, "How many processes began, by their `begun` stamps.",
-        |call| number(call.stamps().filter(|(_, stamp)| stamp.stamp == "begun").count());
+        |call| Ok(number(call.stamps().filter(|(_, stamp)| stamp.stamp == "begun").count()));
     took(Process) -> Type::Duration, "From `begun` to `ended` of the first such process.",
         |call| call.span().map(|(begun, ended)| Value::Duration(ended - begun));
     during(Output, Process) -> Type::Bool,
         "Whether the step began after the process's `begun` and ended before its `ended`.", during;
     starts(Pod) -> Type::Number, "The number of the latest start that stamped anything; 0 if none did.",
-        |call| number(call.stamps().map(|(_, stamp)| stamp.start).max().unwrap_or(0));
+        |call| Ok(number(call.stamps().map(|(_, stamp)| stamp.start).max().unwrap_or(0)));
     restarts(Pod) -> Type::Number, "The highest `restartCount` that the API reported.", restarts;
     exit_code(Pod) -> Type::Number, "The exit code of the last termination that the API reported.",
         |call| terminated(call, "exitCode");
@@ -99,12 +99,13 @@ pub(crate) static FUNCTIONS: [Function; 18] = functions! {
         |call| terminated(call, "finishedAt");
     state(Object, Optional) -> Type::Record(STATE),
         "A container's state in a fetched pod; the container's name is needed only if the pod has several.", state;
-    states(Pod) -> Type::Records(STATE), "Every state of its containers that the API reported.", states;
+    states(Pod) -> Type::Records(STATE), "Every state of its containers that the API reported.",
+        |call| Ok(states(call));
     stamps(Pod, Optional) -> Type::Records(STAMP), "The stamps of its processes, or those of that name.", stamps;
     requests(Pod, Optional) -> Type::Records(STAMP),
         "The HTTP requests that its servers received, or those for that path.", requests;
     events(Pod, Optional) -> Type::Records(EVENT), "Its Events, or those with that reason.", events;
-    pods(Pod) -> Type::Records(POD), "Its states as the watch showed them.", |call| list(call.pods());
+    pods(Pod) -> Type::Records(POD), "Its states as the watch showed them.", |call| Ok(list(call.pods()));
     first(List) -> Type::Unknown, "The first item; an error if there is none.", |call| item(call, <[Value]>::first);
     last(List) -> Type::Unknown, "The last item; an error if there is none.", |call| item(call, <[Value]>::last);
     seconds(Duration) -> Type::Number, "A duration as a number of seconds.", seconds;
@@ -119,7 +120,7 @@ pub(super) fn register(context: &mut Context<'static, 'static>, timeline: &Arc<[
         // None of these names is one of CEL's own, so that adding them cannot fail.
         let _ = context.add_function(function.name, move |Arguments(args): Arguments| {
             let answer = match args.iter().find_map(Selector::of) {
-                None if of_pod => Err(NO_POD.to_owned()),
+                None if of_pod => Err(format!("expected {A_POD}")),
                 selector => (function.run)(&Call {
                     timeline: &timeline,
                     selector: selector.unwrap_or_default(),
@@ -131,7 +132,7 @@ pub(super) fn register(context: &mut Context<'static, 'static>, timeline: &Arc<[
     }
 }
 
-const NO_POD: &str = "expected a pod of the scenario, such as `slow` or `slow.hook`";
+pub(super) const A_POD: &str = "a pod of the scenario, such as `slow` or `slow.hook`";
 
 struct Call<'a> {
     timeline: &'a [Entry],
@@ -191,12 +192,12 @@ impl Call<'_> {
     }
 }
 
-fn list<'a, T>(found: impl Iterator<Item = (&'a Entry, T)>) -> Answer {
-    Ok(values::list(found.map(|(entry, _)| values::entry(entry))))
+fn list<'a, T>(found: impl Iterator<Item = (&'a Entry, T)>) -> Value {
+    values::list(found.map(|(entry, _)| values::entry(entry)))
 }
 
-fn number(number: impl Into<Json>) -> Answer {
-    Ok(values::from_json(&number.into()))
+fn number(number: impl Into<Json>) -> Value {
+    values::from_json(&number.into())
 }
 
 fn during(call: &Call) -> Answer {
@@ -229,7 +230,8 @@ fn restarts(call: &Call) -> Answer {
     let pods = call.pods();
     let counts = pods.flat_map(|(_, pod)| call.selected(&pod.object).map(restart_count));
     let highest = counts.max();
-    number(highest.ok_or("the API reported no status of such a container")?)
+    let highest = highest.ok_or("the API reported no status of such a container")?;
+    Ok(number(highest))
 }
 
 /// A field of the last termination that the API reported, in `state` or `lastState`.
@@ -287,12 +289,12 @@ pub(crate) fn containers(pod: &str, object: &Json) -> Value {
     values::list(statuses(object).map(|status| state_of(pod, object, status, None)))
 }
 
-fn states(call: &Call) -> Answer {
+fn states(call: &Call) -> Value {
     let states = call.pods().flat_map(|(entry, seen)| {
         call.selected(&seen.object)
             .map(|status| state_of(&seen.pod, &seen.object, status, Some(entry.at)))
     });
-    Ok(values::list(states))
+    values::list(states)
 }
 
 fn state(call: &Call) -> Answer {
@@ -316,13 +318,15 @@ fn state(call: &Call) -> Answer {
 fn stamps(call: &Call) -> Answer {
     let name = call.text(1)?;
     let stamps = call.stamps();
-    list(stamps.filter(|(_, stamp)| name.is_none_or(|name| stamp.stamp == name)))
+    let named = stamps.filter(|(_, stamp)| name.is_none_or(|name| stamp.stamp == name));
+    Ok(list(named))
 }
 
 fn requests(call: &Call) -> Answer {
     let path = call.text(1)?;
     let requests = call.stamps().filter(|(_, stamp)| stamp.stamp == "request");
-    list(requests.filter(|(_, stamp)| path.is_none_or(|path| stamp.data["path"] == path)))
+    let for_path = |stamp: &Stamp| path.is_none_or(|path| stamp.data["path"] == path);
+    Ok(list(requests.filter(|(_, stamp)| for_path(stamp))))
 }
 
 fn events(call: &Call) -> Answer {
@@ -332,10 +336,11 @@ fn events(call: &Call) -> Answer {
             && call.selector.container(&event.container)
             && reason.is_none_or(|reason| event.reason == reason)
     };
-    list(call.timeline.iter().filter_map(|entry| match &entry.seen {
+    let events = call.timeline.iter().filter_map(|entry| match &entry.seen {
         Seen::Event(event) if fits(event) => Some((entry, event)),
         _ => None,
-    }))
+    });
+    Ok(list(events))
 }
 
 fn item(call: &Call, pick: fn(&[Value]) -> Option<&Value>) -> Answer {

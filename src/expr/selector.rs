@@ -74,8 +74,6 @@ pub(crate) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
 
 /// A name, or its beginning if the pattern ends in `*`.
 pub(crate) fn name_matches(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => name == pattern,
-    }
+    let beginning = pattern.strip_suffix('*');
+    beginning.map_or(name == pattern, |beginning| name.starts_with(beginning))
 }

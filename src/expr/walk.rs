@@ -36,10 +36,8 @@ pub(crate) fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
 
 /// The dotted names that an expression in source form reads; none if it does not compile.
 pub(crate) fn names_read(text: &str) -> Vec<String> {
-    let Ok(compiled) = compile(text) else {
-        return Vec::new();
-    };
-    let reads = reads(compiled.expression()).into_iter();
+    let compiled = compile(text);
+    let reads = compiled.iter().flat_map(|all| reads(all.expression()));
     reads.map(|read| read.names.join(".")).collect()
 }
 

@@ -53,10 +53,10 @@ pub fn check(scenario: &Scenario, folder: &Utf8Path) -> Checked {
             checked.failures.push(why);
         }
     }
-    let undecided = undecided.into_iter();
-    let undecided =
-        undecided.map(|claim| format!("{claim}: no recorded evidence with alterations decides it"));
-    checked.failures.extend(undecided);
+    for claim in undecided {
+        let failure = format!("{claim}: no recorded evidence with alterations decides it");
+        checked.failures.push(failure);
+    }
     checked
 }
 
@@ -86,9 +86,10 @@ impl Checked {
     ) -> Result<(), String> {
         let evidence = store::read(file).map_err(|error| error.to_string())?;
         let judged = judge(scenario, &evidence).map_err(|error| format!("{file}: {error}"))?;
-        let warnings = judged.warnings.iter();
-        self.failures
-            .extend(warnings.map(|warning| format!("{file}: {warning}")));
+        let mut fail = |failure: String| self.failures.push(failure);
+        for warning in &judged.warnings {
+            fail(format!("{file}: {warning}"));
+        }
         for judgement in &judged.judgements {
             let (claim, verdict) = (&judgement.claim, judgement.verdict);
             let but = match judgement.expected {
@@ -98,8 +99,7 @@ impl Checked {
                 Some(expected) => format!("expected {expected}"),
             };
             let reason = &judgement.reason;
-            self.failures
-                .push(format!("{claim}: {file} gives {verdict}, {but}: {reason}"));
+            fail(format!("{claim}: {file} gives {verdict}, {but}: {reason}"));
         }
         let name = file.file_stem().unwrap_or_default();
         let path = folder.join("alterations").join(&scenario.id);
@@ -121,22 +121,19 @@ impl Checked {
             }
             undecided.remove(claim);
             let Some(of_claim) = of_claim else {
-                self.failures
-                    .push(format!("{claim}: no alterations in {path}"));
+                fail(format!("{claim}: no alterations in {path}"));
                 continue;
             };
             for (name, changes, wanted) in predictions(*verdict, of_claim) {
                 match altered(scenario, &evidence, claim, &changes, &wanted) {
                     Ok(()) => self.alterations += 1,
-                    Err(why) => self
-                        .failures
-                        .push(format!("{claim}: `{name}` in {path}: {why}")),
+                    Err(why) => fail(format!("{claim}: `{name}` in {path}: {why}")),
                 }
             }
         }
-        let unknown = alterations.keys();
-        let unknown = unknown.map(|claim| format!("{path}: no claim is named `{claim}`"));
-        self.failures.extend(unknown);
+        for claim in alterations.keys() {
+            fail(format!("{path}: no claim is named `{claim}`"));
+        }
         Ok(())
     }
 }
@@ -175,12 +172,13 @@ fn altered(
     let judged = judge(scenario, &evidence).map_err(|error| error.to_string())?;
     let mut judgements = judged.judgements.iter();
     let found = judgements.find(|judgement| judgement.claim == claim);
-    let Judgement {
-        verdict, reason, ..
-    } = found.ok_or("no judgement")?;
-    if wanted.contains(verdict) {
+    let found = found.ok_or("no judgement")?;
+    if wanted.contains(&found.verdict) {
         return Ok(());
     }
-    let wanted = wanted.iter().join(" or ");
-    Err(format!("gives {verdict}, expected {wanted}: {reason}"))
+    let (verdict, wanted) = (found.verdict, wanted.iter().join(" or "));
+    Err(format!(
+        "gives {verdict}, expected {wanted}: {}",
+        found.reason
+    ))
 }

@@ -20,7 +20,7 @@ pub(super) struct Scene {
     /// Steps without the output that they should have.
     silent: BTreeSet<String>,
     /// Named values, or why they cannot be computed.
-    pub(super) values: BTreeMap<String, Result<Value, String>>,
+    values: BTreeMap<String, Result<Value, String>>,
     /// The zero point of displayed times.
     pub(super) zero: Timestamp,
 }
@@ -38,26 +38,21 @@ impl Scene {
         let timeline: Arc<[Entry]> = Arc::from(timeline);
         let mut context = expr::context(&timeline);
         for channel in expr::CHANNELS {
-            let entries = timeline
-                .iter()
-                .filter(|entry| (channel.contains)(&entry.seen));
+            let entries = timeline.iter();
+            let entries = entries.filter(|entry| (channel.contains)(&entry.seen));
             context.add_variable_from_value(channel.name, values::list(entries.map(values::entry)));
         }
         context.add_variable_from_value("cluster", values::cluster(&evidence.cluster));
-        let came = moments
-            .iter()
-            .filter_map(|(name, at)| Some((name.as_str(), (*at)?)));
-        let times = came.clone().map(|(name, at)| (name, values::timestamp(at)));
-        context.add_variable_from_value("moments", values::map(times));
+        let came = moments.iter();
+        let came = came.filter_map(|(name, at)| Some((name.as_str(), values::timestamp((*at)?))));
+        context.add_variable_from_value("moments", values::map(came.clone()));
         if let Value::Map(groups) = values::nested(&moments, &scenario.selectors) {
             for (name, value) in groups.map.iter() {
                 context.add_variable_from_value(name.to_string(), value.clone());
             }
         }
-        let plain = came
-            .map(|(name, _)| name)
-            .filter(|name| !name.contains('.'));
-        let mut there: Vec<String> = plain.map(str::to_owned).collect();
+        let plain = came.filter(|(name, _)| !name.contains('.'));
+        let mut there: Vec<String> = plain.map(|(name, _)| name.to_owned()).collect();
         let steps = scenario.steps.iter();
         let mut silent: BTreeSet<String> = steps.filter_map(|step| step.name.clone()).collect();
         let steps = silent.clone();
@@ -110,16 +105,14 @@ impl Scene {
     fn missing(&self, expression: &IdedExpr) -> Option<String> {
         let why = |read: expr::Read<'_>| {
             let name = read.names[0];
-            // The moment at the beginning of the names.
-            let mut moments = (1..=read.names.len())
-                .filter_map(|n| self.moments.get_key_value(&read.names[..n].join(".")));
-            match (moments.next(), self.values.get(name)) {
+            let dotted = read.names.join(".");
+            let mut beginnings = expr::beginnings(&dotted);
+            let moment = beginnings.find_map(|name| self.moments.get_key_value(name));
+            match (moment, self.values.get(name)) {
                 (Some((moment, None)), _) => Some(format!("the moment `{moment}` never occurred")),
                 (_, Some(Err(why))) => Some(format!("the value `{name}` is missing: {why}")),
-                _ => self
-                    .silent
-                    .contains(name)
-                    .then(|| format!("`{name}` has no output")),
+                _ if self.silent.contains(name) => Some(format!("`{name}` has no output")),
+                _ => None,
             }
         };
         let reads = expr::reads(expression).into_iter();

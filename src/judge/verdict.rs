@@ -61,15 +61,17 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusabl
             scenario.needs.unmet(&evidence.cluster)
         }
     };
-    let judgements = match unmet {
-        Some(reason) => not_applicable(scenario, &reason),
-        None => Judge {
+    let judgements = if let Some(reason) = unmet {
+        not_applicable(scenario, &reason)
+    } else {
+        let judge = Judge {
             scenario,
             cluster: &evidence.cluster,
             scene: Scene::new(scenario, evidence),
             lost: lost(evidence),
-        }
-        .claims(),
+        };
+        let claims = scenario.claims.iter();
+        claims.map(|claim| judge.claim(claim)).collect()
     };
     Ok(Judged {
         judgements,
@@ -169,11 +171,6 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn claims(&self) -> Vec<Judgement> {
-        let claims = self.scenario.claims.iter();
-        claims.map(|claim| self.claim(claim)).collect()
-    }
-
     fn claim(&self, claim: &Claim) -> Judgement {
         let checks = claim.checks.iter().map(|check| self.check(check));
         let checks = checks.collect_vec();
@@ -184,16 +181,13 @@ impl Judge<'_> {
             _ => expectation(claim, self.cluster).map(|at| claim.expect[at].verdict),
         };
         let used = used_values(self.scenario, claim).into_iter();
-        let used = used.filter_map(|name| {
-            let value = self.scene.values.get(name)?.clone().ok()?;
-            Some((name.to_owned(), value))
+        let used = used.map(|name| (name, name));
+        let own = claim.measures.iter();
+        let own = own.map(|(name, measure)| (name.as_str(), measure.text.as_str()));
+        let measured = used.chain(own).filter_map(|(name, text)| {
+            let value = self.scene.evaluate(text).ok()?;
+            Some((name.to_owned(), values::measured(&value, self.scene.zero)))
         });
-        let own = claim.measures.iter().filter_map(|(name, measure)| {
-            let value = self.scene.evaluate(&measure.text).ok()?;
-            Some((name.clone(), value))
-        });
-        let measured = used.chain(own);
-        let measured = measured.map(|(name, v)| (name, values::measured(&v, self.scene.zero)));
         Judgement {
             claim: claim.id.clone(),
             scenario: Some(self.scenario.id.clone()),
@@ -207,25 +201,23 @@ impl Judge<'_> {
 
     fn check(&self, check: &Check) -> CheckJudgement {
         let texts = [&check.control, &check.holds, &check.fails].map(|part| part.text.as_str());
-        let (outcome, reason, [control, holds, fails]) = match check.needs.unmet(self.cluster) {
-            Some(unmet) => {
-                let skipped = |text: &str| Evaluation {
-                    expression: text.trim().to_owned(),
-                    error: Some("not applicable here".to_owned()),
-                    ..Evaluation::default()
-                };
-                let reason = format!("not applicable: {unmet}");
-                (Outcome::NotApplicable, reason, texts.map(skipped))
-            }
-            None => {
-                let explained = texts.map(|text| explain(text, &self.scene));
-                let (outcome, reason) = match &self.lost {
-                    Some(lost) => (Outcome::Inconclusive, format!("inconclusive: {lost}")),
-                    None => decide(&explained),
-                };
-                (outcome, reason, explained.map(|part| part.evaluation))
-            }
-        };
+        let (outcome, reason, evaluations);
+        if let Some(unmet) = check.needs.unmet(self.cluster) {
+            (outcome, reason) = (Outcome::NotApplicable, format!("not applicable: {unmet}"));
+            evaluations = texts.map(|text| Evaluation {
+                expression: text.trim().to_owned(),
+                error: Some("not applicable here".to_owned()),
+                ..Evaluation::default()
+            });
+        } else {
+            let explained = texts.map(|text| explain(text, &self.scene));
+            (outcome, reason) = match &self.lost {
+                Some(lost) => (Outcome::Inconclusive, format!("inconclusive: {lost}")),
+                None => decide(&explained),
+            };
+            evaluations = explained.map(|part| part.evaluation);
+        }
+        let [control, holds, fails] = evaluations;
         CheckJudgement {
             name: check.name.clone(),
             outcome,
