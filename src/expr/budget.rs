@@ -17,7 +17,6 @@ thread_local! {
     static LEFT: Cell<usize> = const { Cell::new(WORK) };
 }
 
-/// Begins an evaluation.
 pub(super) fn start() {
     LEFT.set(WORK);
 }
@@ -31,17 +30,12 @@ pub(super) fn register(context: &mut Context<'static, 'static>) {
 
 fn charge(args: &[Value], cost: fn(&Value) -> usize) -> Result<Value, ExecutionError> {
     let value = args.first().cloned().unwrap_or(Value::Null);
-    let cost = cost(&value);
-    match LEFT.get().checked_sub(cost) {
-        Some(left) => {
-            LEFT.set(left);
-            Ok(value)
-        }
-        None => Err(ExecutionError::function_error(
-            "limit",
-            "the expression visits or computes too many values",
-        )),
-    }
+    let left = LEFT.get().checked_sub(cost(&value)).ok_or_else(|| {
+        let message = "the expression visits or computes too many values";
+        ExecutionError::function_error("limit", message)
+    })?;
+    LEFT.set(left);
+    Ok(value)
 }
 
 fn items(value: &Value) -> usize {
@@ -90,6 +84,12 @@ pub(crate) fn bounded(expression: &IdedExpr) -> IdedExpr {
 
 fn inner(part: &mut IdedExpr) {
     match &mut part.expr {
+        // What `map` and `filter` add to the accumulator keeps its form, by which the evaluator knows that it can append.
+        Expr::Call(call) if appends(call) => {
+            if let Some(Expr::List(list)) = call.args.get_mut(1).map(|part| &mut part.expr) {
+                list.elements.iter_mut().for_each(inner);
+            }
+        }
         Expr::Call(call) => {
             call.target.iter_mut().for_each(|part| inner(part));
             call.args.iter_mut().for_each(inner);
@@ -100,8 +100,7 @@ fn inner(part: &mut IdedExpr) {
         Expr::Comprehension(comprehension) => {
             inner(&mut comprehension.iter_range);
             wrap(&mut comprehension.iter_range, ITEMS);
-            let accu = comprehension.accu_var.clone();
-            step(&mut comprehension.loop_step, &accu);
+            inner(&mut comprehension.loop_step);
         }
         Expr::List(list) => {
             list.elements.iter_mut().for_each(inner);
@@ -121,24 +120,11 @@ fn inner(part: &mut IdedExpr) {
     }
 }
 
-/// The step of a comprehension. What `map` and `filter` add to the accumulator keeps its form, by which the evaluator
-/// knows that it can append.
-fn step(part: &mut IdedExpr, accu: &str) {
-    match &mut part.expr {
-        Expr::Call(call) if call.func_name == operators::CONDITIONAL => {
-            call.args.iter_mut().for_each(|part| step(part, accu));
-        }
-        Expr::Call(call) if call.func_name == operators::ADD && adds_to(call, accu) => {
-            if let Some(Expr::List(list)) = call.args.get_mut(1).map(|part| &mut part.expr) {
-                list.elements.iter_mut().for_each(inner);
-            }
-        }
-        _ => inner(part),
-    }
-}
-
-fn adds_to(call: &CallExpr, accu: &str) -> bool {
-    matches!(call.args.first().map(|part| &part.expr), Some(Expr::Ident(name)) if name == accu)
+/// Whether a call adds to the accumulator of a comprehension, whose name nobody can write.
+fn appends(call: &CallExpr) -> bool {
+    let first = call.args.first().map(|part| &part.expr);
+    call.func_name == operators::ADD
+        && matches!(first, Some(Expr::Ident(name)) if name.starts_with('@'))
 }
 
 fn wrap(part: &mut IdedExpr, function: &str) {

@@ -16,7 +16,6 @@ pub struct Channel {
     pub(crate) defaults: fn() -> Value,
 }
 
-/// All channels.
 pub(crate) const CHANNELS: &[Channel] = &[
     Channel {
         name: "stamps",

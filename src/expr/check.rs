@@ -1,42 +1,30 @@
 //! The type checker: findings about an expression before there is evidence.
 
-use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
+use cel::common::ast::operators::{
+    ADD, CONDITIONAL, DIVIDE, EQUALS, GREATER, GREATER_EQUALS, IN, INDEX, LESS, LESS_EQUALS,
+    LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, MODULO, MULTIPLY, NEGATE, NOT_EQUALS, SUBSTRACT,
+};
+use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue};
 use itertools::Itertools as _;
 
-use super::compile::{self, Compiled, compile};
-use super::functions::{FUNCTIONS, Function, Parameter};
+use super::compile::{self, Compiled, Finding, compile};
+use super::functions::{A_POD, FUNCTIONS, Function, Parameter};
 use super::syntax::THERE;
 use super::types::Type;
-use super::walk::{string_literal, walk};
+use super::walk::{parts, string_literal};
 
 /// Functions of CEL itself that suites may call, by what they return.
-const CEL: [(Type, &[&str]); 9] = [
-    (Type::Number, &["size", "int", "uint", "double"]),
-    (Type::Number, &["getFullYear", "getMonth", "getDayOfMonth"]),
-    (Type::Number, &["getDayOfWeek", "getDayOfYear", "getHours"]),
-    (
-        Type::Number,
-        &["getMinutes", "getSeconds", "getMilliseconds"],
-    ),
-    (
-        Type::Bool,
-        &["contains", "startsWith", "endsWith", "matches", "bool"],
-    ),
-    (Type::Time, &["timestamp"]),
-    (Type::Duration, &["duration"]),
-    (Type::Text, &["string"]),
-    (Type::Unknown, &["bytes", "dyn", "type"]),
+const CEL: [(Type, &str); 9] = [
+    (Type::Number, "size int uint double"),
+    (Type::Number, "getFullYear getMonth getDayOfMonth"),
+    (Type::Number, "getDayOfWeek getDayOfYear getHours"),
+    (Type::Number, "getMinutes getSeconds getMilliseconds"),
+    (Type::Bool, "contains startsWith endsWith matches bool"),
+    (Type::Time, "timestamp"),
+    (Type::Duration, "duration"),
+    (Type::Text, "string"),
+    (Type::Unknown, "bytes dyn type"),
 ];
-
-/// Something wrong with an expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Finding {
-    /// Characters from the beginning of the text.
-    pub(crate) offset: usize,
-    pub(crate) message: String,
-    /// What to do.
-    pub(crate) help: Option<String>,
-}
 
 /// The names that an expression may use.
 pub(crate) trait Scope {
@@ -47,7 +35,6 @@ pub(crate) trait Scope {
     fn moment(&self, name: &str) -> Result<(), Option<String>>;
 }
 
-/// Checks one expression.
 pub(crate) struct Checker<'a> {
     compiled: &'a Compiled,
     scope: &'a dyn Scope,
@@ -68,7 +55,7 @@ impl<'a> Checker<'a> {
         (found, checker.findings)
     }
 
-    fn find(&mut self, at: &IdedExpr, message: impl Into<String>, help: Option<String>) {
+    fn find(&mut self, at: &IdedExpr, message: String, help: Option<String>) {
         // A selection is placed at its dot; the name before it is what a reader looks for.
         let mut part = at;
         while let Expr::Select(select) = &part.expr {
@@ -77,20 +64,24 @@ impl<'a> Checker<'a> {
         let offset = self.compiled.offset(part);
         self.findings.push(Finding {
             offset,
-            message: message.into(),
+            message,
             help,
         });
+    }
+
+    /// The type of what is wrong.
+    fn unknown(&mut self, at: &IdedExpr, message: String, help: Option<String>) -> Type {
+        self.find(at, message, help);
+        Type::Unknown
     }
 
     fn type_of(&mut self, expression: &'a IdedExpr) -> Type {
         match &expression.expr {
             Expr::Literal(literal) => match literal {
                 LiteralValue::Boolean(_) => Type::Bool,
-                LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_) => {
-                    Type::Number
-                }
                 LiteralValue::String(_) => Type::Text,
                 LiteralValue::Bytes(_) | LiteralValue::Null => Type::Unknown,
+                _ => Type::Number,
             },
             Expr::List(list) => {
                 for item in &list.elements {
@@ -108,9 +99,7 @@ impl<'a> Checker<'a> {
 
     /// A name with the fields selected of it.
     fn chain(&mut self, expression: &'a IdedExpr) -> Type {
-        let mut names: Vec<&'a str> = Vec::new();
-        let mut part = expression;
-        let mut tested = false;
+        let (mut part, mut names, mut tested) = (expression, Vec::<&'a str>::new(), false);
         while let Expr::Select(select) = &part.expr {
             tested |= select.test;
             names.push(&select.field);
@@ -118,29 +107,30 @@ impl<'a> Checker<'a> {
         }
         names.reverse();
         let found = if let Expr::Ident(root) = &part.expr {
-            let bound = self.bound.iter().rev().find(|(name, _)| name == root);
-            if let Some((_, found)) = bound.copied() {
-                self.select(expression, found, root, &names)
-            } else {
-                if root != THERE {
-                    names.insert(0, root);
-                }
-                match self.scope.resolve(&names) {
-                    Ok((taken, found)) => {
-                        let shown = names[..taken].join(".");
-                        self.select(expression, found, &shown, &names[taken..])
-                    }
-                    Err((message, help)) => {
-                        self.find(expression, message, help);
-                        Type::Unknown
-                    }
-                }
-            }
+            self.named(expression, root, names)
         } else {
             let found = self.type_of(part);
             self.select(expression, found, "the value", &names)
         };
         if tested { Type::Bool } else { found }
+    }
+
+    /// A variable with the fields selected of it.
+    fn named(&mut self, at: &'a IdedExpr, root: &'a str, mut names: Vec<&'a str>) -> Type {
+        let mut bound = self.bound.iter().rev();
+        if let Some((_, found)) = bound.find(|(name, _)| *name == root) {
+            return self.select(at, *found, root, &names);
+        }
+        if root != THERE {
+            names.insert(0, root);
+        }
+        match self.scope.resolve(&names) {
+            Ok((taken, found)) => {
+                let shown = names[..taken].join(".");
+                self.select(at, found, &shown, &names[taken..])
+            }
+            Err((message, help)) => self.unknown(at, message, help),
+        }
     }
 
     fn select(&mut self, at: &'a IdedExpr, mut found: Type, owner: &str, names: &[&str]) -> Type {
@@ -150,16 +140,15 @@ impl<'a> Checker<'a> {
                 Type::Record(fields) => {
                     let Some((_, field)) = fields.iter().find(|(known, _)| known == name) else {
                         let help = nearest(name, fields.iter().map(|(known, _)| *known));
-                        self.find(at, format!("`{owner}` has no field `{name}`"), help);
-                        return Type::Unknown;
+                        let message = format!("`{owner}` has no field `{name}`");
+                        return self.unknown(at, message, help);
                     };
                     *field
                 }
                 other => {
                     let what = other.in_words();
                     let message = format!("`{owner}` is {what} and has no field `{name}`");
-                    self.find(at, message, None);
-                    return Type::Unknown;
+                    return self.unknown(at, message, None);
                 }
             };
         }
@@ -173,22 +162,24 @@ impl<'a> Checker<'a> {
             Type::Unknown | Type::List | Type::Map | Type::Record(_) => Type::Unknown,
             other => {
                 let message = format!("{} has no items to search", other.in_words());
-                self.find(&comprehension.iter_range, message, None);
-                Type::Unknown
+                self.unknown(&comprehension.iter_range, message, None)
             }
         };
         let before = self.bound.len();
         self.bound.push((&comprehension.iter_var, item));
-        if let Some(second) = &comprehension.iter_var2 {
-            self.bound.push((second, Type::Unknown));
-        }
-        self.bound.push((&comprehension.accu_var, Type::Unknown));
+        let others = [
+            comprehension.iter_var2.as_ref(),
+            Some(&comprehension.accu_var),
+        ];
+        let others = others.into_iter().flatten();
+        self.bound
+            .extend(others.map(|name| (name.as_str(), Type::Unknown)));
         self.type_of(&comprehension.loop_step);
         self.bound.truncate(before);
         match (&comprehension.accu_init.expr, &comprehension.loop_step.expr) {
             (Expr::Literal(LiteralValue::Boolean(_) | LiteralValue::Int(_)), _) => Type::Bool,
             // `filter` keeps the items, `map` makes others of them.
-            (Expr::List(_), Expr::Call(step)) if step.func_name == operators::CONDITIONAL => range,
+            (Expr::List(_), Expr::Call(step)) if step.func_name == CONDITIONAL => range,
             (Expr::List(_), _) => Type::List,
             _ => Type::Unknown,
         }
@@ -199,62 +190,42 @@ impl<'a> Checker<'a> {
         if let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) {
             return self.function(at, call, function);
         }
-        let args: Vec<(&'a IdedExpr, Type)> = call
-            .target
-            .as_deref()
-            .into_iter()
-            .chain(&call.args)
-            .map(|arg| (arg, self.type_of(arg)))
-            .collect();
+        let args = call.target.as_deref().into_iter().chain(&call.args);
+        let args: Vec<(&'a IdedExpr, Type)> = args.map(|arg| (arg, self.type_of(arg))).collect();
         if name.chars().all(|c| c.is_ascii_alphanumeric()) {
             return self.standard(at, name, &args);
         }
-        match (name, args.as_slice()) {
-            (operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT, args) => {
+        match (name, &*args) {
+            (LOGICAL_AND | LOGICAL_OR | LOGICAL_NOT, args) => {
                 self.expect(args, Type::Bool);
                 Type::Bool
             }
-            (operators::EQUALS | operators::NOT_EQUALS, [(left, a), (_, b)]) => {
-                if !a.may_equal(*b) {
-                    let (first, second) = (a.in_words(), b.in_words());
-                    let message = format!("compares {first} with {second}: never equal");
-                    self.find(left, message, hint(*a, *b));
-                }
-                Type::Bool
-            }
-            (
-                operators::LESS
-                | operators::LESS_EQUALS
-                | operators::GREATER
-                | operators::GREATER_EQUALS,
-                [(left, a), (_, b)],
-            ) => {
-                if a != b && *a != Type::Unknown && *b != Type::Unknown {
-                    let message = format!("cannot order {} and {}", a.in_words(), b.in_words());
-                    self.find(left, message, hint(*a, *b));
-                }
-                Type::Bool
-            }
-            (operators::IN, [(name, _), (of, _)]) => {
+            (IN, [(name, _), (of, _)]) => {
                 self.moment_name(name, of);
                 Type::Bool
             }
-            (operators::INDEX, [(of, found), (name, _)]) => {
+            (INDEX, &[(of, found), (name, _)]) => {
                 self.moment_name(name, of);
                 match found {
                     Type::Records(fields) => Type::Record(fields),
                     _ => Type::Unknown,
                 }
             }
-            (operators::ADD | operators::SUBSTRACT, [(left, a), (_, b)]) => {
-                self.sum(left, name, *a, *b)
-            }
-            (operators::MULTIPLY | operators::DIVIDE | operators::MODULO, args) => {
+            (MULTIPLY | DIVIDE | MODULO, args) => {
                 self.expect(args, Type::Number);
                 Type::Number
             }
-            (operators::NEGATE, [(_, found)]) => *found,
-            (operators::CONDITIONAL, [_, (_, a), (_, b)]) if a == b => *a,
+            (NEGATE, &[(_, found)]) => found,
+            (CONDITIONAL, &[_, (_, a), (_, b)]) if a == b => a,
+            (_, &[(left, a), (_, b)]) => {
+                let (found, wrong) = binary(name, a, b);
+                if let Some(message) = wrong {
+                    let both = [(a, b), (b, a)].contains(&(Type::Duration, Type::Number));
+                    let help = both.then(|| "a duration has a unit: `4s`, `500ms`".to_owned());
+                    self.find(left, message, help);
+                }
+                found
+            }
             _ => Type::Unknown,
         }
     }
@@ -268,32 +239,15 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn sum(&mut self, at: &'a IdedExpr, operator: &str, a: Type, b: Type) -> Type {
-        use Type::{Duration, List, Number, Records, Text, Time, Unknown};
-        match (a, b) {
-            (Unknown, _) | (_, Unknown) => Unknown,
-            (Time, Time) if operator == operators::SUBSTRACT => Duration,
-            (Time, Duration) | (Duration, Time) => Time,
-            (Duration, Duration) => Duration,
-            (Number, Number) => Number,
-            (Text, Text) if operator == operators::ADD => Text,
-            (List | Records(_), List | Records(_)) if operator == operators::ADD => List,
-            (a, b) => {
-                let (first, second) = (a.in_words(), b.in_words());
-                let message = format!("cannot add or subtract {first} and {second}");
-                self.find(at, message, hint(a, b));
-                Unknown
-            }
-        }
-    }
-
     fn standard(&mut self, at: &'a IdedExpr, name: &str, args: &[(&'a IdedExpr, Type)]) -> Type {
-        let Some((returns, _)) = CEL.iter().find(|(_, known)| known.contains(&name)) else {
+        let of_cel = CEL.iter().flat_map(|(returns, names)| {
+            let names = names.split(' ');
+            names.map(move |name| (name, *returns))
+        });
+        let Some((_, returns)) = of_cel.clone().find(|(known, _)| *known == name) else {
             let own = FUNCTIONS.iter().map(|function| function.name);
-            let known = own.chain(CEL.iter().flat_map(|(_, names)| *names).copied());
-            let help = nearest(name, known);
-            self.find(at, format!("no function is named `{name}`"), help);
-            return Type::Unknown;
+            let help = nearest(name, own.chain(of_cel.map(|(name, _)| name)));
+            return self.unknown(at, format!("no function is named `{name}`"), help);
         };
         if ["contains", "startsWith", "endsWith", "matches"].contains(&name) {
             self.expect(args, Type::Text);
@@ -309,30 +263,24 @@ impl<'a> Checker<'a> {
             let message = format!("invalid regular expression: {reason}");
             self.find(pattern, message, None);
         }
-        *returns
+        returns
     }
 
     fn function(&mut self, at: &'a IdedExpr, call: &'a CallExpr, function: &Function) -> Type {
-        let given = call.args.len();
-        if call.target.is_some() || given < function.required() || given > function.parameters.len()
-        {
+        let allowed = function.required()..=function.parameters.len();
+        if call.target.is_some() || !allowed.contains(&call.args.len()) {
             let parameters = function.parameters.iter().map(|p| p.in_words()).join(", ");
             let message = format!("`{0}` is called as `{0}({parameters})`", function.name);
             self.find(at, message, None);
         }
-        let mut first = Type::Unknown;
-        for (index, (arg, wanted)) in call.args.iter().zip(function.parameters).enumerate() {
+        let mut types = Vec::new();
+        for (arg, wanted) in call.args.iter().zip(function.parameters) {
             let found = self.type_of(arg);
-            if index == 0 {
-                first = found;
-            }
+            types.push(found);
             let has = |field| matches!(found, Type::Record(fields) if fields.iter().any(|(name, _)| *name == field));
             let is_list = matches!(found, Type::List | Type::Records(_));
             let (fits, expected) = match wanted {
-                Parameter::Pod => (
-                    found == Type::Pod,
-                    "a pod of the scenario, such as `slow` or `slow.hook`",
-                ),
+                Parameter::Pod => (found == Type::Pod, A_POD),
                 Parameter::Process => (found == Type::Pod, "a process, such as `slow.hook`"),
                 Parameter::Output => (has("begin"), "the output of a step"),
                 Parameter::Object => (has("object"), "the output of a `get` step"),
@@ -345,8 +293,8 @@ impl<'a> Checker<'a> {
                 self.find(arg, message, None);
             }
         }
-        match (function.name, first) {
-            ("first" | "last", Type::Records(fields)) => Type::Record(fields),
+        match (function.name, &*types) {
+            ("first" | "last", [Type::Records(fields)]) => Type::Record(fields),
             _ => function.returns,
         }
     }
@@ -363,9 +311,31 @@ impl<'a> Checker<'a> {
     }
 }
 
-fn hint(a: Type, b: Type) -> Option<String> {
-    let both = [(a, b), (b, a)].contains(&(Type::Duration, Type::Number));
-    both.then(|| "a duration has a unit: `4s`, `500ms`".to_owned())
+/// The type of a comparison, a sum or a difference, and what is wrong with its operands.
+fn binary(operator: &str, a: Type, b: Type) -> (Type, Option<String>) {
+    use Type::{Bool, Duration, List, Number, Records, Text, Time, Unknown};
+    let (first, second) = (a.in_words(), b.in_words());
+    let is_unknown = a == Unknown || b == Unknown;
+    match (operator, a, b) {
+        (EQUALS | NOT_EQUALS, ..) => {
+            let wrong = format!("compares {first} with {second}: never equal");
+            (Bool, (!a.may_equal(b)).then_some(wrong))
+        }
+        (LESS | LESS_EQUALS | GREATER | GREATER_EQUALS, ..) => {
+            let wrong = format!("cannot order {first} and {second}");
+            (Bool, (a != b && !is_unknown).then_some(wrong))
+        }
+        (SUBSTRACT, Time, Time) => (Duration, None),
+        (ADD | SUBSTRACT, Time, Duration) | (ADD | SUBSTRACT, Duration, Time) => (Time, None),
+        (ADD | SUBSTRACT, Duration, Duration) | (ADD | SUBSTRACT, Number, Number) => (a, None),
+        (ADD, Text, Text) => (Text, None),
+        (ADD, List | Records(_), List | Records(_)) => (List, None),
+        (ADD | SUBSTRACT, ..) if !is_unknown => {
+            let wrong = format!("cannot add or subtract {first} and {second}");
+            (Unknown, Some(wrong))
+        }
+        _ => (Unknown, None),
+    }
 }
 
 /// `did you mean …?` for the most similar of `known`.
@@ -390,24 +360,24 @@ fn canonical(expression: &IdedExpr, negated: bool) -> String {
         _ => ("", &[][..]),
     };
     match parts {
-        (operators::LOGICAL_NOT, [inner]) => canonical(inner, !negated),
-        (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), args) => {
-            let is_and = (name == operators::LOGICAL_AND) != negated;
-            let args = args.iter().map(|arg| canonical(arg, negated)).sorted();
-            let args = args.collect_vec().join(",");
+        (LOGICAL_NOT, [inner]) => canonical(inner, !negated),
+        (name @ (LOGICAL_AND | LOGICAL_OR), args) => {
+            let is_and = (name == LOGICAL_AND) != negated;
+            let args = args.iter().map(|arg| canonical(arg, negated));
+            let args = args.sorted().join(",");
             format!("{}({args})", if is_and { "&&" } else { "||" })
         }
         // `a > b` is `b < a`, and `a >= b` is `!(a < b)`.
-        (operators::LESS, [a, b]) | (operators::GREATER, [b, a]) => {
+        (LESS, [a, b]) | (GREATER, [b, a]) => {
             format!("{}{} < {}", sign(negated), text(a), text(b))
         }
-        (operators::GREATER_EQUALS, [a, b]) | (operators::LESS_EQUALS, [b, a]) => {
+        (GREATER_EQUALS, [a, b]) | (LESS_EQUALS, [b, a]) => {
             format!("{}{} < {}", sign(!negated), text(a), text(b))
         }
-        (name @ (operators::EQUALS | operators::NOT_EQUALS), [a, b]) => {
-            let negated = negated != (name == operators::NOT_EQUALS);
-            let sides = [text(a), text(b)].into_iter().sorted();
-            format!("{}{}", sign(negated), sides.collect_vec().join(" == "))
+        (name @ (EQUALS | NOT_EQUALS), [a, b]) => {
+            let negated = negated != (name == NOT_EQUALS);
+            let mut sides = [text(a), text(b)].into_iter().sorted();
+            format!("{}{}", sign(negated), sides.join(" == "))
         }
         _ => format!("{}{}", sign(negated), text(expression)),
     }
@@ -415,22 +385,16 @@ fn canonical(expression: &IdedExpr, negated: bool) -> String {
 
 /// The structure of an expression without the ids of its nodes.
 fn shape(expression: &IdedExpr) -> Vec<String> {
-    let mut parts = Vec::new();
-    walk(expression, &mut Vec::new(), &mut |part, _| {
-        parts.push(match &part.expr {
-            Expr::Call(call) => format!("{}/{}", call.func_name, call.args.len()),
-            Expr::Ident(name) => name.clone(),
-            Expr::Select(select) => {
-                format!(".{}{}", select.field, if select.test { "?" } else { "" })
-            }
-            Expr::Literal(literal) => format!("{literal:?}"),
-            Expr::List(list) => format!("[{}]", list.elements.len()),
-            Expr::Comprehension(comprehension) => format!("{{{}}}", comprehension.iter_var),
-            _ => "?".to_owned(),
-        });
-        true
-    });
-    parts
+    let shape = |part: &IdedExpr| match &part.expr {
+        Expr::Call(call) => format!("{}/{}", call.func_name, call.args.len()),
+        Expr::Ident(name) => name.clone(),
+        Expr::Select(select) => format!(".{}{}", select.field, if select.test { "?" } else { "" }),
+        Expr::Literal(literal) => format!("{literal:?}"),
+        Expr::List(list) => format!("[{}]", list.elements.len()),
+        Expr::Comprehension(comprehension) => format!("{{{}}}", comprehension.iter_var),
+        _ => "?".to_owned(),
+    };
+    parts(expression).into_iter().map(shape).collect()
 }
 
 #[cfg(test)]

@@ -7,11 +7,10 @@ use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
 use itertools::Itertools as _;
 
 use super::budget;
-use super::syntax;
+use super::syntax::{self, Translated};
 
 pub(super) static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
-/// A compiled expression.
 #[derive(Debug)]
 pub(crate) struct Compiled {
     program: Program,
@@ -20,67 +19,59 @@ pub(crate) struct Compiled {
     origin: Vec<usize>,
 }
 
-type Compilation = Result<Arc<Compiled>, Vec<SyntaxError>>;
+type Compilation = Result<Arc<Compiled>, Vec<Finding>>;
 
-/// Expressions compiled before: lint, the judge and every alteration compile the same ones.
-static KNOWN: LazyLock<Mutex<HashMap<String, Compilation>>> = LazyLock::new(Mutex::default);
-/// How many expressions are kept.
-const MOST_KNOWN: usize = 10_000;
-
-/// Why an expression does not compile, and where in its text.
+/// Something wrong with an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SyntaxError {
+pub(crate) struct Finding {
     /// Characters from the beginning of the text.
     pub(crate) offset: usize,
     pub(crate) message: String,
+    /// What to do.
+    pub(crate) help: Option<String>,
 }
 
-/// Compiles an expression.
+/// Compiles an expression. The results are kept: lint, the judge and every alteration compile the same ones.
 pub(crate) fn compile(text: &str) -> Compilation {
-    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(compiled) = known().get(text) {
-        return compiled.clone();
-    }
-    let compiled = uncached(text);
-    let mut known = known();
+    static KNOWN: LazyLock<Mutex<HashMap<String, Compilation>>> = LazyLock::new(Mutex::default);
+    const MOST_KNOWN: usize = 10_000;
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if known.len() >= MOST_KNOWN {
         known.clear();
     }
-    known.insert(text.to_owned(), compiled.clone());
-    compiled
+    let compiled = known.entry(text.to_owned());
+    compiled.or_insert_with(|| uncached(text)).clone()
 }
 
 fn uncached(text: &str) -> Compilation {
+    let finding = |offset, message| Finding {
+        offset,
+        message,
+        help: None,
+    };
     // The parser and everything that walks the tree recurse.
     if let Some(message) = syntax::too_complex(text) {
-        return Err(vec![SyntaxError { offset: 0, message }]);
+        return Err(vec![finding(0, message)]);
     }
-    let translated = syntax::translate(text);
-    let origin = translated.origin;
-    let offset = |line: isize, column: isize| {
-        let before: usize = translated
-            .text
-            .split_inclusive('\n')
-            .take(usize::try_from(line - 1).unwrap_or(0))
-            .map(|line| line.chars().count())
-            .sum();
-        before + usize::try_from(column - 1).unwrap_or(0)
+    let Translated { text, origin, .. } = syntax::translate(text);
+    let offset = |(line, column): (isize, isize)| {
+        let [line, column] = [line, column].map(|n| usize::try_from(n - 1).unwrap_or(0));
+        let before = text.split_inclusive('\n').take(line);
+        before.flat_map(str::chars).count() + column
     };
-    match ENV.compile(&translated.text) {
-        Ok(program) => Ok(Arc::new(Compiled {
-            bounded: budget::bounded(program.expression()),
-            program,
-            origin,
-        })),
-        Err(errors) => Err(errors
-            .errors
-            .into_iter()
-            .map(|error| SyntaxError {
-                offset: original(&origin, offset(error.pos.0, error.pos.1)),
-                message: plain(&error.msg),
-            })
-            .collect()),
-    }
+    let program = ENV.compile(&text).map_err(|errors| {
+        let errors = errors.errors.into_iter();
+        let findings = errors.map(|error| {
+            let at = original(&origin, offset(error.pos));
+            finding(at, plain(&error.msg))
+        });
+        findings.collect_vec()
+    })?;
+    Ok(Arc::new(Compiled {
+        bounded: budget::bounded(program.expression()),
+        program,
+        origin,
+    }))
 }
 
 /// Compiles an expression; the syntax errors are one message.
@@ -93,7 +84,6 @@ fn original(origin: &[usize], offset: usize) -> usize {
 }
 
 impl Compiled {
-    /// The syntax tree.
     pub(crate) fn expression(&self) -> &IdedExpr {
         self.program.expression()
     }

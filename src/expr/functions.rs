@@ -6,35 +6,31 @@ use std::sync::Arc;
 
 use cel::extractors::Arguments;
 use cel::{Context, ExecutionError, Value};
+use chrono::{DateTime, FixedOffset};
 use jiff::Timestamp;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::selector::{Selector, field};
 use super::types::{EVENT, POD, STAMP, STATE, Type};
 use super::values;
-use crate::evidence::{Entry, PodSeen, Seen, Stamp};
+use crate::evidence::{Entry, EventSeen, PodSeen, Seen, Stamp};
 
-/// A function of suites.
 #[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) name: &'static str,
-    /// What it takes.
     pub(crate) parameters: &'static [Parameter],
-    /// The type of its value.
     pub(crate) returns: Type,
     /// One sentence for the reference.
     pub(crate) doc: &'static str,
-    run: fn(&[Entry], &[Value]) -> Answer,
+    run: fn(&Call) -> Answer,
 }
 
-/// What a function takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parameter {
     /// A pod, or a container, a start or a process of it.
     Pod,
     /// A process: `POD.ROLE`.
     Process,
-    /// The output of a step.
     Output,
     /// The output of a `get` step.
     Object,
@@ -48,8 +44,8 @@ pub(crate) enum Parameter {
 impl Function {
     /// How many of the parameters must be given.
     pub(crate) fn required(&self) -> usize {
-        let optional = |parameter: &&Parameter| **parameter == Parameter::Optional;
-        self.parameters.len() - self.parameters.iter().filter(optional).count()
+        let given = self.parameters.iter();
+        given.filter(|p| **p != Parameter::Optional).count()
     }
 }
 
@@ -69,6 +65,7 @@ impl Parameter {
 }
 
 type Answer = Result<Value, String>;
+type Time = DateTime<FixedOffset>;
 
 /// The table of functions: how each is called, what it returns, its sentence in the reference, and what it does.
 macro_rules! functions {
@@ -85,130 +82,132 @@ macro_rules! functions {
 
 /// All functions, in the order of the reference.
 pub(crate) static FUNCTIONS: [Function; 18] = functions! {
-    runs(Pod) -> Type::Number, "How many processes began, by their `begun` stamps.", runs;
-    took(Process) -> Type::Duration, "From `begun` to `ended` of the first such process.", took;
+    runs(Pod) -> Type::Number, "How many processes began, by their `begun` stamps.",
+        |call| Ok(number(call.stamps().filter(|(_, stamp)| stamp.stamp == "begun").count()));
+    took(Process) -> Type::Duration, "From `begun` to `ended` of the first such process.",
+        |call| call.span().map(|(begun, ended)| Value::Duration(ended - begun));
     during(Output, Process) -> Type::Bool,
         "Whether the step began after the process's `begun` and ended before its `ended`.", during;
-    starts(Pod) -> Type::Number, "The number of the latest start that stamped anything; 0 if none did.", starts;
+    starts(Pod) -> Type::Number, "The number of the latest start that stamped anything; 0 if none did.",
+        |call| Ok(number(call.stamps().map(|(_, stamp)| stamp.start).max().unwrap_or(0)));
     restarts(Pod) -> Type::Number, "The highest `restartCount` that the API reported.", restarts;
     exit_code(Pod) -> Type::Number, "The exit code of the last termination that the API reported.",
-        |timeline, args| terminated(timeline, args, "exitCode");
+        |call| terminated(call, "exitCode");
     started(Pod) -> Type::Time, "The container runtime's `startedAt` of the last termination, in whole seconds.",
-        |timeline, args| terminated(timeline, args, "startedAt");
+        |call| terminated(call, "startedAt");
     finished(Pod) -> Type::Time, "The container runtime's `finishedAt` of the last termination, in whole seconds.",
-        |timeline, args| terminated(timeline, args, "finishedAt");
+        |call| terminated(call, "finishedAt");
     state(Object, Optional) -> Type::Record(STATE),
         "A container's state in a fetched pod; the container's name is needed only if the pod has several.", state;
-    states(Pod) -> Type::Records(STATE), "Every state of its containers that the API reported.", states;
+    states(Pod) -> Type::Records(STATE), "Every state of its containers that the API reported.",
+        |call| Ok(states(call));
     stamps(Pod, Optional) -> Type::Records(STAMP), "The stamps of its processes, or those of that name.", stamps;
     requests(Pod, Optional) -> Type::Records(STAMP),
         "The HTTP requests that its servers received, or those for that path.", requests;
     events(Pod, Optional) -> Type::Records(EVENT), "Its Events, or those with that reason.", events;
-    pods(Pod) -> Type::Records(POD), "Its states as the watch showed them.", pods;
-    first(List) -> Type::Unknown, "The first item; an error if there is none.", |_, args| item(args, <[Value]>::first);
-    last(List) -> Type::Unknown, "The last item; an error if there is none.", |_, args| item(args, <[Value]>::last);
+    pods(Pod) -> Type::Records(POD), "Its states as the watch showed them.", |call| Ok(list(call.pods()));
+    first(List) -> Type::Unknown, "The first item; an error if there is none.", |call| item(call, <[Value]>::first);
+    last(List) -> Type::Unknown, "The last item; an error if there is none.", |call| item(call, <[Value]>::last);
     seconds(Duration) -> Type::Number, "A duration as a number of seconds.", seconds;
     ip(Text) -> Type::Text, "The address in text such as `10.0.0.1:80`.", ip;
 };
 
-/// Makes the functions available over a timeline.
 pub(super) fn register(context: &mut Context<'static, 'static>, timeline: &Arc<[Entry]>) {
     for function in &FUNCTIONS {
         let timeline = Arc::clone(timeline);
+        let mut parameters = function.parameters.iter();
+        let of_pod = parameters.any(|p| matches!(p, Parameter::Pod | Parameter::Process));
         // None of these names is one of CEL's own, so that adding them cannot fail.
         let _ = context.add_function(function.name, move |Arguments(args): Arguments| {
-            (function.run)(&timeline, &args)
-                .map_err(|message| ExecutionError::function_error(function.name, message))
+            let answer = match args.iter().find_map(Selector::of) {
+                None if of_pod => Err(format!("expected {A_POD}")),
+                selector => (function.run)(&Call {
+                    timeline: &timeline,
+                    selector: selector.unwrap_or_default(),
+                    args: &args,
+                }),
+            };
+            answer.map_err(|message| ExecutionError::function_error(function.name, message))
         });
     }
 }
 
-/// The pod that the first argument selects.
-fn selector(args: &[Value]) -> Result<Selector, String> {
-    args.first()
-        .and_then(Selector::of)
-        .ok_or_else(|| "expected a pod of the scenario, such as `slow` or `slow.hook`".to_owned())
+pub(super) const A_POD: &str = "a pod of the scenario, such as `slow` or `slow.hook`";
+
+struct Call<'a> {
+    timeline: &'a [Entry],
+    /// What the argument for a pod or a process selects.
+    selector: Selector,
+    args: &'a [Value],
 }
 
-fn text(args: &[Value], index: usize) -> Result<Option<&str>, String> {
-    match args.get(index) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err("expected text".to_owned()),
+impl Call<'_> {
+    fn text(&self, index: usize) -> Result<Option<&str>, String> {
+        match self.args.get(index) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err("expected text".to_owned()),
+        }
+    }
+
+    /// A field of the first argument.
+    fn field(&self, name: &str) -> Option<&Value> {
+        field(self.args.first()?, name)
+    }
+
+    /// The stamps of the selected processes.
+    fn stamps(&self) -> impl Iterator<Item = (&Entry, &Stamp)> {
+        self.timeline.iter().filter_map(|entry| match &entry.seen {
+            Seen::Agent(stamp) if self.selector.stamp(stamp) => Some((entry, stamp)),
+            _ => None,
+        })
+    }
+
+    /// The states of the selected pods.
+    fn pods(&self) -> impl Iterator<Item = (&Entry, &PodSeen)> {
+        self.timeline.iter().filter_map(|entry| match &entry.seen {
+            Seen::Pod(pod) if self.selector.pod(&pod.pod) => Some((entry, pod)),
+            _ => None,
+        })
+    }
+
+    /// The statuses of the selected containers and starts in a pod object.
+    fn selected<'a>(&'a self, object: &'a Json) -> impl Iterator<Item = &'a Json> {
+        statuses(object).filter(|status| {
+            self.selector.status(status) && self.selector.start(restart_count(status) + 1)
+        })
+    }
+
+    /// When the first selected process began and ended.
+    fn span(&self) -> Result<(Time, Time), String> {
+        let (begun, process) = self
+            .stamps()
+            .find(|(_, stamp)| stamp.stamp == "begun")
+            .ok_or("no such process began")?;
+        let (ended, _) = self
+            .stamps()
+            .find(|(_, stamp)| stamp.stamp == "ended" && stamp.process == process.process)
+            .ok_or("the process did not end by itself")?;
+        Ok((values::chrono(begun.at), values::chrono(ended.at)))
     }
 }
 
-fn stamps_of<'a>(
-    timeline: &'a [Entry],
-    selector: &'a Selector,
-) -> impl Iterator<Item = (&'a Entry, &'a Stamp)> {
-    timeline.iter().filter_map(|entry| match &entry.seen {
-        Seen::Agent(stamp) if selector.stamp(stamp) => Some((entry, stamp)),
-        _ => None,
-    })
+fn list<'a, T>(found: impl Iterator<Item = (&'a Entry, T)>) -> Value {
+    values::list(found.map(|(entry, _)| values::entry(entry)))
 }
 
-fn pods_of<'a>(
-    timeline: &'a [Entry],
-    selector: &'a Selector,
-) -> impl Iterator<Item = (&'a Entry, &'a PodSeen)> {
-    timeline.iter().filter_map(|entry| match &entry.seen {
-        Seen::Pod(pod) if selector.pod(&pod.pod) => Some((entry, pod)),
-        _ => None,
-    })
+fn number(number: impl Into<Json>) -> Value {
+    values::from_json(&number.into())
 }
 
-fn count(number: usize) -> Value {
-    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
-fn runs(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let begun = stamps_of(timeline, &selector).filter(|(_, stamp)| stamp.stamp == "begun");
-    Ok(count(begun.count()))
-}
-
-/// When the first selected process began and ended.
-fn span(timeline: &[Entry], selector: &Selector) -> Result<(Timestamp, Timestamp), String> {
-    let (begun, process) = stamps_of(timeline, selector)
-        .find(|(_, stamp)| stamp.stamp == "begun")
-        .map(|(entry, stamp)| (entry.at, &stamp.process))
-        .ok_or("no such process began")?;
-    let ended = stamps_of(timeline, selector)
-        .find(|(_, stamp)| stamp.stamp == "ended" && stamp.process == *process)
-        .map(|(entry, _)| entry.at)
-        .ok_or("the process did not end by itself")?;
-    Ok((begun, ended))
-}
-
-fn took(timeline: &[Entry], args: &[Value]) -> Answer {
-    let (begun, ended) = span(timeline, &selector(args)?)?;
-    let nanos = ended.as_nanosecond() - begun.as_nanosecond();
-    let nanos = i64::try_from(nanos).map_err(|error| error.to_string())?;
-    Ok(Value::Duration(chrono::Duration::nanoseconds(nanos)))
-}
-
-fn during(timeline: &[Entry], args: &[Value]) -> Answer {
-    let process = span(timeline, &selector(args.get(1..).unwrap_or_default())?)?;
-    let time = |name: &str| match args.first() {
-        Some(Value::Map(map)) => field(map, name).cloned(),
-        _ => None,
-    };
-    let step = (time("begin"), time("end"));
-    let (Some(Value::Timestamp(from)), Some(Value::Timestamp(to))) = step else {
-        return Err("expected the output of a step".to_owned());
-    };
-    let [begun, ended] = [process.0, process.1].map(values::timestamp);
-    let (Value::Timestamp(begun), Value::Timestamp(ended)) = (begun, ended) else {
-        return Err("a time is out of range".to_owned());
-    };
-    Ok(Value::Bool(begun < from && to < ended))
-}
-
-fn starts(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let starts = stamps_of(timeline, &selector).map(|(_, stamp)| stamp.start);
-    Ok(Value::Int(i64::from(starts.max().unwrap_or(0))))
+fn during(call: &Call) -> Answer {
+    let (begun, ended) = call.span()?;
+    match (call.field("begin"), call.field("end")) {
+        (Some(Value::Timestamp(from)), Some(Value::Timestamp(to))) => {
+            Ok(Value::Bool(begun < *from && *to < ended))
+        }
+        _ => Err("expected the output of a step".to_owned()),
+    }
 }
 
 /// The container statuses of a pod object.
@@ -223,53 +222,34 @@ pub(crate) fn statuses(object: &Json) -> impl Iterator<Item = &Json> {
     .flatten()
 }
 
-fn selected<'a>(object: &'a Json, selector: &'a Selector) -> impl Iterator<Item = &'a Json> {
-    statuses(object).filter(|status| {
-        selector.container(status["name"].as_str().unwrap_or_default())
-            && selector
-                .start
-                .is_none_or(|start| restart_count(status) + 1 == u64::from(start))
-    })
-}
-
 pub(crate) fn restart_count(status: &Json) -> u64 {
     status["restartCount"].as_u64().unwrap_or(0)
 }
 
-fn restarts(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let counts = pods_of(timeline, &selector)
-        .flat_map(|(_, pod)| selected(&pod.object, &selector).map(restart_count));
-    let highest = counts
-        .max()
-        .ok_or("the API reported no status of such a container")?;
-    Ok(values::from_json(&Json::from(highest)))
+fn restarts(call: &Call) -> Answer {
+    let pods = call.pods();
+    let counts = pods.flat_map(|(_, pod)| call.selected(&pod.object).map(restart_count));
+    let highest = counts.max();
+    let highest = highest.ok_or("the API reported no status of such a container")?;
+    Ok(number(highest))
 }
 
 /// A field of the last termination that the API reported, in `state` or `lastState`.
-fn terminated(timeline: &[Entry], args: &[Value], name: &str) -> Answer {
-    let selector = selector(args)?;
-    let mut found: Option<(u64, &Json)> = None;
-    for (_, pod) in pods_of(timeline, &selector) {
-        let named = statuses(&pod.object)
-            .filter(|status| selector.container(status["name"].as_str().unwrap_or_default()));
-        for status in named {
+fn terminated(call: &Call, name: &str) -> Answer {
+    let (_, terminated) = call
+        .pods()
+        .flat_map(|(_, pod)| statuses(&pod.object))
+        .filter(|status| call.selector.status(status))
+        .flat_map(|status| {
             let restarts = restart_count(status);
             // `lastState` belongs to the start before this one.
-            for (state, start) in [("lastState", restarts), ("state", restarts + 1)] {
-                let Some(terminated) = status[state].get("terminated") else {
-                    continue;
-                };
-                let wanted = selector
-                    .start
-                    .is_none_or(|wanted| u64::from(wanted) == start);
-                if wanted && found.is_none_or(|(latest, _)| latest <= start) {
-                    found = Some((start, terminated));
-                }
-            }
-        }
-    }
-    let (_, terminated) = found.ok_or("the API reported no termination")?;
+            let states = [("lastState", restarts), ("state", restarts + 1)];
+            states.map(|(state, start)| Some((start, status[state].get("terminated")?)))
+        })
+        .flatten()
+        .filter(|(start, _)| call.selector.start(*start))
+        .max_by_key(|(start, _)| *start)
+        .ok_or("the API reported no termination")?;
     match terminated.get(name) {
         Some(Json::String(text)) => {
             let at: Timestamp = text.parse().map_err(|error| format!("{name}: {error}"))?;
@@ -286,30 +266,22 @@ fn state_of(pod: &str, object: &Json, status: &Json, at: Option<Timestamp>) -> V
         .as_object()
         .and_then(|state| state.iter().next());
     let (state, detail) = state.map_or(("", &Json::Null), |(state, detail)| (state, detail));
-    let text = |value: &Json| values::string(value.as_str().unwrap_or_default());
-    let mut fields = vec![
-        ("pod", values::string(pod)),
-        ("phase", text(&object["status"]["phase"])),
-        ("container", text(&status["name"])),
-        ("state", values::string(state)),
-        ("reason", text(&detail["reason"])),
-        ("message", text(&detail["message"])),
-        (
-            "restarts",
-            values::from_json(&Json::from(restart_count(status))),
-        ),
-        (
-            "ready",
-            Value::Bool(status["ready"].as_bool().unwrap_or(false)),
-        ),
-    ];
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let mut fields = json!({
+        "pod": pod,
+        "phase": text(&object["status"]["phase"]),
+        "container": text(&status["name"]),
+        "state": state,
+        "reason": text(&detail["reason"]),
+        "message": text(&detail["message"]),
+        "restarts": restart_count(status),
+        "ready": status["ready"] == true,
+    });
     if let Some(code) = detail.get("exitCode") {
-        fields.push(("exit_code", values::from_json(code)));
+        fields["exit_code"] = code.clone();
     }
-    if let Some(at) = at {
-        fields.push(("at", values::timestamp(at)));
-    }
-    values::map(fields)
+    let at = at.map(|at| ("at", values::timestamp(at)));
+    values::with(values::from_json(&fields), at)
 }
 
 /// The states of a pod's containers, for the conditions of moments.
@@ -317,23 +289,19 @@ pub(crate) fn containers(pod: &str, object: &Json) -> Value {
     values::list(statuses(object).map(|status| state_of(pod, object, status, None)))
 }
 
-fn states(timeline: &[Entry], args: &[Value]) -> Answer {
-    let selector = selector(args)?;
-    let states = pods_of(timeline, &selector).flat_map(|(entry, seen)| {
-        selected(&seen.object, &selector)
+fn states(call: &Call) -> Value {
+    let states = call.pods().flat_map(|(entry, seen)| {
+        call.selected(&seen.object)
             .map(|status| state_of(&seen.pod, &seen.object, status, Some(entry.at)))
     });
-    Ok(values::list(states))
+    values::list(states)
 }
 
-fn state(_: &[Entry], args: &[Value]) -> Answer {
-    let object = match args.first() {
-        Some(Value::Map(map)) => field(map, "object"),
-        _ => None,
-    };
+fn state(call: &Call) -> Answer {
+    let object = call.field("object");
     let object = object.ok_or("expected the output of a `get` step")?;
     let object = object.json().map_err(|error| error.to_string())?;
-    let wanted = text(args, 1)?;
+    let wanted = call.text(1)?;
     let mut found =
         statuses(&object).filter(|status| wanted.is_none_or(|name| status["name"] == name));
     let status = found.next().ok_or_else(|| match wanted {
@@ -347,51 +315,36 @@ fn state(_: &[Entry], args: &[Value]) -> Answer {
     Ok(state_of(pod, &object, status, None))
 }
 
-/// The selected entries that fit the text given, if any.
-fn entries(
-    timeline: &[Entry],
-    args: &[Value],
-    fits: fn(&Seen, &Selector, Option<&str>) -> bool,
-) -> Answer {
-    let (selector, given) = (selector(args)?, text(args, 1)?);
-    let found = timeline
-        .iter()
-        .filter(|entry| fits(&entry.seen, &selector, given));
-    Ok(values::list(found.map(values::entry)))
+fn stamps(call: &Call) -> Answer {
+    let name = call.text(1)?;
+    let stamps = call.stamps();
+    let named = stamps.filter(|(_, stamp)| name.is_none_or(|name| stamp.stamp == name));
+    Ok(list(named))
 }
 
-fn stamps(timeline: &[Entry], args: &[Value]) -> Answer {
-    entries(timeline, args, |seen, selector, name| {
-        matches!(seen, Seen::Agent(stamp)
-            if selector.stamp(stamp) && name.is_none_or(|name| stamp.stamp == name))
-    })
+fn requests(call: &Call) -> Answer {
+    let path = call.text(1)?;
+    let requests = call.stamps().filter(|(_, stamp)| stamp.stamp == "request");
+    let for_path = |stamp: &Stamp| path.is_none_or(|path| stamp.data["path"] == path);
+    Ok(list(requests.filter(|(_, stamp)| for_path(stamp))))
 }
 
-fn requests(timeline: &[Entry], args: &[Value]) -> Answer {
-    entries(timeline, args, |seen, selector, path| {
-        matches!(seen, Seen::Agent(stamp) if selector.stamp(stamp) && stamp.stamp == "request"
-            && path.is_none_or(|path| stamp.data["path"] == path))
-    })
+fn events(call: &Call) -> Answer {
+    let reason = call.text(1)?;
+    let fits = |event: &EventSeen| {
+        call.selector.pod(&event.pod)
+            && call.selector.container(&event.container)
+            && reason.is_none_or(|reason| event.reason == reason)
+    };
+    let events = call.timeline.iter().filter_map(|entry| match &entry.seen {
+        Seen::Event(event) if fits(event) => Some((entry, event)),
+        _ => None,
+    });
+    Ok(list(events))
 }
 
-fn events(timeline: &[Entry], args: &[Value]) -> Answer {
-    entries(timeline, args, |seen, selector, reason| {
-        matches!(seen, Seen::Event(event)
-            if selector.pod(&event.pod) && selector.container(&event.container)
-                && reason.is_none_or(|reason| event.reason == reason))
-    })
-}
-
-fn pods(timeline: &[Entry], args: &[Value]) -> Answer {
-    entries(
-        timeline,
-        args,
-        |seen, selector, _| matches!(seen, Seen::Pod(pod) if selector.pod(&pod.pod)),
-    )
-}
-
-fn item(args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
-    match args {
+fn item(call: &Call, pick: fn(&[Value]) -> Option<&Value>) -> Answer {
+    match call.args {
         [Value::List(list)] => pick(list)
             .cloned()
             .ok_or_else(|| "the list is empty".to_owned()),
@@ -399,29 +352,22 @@ fn item(args: &[Value], pick: impl Fn(&[Value]) -> Option<&Value>) -> Answer {
     }
 }
 
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "seconds of a scenario are far below 2^52"
-)]
-fn seconds(_: &[Entry], args: &[Value]) -> Answer {
-    match args {
-        [Value::Duration(duration)] => {
-            let whole = duration.num_seconds() as f64;
-            Ok(Value::Float(
-                whole + f64::from(duration.subsec_nanos()) / 1e9,
-            ))
-        }
-        _ => Err("expected a duration".to_owned()),
-    }
+fn seconds(call: &Call) -> Answer {
+    let [Value::Duration(duration)] = call.args else {
+        return Err("expected a duration".to_owned());
+    };
+    let seconds = duration.abs().as_seconds_f64();
+    let is_negative = *duration < chrono::Duration::zero();
+    Ok(Value::Float(if is_negative { -seconds } else { seconds }))
 }
 
 /// The address of `IP:PORT`, and of `[IP]:PORT`.
-fn ip(_: &[Entry], args: &[Value]) -> Answer {
-    let text = text(args, 0)?.ok_or("expected text such as 10.0.0.1:80")?;
+fn ip(call: &Call) -> Answer {
+    let text = call.text(0)?.ok_or("expected text such as 10.0.0.1:80")?;
     let with_port = text.parse().map(|address: SocketAddr| address.ip());
     let address: Result<IpAddr, _> = with_port.or_else(|_| text.trim_matches(['[', ']']).parse());
     let address = address.map_err(|_| format!("invalid address `{text}`"))?;
-    Ok(values::string(&address.to_canonical().to_string()))
+    Ok(address.to_canonical().to_string().into())
 }
 
 #[cfg(test)]
@@ -432,7 +378,7 @@ mod tests {
 
     use super::super::{compiled, context};
     use super::*;
-    use crate::evidence::{Clock, EventSeen, PodChange};
+    use crate::evidence::{Clock, PodChange};
 
     fn entry(seconds: i64, seen: Seen) -> Entry {
         Entry {

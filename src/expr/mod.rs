@@ -25,7 +25,7 @@ pub(crate) use channels::{CHANNELS, variables};
 pub(crate) use check::{Checker, Scope, negates};
 pub(crate) use compile::{Compiled, compile, compiled, nearest};
 pub(crate) use functions::{FUNCTIONS, containers, restart_count, statuses};
-pub(crate) use selector::{Selector, field, is_selector, name_matches};
+pub(crate) use selector::{Selector, field, name_matches};
 pub(crate) use syntax::THERE;
 pub(crate) use walk::{
     Read, absences, beginnings, calls, conjuncts, literal, names_read, reads, string_literal, walk,

@@ -1,10 +1,9 @@
 //! What `slow`, `slow.hook` or `again.start2.main` mean as arguments of domain functions.
 
-use std::sync::Arc;
-
 use cel::Value;
-use cel::objects::{Key, Map};
+use cel::objects::KeyRef;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::evidence::Stamp;
 
@@ -26,10 +25,9 @@ pub(crate) struct Selector {
 
 impl Selector {
     /// The selector that a value carries.
-    pub(super) fn of(value: &Value) -> Option<Self> {
-        let Value::Map(map) = value else { return None };
-        match field(map, FIELD) {
-            Some(Value::String(text)) => serde_json::from_str(text).ok(),
+    pub(crate) fn of(value: &Value) -> Option<Self> {
+        match field(value, FIELD)? {
+            Value::String(text) => serde_json::from_str(text).ok(),
             _ => None,
         }
     }
@@ -37,44 +35,45 @@ impl Selector {
     /// The value of the hidden field.
     pub(crate) fn hidden(&self) -> (&'static str, Value) {
         let text = serde_json::to_string(self).unwrap_or_default();
-        (FIELD, Value::String(Arc::new(text)))
+        (FIELD, text.into())
     }
 
-    /// Whether a pod of this name is selected.
     pub(crate) fn pod(&self, name: &str) -> bool {
         name_matches(&self.pod, name)
     }
 
-    /// Whether a container of this name is selected.
     pub(super) fn container(&self, name: &str) -> bool {
-        self.container
-            .as_deref()
-            .is_none_or(|wanted| wanted == name)
+        self.container.as_ref().is_none_or(|wanted| wanted == name)
     }
 
-    /// Whether a stamp is from a selected process.
+    /// Whether a start of a container, from 1, is selected.
+    pub(super) fn start(&self, start: u64) -> bool {
+        self.start.is_none_or(|wanted| u64::from(wanted) == start)
+    }
+
+    /// Whether a status in a pod object is of a selected container, in whichever start.
+    pub(super) fn status(&self, status: &Json) -> bool {
+        self.container(status["name"].as_str().unwrap_or_default())
+    }
+
     pub(super) fn stamp(&self, stamp: &Stamp) -> bool {
         self.pod(&stamp.pod)
             && self.container(&stamp.container)
-            && self.start.is_none_or(|start| start == stamp.start)
-            && self.role.as_deref().is_none_or(|role| role == stamp.role)
+            && self.start(stamp.start.into())
+            && self.role.as_ref().is_none_or(|role| *role == stamp.role)
     }
 }
 
-/// Whether a value is the variable of a pod or a part of it.
-pub(crate) fn is_selector(value: &Value) -> bool {
-    Selector::of(value).is_some()
-}
-
-/// A field of a map.
-pub(crate) fn field<'a>(map: &'a Map, name: &str) -> Option<&'a Value> {
-    map.map.get(&Key::String(Arc::new(name.to_owned())))
+/// A field, if the value is a map.
+pub(crate) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    match value {
+        Value::Map(map) => map.get(&KeyRef::String(name)),
+        _ => None,
+    }
 }
 
 /// A name, or its beginning if the pattern ends in `*`.
 pub(crate) fn name_matches(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => name == pattern,
-    }
+    let beginning = pattern.strip_suffix('*');
+    beginning.map_or(name == pattern, |beginning| name.starts_with(beginning))
 }

@@ -1,10 +1,17 @@
 //! What suites may write beyond CEL: durations such as `7900ms`, and `has(name)` for a whole name.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 /// An expression as CEL reads it, and where its characters come from.
+#[derive(Default)]
 pub(super) struct Translated {
     pub(super) text: String,
     /// Of each character of `text`, its offset in the original; one more for the end.
     pub(super) origin: Vec<usize>,
+    /// How many characters of the original have been read.
+    read: usize,
 }
 
 /// The map that `has(name)` asks: names of moments and outputs that have no dot.
@@ -18,141 +25,62 @@ const OPERATORS: usize = 300;
 
 /// Why an expression is too long or may be too deep. What is in strings counts, too.
 pub(super) fn too_complex(text: &str) -> Option<String> {
+    let operators = text.matches(|c| "+-*/%<>=!&|?:.".contains(c)).count();
     let limits = [
         (text.matches(['(', '[', '{']).count(), BRACKETS, "brackets"),
-        (
-            text.matches(|c| "+-*/%<>=!&|?:.".contains(c)).count(),
-            OPERATORS,
-            "operators and dots",
-        ),
+        (operators, OPERATORS, "operators and dots"),
         (text.chars().count(), LENGTH, "characters"),
     ];
-    limits
-        .into_iter()
-        .find(|(count, limit, _)| count > limit)
-        .map(|(count, limit, what)| {
-            format!("an expression with {count} {what}; {limit} are allowed: give parts of it names under `values`")
-        })
+    let exceeded = limits.into_iter().find(|(count, limit, _)| count > limit);
+    exceeded.map(|(count, limit, what)| {
+        format!("an expression with {count} {what}; {limit} are allowed: give parts of it names under `values`")
+    })
 }
+
+/// What is rewritten, and what could be mistaken for it: strings and other words.
+static TOKENS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let pattern = r#"(?xs)
+        ' (?: \\. | [^'\\] )* '?
+        | " (?: \\. | [^"\\] )* "?
+        | (?<duration> [0-9] [0-9.]* (?:ms|[hms]) (?: [0-9.]+ (?:ms|[hms]) )* ) (?: [^0-9A-Za-z_.] | $ )
+        | has \s* \( \s* (?<name> [0-9A-Za-z_]+ ) \s* \)
+        | \.? [A-Za-z_] [0-9A-Za-z_]*
+        | [0-9] [0-9A-Za-z_]*"#;
+    Regex::new(pattern).ok()
+});
 
 /// Rewrites durations to `duration('…')` and `has(name)` to `has(there.name)`. String literals are left alone.
 pub(super) fn translate(text: &str) -> Translated {
-    let chars: Vec<char> = text.chars().collect();
-    let mut out = Translated {
-        text: String::with_capacity(text.len()),
-        origin: Vec::with_capacity(text.len()),
-    };
-    let mut at = 0;
-    while at < chars.len() {
-        let c = chars[at];
-        let end = match c {
-            '\'' | '"' => end_of_string(&chars, at),
-            c if c.is_ascii_digit() => {
-                if let Some(end) = end_of_duration(&chars, at) {
-                    let literal: String = chars[at..end].iter().collect();
-                    out.insert(&format!("duration('{literal}')"), at);
-                    at = end;
-                    continue;
-                }
-                end_of_word(&chars, at)
-            }
-            c if is_word(c) => {
-                let end = end_of_word(&chars, at);
-                if let Some(name) = whole_name_asked(&chars, at, end) {
-                    out.copy(&chars, at, name);
-                    out.insert(&format!("{THERE}."), name);
-                    at = name;
-                    let end = end_of_word(&chars, at);
-                    out.copy(&chars, at, end);
-                    at = end;
-                    continue;
-                }
-                end
-            }
-            _ => at + 1,
+    let mut out = Translated::default();
+    let mut from = 0;
+    for found in TOKENS.iter().flat_map(|tokens| tokens.captures_iter(text)) {
+        let (replaced, by) = match (found.name("duration"), found.name("name")) {
+            (Some(literal), _) => (literal.range(), format!("duration('{}')", literal.as_str())),
+            (_, Some(name)) => (name.start()..name.start(), format!("{THERE}.")),
+            _ => continue,
         };
-        out.copy(&chars, at, end);
-        at = end;
+        out.copy(&text[from..replaced.start]);
+        out.replace(&text[replaced.clone()], &by);
+        from = replaced.end;
     }
-    out.origin.push(chars.len());
+    out.copy(&text[from..]);
+    out.origin.push(out.read);
     out
 }
 
 impl Translated {
-    fn copy(&mut self, chars: &[char], from: usize, to: usize) {
-        self.text.extend(&chars[from..to]);
-        self.origin.extend(from..to);
-    }
-
-    fn insert(&mut self, text: &str, at: usize) {
+    fn copy(&mut self, text: &str) {
         self.text.push_str(text);
-        self.origin.extend(text.chars().map(|_| at));
+        let from = self.read;
+        self.read += text.chars().count();
+        self.origin.extend(from..self.read);
     }
-}
 
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
-}
-
-fn end_of_word(chars: &[char], from: usize) -> usize {
-    let rest = chars[from..].iter().position(|c| !is_word(*c));
-    rest.map_or(chars.len(), |length| from + length)
-}
-
-fn end_of_string(chars: &[char], from: usize) -> usize {
-    let mut at = from + 1;
-    while at < chars.len() {
-        match chars[at] {
-            '\\' => at += 1,
-            c if c == chars[from] => return at + 1,
-            _ => {}
-        }
-        at += 1;
+    fn replace(&mut self, text: &str, by: &str) {
+        self.text.push_str(by);
+        self.origin.extend(by.chars().map(|_| self.read));
+        self.read += text.chars().count();
     }
-    chars.len()
-}
-
-/// The end of `1500ms`, `1.5s` or `1m30s`; `None` for a plain number.
-fn end_of_duration(chars: &[char], from: usize) -> Option<usize> {
-    let mut at = from;
-    let mut end = None;
-    loop {
-        let digits = at;
-        while at < chars.len() && (chars[at].is_ascii_digit() || chars[at] == '.') {
-            at += 1;
-        }
-        if at == digits {
-            return end;
-        }
-        let unit: String = chars[at..]
-            .iter()
-            .take_while(|c| c.is_ascii_alphabetic())
-            .collect();
-        if !["h", "m", "s", "ms"].contains(&unit.as_str()) {
-            return None;
-        }
-        at += unit.len();
-        if chars.get(at).is_some_and(|c| *c == '_') {
-            return None;
-        }
-        end = Some(at);
-    }
-}
-
-/// Where the name begins in `has(name)`, `from..to` being the word before the parenthesis.
-fn whole_name_asked(chars: &[char], from: usize, to: usize) -> Option<usize> {
-    if chars[from..to] != ['h', 'a', 's'] || from > 0 && chars[from - 1] == '.' {
-        return None;
-    }
-    let skip = |at: usize| {
-        let rest = chars[at..].iter().position(|c| !c.is_whitespace());
-        rest.map_or(chars.len(), |n| at + n)
-    };
-    let open = skip(to);
-    let name = skip(open + usize::from(chars.get(open) == Some(&'(')));
-    let close = skip(end_of_word(chars, name.min(chars.len())));
-    (chars.get(open) == Some(&'(') && close > name && chars.get(close) == Some(&')'))
-        .then_some(name)
 }
 
 #[cfg(test)]

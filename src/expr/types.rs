@@ -7,20 +7,16 @@ pub(crate) type Fields = &'static [(&'static str, Type)];
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Type {
     Unknown,
-    /// `true` or `false`.
     Bool,
     Number,
     Text,
-    /// A point in time.
     Time,
     Duration,
     /// A map without known fields, such as a Kubernetes object.
     Map,
     /// A map with exactly these fields.
     Record(Fields),
-    /// A list of anything.
     List,
-    /// A list of records.
     Records(Fields),
     /// A pod of the scenario, or a container, a start or a process of it.
     Pod,
@@ -55,20 +51,17 @@ impl Type {
     }
 }
 
-/// Fields with their types.
 macro_rules! fields {
     ($($name:ident: $type:ident),+) => {
         &[$((stringify!($name), Type::$type)),+]
     };
 }
 
-/// A stamp of the agent.
 pub(crate) const STAMP: Fields = fields! {
     at: Time, pod: Text, container: Text, start: Number, role: Text, process: Text, pid: Number, seq: Number,
     stamp: Text, data: Map
 };
 
-/// An Event.
 pub(crate) const EVENT: Fields = fields! {
     at: Time, name: Text, kind: Text, pod: Text, container: Text, type: Text, reason: Text, message: Text,
     count: Number, component: Text, first: Unknown, last: Unknown
@@ -84,13 +77,11 @@ pub(crate) const STATE: Fields = fields! {
     restarts: Number, ready: Bool
 };
 
-/// A note of the runner.
 pub(crate) const NOTE: Fields = fields! { at: Time, note: Text, text: Text };
 
 /// A line that a command printed.
 pub(crate) const LINE: Fields = fields! { at: Time, stream: Text, text: Text };
 
-/// Facts of the cluster.
 pub(crate) const CLUSTER: Fields = fields! {
     name: Text, profile: Text, kubernetes: Text, kubelets: List, kubectl: Text, container_runtimes: List,
     node_image: Unknown, gates: Map, gates_seen: Map, capabilities: List, nodes: Number, clock_offset: Number,

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use cel::Value;
-use cel::objects::{Key, Map};
-use chrono::{DateTime, FixedOffset};
+use cel::objects::Map;
+use chrono::{DateTime, FixedOffset, Utc};
 use itertools::Itertools as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::selector::Selector;
+use super::selector::{Selector, field};
 use crate::evidence::{ClusterFacts, Entry, Output, Seen};
 use crate::version::version;
 
@@ -26,7 +27,7 @@ pub(crate) fn from_json(json: &Json) -> Value {
             .or_else(|| number.as_u64().map(Value::UInt))
             .or_else(|| number.as_f64().map(Value::Float))
             .unwrap_or(Value::Null),
-        Json::String(text) => string(text),
+        Json::String(text) => text.as_str().into(),
         Json::Array(items) => list(items.iter().map(from_json)),
         Json::Object(fields) => {
             let fields = fields.iter();
@@ -35,15 +36,8 @@ pub(crate) fn from_json(json: &Json) -> Value {
     }
 }
 
-fn serialized(value: &impl Serialize) -> HashMap<Key, Value> {
-    match serde_json::to_value(value).as_ref().map(from_json) {
-        Ok(Value::Map(map)) => Arc::unwrap_or_clone(map.map),
-        _ => HashMap::new(),
-    }
-}
-
-pub(crate) fn string(text: &str) -> Value {
-    Value::String(Arc::new(text.to_owned()))
+fn serialized(value: &impl Serialize) -> Value {
+    from_json(&serde_json::to_value(value).unwrap_or_default())
 }
 
 pub(crate) fn list(items: impl IntoIterator<Item = Value>) -> Value {
@@ -51,88 +45,78 @@ pub(crate) fn list(items: impl IntoIterator<Item = Value>) -> Value {
 }
 
 pub(crate) fn map<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
-    let fields = fields.into_iter();
-    build(fields.map(|(name, value)| (key(name), value)).collect())
+    with(Value::Null, fields)
 }
 
-fn build(fields: HashMap<Key, Value>) -> Value {
-    Value::Map(Map {
-        map: Arc::new(fields),
-    })
+/// A map with more fields, or with other values of them.
+pub(super) fn with<'a>(base: Value, fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+    let mut all = match base {
+        Value::Map(map) => Arc::unwrap_or_clone(map.map),
+        _ => HashMap::new(),
+    };
+    all.extend(fields.into_iter().map(|(name, value)| (name.into(), value)));
+    Value::Map(Map { map: Arc::new(all) })
 }
 
-fn key(name: &str) -> Key {
-    Key::String(Arc::new(name.to_owned()))
+/// A time as CEL has it.
+pub(super) fn chrono(at: Timestamp) -> DateTime<FixedOffset> {
+    DateTime::<Utc>::from(SystemTime::from(at)).fixed_offset()
 }
 
 pub(crate) fn timestamp(at: Timestamp) -> Value {
-    let nanos = u32::try_from(at.subsec_nanosecond().rem_euclid(1_000_000_000)).unwrap_or(0);
-    // Before 1970 both jiff's second and its fraction are negative.
-    let second = at.as_second() - i64::from(at.subsec_nanosecond() < 0);
-    DateTime::from_timestamp(second, nanos)
-        .map_or(Value::Null, |at| Value::Timestamp(at.fixed_offset()))
-}
-
-fn with_time(mut fields: HashMap<Key, Value>, at: Timestamp) -> Value {
-    fields.insert(key("at"), timestamp(at));
-    build(fields)
+    Value::Timestamp(chrono(at))
 }
 
 /// An entry as an item of `stamps`, `events`, `pods`, `outputs`, or `notes`.
 pub(crate) fn entry(entry: &Entry) -> Value {
+    let at = ("at", timestamp(entry.at));
     match &entry.seen {
-        Seen::Agent(stamp) => with_time(serialized(stamp), entry.at),
+        Seen::Agent(stamp) => with(serialized(stamp), [at]),
         Seen::Event(event) => {
-            let mut fields = serialized(event);
-            for (name, time) in [("first", event.first), ("last", event.last)] {
-                fields.insert(key(name), time.map_or(Value::Null, timestamp));
-            }
-            with_time(fields, entry.at)
+            let time = |time: Option<Timestamp>| time.map_or(Value::Null, timestamp);
+            let times = [("first", time(event.first)), ("last", time(event.last))];
+            with(serialized(event), times.into_iter().chain([at]))
         }
         Seen::Pod(pod) => {
             let phase = pod.object.pointer("/status/phase");
-            let mut fields = serialized(pod);
-            fields.insert(key("phase"), phase.map_or_else(|| string(""), from_json));
-            with_time(fields, entry.at)
+            let phase = phase.map_or_else(|| "".into(), from_json);
+            with(serialized(pod), [("phase", phase), at])
         }
         Seen::Output(out) => output(out),
-        Seen::Runner(note) => with_time(serialized(note), entry.at),
+        Seen::Runner(note) => with(serialized(note), [at]),
     }
 }
 
 /// An output. Null fields, such as the exit code of a killed command, are absent: `exit_code != 0` must not be true.
 pub(crate) fn output(output: &Output) -> Value {
     let there = output.data.iter().filter(|(_, value)| !value.is_null());
-    let mut fields: HashMap<Key, Value> = there
-        .map(|(name, value)| (key(name), from_json(value)))
-        .collect();
-    if let Some(Json::Array(lines)) = output.data.get("lines") {
-        fields.insert(key("lines"), list(lines.iter().map(line)));
-    }
-    fields.insert(key("name"), string(&output.name));
-    fields.insert(key("step"), string(&output.step));
-    fields.insert(key("begin"), timestamp(output.begin));
-    fields.insert(key("end"), timestamp(output.end));
-    build(fields)
+    let there = there.map(|(name, value)| match (name.as_str(), value) {
+        ("lines", Json::Array(lines)) => ("lines", list(lines.iter().map(line))),
+        (name, value) => (name, from_json(value)),
+    });
+    map(there.chain([
+        ("name", output.name.as_str().into()),
+        ("step", output.step.as_str().into()),
+        ("begin", timestamp(output.begin)),
+        ("end", timestamp(output.end)),
+    ]))
 }
 
 fn line(line: &Json) -> Value {
     let at = line["at"].as_str().and_then(|at| at.parse().ok());
-    match (from_json(line), at) {
-        (Value::Map(map), Some(at)) => with_time(Arc::unwrap_or_clone(map.map), at),
-        (value, _) => value,
+    match at {
+        Some(at) => with(from_json(line), [("at", timestamp(at))]),
+        None => from_json(line),
     }
 }
 
 /// The facts of a cluster, with its minor version as a number.
 pub(crate) fn cluster(facts: &ClusterFacts) -> Value {
-    let mut fields = serialized(facts);
     // Not serialized when empty, but `cluster.gates_seen` must not be an error.
-    fields.entry(key("gates_seen")).or_insert_with(|| map([]));
-    if let Some((_, minor)) = version(&facts.kubernetes) {
-        fields.insert(key("minor"), Value::Int(i64::from(minor)));
-    }
-    build(fields)
+    let unseen = facts.gates_seen.is_empty();
+    let unseen = unseen.then(|| ("gates_seen", map([])));
+    let minor = version(&facts.kubernetes).map(|(_, minor)| ("minor", Value::Int(minor.into())));
+    with(serialized(facts), unseen.into_iter().chain(minor))
 }
 
 /// Moments and selectors nested at the dots of their names: `hook.begun` is `begun` of the map `hook`. A group in which
@@ -140,40 +124,29 @@ pub(crate) fn cluster(facts: &ClusterFacts) -> Value {
 pub(crate) fn nested(
     moments: &BTreeMap<String, Option<Timestamp>>,
     selectors: &BTreeMap<String, Selector>,
-) -> Vec<(String, Value)> {
-    #[derive(Default)]
-    struct Tree<'a> {
-        inner: BTreeMap<String, Tree<'a>>,
-        at: Option<Timestamp>,
-        selector: Option<&'a Selector>,
-    }
+) -> Value {
+    let moments = moments.iter();
+    let moments = moments.map(|(name, at)| (name.clone(), at.map(timestamp)));
+    let selectors = selectors.iter().map(|(name, selector)| {
+        let (field, value) = selector.hidden();
+        (format!("{name}.{field}"), Some(value))
+    });
+    let all = moments.chain(selectors);
+    all.fold(map([]), |groups, (path, value)| {
+        insert(groups, &path, value)
+    })
+}
 
-    fn value(tree: &Tree<'_>) -> Option<Value> {
-        if tree.inner.is_empty() && tree.selector.is_none() {
-            return tree.at.map(timestamp);
+/// A map with a value at a dotted path, or with its groups if there is no value.
+fn insert(groups: Value, path: &str, value: Option<Value>) -> Value {
+    let (name, value) = match path.split_once('.') {
+        Some((name, rest)) => {
+            let group = field(&groups, name).cloned().unwrap_or(Value::Null);
+            (name, Some(insert(group, rest, value)))
         }
-        let inner = tree.inner.iter();
-        let inner = inner.filter_map(|(name, tree)| Some((name.as_str(), value(tree)?)));
-        Some(map(inner.chain(tree.selector.map(Selector::hidden))))
-    }
-
-    fn at<'t, 'a>(root: &'t mut Tree<'a>, name: &str) -> &'t mut Tree<'a> {
-        name.split('.').fold(root, |tree, part| {
-            tree.inner.entry(part.to_owned()).or_default()
-        })
-    }
-
-    let mut root = Tree::default();
-    for (name, time) in moments {
-        at(&mut root, name).at = *time;
-    }
-    for (name, selector) in selectors {
-        at(&mut root, name).selector = Some(selector);
-    }
-    let groups = root.inner.iter();
-    groups
-        .filter_map(|(name, tree)| Some((name.clone(), value(tree)?)))
-        .collect()
+        None => (path, value),
+    };
+    with(groups, value.map(|value| (name, value)))
 }
 
 /// A value in a few characters, with times as seconds since `zero`.
@@ -185,7 +158,7 @@ pub(crate) fn short(value: &Value, zero: Timestamp) -> String {
         Value::UInt(value) => value.to_string(),
         Value::Float(value) => value.to_string(),
         Value::String(text) => quoted(text),
-        Value::Timestamp(at) => offset(at, zero),
+        Value::Timestamp(at) => offset(*at, zero),
         Value::Duration(duration) => span(*duration),
         Value::List(items) if items.is_empty() => "an empty list".to_owned(),
         Value::List(items) => {
@@ -202,12 +175,8 @@ pub(crate) fn short(value: &Value, zero: Timestamp) -> String {
 }
 
 /// The names of a map's fields in alphabetical order.
-pub(crate) fn names(map: &Map) -> Vec<String> {
-    map.map
-        .keys()
-        .map(ToString::to_string)
-        .sorted()
-        .collect_vec()
+pub(crate) fn names(map: &Map) -> impl Iterator<Item = String> {
+    map.map.keys().map(ToString::to_string).sorted()
 }
 
 fn quoted(text: &str) -> String {
@@ -227,30 +196,19 @@ pub(crate) fn cut(text: &str, limit: usize) -> String {
 pub(crate) fn around(text: &str, needle: &str) -> Option<String> {
     const CONTEXT: usize = 30;
     let at = text.find(needle)?;
-    let before = text[..at].chars().rev().take(CONTEXT + 1).collect_vec();
-    let after = text[at + needle.len()..]
-        .chars()
-        .take(CONTEXT + 1)
-        .collect_vec();
-    let mut shown = String::new();
-    if before.len() > CONTEXT {
-        shown.push('…');
-    }
-    shown.extend(before.iter().take(CONTEXT).rev());
-    shown.push_str(needle);
-    shown.extend(after.iter().take(CONTEXT));
-    if after.len() > CONTEXT {
-        shown.push('…');
-    }
-    let shown = shown.trim().replace('\n', "⏎");
-    Some(format!("\"{shown}\""))
+    let end = at + needle.len();
+    let before = text[..at].char_indices().nth_back(CONTEXT - 1);
+    let from = before.map_or(0, |(from, _)| from);
+    let after = text[end..].char_indices().nth(CONTEXT);
+    let to = after.map_or(text.len(), |(length, _)| end + length);
+    let dots = |cut| if cut { "…" } else { "" };
+    let (before, after) = (dots(from > 0), dots(to < text.len()));
+    let shown = format!("{before}{}{after}", &text[from..to]);
+    Some(format!("\"{}\"", shown.trim().replace('\n', "⏎")))
 }
 
-fn offset(at: &DateTime<FixedOffset>, zero: Timestamp) -> String {
-    let Value::Timestamp(zero) = timestamp(zero) else {
-        return at.to_rfc3339();
-    };
-    let offset = at.signed_duration_since(zero);
+fn offset(at: DateTime<FixedOffset>, zero: Timestamp) -> String {
+    let offset = at.signed_duration_since(chrono(zero));
     // A time on another day is not part of the scenario.
     if offset.num_hours().abs() >= 24 {
         return at.to_rfc3339();
@@ -271,24 +229,18 @@ pub(crate) fn span(duration: chrono::Duration) -> String {
     let sign = if nanos < 0 { "-" } else { "" };
     let millis = (nanos.unsigned_abs() + 500_000) / 1_000_000;
     if millis == 0 && nanos != 0 {
-        return format!("{sign}{:.6}s", duration_micros(nanos));
+        return format!("{sign}{:.6}s", duration.abs().as_seconds_f64());
     }
     format!("{sign}{}.{:03}s", millis / 1000, millis % 1000)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "below a millisecond")]
-fn duration_micros(nanos: i64) -> f64 {
-    nanos.unsigned_abs() as f64 / 1e9
-}
-
 /// A value for reports: durations in seconds, times as offsets.
 pub(crate) fn measured(value: &Value, zero: Timestamp) -> Json {
-    let mut json = match value {
-        Value::Duration(_) | Value::Timestamp(_) => Json::String(short(value, zero)),
-        other => other
-            .json()
-            .unwrap_or_else(|_| Json::String(short(other, zero))),
+    let json = match value {
+        Value::Duration(_) | Value::Timestamp(_) => None,
+        other => other.json().ok(),
     };
+    let mut json = json.unwrap_or_else(|| short(value, zero).into());
     // The expression language orders the fields of maps at random.
     json.sort_all_objects();
     json

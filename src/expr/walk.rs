@@ -1,6 +1,6 @@
 //! Walks expressions: what they read and join.
 
-use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, operators};
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr, StructExpr, operators};
 
 use super::compile::compile;
 use super::syntax::THERE;
@@ -22,31 +22,13 @@ pub(crate) struct Read<'a> {
 pub(crate) fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
     let mut found = Vec::new();
     walk(expr, &mut Vec::new(), &mut |part, bound| {
-        let Some(mut read) = chain(part) else {
+        let mut indexes = Vec::new();
+        let Some(read) = chain(part, &mut indexes) else {
             return true;
         };
-        if read.names[0] == THERE && read.names.len() > 1 {
-            read.names.remove(0);
-            read.text = read.text.split_off(THERE.len() + 1);
-        }
-        let root = read.names[0];
-        if !bound.contains(&root) {
-            read.expr = part;
-            found.push(read);
-        }
-        // An index may read variables, too.
-        let mut inner = part;
-        loop {
-            match &inner.expr {
-                Expr::Select(select) => inner = &select.operand,
-                Expr::Call(call) if call.func_name == operators::INDEX => {
-                    let reads = reads(&call.args[1]).into_iter();
-                    found.extend(reads.filter(|read| !bound.contains(&read.names[0])));
-                    inner = &call.args[0];
-                }
-                _ => break,
-            }
-        }
+        let inner = indexes.into_iter().flat_map(reads);
+        let all = std::iter::once(read).chain(inner);
+        found.extend(all.filter(|read| !bound.contains(&read.names[0])));
         false
     });
     found
@@ -54,10 +36,8 @@ pub(crate) fn reads(expr: &IdedExpr) -> Vec<Read<'_>> {
 
 /// The dotted names that an expression in source form reads; none if it does not compile.
 pub(crate) fn names_read(text: &str) -> Vec<String> {
-    let Ok(compiled) = compile(text) else {
-        return Vec::new();
-    };
-    let reads = reads(compiled.expression()).into_iter();
+    let compiled = compile(text);
+    let reads = compiled.iter().flat_map(|all| reads(all.expression()));
     reads.map(|read| read.names.join(".")).collect()
 }
 
@@ -69,37 +49,34 @@ pub(crate) fn beginnings(name: &str) -> impl Iterator<Item = &str> {
 
 /// The names of the functions that an expression calls, without operators.
 pub(crate) fn calls(expr: &IdedExpr) -> Vec<&str> {
-    let mut found = Vec::new();
-    walk(expr, &mut Vec::new(), &mut |part, _| {
-        if let Expr::Call(call) = &part.expr
-            && call
-                .func_name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_')
-        {
-            found.push(call.func_name.as_str());
-        }
-        true
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let names = parts(expr).into_iter().filter_map(|part| match &part.expr {
+        Expr::Call(call) => Some(call.func_name.as_str()),
+        _ => None,
     });
-    found
+    names.filter(|name| is_name(name)).collect()
 }
 
 /// The names whose absence an expression tests: `!has(name)`.
 pub(crate) fn absences(expr: &IdedExpr) -> Vec<String> {
-    let mut found = Vec::new();
-    walk(expr, &mut Vec::new(), &mut |part, _| {
-        if let Expr::Call(call) = &part.expr
-            && call.func_name == operators::LOGICAL_NOT
-            && let Some(read) = call.args.first().and_then(chain)
-            && read.tested
-        {
-            let name = read.text.strip_prefix(THERE);
-            let name = name.and_then(|name| name.strip_prefix('.'));
-            found.push(name.unwrap_or(&read.text).to_owned());
+    let absent = |part: &IdedExpr| match &part.expr {
+        Expr::Call(call) if call.func_name == operators::LOGICAL_NOT => {
+            let read = chain(call.args.first()?, &mut Vec::new())?;
+            read.tested.then_some(read.text)
         }
+        _ => None,
+    };
+    parts(expr).into_iter().filter_map(absent).collect()
+}
+
+/// All parts from the outside in.
+pub(super) fn parts(expr: &IdedExpr) -> Vec<&IdedExpr> {
+    let mut all = Vec::new();
+    walk(expr, &mut Vec::new(), &mut |part, _| {
+        all.push(part);
         true
     });
-    found
+    all
 }
 
 /// Visits all parts from the outside in, with the variables bound by comprehensions. `visit` returns whether to
@@ -130,28 +107,29 @@ pub(crate) fn walk<'a>(
             walk(&comprehension.result, bound, visit);
             bound.truncate(before);
         }
-        Expr::List(list) => list
-            .elements
-            .iter()
-            .for_each(|part| walk(part, bound, visit)),
-        Expr::Select(select) => walk(&select.operand, bound, visit),
-        Expr::Map(map) => map.entries.iter().for_each(|entry| match &entry.expr {
-            EntryExpr::MapEntry(entry) => {
-                walk(&entry.key, bound, visit);
-                walk(&entry.value, bound, visit);
+        Expr::List(list) => {
+            for part in &list.elements {
+                walk(part, bound, visit);
             }
-            EntryExpr::StructField(field) => walk(&field.value, bound, visit),
-        }),
-        Expr::Struct(map) => map.entries.iter().for_each(|entry| match &entry.expr {
-            EntryExpr::MapEntry(entry) => walk(&entry.value, bound, visit),
-            EntryExpr::StructField(field) => walk(&field.value, bound, visit),
-        }),
+        }
+        Expr::Select(select) => walk(&select.operand, bound, visit),
+        Expr::Map(MapExpr { entries }) | Expr::Struct(StructExpr { entries, .. }) => {
+            for entry in entries {
+                match &entry.expr {
+                    EntryExpr::MapEntry(entry) => {
+                        walk(&entry.key, bound, visit);
+                        walk(&entry.value, bound, visit);
+                    }
+                    EntryExpr::StructField(field) => walk(&field.value, bound, visit),
+                }
+            }
+        }
         Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
     }
 }
 
-/// A variable with the fields selected of it, if `expr` is nothing else.
-fn chain(expr: &IdedExpr) -> Option<Read<'_>> {
+/// A variable with the fields selected of it, if `expr` is nothing else. Its indexes are collected.
+fn chain<'a>(expr: &'a IdedExpr, indexes: &mut Vec<&'a IdedExpr>) -> Option<Read<'a>> {
     match &expr.expr {
         Expr::Ident(name) => Some(Read {
             names: vec![name],
@@ -160,24 +138,32 @@ fn chain(expr: &IdedExpr) -> Option<Read<'_>> {
             tested: false,
         }),
         Expr::Select(select) => {
-            let mut read = chain(&select.operand)?;
+            let mut read = chain(&select.operand, indexes)?;
+            if read.text == THERE {
+                read.names.clear();
+                read.text.clone_from(&select.field);
+            } else {
+                read.text = format!("{}.{}", read.text, select.field);
+            }
             if !read.text.contains('[') {
                 read.names.push(&select.field);
             }
-            read.text = format!("{}.{}", read.text, select.field);
-            read.tested = select.test;
-            Some(read)
+            let tested = select.test;
+            Some(Read {
+                expr,
+                tested,
+                ..read
+            })
         }
         Expr::Call(call) if call.func_name == operators::INDEX => {
             let [operand, index] = call.args.as_slice() else {
                 return None;
             };
-            let mut read = chain(operand)?;
-            read.text = match literal(index) {
-                Some(index) => format!("{}[{index}]", read.text),
-                None => format!("{}[…]", read.text),
-            };
-            Some(read)
+            indexes.push(index);
+            let read = chain(operand, indexes)?;
+            let index = literal(index).unwrap_or_else(|| "…".to_owned());
+            let text = format!("{}[{index}]", read.text);
+            Some(Read { text, expr, ..read })
         }
         _ => None,
     }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use cel::Value as Cel;
+use chrono::SecondsFormat;
 use itertools::Itertools as _;
 use jiff::{SignedDuration, Timestamp};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::scene::Scene;
 use crate::catalogue::model::Scenario;
@@ -40,6 +41,10 @@ pub(crate) struct OfClaim {
     pub(crate) spares: BTreeMap<String, Vec<Alteration>>,
 }
 
+/// Values by dotted path (`data.code`, `object.status.phase`, a number for an item of a list); text that begins with
+/// `=` is CEL over `it`, moments, and outputs.
+type Fields = BTreeMap<String, Value>;
+
 /// A change of the evidence. One that matches nothing is an error.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,17 +62,15 @@ pub(crate) struct Alteration {
     /// Keeps them and changes copies.
     #[serde(default)]
     pub(crate) copy: bool,
-    /// Values by dotted path (`data.code`, `object.status.phase`, a number for an item of a list); text that begins
-    /// with `=` is CEL over `it`, moments, and outputs.
     #[serde(default)]
-    pub(crate) set: BTreeMap<String, Value>,
+    pub(crate) set: Fields,
     /// Paths to remove.
     #[serde(default)]
     pub(crate) unset: Vec<String>,
     /// Moves them in time: `2s`, `-300ms`.
     pub(crate) shift: Option<String>,
     /// A new entry; values as in `set`. `at` is its time.
-    pub(crate) add: Option<BTreeMap<String, Value>>,
+    pub(crate) add: Option<Fields>,
 }
 
 /// The channel of this name; `None` for the facts of the cluster.
@@ -84,17 +87,14 @@ fn target<'de, D: Deserializer<'de>>(from: D) -> Result<Option<&'static Channel>
 
 impl Alteration {
     fn expressions(&self) -> impl Iterator<Item = &str> {
-        let values = self
-            .set
-            .values()
-            .chain(self.add.iter().flat_map(BTreeMap::values));
-        let computed = values.filter_map(|value| value.as_str()?.strip_prefix('='));
+        let added = self.add.iter().flatten();
+        let values = self.set.iter().chain(added);
+        let computed = values.filter_map(|(_, value)| value.as_str()?.strip_prefix('='));
         self.condition.as_deref().into_iter().chain(computed)
     }
 }
 
 impl Alterations {
-    /// Parses a file of alterations.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         serde_saphyr::from_str_with_options(text, options())
             .map_err(|error| format!("invalid alterations: {error}"))
@@ -124,7 +124,7 @@ fn one(alteration: &Alteration, scene: &Scene, evidence: &mut Evidence) -> Resul
     let Some(channel) = alteration.target else {
         let mut facts = serde_json::to_value(&evidence.cluster).map_err(|e| e.to_string())?;
         let it = values::cluster(&evidence.cluster);
-        change(alteration, &it, scene, &mut facts)?;
+        change(&mut facts, alteration, &it, scene)?;
         evidence.cluster = serde_json::from_value(facts).map_err(|e| e.to_string())?;
         return Ok(());
     };
@@ -182,56 +182,40 @@ fn means(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<bool, 
         return Ok(true);
     };
     // A condition about a field that an entry lacks does not match it.
-    Ok(matches!(
-        evaluate(condition, Some(&values::entry(entry)), scene)?,
-        Ok(Cel::Bool(true))
-    ))
+    let met = evaluate(condition, Some(&values::entry(entry)), scene)?;
+    Ok(met == Ok(Cel::Bool(true)))
 }
 
 fn changed(alteration: &Alteration, entry: &Entry, scene: &Scene) -> Result<Entry, String> {
-    let mut entry = entry.clone();
+    let mut json = serde_json::to_value(entry).map_err(|error| error.to_string())?;
+    let invalid = |error| format!("produces an invalid entry: {error}");
     if let Some(shift) = &alteration.shift {
-        move_by(&mut entry, span(shift)?)?;
+        move_by(&mut json, span(shift)?)?;
     }
-    let it = values::entry(&entry);
-    let mut json = serde_json::to_value(&entry).map_err(|error| error.to_string())?;
-    change(alteration, &it, scene, &mut json)?;
-    serde_json::from_value(json).map_err(|error| format!("produces an invalid entry: {error}"))
+    let moved: Entry = serde_json::from_value(json.clone()).map_err(invalid)?;
+    change(&mut json, alteration, &values::entry(&moved), scene)?;
+    serde_json::from_value(json).map_err(invalid)
 }
 
-fn change(
-    alteration: &Alteration,
-    it: &Cel,
-    scene: &Scene,
-    json: &mut Value,
-) -> Result<(), String> {
-    for (path, value) in &alteration.set {
-        let value = written(value, Some(it), scene)?;
-        *at_path(json, path)? = value;
-    }
-    for path in &alteration.unset {
+fn change(json: &mut Value, by: &Alteration, it: &Cel, scene: &Scene) -> Result<(), String> {
+    set(json, &by.set, Some(it), scene)?;
+    for path in &by.unset {
         let (parent, name) = match path.rsplit_once('.') {
             Some((parent, name)) => (at_path(json, parent)?, name),
             None => (&mut *json, path.as_str()),
         };
-        parent
-            .as_object_mut()
-            .and_then(|fields| fields.remove(name));
+        if let Value::Object(fields) = parent {
+            fields.remove(name);
+        }
     }
     Ok(())
 }
 
-fn added(
-    channel: &Channel,
-    fields: &BTreeMap<String, Value>,
-    scene: &Scene,
-) -> Result<Entry, String> {
+fn added(channel: &Channel, fields: &Fields, scene: &Scene) -> Result<Entry, String> {
     let mut json = (channel.defaults)();
     json["n"] = Value::from(0);
     json["at"] = Value::from(scene.zero.to_string());
-    for (path, value) in fields {
-        *at_path(&mut json, path)? = written(value, None, scene)?;
-    }
+    set(&mut json, fields, None, scene)?;
     serde_json::from_value(json)
         .map_err(|error| format!("`add` produces an invalid entry: {error}"))
 }
@@ -254,7 +238,7 @@ fn at_path<'a>(json: &'a mut Value, path: &str) -> Result<&'a mut Value, String>
                 .ok_or_else(|| format!("`{path}`: no item {index}"));
         }
         if json.is_null() {
-            *json = Value::Object(serde_json::Map::new());
+            *json = json!({});
         }
         let fields = json
             .as_object_mut()
@@ -263,19 +247,22 @@ fn at_path<'a>(json: &'a mut Value, path: &str) -> Result<&'a mut Value, String>
     })
 }
 
-/// A value as written, or computed if it begins with `=`.
-fn written(value: &Value, it: Option<&Cel>, scene: &Scene) -> Result<Value, String> {
-    let Some(text) = value.as_str().and_then(|text| text.strip_prefix('=')) else {
-        return Ok(value.clone());
-    };
-    let value = evaluate(text, it, scene)??;
-    if let Cel::Timestamp(at) = &value {
-        return Ok(Value::String(
-            at.to_utc()
-                .to_rfc3339_opts(chrono::SecondsFormat::Nanos, true),
-        ));
+/// Sets fields to values as written, or computed.
+fn set(json: &mut Value, fields: &Fields, it: Option<&Cel>, scene: &Scene) -> Result<(), String> {
+    for (path, value) in fields {
+        let value = match value.as_str().and_then(|text| text.strip_prefix('=')) {
+            None => value.clone(),
+            Some(text) => match evaluate(text, it, scene)?? {
+                Cel::Timestamp(at) => {
+                    let at = at.to_utc().to_rfc3339_opts(SecondsFormat::Nanos, true);
+                    Value::String(at)
+                }
+                value => value.json().map_err(|error| error.to_string())?,
+            },
+        };
+        *at_path(json, path)? = value;
     }
-    value.json().map_err(|error| error.to_string())
+    Ok(())
 }
 
 /// The outer error is a syntax error, the inner one an evaluation error.
@@ -298,30 +285,18 @@ fn span(text: &str) -> Result<SignedDuration, String> {
     Ok(if positive.is_some() { -span } else { span })
 }
 
-fn move_by(entry: &mut Entry, by: SignedDuration) -> Result<(), String> {
-    let moved = |at: Timestamp| at.checked_add(by).map_err(|error| error.to_string());
-    entry.at = moved(entry.at)?;
-    match &mut entry.seen {
-        Seen::Output(output) => {
-            output.begin = moved(output.begin)?;
-            output.end = moved(output.end)?;
-            let lines = output.data.get_mut("lines").and_then(Value::as_array_mut);
-            for at in lines
-                .into_iter()
-                .flatten()
-                .filter_map(|line| line.get_mut("at"))
-            {
-                if let Some(Ok(time)) = at.as_str().map(str::parse::<Timestamp>) {
-                    *at = Value::String(moved(time)?.to_string());
-                }
-            }
+/// Moves all times of an entry.
+fn move_by(entry: &mut Value, by: SignedDuration) -> Result<(), String> {
+    let lines = entry["lines"].as_array().map_or(0, Vec::len);
+    let times = ["/at", "/begin", "/end", "/first", "/last"].map(str::to_owned);
+    let of_lines = (0..lines).map(|n| format!("/lines/{n}/at"));
+    for pointer in times.into_iter().chain(of_lines) {
+        if let Some(at) = entry.pointer_mut(&pointer)
+            && let Some(Ok(time)) = at.as_str().map(str::parse::<Timestamp>)
+        {
+            let moved = time.checked_add(by).map_err(|error| error.to_string())?;
+            *at = Value::String(moved.to_string());
         }
-        Seen::Event(event) => {
-            for time in [&mut event.first, &mut event.last].into_iter().flatten() {
-                *time = moved(*time)?;
-            }
-        }
-        Seen::Agent(_) | Seen::Pod(_) | Seen::Runner(_) => {}
     }
     Ok(())
 }

@@ -1,72 +1,60 @@
 //! Explains evaluated expressions part by part, with the values that they read.
 
-use cel::common::ast::{Expr, IdedExpr, operators};
-use cel::{IdedExpr as Expression, Value};
+use cel::Value;
+use cel::common::ast::operators::{
+    ADD, CONDITIONAL, DIVIDE, EQUALS, GREATER, GREATER_EQUALS, IN, INDEX, LESS, LESS_EQUALS,
+    LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, MODULO, MULTIPLY, NEGATE, NOT_EQUALS, SUBSTRACT,
+};
+use cel::common::ast::{Expr, IdedExpr};
 use itertools::Itertools as _;
 
 use super::judgement::{Evaluation, Part};
 use super::scene::Scene;
 use super::search::search;
-use crate::expr::{self, values};
+use crate::expr::{self, Selector, values};
 
 /// An evaluated expression and its explanation.
 pub(super) struct Explained {
     pub(super) evaluation: Evaluation,
-    /// The parts' values and phrases.
-    phrases: Vec<(Option<bool>, String)>,
-}
-
-impl Explained {
-    pub(super) fn value(&self) -> Option<bool> {
-        self.evaluation.value
-    }
-
-    pub(super) fn error(&self) -> String {
-        let error = self.evaluation.error.clone();
-        error.unwrap_or_else(|| "it cannot be evaluated".to_owned())
-    }
-
-    /// The parts that decide the value.
-    pub(super) fn because(&self) -> String {
-        let Evaluation {
-            expression, value, ..
-        } = &self.evaluation;
-        let deciding = self.phrases.iter().filter(|(of_part, _)| of_part == value);
-        match deciding.map(|(_, phrase)| phrase).unique().join("; ") {
-            none if none.is_empty() => expression.clone(),
-            phrases => phrases,
-        }
-    }
+    /// The parts that decide the value, or why it has none.
+    pub(super) because: String,
 }
 
 /// Evaluates `text` to a boolean and explains it.
 pub(super) fn explain(text: &str, scene: &Scene) -> Explained {
     let found = boolean(text, scene);
-    let mut parts = Vec::new();
-    let mut phrases = Vec::new();
+    let (mut parts, mut deciding) = (Vec::new(), Vec::new());
     for part in expr::conjuncts(text) {
         let Ok(program) = expr::compile(part) else {
             continue;
         };
         let value = boolean(part, scene).ok();
         let read = read_values(program.expression(), scene);
-        let phrase = phrase(part, program.expression(), value, &read, scene);
+        if value.as_ref() == found.as_ref().ok() {
+            let order = order(program.expression(), scene);
+            deciding.push(order.unwrap_or_else(|| phrase(part, value, &read)));
+        }
         parts.push(Part {
             text: part.to_owned(),
             value,
             read: read.into_iter().map(|r| (r.name, r.value)).collect(),
         });
-        phrases.push((value, phrase));
     }
+    let expression = text.trim().to_owned();
+    let because = match &found {
+        Err(why) => why.clone(),
+        Ok(_) if deciding.is_empty() => expression.clone(),
+        Ok(_) => deciding.iter().unique().join("; "),
+    };
     let evaluation = Evaluation {
-        expression: text.trim().to_owned(),
+        expression,
         value: found.as_ref().ok().copied(),
         error: found.err(),
         parts,
     };
     Explained {
         evaluation,
-        phrases,
+        because,
     }
 }
 
@@ -85,20 +73,9 @@ fn boolean(text: &str, scene: &Scene) -> Result<bool, String> {
 struct Reading {
     name: String,
     value: String,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Value,
-    /// The result of searching a list.
-    Found,
-    /// Whether the value exists.
-    There,
-    /// A moment that was asked for and never occurred.
-    Never,
-    /// A whole list or object, of no interest next to what was found in it.
-    Whole,
+    /// What stands between both in a phrase. A whole list or object has no phrase: it is of no interest next to what
+    /// was found in it.
+    between: Option<&'static str>,
 }
 
 impl Reading {
@@ -111,21 +88,18 @@ impl Reading {
             }
             _ => false,
         };
-        Self::of(if whole { Kind::Whole } else { Kind::Value }, name, text)
+        Self {
+            name,
+            value: text,
+            between: (!whole).then_some(" = "),
+        }
     }
 
-    fn of(kind: Kind, name: String, value: impl Into<String>) -> Self {
-        let value = value.into();
-        Self { name, value, kind }
-    }
-
-    fn phrase(&self) -> String {
-        let Self { name, value, kind } = self;
-        match kind {
-            Kind::Value | Kind::Whole => format!("{name} = {value}"),
-            Kind::Found => format!("{name}: {value}"),
-            Kind::There => format!("{name} is {value}"),
-            Kind::Never => format!("{name} {value}"),
+    fn of(name: String, between: &'static str, value: impl Into<String>) -> Self {
+        Self {
+            name,
+            value: value.into(),
+            between: Some(between),
         }
     }
 }
@@ -142,14 +116,17 @@ fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
         match scene.resolve(read.expr) {
             // The moment asked for is listed by name.
             Some(Value::Map(_)) if read.names == ["moments"] => {}
-            Some(value) if expr::is_selector(&value) => {}
-            Some(Value::Bool(true)) if tested => add(Reading::of(Kind::There, text, "present")),
-            Some(Value::Bool(false)) if tested => add(Reading::of(Kind::There, text, "absent")),
-            None => add(Reading::of(Kind::There, text, "absent")),
+            Some(value) if Selector::of(&value).is_some() => {}
+            Some(Value::Bool(true)) if tested => add(Reading::of(text, " is ", "present")),
+            Some(Value::Bool(false)) if tested => add(Reading::of(text, " is ", "absent")),
+            None => add(Reading::of(text, " is ", "absent")),
             Some(value) => add(Reading::new(text, &value, scene)),
         }
     }
-    for (left, right) in comparisons(expression) {
+    expr::walk(expression, &mut Vec::new(), &mut |part, bound| {
+        let Some((_, left, right)) = compared(part).filter(|_| bound.is_empty()) else {
+            return true;
+        };
         let (a, b) = (scene.resolve(left), scene.resolve(right));
         for (side, value) in [(left, &a), (right, &b)] {
             if let (Some(name), Some(value)) = (computed(side), value) {
@@ -158,13 +135,10 @@ fn read_values(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
         }
         if let (Some(Value::Timestamp(a)), Some(Value::Timestamp(b))) = (a, b) {
             let name = format!("{} - {}", name_of(right), name_of(left));
-            add(Reading::of(
-                Kind::Value,
-                name,
-                values::span(b.signed_duration_since(a)),
-            ));
+            add(Reading::of(name, " = ", values::span(b - a)));
         }
-    }
+        true
+    });
     read
 }
 
@@ -178,27 +152,29 @@ fn looked_for(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
         if let Some(search) = search(part) {
             let condition = written(search.condition, Some(search.item));
             if let Some(value) = search.found(scene, &values::cut(&condition, 100)) {
-                found.push(Reading::of(Kind::Found, name_of(search.list), value));
+                found.push(Reading::of(name_of(search.list), ": ", value));
                 return false;
             }
         }
         let Expr::Call(call) = &part.expr else {
             return true;
         };
-        match (call.func_name.as_str(), call.target.as_deref(), &*call.args) {
-            (operators::IN, None, [name, list]) => {
-                if let (Some(name), Expr::Ident(list)) = (expr::string_literal(name), &list.expr)
-                    && list == "moments"
-                {
-                    found.push(moment(name, scene));
-                }
+        let Some(literal) = call.args.first().and_then(expr::string_literal) else {
+            return true;
+        };
+        let second = call.args.get(1).map(|second| &second.expr);
+        match (call.func_name.as_str(), call.target.as_deref(), second) {
+            (IN, None, Some(Expr::Ident(list))) if list == "moments" => {
+                found.push(match scene.moments.get(literal).copied().flatten() {
+                    Some(at) => Reading::new(literal.to_owned(), &values::timestamp(at), scene),
+                    None => Reading::of(literal.to_owned(), " ", "never occurred"),
+                });
             }
-            ("contains", Some(text), [needle]) => {
-                if let Some(needle) = expr::string_literal(needle)
-                    && let Some(Value::String(content)) = scene.resolve(text)
-                    && let Some(value) = values::around(&content, needle)
+            ("contains", Some(text), None) => {
+                if let Some(Value::String(content)) = scene.resolve(text)
+                    && let Some(value) = values::around(&content, literal)
                 {
-                    found.push(Reading::of(Kind::Value, name_of(text), value));
+                    found.push(Reading::of(name_of(text), " = ", value));
                 }
             }
             _ => {}
@@ -208,31 +184,16 @@ fn looked_for(expression: &IdedExpr, scene: &Scene) -> Vec<Reading> {
     found
 }
 
-fn moment(name: &str, scene: &Scene) -> Reading {
-    let came = scene.moments.get(name).copied().flatten();
-    match came.map(values::timestamp) {
-        Some(at) => Reading::new(name.to_owned(), &at, scene),
-        None => Reading::of(Kind::Never, name.to_owned(), "never occurred"),
-    }
-}
-
-/// The operands of all comparisons outside comprehensions.
-fn comparisons(expression: &IdedExpr) -> Vec<(&Expression, &Expression)> {
-    let mut found = Vec::new();
-    expr::walk(expression, &mut Vec::new(), &mut |part, bound| {
-        found.extend(compared(part).filter(|_| bound.is_empty()));
-        true
-    });
-    found
-}
-
-/// The operands, if an expression is a comparison.
-fn compared(expression: &IdedExpr) -> Option<(&Expression, &Expression)> {
-    match &expression.expr {
-        Expr::Call(call) if call.func_name != operators::IN => match call.args.as_slice() {
-            [left, right] if binding(&call.func_name) == COMPARISON => Some((left, right)),
-            _ => None,
-        },
+/// The operator and the operands, if an expression is a comparison.
+fn compared(expression: &IdedExpr) -> Option<(&str, &IdedExpr, &IdedExpr)> {
+    let Expr::Call(call) = &expression.expr else {
+        return None;
+    };
+    match (call.func_name.as_str(), &*call.args) {
+        (
+            name @ (EQUALS | NOT_EQUALS | LESS | LESS_EQUALS | GREATER | GREATER_EQUALS),
+            [left, right],
+        ) => Some((name, left, right)),
         _ => None,
     }
 }
@@ -247,7 +208,7 @@ fn computed(expression: &IdedExpr) -> Option<String> {
         }
         // A duration literal is not computed.
         Expr::Call(call) if call.func_name == "duration" => None,
-        Expr::Call(call) if call.func_name != operators::INDEX => Some(name_of(expression)),
+        Expr::Call(call) if call.func_name != INDEX => Some(name_of(expression)),
         Expr::Select(select) => computed(&select.operand).map(|_| name_of(expression)),
         _ => None,
     }
@@ -274,39 +235,37 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
                 field
             }
         }
-        Expr::Call(call) => match (
-            call.func_name.as_str(),
-            call.target.as_deref(),
-            call.args.as_slice(),
-        ) {
-            (operators::INDEX, None, [list, index]) => {
-                format!("{}[{}]", inner(list), inner(index))
-            }
-            (operators::NEGATE, None, [one]) => format!("-{}", inner(one)),
-            (operators::LOGICAL_NOT, None, [one]) => match &one.expr {
-                Expr::Call(call)
-                    if call.func_name.contains('_') || call.func_name == operators::IN =>
-                {
+        Expr::Call(call) => match (call.func_name.as_str(), &call.target, &*call.args) {
+            (INDEX, None, [list, index]) => format!("{}[{}]", inner(list), inner(index)),
+            (NEGATE, None, [one]) => format!("-{}", inner(one)),
+            (LOGICAL_NOT, None, [one]) => match &one.expr {
+                Expr::Call(call) if call.func_name.contains('_') || call.func_name == IN => {
                     format!("!({})", inner(one))
                 }
                 _ => format!("!{}", inner(one)),
             },
-            (operators::IN, None, [one, list]) => format!("{} in {}", inner(one), inner(list)),
+            (IN, None, [one, list]) => format!("{} in {}", inner(one), inner(list)),
             (name, None, [left, right]) if name.starts_with('_') => {
-                let enclosed = |operand: &IdedExpr, is_right| match inner(operand) {
-                    text if needs_brackets(operand, is_right, name) => format!("({text})"),
-                    text => text,
+                // An operand that binds less tightly than the operator needs parentheses, and on the right-hand side
+                // one that binds as tightly, as in `a - (b - c)`.
+                let loosest = binding(name);
+                let right_loosest = loosest + u8::from(loosest > binding(LOGICAL_AND));
+                let enclosed = |operand: &IdedExpr, loosest| match &operand.expr {
+                    Expr::Call(call) if binding(&call.func_name) < loosest => {
+                        format!("({})", inner(operand))
+                    }
+                    _ => inner(operand),
                 };
-                let (left, right) = (enclosed(left, false), enclosed(right, true));
+                let (left, right) = (enclosed(left, loosest), enclosed(right, right_loosest));
                 format!("{left} {} {right}", name.trim_matches('_'))
             }
             ("duration", None, [literal]) if expr::string_literal(literal).is_some() => {
                 expr::string_literal(literal).unwrap_or_default().to_owned()
             }
             (name, target, args) => {
-                let target = target.map(|target| format!("{}.", inner(target)));
+                let mut target = target.iter().map(|target| format!("{}.", inner(target)));
                 let args = args.iter().map(inner).join(", ");
-                format!("{}{name}({args})", target.unwrap_or_default())
+                format!("{}{name}({args})", target.join(""))
             }
         },
         Expr::List(list) => format!("[{}]", list.elements.iter().map(inner).join(", ")),
@@ -317,35 +276,15 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
     }
 }
 
-/// Whether an operand needs parentheses: it binds less tightly than the operator, or as tightly on the right-hand
-/// side, as in `a - (b - c)`.
-fn needs_brackets(operand: &IdedExpr, is_right: bool, operator: &str) -> bool {
-    let Expr::Call(call) = &operand.expr else {
-        return false;
-    };
-    let (inside, outside) = (binding(&call.func_name), binding(operator));
-    let order_matters = outside > binding(operators::LOGICAL_AND);
-    inside < outside || inside == outside && is_right && order_matters
-}
-
-/// The precedence of comparisons.
-const COMPARISON: u8 = 3;
-
 /// The precedence of an operator; calls bind tightest.
 fn binding(operator: &str) -> u8 {
     match operator {
-        operators::CONDITIONAL => 0,
-        operators::LOGICAL_OR => 1,
-        operators::LOGICAL_AND => 2,
-        operators::EQUALS
-        | operators::NOT_EQUALS
-        | operators::LESS
-        | operators::LESS_EQUALS
-        | operators::GREATER
-        | operators::GREATER_EQUALS
-        | operators::IN => COMPARISON,
-        operators::ADD | operators::SUBSTRACT => 4,
-        operators::MULTIPLY | operators::DIVIDE | operators::MODULO => 5,
+        CONDITIONAL => 0,
+        LOGICAL_OR => 1,
+        LOGICAL_AND => 2,
+        EQUALS | NOT_EQUALS | LESS | LESS_EQUALS | GREATER | GREATER_EQUALS | IN => 3,
+        ADD | SUBSTRACT => 4,
+        MULTIPLY | DIVIDE | MODULO => 5,
         _ => 6,
     }
 }
@@ -354,15 +293,13 @@ fn binding(operator: &str) -> u8 {
 /// `a.ended - a.begun = 2.276s, more than 1.000s`.
 fn order(expression: &IdedExpr, scene: &Scene) -> Option<String> {
     use std::cmp::Ordering::{Equal, Greater, Less};
-    let (left, right) = compared(expression)?;
-    let equality = [operators::EQUALS, operators::NOT_EQUALS];
-    let is_equality =
-        matches!(&expression.expr, Expr::Call(call) if equality.contains(&&*call.func_name));
+    let (operator, left, right) = compared(expression)?;
+    let is_equality = [EQUALS, NOT_EQUALS].contains(&operator);
     match (scene.resolve(left)?, scene.resolve(right)?) {
         (Value::Timestamp(a), Value::Timestamp(b)) if !is_equality => {
             let named =
                 |side, at| format!("{} ({})", name_of(side), scene.short(&Value::Timestamp(at)));
-            let by = values::span(b.signed_duration_since(a).abs());
+            let by = values::span((b - a).abs());
             Some(match a.cmp(&b) {
                 Less => format!("{} before {} by {by}", named(left, a), named(right, b)),
                 Greater => format!("{} after {} by {by}", named(left, a), named(right, b)),
@@ -370,7 +307,7 @@ fn order(expression: &IdedExpr, scene: &Scene) -> Option<String> {
             })
         }
         (Value::Duration(a), Value::Duration(b)) => {
-            let named = |expression: &Expression, value| match &expression.expr {
+            let named = |expression: &IdedExpr, value| match &expression.expr {
                 Expr::Call(call) if call.func_name == "duration" => values::span(value),
                 _ => format!("{} = {}", name_of(expression), values::span(value)),
             };
@@ -386,18 +323,15 @@ fn order(expression: &IdedExpr, scene: &Scene) -> Option<String> {
 }
 
 /// A part with its values.
-fn phrase(
-    text: &str,
-    expression: &IdedExpr,
-    value: Option<bool>,
-    read: &[Reading],
-    scene: &Scene,
-) -> String {
-    if let Some(phrase) = order(expression, scene) {
-        return phrase;
-    }
-    let read = read.iter().filter(|reading| reading.kind != Kind::Whole);
-    match (read.map(Reading::phrase).join(", "), value) {
+fn phrase(text: &str, value: Option<bool>, read: &[Reading]) -> String {
+    let phrases = read.iter().filter_map(
+        |Reading {
+             name,
+             value,
+             between,
+         }| { Some(format!("{name}{}{value}", (*between)?)) },
+    );
+    match (phrases.collect_vec().join(", "), value) {
         (read, _) if !read.is_empty() => read,
         (_, Some(value)) => format!("`{text}` is {value}"),
         (_, None) => format!("`{text}` cannot be evaluated"),

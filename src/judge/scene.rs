@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cel::{Context, Value};
+use cel::{Context, ExecutionError, IdedExpr, Value};
 use itertools::Itertools as _;
 use jiff::Timestamp;
 
@@ -17,12 +17,10 @@ pub(super) struct Scene {
     pub(super) context: Context<'static, 'static>,
     /// All moments of the scenario; `None` if one never occurred.
     pub(super) moments: BTreeMap<String, Option<Timestamp>>,
-    /// Steps with an output.
-    pub(super) outputs: BTreeSet<String>,
-    /// Steps that should have an output.
-    pub(super) steps: BTreeSet<String>,
+    /// Steps without the output that they should have.
+    silent: BTreeSet<String>,
     /// Named values, or why they cannot be computed.
-    pub(super) values: BTreeMap<String, Result<Value, String>>,
+    values: BTreeMap<String, Result<Value, String>>,
     /// The zero point of displayed times.
     pub(super) zero: Timestamp,
 }
@@ -40,55 +38,49 @@ impl Scene {
         let timeline: Arc<[Entry]> = Arc::from(timeline);
         let mut context = expr::context(&timeline);
         for channel in expr::CHANNELS {
-            let entries = timeline
-                .iter()
-                .filter(|entry| (channel.contains)(&entry.seen));
+            let entries = timeline.iter();
+            let entries = entries.filter(|entry| (channel.contains)(&entry.seen));
             context.add_variable_from_value(channel.name, values::list(entries.map(values::entry)));
         }
         context.add_variable_from_value("cluster", values::cluster(&evidence.cluster));
-        let came = moments
-            .iter()
-            .filter_map(|(name, at)| Some((name.as_str(), values::timestamp((*at)?))));
-        context.add_variable_from_value("moments", values::map(came));
-        for (name, value) in values::nested(&moments, &scenario.selectors) {
-            context.add_variable_from_value(name, value);
+        let came = moments.iter();
+        let came = came.filter_map(|(name, at)| Some((name.as_str(), values::timestamp((*at)?))));
+        context.add_variable_from_value("moments", values::map(came.clone()));
+        if let Value::Map(groups) = values::nested(&moments, &scenario.selectors) {
+            for (name, value) in groups.map.iter() {
+                context.add_variable_from_value(name.to_string(), value.clone());
+            }
         }
+        let plain = came.filter(|(name, _)| !name.contains('.'));
+        let mut there: Vec<String> = plain.map(|(name, _)| name.to_owned()).collect();
         let steps = scenario.steps.iter();
-        let steps: BTreeSet<String> = steps.filter_map(|step| step.name.clone()).collect();
-        let mut outputs = BTreeSet::new();
+        let mut silent: BTreeSet<String> = steps.filter_map(|step| step.name.clone()).collect();
+        let steps = silent.clone();
         for Entry { seen, .. } in timeline.iter() {
             // An output that no step names could hide a pod.
             if let Seen::Output(output) = seen
                 && steps.contains(&output.name)
             {
-                outputs.insert(output.name.clone());
+                silent.remove(&output.name);
+                there.push(output.name.clone());
                 context.add_variable_from_value(output.name.as_str(), values::output(output));
             }
         }
-        let plain = moments
-            .iter()
-            .filter(|(name, at)| at.is_some() && !name.contains('.'))
-            .map(|(name, _)| name);
-        let mut there: Vec<String> = plain.chain(&outputs).cloned().collect();
         context.add_variable_from_value(expr::THERE, present(&there));
         let mut scene = Self {
             context,
             moments,
-            outputs,
-            steps,
+            silent,
             values: BTreeMap::new(),
             zero: evidence.began,
         };
         for (name, expression) in &scenario.values {
             let value = scene.evaluate(&expression.text);
             if let Ok(value) = &value {
-                scene
-                    .context
-                    .add_variable_from_value(name.as_str(), value.clone());
                 there.push(name.clone());
-                scene
-                    .context
-                    .add_variable_from_value(expr::THERE, present(&there));
+                let context = &mut scene.context;
+                context.add_variable_from_value(name.as_str(), value.clone());
+                context.add_variable_from_value(expr::THERE, present(&there));
             }
             scene.values.insert(name.clone(), value);
         }
@@ -105,32 +97,28 @@ impl Scene {
     }
 
     /// The value of a part of an expression, if it has one.
-    pub(super) fn resolve(&self, expression: &cel::IdedExpr) -> Option<Value> {
+    pub(super) fn resolve(&self, expression: &IdedExpr) -> Option<Value> {
         expr::evaluate(expression, &self.context).ok()
     }
 
     /// Why an expression could not be evaluated: a missing moment, output, or value.
-    fn missing(&self, expression: &cel::IdedExpr) -> Option<String> {
+    fn missing(&self, expression: &IdedExpr) -> Option<String> {
         let why = |read: expr::Read<'_>| {
             let name = read.names[0];
-            match (self.moment_of(&read.names), self.values.get(name)) {
+            let dotted = read.names.join(".");
+            let mut beginnings = expr::beginnings(&dotted);
+            let moment = beginnings.find_map(|name| self.moments.get_key_value(name));
+            match (moment, self.values.get(name)) {
                 (Some((moment, None)), _) => Some(format!("the moment `{moment}` never occurred")),
                 (_, Some(Err(why))) => Some(format!("the value `{name}` is missing: {why}")),
-                _ => (self.steps.contains(name) && !self.outputs.contains(name))
-                    .then(|| format!("`{name}` has no output")),
+                _ if self.silent.contains(name) => Some(format!("`{name}` has no output")),
+                _ => None,
             }
         };
         let reads = expr::reads(expression).into_iter();
         let missing = reads.filter(|read| !read.tested).filter_map(why);
         let missing = missing.unique().join(" and ");
         (!missing.is_empty()).then_some(missing)
-    }
-
-    /// The moment at the beginning of a chain of names.
-    fn moment_of(&self, names: &[&str]) -> Option<(&str, Option<Timestamp>)> {
-        (1..=names.len())
-            .find_map(|n| self.moments.get_key_value(&names[..n].join(".")))
-            .map(|(name, at)| (name.as_str(), *at))
     }
 
     pub(super) fn short(&self, value: &Value) -> String {
@@ -143,15 +131,13 @@ fn present(names: &[String]) -> Value {
     values::map(names.iter().map(|name| (name.as_str(), Value::Bool(true))))
 }
 
-fn in_words(error: &cel::ExecutionError) -> String {
-    use cel::ExecutionError as E;
+fn in_words(error: &ExecutionError) -> String {
+    use ExecutionError::{FunctionError, IndexOutOfBounds, NoSuchKey, UndeclaredReference};
     match error {
-        E::NoSuchKey(name) | E::UndeclaredReference(name) => format!("no `{name}`"),
-        E::FunctionError { function, message } => format!("{function}: {message}"),
-        E::IndexOutOfBounds(index) => match index {
-            Value::Int(index) => format!("no item {index}"),
-            _ => "no such item".to_owned(),
-        },
+        NoSuchKey(name) | UndeclaredReference(name) => format!("no `{name}`"),
+        FunctionError { function, message } => format!("{function}: {message}"),
+        IndexOutOfBounds(Value::Int(index)) => format!("no item {index}"),
+        IndexOutOfBounds(_) => "no such item".to_owned(),
         other => other.to_string().chars().take(160).collect(),
     }
 }

@@ -1,8 +1,7 @@
 //! Shows what an expression searched for in a list and found there.
 
-use cel::common::ast::{ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
-use cel::objects::Map;
-use cel::{IdedExpr as Expression, Value};
+use cel::Value;
+use cel::common::ast::{Expr, IdedExpr, operators};
 use itertools::Itertools as _;
 
 use super::scene::Scene;
@@ -16,10 +15,10 @@ const TEXT: usize = 60;
 
 /// A macro that tests every item of a list.
 pub(super) struct Search<'a> {
-    pub(super) list: &'a Expression,
+    pub(super) list: &'a IdedExpr,
     /// The item's name in the condition.
     pub(super) item: &'a str,
-    pub(super) condition: &'a Expression,
+    pub(super) condition: &'a IdedExpr,
     /// `exists`, `all` or `filter`.
     pub(super) name: &'static str,
 }
@@ -29,31 +28,24 @@ pub(super) fn search(expression: &IdedExpr) -> Option<Search<'_>> {
     let Expr::Comprehension(comprehension) = &expression.expr else {
         return None;
     };
-    let ComprehensionExpr {
-        iter_range,
-        iter_var,
-        accu_init,
-        loop_step,
-        ..
-    } = comprehension.as_ref();
-    let Expr::Call(step) = &loop_step.expr else {
+    let Expr::Call(step) = &comprehension.loop_step.expr else {
         return None;
     };
     // The expansions of the macros: `@result || condition`, `@result && condition`, and
-    // `condition ? @result + [item] : @result`.
-    let (name, condition) = match (&accu_init.expr, step.func_name.as_str(), &*step.args) {
-        (Expr::Literal(LiteralValue::Boolean(_)), operators::LOGICAL_OR, [_, condition]) => {
-            ("exists", condition)
+    // `condition ? @result + [item] : @result`, which begins with an empty list.
+    let (name, condition) = match (step.func_name.as_str(), &*step.args) {
+        (operators::LOGICAL_OR, [_, condition]) => ("exists", condition),
+        (operators::LOGICAL_AND, [_, condition]) => ("all", condition),
+        (operators::CONDITIONAL, [condition, _, _])
+            if matches!(comprehension.accu_init.expr, Expr::List(_)) =>
+        {
+            ("filter", condition)
         }
-        (Expr::Literal(LiteralValue::Boolean(_)), operators::LOGICAL_AND, [_, condition]) => {
-            ("all", condition)
-        }
-        (Expr::List(_), operators::CONDITIONAL, [condition, _, _]) => ("filter", condition),
         _ => return None,
     };
     Some(Search {
-        list: iter_range,
-        item: iter_var,
+        list: &comprehension.iter_range,
+        item: &comprehension.iter_var,
         condition,
         name,
     })
@@ -68,11 +60,11 @@ impl Search<'_> {
         let wanted = self.name != "all";
         // Of a stamp's data, only what the condition reads is shown.
         let reads = expr::reads(self.condition);
-        let asked: Vec<&str> = reads
-            .iter()
-            .filter(|read| read.names[0] == self.item && read.names.get(1) == Some(&"data"))
-            .filter_map(|read| read.names.get(2).copied())
-            .collect();
+        let asked = reads.iter().filter_map(|read| match *read.names {
+            [item, "data", name, ..] if item == self.item => Some(name),
+            _ => None,
+        });
+        let asked = asked.collect_vec();
         // All items together may cost as much as one evaluation. An item without the field does not match.
         let bounded = expr::bounded(self.condition);
         let matches = |item: &&Value| {
@@ -100,64 +92,61 @@ impl Search<'_> {
 
 /// An item of a timeline in a few words, with the `asked` data.
 fn brief(item: &Value, asked: &[&str], scene: &Scene) -> String {
-    let Value::Map(map) = item else {
+    if !matches!(item, Value::Map(_)) {
         return scene.short(item);
-    };
-    let text = |name: &str| match field(map, name) {
-        Some(Value::String(text)) => text.trim().replace('\n', "⏎"),
+    }
+    let text = |name: &str| match field(item, name) {
+        Some(Value::String(text)) => one_line(text),
         Some(Value::Int(number)) => number.to_string(),
         _ => String::new(),
     };
     let quoted = |name: &str| format!("\"{}\"", cut(&text(name), TEXT));
-    let at = field(map, "at").map_or(String::new(), |at| format!(" ({})", scene.short(at)));
-    let words = if field(map, "stamp").is_some() {
-        let data = match field(map, "data") {
-            Some(Value::Map(data)) => fields(data, asked, scene),
-            _ => String::new(),
-        };
+    let has = |name: &str| field(item, name).is_some();
+    let words = if has("stamp") {
+        let data = field(item, "data").map(|data| fields(data, asked, scene));
         let whose = format!("{}/{}", text("pod"), text("container"));
-        vec![whose, text("role"), text("stamp"), data]
-    } else if let Some(object) = field(map, "object") {
+        vec![whose, text("role"), text("stamp"), data.unwrap_or_default()]
+    } else if let Some(object) = field(item, "object") {
         vec![text("pod"), text("phase"), containers(object)]
-    } else if field(map, "state").is_some() {
+    } else if has("state") {
         let mut words = ["pod", "container", "state", "reason"].map(text).to_vec();
         if !text("message").is_empty() {
             words.push(quoted("message"));
         }
         words
-    } else if field(map, "reason").is_some() {
+    } else if has("reason") {
         let count = match text("count").as_str() {
             "" | "0" | "1" => String::new(),
             count => format!("×{count}"),
         };
         vec![text("reason"), count, quoted("message")]
-    } else if field(map, "text").is_some() {
+    } else if has("text") {
         vec![quoted("text")]
     } else {
-        vec![fields(map, &[], scene)]
+        vec![fields(item, &[], scene)]
     };
+    let at = field(item, "at").map_or(String::new(), |at| format!(" ({})", scene.short(at)));
     let mut words = words.into_iter().filter(|word| !word.is_empty());
     format!("{}{at}", words.join(" "))
 }
 
+fn one_line(text: &str) -> String {
+    text.trim().replace('\n', "⏎")
+}
+
 /// `code=0`: the wanted fields in alphabetical order, or all plain fields if none is wanted.
-fn fields(map: &Map, wanted: &[&str], scene: &Scene) -> String {
-    let names = names(map);
-    let any = names.iter().any(|name| wanted.contains(&name.as_str()));
-    let words = names
-        .iter()
-        .filter_map(|name| Some((name, field(map, name)?)))
-        .filter(|(name, value)| match value {
-            _ if any => wanted.contains(&name.as_str()),
-            Value::List(_) | Value::Map(_) => false,
-            _ => true,
-        })
-        .map(|(name, value)| match value {
-            Value::String(text) => format!("{name}={}", text.trim().replace('\n', "⏎")),
-            value => format!("{name}={}", scene.short(value)),
-        })
-        .join(" ");
-    cut(&words, TEXT)
+fn fields(of: &Value, wanted: &[&str], scene: &Scene) -> String {
+    let Value::Map(map) = of else {
+        return String::new();
+    };
+    let any = names(map).any(|name| wanted.contains(&name.as_str()));
+    let words = names(map).filter_map(|name| match field(of, &name)? {
+        _ if any && !wanted.contains(&name.as_str()) => None,
+        Value::List(_) | Value::Map(_) if !any => None,
+        Value::String(text) => Some(format!("{name}={}", one_line(text))),
+        value => Some(format!("{name}={}", scene.short(value))),
+    });
+    cut(&words.collect_vec().join(" "), TEXT)
 }
 
 /// `main waiting CrashLoopBackOff` for every container of a pod.
@@ -173,8 +162,8 @@ fn containers(pod: &Value) -> String {
 }
 
 /// A field that is there and not null.
-fn field<'a>(map: &'a Map, name: &str) -> Option<&'a Value> {
-    expr::field(map, name).filter(|value| **value != Value::Null)
+fn field<'a>(of: &'a Value, name: &str) -> Option<&'a Value> {
+    expr::field(of, name).filter(|value| **value != Value::Null)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use itertools::Itertools as _;
 use thiserror::Error;
 
 use super::judgement::{CheckJudgement, Evaluation, Judgement, Outcome};
-use super::reasons::{self, Explained};
+use super::reasons::{Explained, explain};
 use super::scene::Scene;
 use crate::catalogue::capability::{PERMISSIONS, remedy};
 use crate::catalogue::model::{Catalogue, Check, Claim, Needs, Scenario, Verdict};
@@ -42,39 +42,37 @@ pub fn judge(scenario: &Scenario, evidence: &Evidence) -> Result<Judged, Unusabl
             wanted: scenario.id.clone(),
         });
     }
-    if let Some(problem) = evidence.forbidden() {
-        let reason = format!("this cluster forbids it: {problem}");
-        return Ok(Judged {
-            judgements: not_applicable(scenario, &reason),
-            warnings: Vec::new(),
-        });
-    }
-    if !evidence.problems.is_empty() {
-        return Err(Unusable::Problems {
-            scenario: scenario.id.clone(),
-            problems: evidence.problems.iter().join("; "),
-        });
-    }
     let mut warnings = Vec::new();
-    if evidence.scenario_digest != scenario.digest {
-        warnings.push(format!(
-            "{}: the experiment has changed since this evidence was recorded; run it again",
-            scenario.id
-        ));
-    }
-    if let Some(reason) = scenario.needs.unmet(&evidence.cluster) {
-        return Ok(Judged {
-            judgements: not_applicable(scenario, &reason),
-            warnings,
-        });
-    }
-    let scene = Scene::new(scenario, evidence);
-    let lost = lost(evidence);
-    let judgements = scenario
-        .claims
-        .iter()
-        .map(|claim| claim_judgement(scenario, claim, evidence, &scene, lost.as_deref()))
-        .collect();
+    let unmet = match evidence.forbidden() {
+        Some(problem) => Some(format!("this cluster forbids it: {problem}")),
+        None if !evidence.problems.is_empty() => {
+            return Err(Unusable::Problems {
+                scenario: scenario.id.clone(),
+                problems: evidence.problems.iter().join("; "),
+            });
+        }
+        None => {
+            if evidence.scenario_digest != scenario.digest {
+                warnings.push(format!(
+                    "{}: the experiment has changed since this evidence was recorded; run it again",
+                    scenario.id
+                ));
+            }
+            scenario.needs.unmet(&evidence.cluster)
+        }
+    };
+    let judgements = if let Some(reason) = unmet {
+        not_applicable(scenario, &reason)
+    } else {
+        let judge = Judge {
+            scenario,
+            cluster: &evidence.cluster,
+            scene: Scene::new(scenario, evidence),
+            lost: lost(evidence),
+        };
+        let claims = scenario.claims.iter();
+        claims.map(|claim| judge.claim(claim)).collect()
+    };
     Ok(Judged {
         judgements,
         warnings,
@@ -100,11 +98,6 @@ pub fn untestable(catalogue: &Catalogue) -> Vec<Judgement> {
     catalogue.untestable.iter().map(judgement).collect()
 }
 
-/// The known verdict of a claim on this cluster.
-pub fn expected(claim: &Claim, cluster: &ClusterFacts) -> Option<Verdict> {
-    expectation(claim, cluster).map(|at| claim.expect[at].verdict)
-}
-
 /// The number of the expectation that applies to this cluster.
 pub(crate) fn expectation(claim: &Claim, cluster: &ClusterFacts) -> Option<usize> {
     let mut known = claim.expect.iter();
@@ -127,23 +120,19 @@ impl Needs {
             let seen = cluster.gates_seen.get(gate);
             let seen = seen.or_else(|| cluster.gates.get(gate)).copied();
             // The feature of a removed gate is on.
-            let removed = is_removed(gate, &cluster.kubernetes);
-            match seen.or_else(|| removed.then_some(true)) {
-                Some(seen) if seen == *wanted => {}
-                Some(_) => return Some(format!("needs the feature gate {gate} {word}")),
-                None => {
-                    return Some(format!(
-                        "needs the feature gate {gate} {word}; this cluster does not report it"
-                    ));
-                }
+            let seen = seen.or_else(|| is_removed(gate, &cluster.kubernetes).then_some(true));
+            if seen != Some(*wanted) {
+                let unreported = match seen {
+                    Some(_) => "",
+                    None => "; this cluster does not report it",
+                };
+                return Some(format!("needs the feature gate {gate} {word}{unreported}"));
             }
         }
-        let lacks = self
-            .capabilities
-            .iter()
+        let lacks = self.capabilities.iter().find(|wanted| {
             // A run checks permissions: evidence shows that they were granted.
-            .filter(|wanted| !PERMISSIONS.contains(&wanted.as_str()))
-            .find(|wanted| !cluster.capabilities.contains(wanted));
+            !PERMISSIONS.contains(&wanted.as_str()) && !cluster.capabilities.contains(wanted)
+        });
         lacks.map(|capability| match remedy(capability) {
             Some(remedy) => format!("needs {capability}, {remedy}"),
             None => format!("needs {capability}, which this cluster does not offer"),
@@ -172,41 +161,71 @@ fn lost(evidence: &Evidence) -> Option<String> {
     })
 }
 
-fn claim_judgement(
-    scenario: &Scenario,
-    claim: &Claim,
-    evidence: &Evidence,
-    scene: &Scene,
-    lost: Option<&str>,
-) -> Judgement {
-    let checks: Vec<CheckJudgement> = claim
-        .checks
-        .iter()
-        .map(|check| judge_check(check, evidence, scene, lost))
-        .collect();
-    let verdict = combine(&checks);
-    let expected = match verdict {
-        // This follows from the catalogue, so that it is expected.
-        Verdict::NotApplicable => Some(verdict),
-        _ => expected(claim, &evidence.cluster),
-    };
-    let used = used_values(scenario, claim).into_iter().filter_map(|name| {
-        let value = scene.values.get(name)?.as_ref().ok()?;
-        Some((name.to_owned(), values::measured(value, scene.zero)))
-    });
-    let own = claim.measures.iter().filter_map(|(name, measure)| {
-        let value = scene.evaluate(&measure.text).ok()?;
-        Some((name.clone(), values::measured(&value, scene.zero)))
-    });
-    let measured = used.chain(own);
-    Judgement {
-        claim: claim.id.clone(),
-        scenario: Some(scenario.id.clone()),
-        verdict,
-        expected,
-        reason: reason(&checks),
-        measured: measured.collect(),
-        checks,
+/// Evidence that is judged.
+struct Judge<'a> {
+    scenario: &'a Scenario,
+    cluster: &'a ClusterFacts,
+    scene: Scene,
+    /// What the timeline lost.
+    lost: Option<String>,
+}
+
+impl Judge<'_> {
+    fn claim(&self, claim: &Claim) -> Judgement {
+        let checks = claim.checks.iter().map(|check| self.check(check));
+        let checks = checks.collect_vec();
+        let verdict = combine(&checks);
+        let expected = match verdict {
+            // This follows from the catalogue, so that it is expected.
+            Verdict::NotApplicable => Some(verdict),
+            _ => expectation(claim, self.cluster).map(|at| claim.expect[at].verdict),
+        };
+        let used = used_values(self.scenario, claim).into_iter();
+        let used = used.map(|name| (name, name));
+        let own = claim.measures.iter();
+        let own = own.map(|(name, measure)| (name.as_str(), measure.text.as_str()));
+        let measured = used.chain(own).filter_map(|(name, text)| {
+            let value = self.scene.evaluate(text).ok()?;
+            Some((name.to_owned(), values::measured(&value, self.scene.zero)))
+        });
+        Judgement {
+            claim: claim.id.clone(),
+            scenario: Some(self.scenario.id.clone()),
+            verdict,
+            expected,
+            reason: reason(&checks),
+            measured: measured.collect(),
+            checks,
+        }
+    }
+
+    fn check(&self, check: &Check) -> CheckJudgement {
+        let texts = [&check.control, &check.holds, &check.fails].map(|part| part.text.as_str());
+        let (outcome, reason, evaluations);
+        if let Some(unmet) = check.needs.unmet(self.cluster) {
+            (outcome, reason) = (Outcome::NotApplicable, format!("not applicable: {unmet}"));
+            evaluations = texts.map(|text| Evaluation {
+                expression: text.trim().to_owned(),
+                error: Some("not applicable here".to_owned()),
+                ..Evaluation::default()
+            });
+        } else {
+            let explained = texts.map(|text| explain(text, &self.scene));
+            (outcome, reason) = match &self.lost {
+                Some(lost) => (Outcome::Inconclusive, format!("inconclusive: {lost}")),
+                None => decide(&explained),
+            };
+            evaluations = explained.map(|part| part.evaluation);
+        }
+        let [control, holds, fails] = evaluations;
+        CheckJudgement {
+            name: check.name.clone(),
+            outcome,
+            reason,
+            control,
+            holds,
+            fails,
+        }
     }
 }
 
@@ -252,75 +271,32 @@ pub fn combine(checks: &[CheckJudgement]) -> Verdict {
     }
 }
 
-fn judge_check(
-    check: &Check,
-    evidence: &Evidence,
-    scene: &Scene,
-    lost: Option<&str>,
-) -> CheckJudgement {
-    if let Some(unmet) = check.needs.unmet(&evidence.cluster) {
-        let skipped = |text: &str| Evaluation {
-            expression: text.trim().to_owned(),
-            error: Some("not applicable here".to_owned()),
-            ..Evaluation::default()
-        };
-        return CheckJudgement {
-            name: check.name.clone(),
-            outcome: Outcome::NotApplicable,
-            reason: format!("not applicable: {unmet}"),
-            control: skipped(&check.control.text),
-            holds: skipped(&check.holds.text),
-            fails: skipped(&check.fails.text),
-        };
-    }
-    let control = reasons::explain(&check.control.text, scene);
-    let holds = reasons::explain(&check.holds.text, scene);
-    let fails = reasons::explain(&check.fails.text, scene);
-    let (outcome, reason) = match lost {
-        Some(lost) => (Outcome::Inconclusive, format!("inconclusive: {lost}")),
-        None => decide(&control, &holds, &fails),
-    };
-    CheckJudgement {
-        name: check.name.clone(),
-        outcome,
-        reason,
-        control: control.evaluation,
-        holds: holds.evaluation,
-        fails: fails.evaluation,
-    }
-}
-
-fn decide(control: &Explained, holds: &Explained, fails: &Explained) -> (Outcome, String) {
-    let both = || format!("{}; {}", holds.because(), fails.because());
-    let (what, why) = match (control.value(), holds.value(), fails.value()) {
-        (Some(true), Some(true), Some(false)) => {
-            return (Outcome::Holds, format!("holds: {}", holds.because()));
+fn decide([control, holds, fails]: &[Explained; 3]) -> (Outcome, String) {
+    let values = [control, holds, fails].map(|part| part.evaluation.value);
+    let what = match values {
+        [Some(true), Some(true), Some(false)] => {
+            return (Outcome::Holds, format!("holds: {}", holds.because));
         }
-        (Some(true), Some(false), Some(true)) => {
-            return (Outcome::Fails, format!("fails: {}", fails.because()));
+        [Some(true), Some(false), Some(true)] => {
+            return (Outcome::Fails, format!("fails: {}", fails.because));
         }
-        (None, ..) => ("the control cannot be evaluated", control.error()),
-        (Some(false), ..) => ("the control is not met", control.because()),
-        (_, Some(true), Some(true)) => ("both `holds` and `fails` are true", both()),
-        (_, Some(false), Some(false)) => ("neither `holds` nor `fails` is true", both()),
-        (_, Some(true), None) => (
-            "`holds` is true, but `fails` cannot be evaluated",
-            fails.error(),
-        ),
-        (_, None, Some(true)) => (
-            "`fails` is true, but `holds` cannot be evaluated",
-            holds.error(),
-        ),
-        (_, None, _) => ("`holds` cannot be evaluated", holds.error()),
-        (_, Some(false), None) => (
-            "`holds` is false and `fails` cannot be evaluated",
-            fails.error(),
-        ),
+        [None, ..] => "the control cannot be evaluated",
+        [Some(false), ..] => "the control is not met",
+        [_, Some(true), Some(true)] => "both `holds` and `fails` are true",
+        [_, Some(false), Some(false)] => "neither `holds` nor `fails` is true",
+        [_, Some(true), None] => "`holds` is true, but `fails` cannot be evaluated",
+        [_, None, Some(true)] => "`fails` is true, but `holds` cannot be evaluated",
+        [_, None, _] => "`holds` cannot be evaluated",
+        [_, Some(false), None] => "`holds` is false and `fails` cannot be evaluated",
     };
-    (
-        Outcome::Inconclusive,
-        format!("inconclusive: {what}: {why}"),
-    )
+    let why = match values {
+        [Some(true), Some(_), Some(_)] => &format!("{}; {}", holds.because, fails.because),
+        [Some(true), Some(_), None] => &fails.because,
+        [Some(true), None, _] => &holds.because,
+        _ => &control.because,
+    };
+    let reason = format!("inconclusive: {what}: {why}");
+    (Outcome::Inconclusive, reason)
 }
 
 #[cfg(test)]

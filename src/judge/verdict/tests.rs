@@ -73,11 +73,10 @@ fn expressions_are_explained(#[case] text: &str) {
     use crate::judge::scene::Scene;
 
     let explained = explain(text, &Scene::new(&SCENARIO.knowing([text]), &evidence()));
-    let value = explained
-        .value()
-        .map_or("none".to_owned(), |v| v.to_string());
+    let value = explained.evaluation.value;
+    let value = value.map_or("none".to_owned(), |v| v.to_string());
     let name = format!("explained_{}", case());
-    insta::assert_snapshot!(name, format!("{text}\n{value}: {}", explained.because()));
+    insta::assert_snapshot!(name, format!("{text}\n{value}: {}", explained.because));
 }
 
 /// The name of the case under test, by which its snapshot is found whatever the order.
