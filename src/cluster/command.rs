@@ -177,7 +177,7 @@ pub(crate) fn find(program: &str) -> Option<Utf8PathBuf> {
 }
 
 /// The last lines that a failed command printed, or its exit status if it printed nothing.
-fn reason(printed: &str, status: &str) -> String {
+pub(super) fn reason(printed: &str, status: &str) -> String {
     let lines = printed.lines().map(str::trim_end);
     let lines = lines.filter(|line| !line.is_empty()).collect_vec();
     if lines.is_empty() {

@@ -7,13 +7,13 @@ use std::process::Command;
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::Wanted;
 use super::recipe::{ADDONS, Addon, Main, addon_digest, runtime};
 use super::versions::Version;
 use crate::cluster::cache::Cache;
-use crate::cluster::command::{Long, Pulse, capture, find, output};
+use crate::cluster::command::{Long, Pulse, find, output, reason};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::progress::{Reporter, percent, short};
 use crate::file::{rename, write_atomic};
@@ -304,27 +304,24 @@ pub(crate) fn go() -> Result<Command> {
 
 /// Downloads a module and returns its folder.
 fn download(module: &str) -> Result<Utf8PathBuf> {
-    #[derive(Deserialize)]
-    struct Answer {
-        #[serde(rename = "Dir", default)]
-        dir: Option<Utf8PathBuf>,
-        #[serde(rename = "Error", default)]
-        error: Option<String>,
-    }
     // Outside of any module, so that an incomplete workspace has no effect.
     let mut command = go()?;
     command
         .args(["mod", "download", "-json", module])
         .current_dir("/");
-    let step = format!("downloading the Go module {module}");
-    let text = capture(&step, &mut command)?;
-    let answer: Answer = serde_json::from_str(&text).map_err(|error| {
-        ClusterError::failed(&step, format!("cannot parse the output: {error}"))
-    })?;
-    let reason = answer
-        .error
-        .unwrap_or("the output names no folder".to_owned());
-    answer.dir.ok_or_else(|| ClusterError::failed(step, reason))
+    let output = output(&mut command)?;
+    downloaded(&output.stdout).map_err(|error| {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let reason = error.unwrap_or_else(|| reason(&complaint, &output.status.to_string()));
+        ClusterError::failed(format!("downloading the Go module {module}"), reason)
+    })
+}
+
+/// The folder in the answer of `go mod download -json`, or the error in it, if any.
+fn downloaded(answer: &[u8]) -> std::result::Result<Utf8PathBuf, Option<String>> {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    let folder = answer["Dir"].as_str().map(Into::into);
+    folder.ok_or_else(|| answer["Error"].as_str().map(str::to_owned))
 }
 
 /// A go.mod that requires Kubernetes. Its local replacements do not work in another module, so the
@@ -381,6 +378,8 @@ fn ldflags(version: Version) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     const VERSION: Version = Version {
@@ -433,6 +432,17 @@ mod tests {
         let wanted = ("k8s.io/kube-scheduler@v0.31.14", "403 Forbidden");
         assert_eq!(unavailable(log), Some(wanted));
         assert_eq!(unavailable("fmt: reading x\n"), None);
+    }
+
+    #[test]
+    fn a_failed_download_has_its_reason() {
+        let folder =
+            downloaded(br#"{"Path": "k8s.io/api", "Dir": "/mod/api", "GoModSum": "h1:x"}"#);
+        assert_eq!(folder, Ok("/mod/api".into()));
+        let unknown = br#"{"Path": "k8s.io/api", "Error": "k8s.io/api@v9: unknown revision v9"}"#;
+        let error = downloaded(unknown).unwrap_err();
+        assert_eq!(error.as_deref(), Some("k8s.io/api@v9: unknown revision v9"));
+        assert_eq!(downloaded(b"go: no such tool"), Err(None));
     }
 
     #[test]
