@@ -10,6 +10,7 @@ use crate::cluster::error::{ClusterError, Result as ClusterResult};
 use crate::cluster::kind::{Options, Profile, WORKERS, delete, ensure, list};
 use crate::cluster::node_image::versions::resolve;
 use crate::cluster::node_image::{Runtime, Sources, Wanted, remove_images};
+use crate::cluster::progress::Reporter;
 use crate::observe::connect;
 use crate::observe::{outside, scratch, session};
 
@@ -98,13 +99,17 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
                 keep_failed: keep,
                 ..Options::new(cache)
             };
-            let cluster = ensure(&profile, &options, &mut |progress| note!("{progress}"))?;
+            let cluster = ensure(
+                &profile,
+                &options,
+                &Reporter::new(&|progress| note!("{progress}")),
+            )?;
             line!("cluster     {}", cluster.name);
-            line!("kubernetes  {}", cluster.version);
+            line!("kubernetes  {}", cluster.image.version);
             line!("node image  {}", cluster.image);
             line!("nodes       {}", cluster.nodes.join(" "));
             line!("kubeconfig  {}", cluster.kubeconfig);
-            line!("kubectl     {}", cluster.kubectl);
+            line!("kubectl     {}", cluster.image.kubectl);
         }
         Command::List { json } => {
             let found = list(&cache)?;

@@ -66,8 +66,8 @@ pub(super) fn agent_image(args: &AgentImageArgs) -> Result<Exit, Failure> {
 }
 
 pub(super) fn nginx_image(args: &NginxImageArgs) -> Result<Exit, Failure> {
-    let mut on_progress = |progress: crate::cluster::progress::Progress| note!("{progress}");
-    let image = nginx_image::assemble(&Cache::open()?, &mut Reporter::new(&mut on_progress))?;
+    let reporter = &Reporter::new(&|progress| note!("{progress}"));
+    let image = nginx_image::assemble(&Cache::open()?, reporter)?;
     args.delivery.deliver(&image)
 }
 

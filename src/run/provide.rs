@@ -15,7 +15,7 @@ use crate::cluster::kind::{self, Options, Profile};
 use crate::cluster::nginx_image;
 use crate::cluster::node_image::Sources;
 use crate::cluster::pod_image::PodImage;
-use crate::cluster::progress::Reporter;
+use crate::cluster::progress::{Progress, Reporter};
 use crate::evidence::ClusterFacts;
 use crate::observe::connect::{self, ConnectError, IN_CLUSTER, Wanted};
 
@@ -180,8 +180,10 @@ impl Chosen<'_> {
                     ..options
                 };
                 let wanted = profile.clone();
-                let ensure =
-                    move || kind::ensure(&wanted, &options, &mut |progress| say(progress.text));
+                let ensure = move || {
+                    let on_progress = |progress: Progress| say(progress.text);
+                    kind::ensure(&wanted, &options, &Reporter::new(&on_progress))
+                };
                 let cluster = blocking(ensure).await?;
                 let note = match &cluster.created {
                     Some(reason) => {
@@ -190,7 +192,7 @@ impl Chosen<'_> {
                     }
                     None => "reused".to_owned(),
                 };
-                let kubectl = clusters.kubectl.as_ref().unwrap_or(&cluster.kubectl);
+                let kubectl = clusters.kubectl.as_ref().unwrap_or(&cluster.image.kubectl);
                 let wanted = Wanted {
                     kubeconfig: Some(cluster.kubeconfig.clone()),
                     context: None,
@@ -221,8 +223,8 @@ impl Chosen<'_> {
 /// Builds the nginx image. Returns `None` if a build tool is missing; only the scenarios that need
 /// the image are then skipped.
 fn nginx(cache: &Cache, say: &impl Fn(String)) -> Result<Option<PodImage>, ClusterError> {
-    let mut on_progress = |progress: crate::cluster::progress::Progress| say(progress.text);
-    match nginx_image::assemble(cache, &mut Reporter::new(&mut on_progress)) {
+    let on_progress = |progress: Progress| say(progress.text);
+    match nginx_image::assemble(cache, &Reporter::new(&on_progress)) {
         Err(error @ ClusterError::Missing { .. }) => {
             say(error.to_string());
             Ok(None)
