@@ -13,6 +13,7 @@ use crate::cluster::kind::{Profile, WORKERS, named};
 use crate::cluster::nginx_image;
 use crate::cluster::node_image::versions::select;
 use crate::cluster::node_image::{Runtime, Sources, Wanted};
+use crate::observe::connect;
 use crate::project::{self, Project};
 use crate::run::provide::{Clusters, Where};
 
@@ -121,14 +122,17 @@ impl ClusterArgs {
             places,
             parallel: self.clusters.unwrap_or_else(default_clusters),
             sources: self.source,
-            kubeconfig: self.kubeconfig.clone(),
-            kubectl: self.kubectl.clone(),
-            images: images
-                .filter_map(|(name, image)| Some((name.to_owned(), image.clone()?)))
-                .collect(),
-            allowed: allowed.collect(),
             nginx,
-            documents,
+            wanted: connect::Wanted {
+                kubeconfig: self.kubeconfig.clone(),
+                kubectl: self.kubectl.clone(),
+                images: images
+                    .filter_map(|(name, image)| Some((name.to_owned(), image.clone()?)))
+                    .collect(),
+                allowed: allowed.collect(),
+                documents,
+                ..connect::Wanted::default()
+            },
         };
         clusters.check().await?;
         Ok(clusters)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use clap::builder::RangedU64ValueParser;
 use jiff::SignedDuration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::catalogue::capability::NGINX_IMAGE;
 use crate::report::event::{Message, Planned, RunEvent, Stopped};
@@ -16,7 +16,7 @@ use crate::report::progress::{Progress, Verbosity};
 use crate::report::reports::Reports;
 use crate::report::results::Shards;
 use crate::report::terminal::{self, Layout};
-use crate::run::dispatch::Options;
+use crate::run::dispatch::{Options, Shared};
 use crate::run::driver::{Driver, collect};
 use crate::run::plan::{Plan, Shard, failed};
 use crate::run::stop::Stop;
@@ -142,18 +142,24 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     let (catalogue, places) = (Arc::new(catalogue), clusters.chosen());
     let verbosity = args.verbosity();
     let (events, received) = mpsc::unbounded_channel();
+    let jobs = args.jobs.unwrap_or_else(default_jobs);
     let driver = Driver {
-        catalogue: catalogue.clone(),
-        plan,
-        options: Options {
-            jobs: args.jobs.unwrap_or_else(default_jobs),
-            attempts: args.attempts,
-            fail_fast: args.fail_fast,
-            scenario_timeout: args.scenario_timeout,
-            keep: args.keep,
-            resume: args.resume,
-            out: out.clone(),
-        },
+        shared: Arc::new(Shared {
+            catalogue: catalogue.clone(),
+            plan,
+            options: Options {
+                jobs,
+                attempts: args.attempts,
+                fail_fast: args.fail_fast,
+                scenario_timeout: args.scenario_timeout,
+                keep: args.keep,
+                resume: args.resume,
+                out: out.clone(),
+            },
+            slots: Arc::new(Semaphore::new(jobs)),
+            events,
+            stop: Stop::default(),
+        }),
         clusters: clusters.parallel,
         repeat: args.repeat,
         timeout: args.timeout,
@@ -162,8 +168,6 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             parts: [shard.index].into(),
             of: shard.count,
         }),
-        events,
-        stop: Stop::default(),
     };
     let json = args.message_format == Format::Json;
     if args.dry_run {
@@ -175,7 +179,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         .and_then(|()| clear(&out, args.resume))
         .map_err(Failure::usage)?;
     let again = || std::process::exit(i32::from(Exit::Interrupted.code()));
-    driver.stop.on_signals(again);
+    driver.shared.stop.on_signals(again);
     let mut progress = Progress::for_stderr(verbosity);
     let show = move |event: &RunEvent| {
         progress.on(event);

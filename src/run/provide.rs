@@ -1,9 +1,6 @@
 //! Provides the clusters of a run: connects to existing ones, creates or reuses kind clusters.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
-
-use camino::Utf8PathBuf;
 
 use super::driver::{Place, Provided};
 use crate::catalogue::capability::{DOCUMENTS, GUARDED};
@@ -27,16 +24,10 @@ pub(crate) struct Clusters {
     pub(crate) parallel: usize,
     /// Allowed sources of node images.
     pub(crate) sources: Sources,
-    pub(crate) kubeconfig: Option<Utf8PathBuf>,
-    /// Default: the one of the kind cluster, or on PATH.
-    pub(crate) kubectl: Option<Utf8PathBuf>,
-    /// Images that the nodes pull themselves, by the name that manifests use.
-    pub(crate) images: BTreeMap<String, String>,
-    /// Capabilities that are off by default.
-    pub(crate) allowed: Vec<String>,
     /// Whether the selected scenarios need the nginx image.
     pub(crate) nginx: bool,
-    pub(crate) documents: Option<Utf8PathBuf>,
+    /// What the user says about each of them.
+    pub(crate) wanted: Wanted,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,13 +63,14 @@ impl Clusters {
         for place in &self.places {
             match place {
                 Where::Context(context) => {
-                    connect::config(self.kubeconfig.as_deref(), Some(context)).await?;
+                    let kubeconfig = self.wanted.kubeconfig.as_deref();
+                    connect::config(kubeconfig, Some(context)).await?;
                 }
                 Where::InCluster => drop(connect::in_cluster()?),
                 Where::Profile(_) => {}
             }
         }
-        if let Some(kubectl) = &self.kubectl {
+        if let Some(kubectl) = &self.wanted.kubectl {
             connect::kubectl_version(kubectl).await?;
         }
         Ok(())
@@ -95,26 +87,25 @@ impl Place for Chosen<'_> {
     }
 
     fn known(&self) -> ClusterFacts {
-        let mut capabilities = self.clusters.allowed.clone();
-        if self.clusters.documents.is_some() {
-            capabilities.push(DOCUMENTS.to_owned());
-        }
-        let (kubernetes, gates) = match self.place {
-            Where::Context(_) | Where::InCluster => Default::default(),
-            Where::Profile(profile) => (profile.kubernetes.clone(), profile.gates.clone()),
-        };
-        ClusterFacts {
-            kubernetes,
-            gates,
-            capabilities,
+        let wanted = &self.clusters.wanted;
+        let mut facts = ClusterFacts {
+            capabilities: wanted.allowed.clone(),
             ..ClusterFacts::default()
+        };
+        if wanted.documents.is_some() {
+            facts.capabilities.push(DOCUMENTS.to_owned());
         }
+        if let Where::Profile(profile) = self.place {
+            facts.kubernetes.clone_from(&profile.kubernetes);
+            facts.gates.clone_from(&profile.gates);
+        }
+        facts
     }
 
     async fn provide(
         &self,
         say: impl Fn(String) + Clone + Send + 'static,
-    ) -> Result<Provided, String> {
+    ) -> Result<(Provided, String), String> {
         self.connect(say).await.map_err(|error| error.to_string())
     }
 
@@ -134,57 +125,50 @@ impl Chosen<'_> {
     async fn connect(
         &self,
         say: impl Fn(String) + Clone + Send + 'static,
-    ) -> Result<Provided, ConnectError> {
-        let clusters = self.clusters;
+    ) -> Result<(Provided, String), ConnectError> {
         let cache = Cache::open()?;
+        let mut wanted = self.clusters.wanted.clone();
         let mut images = vec![agent_image::assemble(cache.root())?];
-        if clusters.nginx && !clusters.images.contains_key(nginx_image::NAME) {
+        if self.clusters.nginx && !wanted.images.contains_key(nginx_image::NAME) {
             let (cache, say) = (cache.clone(), say.clone());
-            images.extend(blocking(move || nginx(&cache, &say)).await?);
+            images.extend(blocking(move || nginx(&cache, say)).await?);
         }
         // The cluster itself shows whether it offers what is guarded.
-        let offered = clusters
-            .allowed
-            .iter()
-            .filter(|name| !GUARDED.contains(&name.as_str()));
-        let facts = ClusterFacts {
-            capabilities: offered.cloned().collect(),
-            ..ClusterFacts::default()
-        };
-        let (wanted, note, lease) = match self.place {
+        let offered = wanted.allowed.iter();
+        let offered = offered.filter(|name| !GUARDED.contains(&name.as_str()));
+        let facts = &mut wanted.facts;
+        facts.capabilities.extend(offered.cloned());
+        let (note, lease) = match self.place {
             Where::Context(_) | Where::InCluster => {
                 say("connecting".to_owned());
-                let wanted = Wanted {
-                    kubeconfig: clusters.kubeconfig.clone(),
-                    context: match self.place {
-                        Where::Context(context) => Some(context.clone()),
-                        _ => None,
-                    },
-                    in_cluster: *self.place == Where::InCluster,
-                    kubectl: clusters.kubectl.clone(),
-                    images: clusters.images.clone(),
-                    documents: clusters.documents.clone(),
-                    allowed: clusters.allowed.clone(),
-                    facts: ClusterFacts {
-                        profile: "existing".to_owned(),
-                        ..facts
-                    },
-                };
-                (wanted, "connected".to_owned(), None)
+                "existing".clone_into(&mut facts.profile);
+                wanted.in_cluster = *self.place == Where::InCluster;
+                if let Where::Context(context) = self.place {
+                    wanted.context = Some(context.clone());
+                }
+                ("connected".to_owned(), None)
             }
             Where::Profile(profile) => {
                 let options = Options::new(cache);
                 let options = Options {
-                    sources: clusters.sources,
-                    max_clusters: options.max_clusters.max(clusters.parallel),
+                    sources: self.clusters.sources,
+                    max_clusters: options.max_clusters.max(self.clusters.parallel),
                     ..options
                 };
-                let wanted = profile.clone();
+                let shape = profile.clone();
                 let ensure = move || {
                     let on_progress = |progress: Progress| say(progress.text);
-                    kind::ensure(&wanted, &options, &Reporter::new(&on_progress))
+                    kind::ensure(&shape, &options, &Reporter::new(&on_progress))
                 };
                 let cluster = blocking(ensure).await?;
+                facts.name.clone_from(&cluster.name);
+                facts.profile.clone_from(&profile.name);
+                facts.node_image = Some(cluster.image.to_string());
+                facts.gates.clone_from(&profile.gates);
+                wanted.kubeconfig = Some(cluster.kubeconfig.clone());
+                let kubectl = &cluster.image.kubectl;
+                wanted.kubectl.get_or_insert_with(|| kubectl.clone());
+                wanted.images.clear();
                 let note = match &cluster.created {
                     Some(reason) => {
                         let _ = self.created.set(cluster.name.clone());
@@ -192,37 +176,17 @@ impl Chosen<'_> {
                     }
                     None => "reused".to_owned(),
                 };
-                let kubectl = clusters.kubectl.as_ref().unwrap_or(&cluster.image.kubectl);
-                let wanted = Wanted {
-                    kubeconfig: Some(cluster.kubeconfig.clone()),
-                    context: None,
-                    in_cluster: false,
-                    kubectl: Some(kubectl.clone()),
-                    images: BTreeMap::new(),
-                    documents: clusters.documents.clone(),
-                    allowed: clusters.allowed.clone(),
-                    facts: ClusterFacts {
-                        name: cluster.name.clone(),
-                        profile: profile.name.clone(),
-                        node_image: Some(cluster.image.to_string()),
-                        gates: profile.gates.clone(),
-                        ..facts
-                    },
-                };
-                (wanted, note, Some(cluster))
+                (note, Some(cluster))
             }
         };
-        Ok(Provided {
-            target: connect::target(wanted, &images).await?,
-            note,
-            lease,
-        })
+        let target = connect::target(wanted, &images).await?;
+        Ok((Provided { target, lease }, note))
     }
 }
 
 /// Builds the nginx image. Returns `None` if a build tool is missing; only the scenarios that need
 /// the image are then skipped.
-fn nginx(cache: &Cache, say: &impl Fn(String)) -> Result<Option<PodImage>, ClusterError> {
+fn nginx(cache: &Cache, say: impl Fn(String)) -> Result<Option<PodImage>, ClusterError> {
     let on_progress = |progress: Progress| say(progress.text);
     match nginx_image::assemble(cache, &Reporter::new(&on_progress)) {
         Err(error @ ClusterError::Missing { .. }) => {

@@ -30,6 +30,12 @@ struct Run {
     out: tempfile::TempDir,
 }
 
+impl Run {
+    fn options(&mut self) -> &mut Options {
+        &mut Arc::get_mut(&mut self.dispatch.shared).unwrap().options
+    }
+}
+
 async fn prepare(catalogue: Catalogue, attempts: u32) -> Run {
     let fake = Fake::start().await;
     let out = tempfile::tempdir().unwrap();
@@ -38,20 +44,22 @@ async fn prepare(catalogue: Catalogue, attempts: u32) -> Run {
     let dispatch = Dispatch {
         session: fake.session().await,
         cluster: "fake".to_owned(),
-        plan: Plan::new(&catalogue, &claims, None),
-        catalogue: Arc::new(catalogue),
-        options: Options {
-            jobs: 1,
-            attempts,
-            fail_fast: false,
-            scenario_timeout: None,
-            keep: false,
-            resume: false,
-            out: Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap(),
-        },
-        slots: Arc::new(Semaphore::new(1)),
-        events: sender,
-        stop: Stop::default(),
+        shared: Arc::new(Shared {
+            plan: Plan::new(&catalogue, &claims, None),
+            catalogue: Arc::new(catalogue),
+            options: Options {
+                jobs: 1,
+                attempts,
+                fail_fast: false,
+                scenario_timeout: None,
+                keep: false,
+                resume: false,
+                out: Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap(),
+            },
+            slots: Arc::new(Semaphore::new(1)),
+            events: sender,
+            stop: Stop::default(),
+        }),
     };
     Run {
         fake,
@@ -175,14 +183,14 @@ async fn a_scenario_whose_needs_are_not_met_is_skipped() {
 #[tokio::test]
 async fn nothing_begins_after_an_interruption() {
     let run = prepare(suite(""), 2).await;
-    run.dispatch.stop.request(Stopped::Interrupted);
+    run.dispatch.shared.stop.request(Stopped::Interrupted);
     assert_eq!(finish(run).await.ended, []);
 }
 
 #[tokio::test]
 async fn evidence_that_cannot_be_written_is_a_warning() {
     let mut run = prepare(suite(""), 1).await;
-    run.dispatch.options.out = "/proc/none".into();
+    run.options().out = "/proc/none".into();
     let Finished {
         ended, warnings, ..
     } = finish(run).await;
@@ -237,9 +245,9 @@ async fn work_in_time_is_not_stopped(#[case] limit: Option<Duration>) {
 #[tokio::test]
 async fn with_fail_fast_an_unexpected_verdict_stops_the_run() {
     let mut run = prepare(suite(""), 1).await;
-    run.dispatch.options.fail_fast = true;
+    run.options().fail_fast = true;
     run.fake.exit_with([1]);
-    let stop = run.dispatch.stop.clone();
+    let stop = run.dispatch.shared.stop.clone();
     let Finished { ended, .. } = finish(run).await;
     assert_eq!(verdicts(&ended[0].1), [Verdict::Refuted]);
     assert_eq!(stop.reason(), Some(Stopped::FailFast));
@@ -256,8 +264,8 @@ async fn resumed(codes: &[u8], attempts: u32, change: impl FnOnce(&mut Evidence)
     change(&mut evidence);
     store::write(path, &evidence).unwrap();
     let mut second = prepare(suite(""), attempts).await;
-    second.dispatch.options.resume = true;
-    second.dispatch.options.out = Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap();
+    second.options().resume = true;
+    second.options().out = Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap();
     let mut finished = finish(second).await;
     finished.out = out;
     finished
