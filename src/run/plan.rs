@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use crate::catalogue::capability::{DOCUMENTS, LITERAL, PUBLISHED_IMAGES};
-use crate::catalogue::model::{Account, Catalogue, Citation, Claim, Needs, Scenario};
+use crate::catalogue::model::{Account, Catalogue, Citation, Needs, Scenario};
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
 use crate::report::event::{Planned, PlannedScenario};
@@ -28,31 +28,19 @@ pub(crate) struct Shard {
     pub(crate) count: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid shard `{0}`: expected `INDEX/COUNT`, for example `1/3`")]
-pub(crate) struct ShardError(String);
-
 impl std::str::FromStr for Shard {
-    type Err = ShardError;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ShardError(text.to_owned());
-        let (index, count) = text.split_once('/').ok_or_else(error)?;
-        let index: usize = index.parse().map_err(|_| error())?;
-        let count: usize = count.parse().map_err(|_| error())?;
-        if index == 0 || index > count {
-            return Err(error());
+        let parts = text.split_once('/');
+        let parts =
+            parts.and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+        match parts {
+            Some((index, count)) if (1..=count).contains(&index) => Ok(Self { index, count }),
+            _ => Err(format!(
+                "invalid shard `{text}`: expected `INDEX/COUNT`, for example `1/3`"
+            )),
         }
-        Ok(Self { index, count })
-    }
-}
-
-impl Shard {
-    /// Keeps this shard's scenarios, in order.
-    fn keep(self, scenarios: &mut Vec<&Scenario>) {
-        let takes: Vec<_> = scenarios.iter().map(|scenario| scenario.takes).collect();
-        let mut shards = shards(&takes, self.count).into_iter();
-        scenarios.retain(|_| shards.next() == Some(self.index));
     }
 }
 
@@ -87,13 +75,11 @@ impl Plan {
         claims: &BTreeSet<String>,
         shard: Option<Shard>,
     ) -> Self {
-        let selected = |scenario: &&Scenario| {
-            let mut own = scenario.claims.iter();
-            own.any(|claim| claims.contains(&claim.id))
-        };
-        let mut scenarios: Vec<&Scenario> = catalogue.scenarios.values().filter(selected).collect();
-        if let Some(shard) = shard {
-            shard.keep(&mut scenarios);
+        let mut scenarios: Vec<&Scenario> = catalogue.testing(claims).collect();
+        if let Some(Shard { index, count }) = shard {
+            let takes: Vec<_> = scenarios.iter().map(|scenario| scenario.takes).collect();
+            let mut shards = shards(&takes, count).into_iter();
+            scenarios.retain(|_| shards.next() == Some(index));
         }
         let scenarios: Vec<String> = scenarios.into_iter().map(|s| s.id.clone()).collect();
         // Untestable claims need no cluster; the first shard reports them.
@@ -167,33 +153,38 @@ impl Plan {
 
     /// The selected claims, for reports.
     pub(crate) fn infos(&self, catalogue: &Catalogue) -> Vec<ClaimInfo> {
-        catalogue
-            .claims()
-            .filter(|(claim, _)| self.claims.contains(&claim.id))
-            .map(|(claim, scenario)| info(claim, scenario.map(|scenario| scenario.id.clone())))
-            .collect()
+        let claims = catalogue.claims();
+        let selected = claims.filter(|(claim, _)| self.claims.contains(&claim.id));
+        let infos = selected.map(|(claim, scenario)| ClaimInfo {
+            id: claim.id.clone(),
+            says: claim.says.clone(),
+            instead: claim.instead.clone(),
+            cites: claim.cites.iter().map(Citation::without_place).collect(),
+            scenario: scenario.map(|scenario| scenario.id.clone()),
+        });
+        infos.collect()
     }
 
     /// Lines of documents that the selected claims do not cite, for reports.
     pub(crate) fn accounts(&self, catalogue: &Catalogue) -> Vec<Account> {
-        let mut accounts: Vec<Account> = catalogue
+        let claims = catalogue.claims();
+        let others = claims.filter(|(claim, _)| !self.claims.contains(&claim.id));
+        let cited = others.flat_map(|(claim, _)| {
+            claim.cites.iter().map(|cites| Account {
+                cites: cites.clone(),
+                because: format!("cited by {}, which was not selected", claim.id),
+                repeats: None,
+            })
+        });
+        let accounts = catalogue
             .accounts
             .iter()
-            .map(|(_, account)| Account {
-                cites: account.cites.without_place(),
-                ..account.clone()
-            })
-            .collect();
-        for (claim, _) in catalogue.claims() {
-            if !self.claims.contains(&claim.id) {
-                accounts.extend(claim.cites.iter().map(|cites| Account {
-                    cites: cites.without_place(),
-                    because: format!("cited by {}, which was not selected", claim.id),
-                    repeats: None,
-                }));
-            }
-        }
-        accounts
+            .map(|(_, account)| account.clone());
+        let accounts = accounts.chain(cited).map(|account| Account {
+            cites: account.cites.without_place(),
+            ..account
+        });
+        accounts.collect()
     }
 }
 
@@ -234,16 +225,6 @@ pub(crate) fn failed(results: &Results) -> BTreeSet<String> {
     };
     let claims = results.claims.iter().filter(failed);
     claims.map(|info| info.id.clone()).collect()
-}
-
-fn info(claim: &Claim, scenario: Option<String>) -> ClaimInfo {
-    ClaimInfo {
-        id: claim.id.clone(),
-        says: claim.says.clone(),
-        instead: claim.instead.clone(),
-        cites: claim.cites.iter().map(Citation::without_place).collect(),
-        scenario,
-    }
 }
 
 #[cfg(test)]
