@@ -142,12 +142,7 @@ impl Dispatch {
     }
 
     async fn scenario(&self, scenario: &Scenario) {
-        let Shared {
-            plan,
-            options,
-            stop,
-            ..
-        } = &*self.shared;
+        let (plan, options, stop) = (&self.shared.plan, &self.shared.options, &self.shared.stop);
         let mut earlier: Vec<EarlierAttempt> = Vec::new();
         for attempt in 1.. {
             self.shared.send(RunEvent::ScenarioBegun {
@@ -183,11 +178,7 @@ impl Dispatch {
 
     /// Observes a scenario within its limit; reaching the limit is a problem.
     async fn observe(&self, scenario: &Scenario, attempt: u32) -> Evidence {
-        let Options {
-            keep,
-            scenario_timeout,
-            ..
-        } = self.shared.options;
+        let options = &self.shared.options;
         let stop = self.shared.stop.now.child_token();
         let on_step = |step: String| {
             self.shared.send(RunEvent::ScenarioStep {
@@ -196,8 +187,9 @@ impl Dispatch {
                 step,
             });
         };
-        let observed = observe(&self.session, scenario, attempt, keep, &stop, on_step);
-        let (mut evidence, timed_out) = within(scenario_timeout, observed, &stop).await;
+        let session = &self.session;
+        let observed = observe(session, scenario, attempt, options.keep, &stop, on_step);
+        let (mut evidence, timed_out) = within(options.scenario_timeout, observed, &stop).await;
         if let Some(limit) = timed_out {
             evidence.problems.insert(0, timeout_problem(limit));
         }
@@ -207,11 +199,13 @@ impl Dispatch {
     /// Writes the evidence of an attempt to a file. Returns its path in the results folder.
     fn write(&self, evidence: &Evidence, last: bool) -> Option<String> {
         let path = self.path(&evidence.scenario, (!last).then_some(evidence.attempt));
-        let written = store::write(&self.shared.options.out.join(&path), evidence);
-        written
-            .map_err(|error| self.shared.warn(error.to_string()))
-            .ok()?;
-        Some(path)
+        match store::write(&self.shared.options.out.join(&path), evidence) {
+            Ok(()) => Some(path),
+            Err(error) => {
+                self.shared.warn(error.to_string());
+                None
+            }
+        }
     }
 
     /// The path of evidence in the results folder. Earlier attempts have a number.
@@ -246,12 +240,10 @@ async fn within<T>(
 }
 
 fn timeout_problem(limit: Duration) -> Problem {
+    let limit = seconds(limit.as_secs_f64());
     Problem {
         doing: "run the scenario".to_owned(),
-        what: format!(
-            "timed out after {}; raise --scenario-timeout",
-            seconds(limit.as_secs_f64())
-        ),
+        what: format!("timed out after {limit}; raise --scenario-timeout"),
         forbidden: false,
     }
 }

@@ -13,6 +13,7 @@ use super::dispatch::{Dispatch, Shared};
 use crate::cluster::kind::Cluster;
 use crate::evidence::ClusterFacts;
 use crate::judge::verdict::untestable;
+use crate::observe::connect::ConnectError;
 use crate::observe::session::{self, Session, Target};
 use crate::observe::{outside, scratch};
 use crate::report::error::ReportError;
@@ -37,7 +38,7 @@ pub(crate) trait Place {
     async fn provide(
         &self,
         say: impl Fn(String) + Clone + Send + 'static,
-    ) -> Result<(Provided, String), String>;
+    ) -> Result<(Provided, String), ConnectError>;
 
     /// Called after the last round: removes the cluster if nothing else will need it.
     async fn leave(&self) -> Result<(), String>;
@@ -108,16 +109,11 @@ impl Driver {
 
     /// What [`Self::run`] would do, as far as that is known without the clusters.
     pub(crate) fn planned<P: Place>(&self, places: &[P]) -> Vec<Planned> {
-        let Shared {
-            catalogue,
-            plan,
-            options,
-            ..
-        } = &*self.shared;
+        let (plan, catalogue) = (&self.shared.plan, &self.shared.catalogue);
         let rounds = self.rounds(places, "").into_iter();
         let planned = rounds.map(|round| {
             let known = round.place.known();
-            plan.forecast(catalogue, round.name, &known, options.jobs)
+            plan.forecast(catalogue, round.name, &known, self.shared.options.jobs)
         });
         planned.collect()
     }
@@ -224,7 +220,8 @@ impl<P: Place> Round<'_, P> {
                 let cluster = cluster.clone();
                 shared.send(RunEvent::PhaseProgress { cluster, doing });
             };
-            self.place.provide(say).await
+            let provided = self.place.provide(say).await;
+            provided.map_err(|e| e.to_string())
         };
         // Held to the end: no process deletes the cluster while the lease is held.
         let Some(Provided {
@@ -328,6 +325,7 @@ mod tests {
     use super::super::plan::Plan;
     use super::super::stop::Stop;
     use super::*;
+    use crate::cluster::error::ClusterError;
 
     /// A cluster that cannot be provided, at once or ever.
     struct Broken {
@@ -356,7 +354,7 @@ mod tests {
         async fn provide(
             &self,
             say: impl Fn(String) + Clone + Send + 'static,
-        ) -> Result<(Provided, String), String> {
+        ) -> Result<(Provided, String), ConnectError> {
             say("creating the cluster".to_owned());
             if let Ok(mut provided) = self.provided.lock() {
                 *provided += 1;
@@ -364,7 +362,7 @@ mod tests {
             if self.hangs {
                 std::future::pending::<()>().await;
             }
-            Err("no space left".to_owned())
+            Err(ClusterError::Refused("no space left".to_owned()).into())
         }
 
         async fn leave(&self) -> Result<(), String> {
@@ -434,9 +432,9 @@ mod tests {
         async fn provide(
             &self,
             _say: impl Fn(String) + Clone + Send + 'static,
-        ) -> Result<(Provided, String), String> {
+        ) -> Result<(Provided, String), ConnectError> {
             self.1.wait().await;
-            Err(format!("{} failed", self.0))
+            Err(ClusterError::Refused(format!("{} failed", self.0)).into())
         }
 
         async fn leave(&self) -> Result<(), String> {

@@ -8,7 +8,7 @@ use crate::cluster::agent_image;
 use crate::cluster::cache::Cache;
 use crate::cluster::command::blocking;
 use crate::cluster::error::ClusterError;
-use crate::cluster::kind::{self, Options, Profile};
+use crate::cluster::kind::{self, MAX_CLUSTERS, Options, Profile};
 use crate::cluster::nginx_image;
 use crate::cluster::node_image::Sources;
 use crate::cluster::pod_image::PodImage;
@@ -105,26 +105,6 @@ impl Place for Chosen<'_> {
     async fn provide(
         &self,
         say: impl Fn(String) + Clone + Send + 'static,
-    ) -> Result<(Provided, String), String> {
-        self.connect(say).await.map_err(|error| error.to_string())
-    }
-
-    /// Idle clusters take time from others, so a run on several removes those that it created. A run on one
-    /// leaves it to the next run.
-    async fn leave(&self) -> Result<(), String> {
-        let several = self.clusters.places.len() > 1;
-        let Some(name) = self.created.get().filter(|_| several).cloned() else {
-            return Ok(());
-        };
-        let delete = move || kind::delete(&Cache::open()?, &name);
-        blocking(delete).await.map_err(|error| error.to_string())
-    }
-}
-
-impl Chosen<'_> {
-    async fn connect(
-        &self,
-        say: impl Fn(String) + Clone + Send + 'static,
     ) -> Result<(Provided, String), ConnectError> {
         let cache = Cache::open()?;
         let mut wanted = self.clusters.wanted.clone();
@@ -149,11 +129,11 @@ impl Chosen<'_> {
                 ("connected".to_owned(), None)
             }
             Where::Profile(profile) => {
-                let options = Options::new(cache);
                 let options = Options {
+                    cache,
                     sources: self.clusters.sources,
-                    max_clusters: options.max_clusters.max(self.clusters.parallel),
-                    ..options
+                    max_clusters: MAX_CLUSTERS.max(self.clusters.parallel),
+                    keep_failed: false,
                 };
                 let shape = profile.clone();
                 let ensure = move || {
@@ -181,6 +161,17 @@ impl Chosen<'_> {
         };
         let target = connect::target(wanted, &images).await?;
         Ok((Provided { target, lease }, note))
+    }
+
+    /// Idle clusters take time from others, so a run on several removes those that it created. A run on one
+    /// leaves it to the next run.
+    async fn leave(&self) -> Result<(), String> {
+        let several = self.clusters.places.len() > 1;
+        let Some(name) = self.created.get().filter(|_| several).cloned() else {
+            return Ok(());
+        };
+        let delete = move || kind::delete(&Cache::open()?, &name);
+        blocking(delete).await.map_err(|error| error.to_string())
     }
 }
 

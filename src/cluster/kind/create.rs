@@ -34,9 +34,8 @@ pub(super) fn create(
     let say = |text: &str| reporter.say(format!("cluster {name}: {text}"));
     let kind = tool::kind(cache, reporter)?;
     if !node::containers(name)?.is_empty() {
-        say(&format!(
-            "removing the existing containers because {reason}"
-        ));
+        let doing = "removing the existing containers";
+        say(&format!("{doing} because {reason}"));
     }
     state::remove(cache, name)?;
     let mut state = reserve(shape, options.max_clusters, reporter)?;
@@ -91,29 +90,20 @@ fn reserve(shape: &Shape, max_clusters: usize, reporter: &Reporter) -> Result<St
 
 fn run_kind(kind: &Utf8Path, shape: &Shape, log: &Utf8Path, say: &dyn Fn(&str)) -> Result<()> {
     let name = shape.name.as_str();
-    let config = state::config(shape.cache, name);
+    let kubeconfig = state::kubeconfig(shape.cache, name);
+    let config = kubeconfig.with_file_name("kind.yaml");
     write_atomic(&config, shape.config.as_bytes())?;
     let mut command = Command::new(kind);
     command
         .args(["create", "cluster", "--retain", "--name", name])
         .args(["--image", &shape.image.reference])
         .args(["--config", config.as_str()])
-        .args([
-            "--kubeconfig",
-            state::kubeconfig(shape.cache, name).as_str(),
-        ])
+        .args(["--kubeconfig", kubeconfig.as_str()])
         .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
         .env_remove("KIND_EXPERIMENTAL_DOCKER_NETWORK");
     let step = format!("creating cluster {name}");
-    let created = run_logged(
-        &step,
-        log,
-        Some(CREATE_LIMIT),
-        &mut command,
-        |lines, elapsed| {
-            say(&last(lines, elapsed));
-        },
-    );
+    let on_pulse = |lines: &[String], elapsed: &str| say(&last(lines, elapsed));
+    let created = run_logged(&step, log, Some(CREATE_LIMIT), &mut command, on_pulse);
     created.map(drop).map_err(|error| match error {
         ClusterError::Failed { step, reason, log } => {
             let hint = hint(&reason, !shape.profile.gates.is_empty());

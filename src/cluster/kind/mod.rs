@@ -23,6 +23,9 @@ pub(crate) use node::names as nodes;
 pub(crate) use profile::{Profile, WORKERS, named, nightly};
 pub(crate) use state::{delete, list};
 
+/// Number of clusters that are kept by default.
+pub(crate) const MAX_CLUSTERS: usize = 4;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub cache: Cache,
@@ -30,17 +33,6 @@ pub(crate) struct Options {
     pub max_clusters: usize,
     /// Keep a cluster whose creation failed, for debugging.
     pub keep_failed: bool,
-}
-
-impl Options {
-    pub(crate) fn new(cache: Cache) -> Self {
-        Self {
-            cache,
-            sources: Sources::Auto,
-            max_clusters: 4,
-            keep_failed: false,
-        }
-    }
 }
 
 /// A ready cluster. No other process deletes it while this value exists.

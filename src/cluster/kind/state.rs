@@ -56,11 +56,6 @@ pub(super) fn kubeconfig(cache: &Cache, name: &str) -> Utf8PathBuf {
     folder(cache, name).join("kubeconfig")
 }
 
-/// Path of its kind configuration.
-pub(super) fn config(cache: &Cache, name: &str) -> Utf8PathBuf {
-    folder(cache, name).join("kind.yaml")
-}
-
 /// `None` if there is no record or it has another format.
 pub(super) fn read(cache: &Cache, name: &str) -> Option<State> {
     let record = fs::read(folder(cache, name).join("state.json")).ok()?;

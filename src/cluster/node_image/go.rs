@@ -83,18 +83,17 @@ struct Program<'a> {
 impl Builder<'_> {
     /// Builds the programs of Kubernetes.
     fn kubernetes(&mut self, version: Version) -> Result<()> {
-        let folder = self.cache.folder(folder(version))?;
-        let workspace = &self
-            .cache
-            .folder(format!("workspaces/kubernetes-{version}"))?;
+        let cache = self.cache;
+        let folder = cache.folder(folder(version))?;
+        let workspace = &cache.folder(format!("workspaces/kubernetes-{version}"))?;
         let is_built = |name: &&str| folder.join(name).exists();
         if !PROGRAMS.iter().all(is_built) {
-            self.reporter
-                .say(format!("Kubernetes {version}: downloading the module"));
+            let doing = format!("Kubernetes {version}: downloading the module");
+            self.reporter.say(doing);
             let source = download(&format!("k8s.io/kubernetes@v{version}"))?;
             let path = source.join("go.mod");
-            let theirs =
-                fs::read_to_string(&path).map_err(ClusterError::file("cannot read", &path))?;
+            let theirs = fs::read_to_string(&path);
+            let theirs = theirs.map_err(ClusterError::file("cannot read", &path))?;
             let module = go_mod(&theirs, version);
             write_atomic(&workspace.join("go.mod"), module.as_bytes())?;
             // Keeps the requirement from being removed as unused.
