@@ -6,7 +6,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use clap::builder::RangedU64ValueParser;
 use jiff::SignedDuration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use crate::catalogue::capability::NGINX_IMAGE;
 use crate::report::event::{Message, Planned, RunEvent, Stopped};
@@ -16,8 +16,8 @@ use crate::report::progress::{Progress, Verbosity};
 use crate::report::reports::Reports;
 use crate::report::results::Shards;
 use crate::report::terminal::{self, Layout};
-use crate::run::dispatch::{Options, Shared};
-use crate::run::driver::{Driver, collect};
+use crate::run::Run;
+use crate::run::driver::collect;
 use crate::run::plan::{Plan, Shard, failed};
 use crate::run::stop::Stop;
 
@@ -139,39 +139,33 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         .clusters
         .clusters(nginx, suites.documents.clone(), suites.project.as_ref())
         .await?;
-    let (catalogue, places) = (Arc::new(catalogue), clusters.chosen());
+    let places = clusters.chosen();
     let verbosity = args.verbosity();
     let (events, received) = mpsc::unbounded_channel();
-    let jobs = args.jobs.unwrap_or_else(default_jobs);
-    let driver = Driver {
-        shared: Arc::new(Shared {
-            catalogue: catalogue.clone(),
-            plan,
-            options: Options {
-                jobs,
-                attempts: args.attempts,
-                fail_fast: args.fail_fast,
-                scenario_timeout: args.scenario_timeout,
-                keep: args.keep,
-                resume: args.resume,
-                out: out.clone(),
-            },
-            slots: Arc::new(Semaphore::new(jobs)),
-            events,
-            stop: Stop::default(),
-        }),
-        clusters: clusters.parallel,
-        repeat: args.repeat,
-        timeout: args.timeout,
-        label: args.label,
+    let run = Arc::new(Run {
+        catalogue,
+        plan,
         shards: args.shard.map(|shard| Shards {
             parts: [shard.index].into(),
             of: shard.count,
         }),
-    };
+        clusters: clusters.parallel,
+        repeat: args.repeat,
+        jobs: args.jobs.unwrap_or_else(default_jobs),
+        attempts: args.attempts,
+        fail_fast: args.fail_fast,
+        timeout: args.timeout,
+        scenario_timeout: args.scenario_timeout,
+        keep: args.keep,
+        resume: args.resume,
+        label: args.label,
+        out: out.clone(),
+        events,
+        stop: Stop::default(),
+    });
     let json = args.message_format == Format::Json;
     if args.dry_run {
-        print_plan(driver.planned(&places), json);
+        print_plan(run.planned(&places), json);
         return Ok(Exit::AsExpected);
     }
     args.links.apply();
@@ -179,7 +173,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         .and_then(|()| clear(&out, args.resume))
         .map_err(Failure::usage)?;
     let again = || std::process::exit(i32::from(Exit::Interrupted.code()));
-    driver.shared.stop.on_signals(again);
+    run.stop.on_signals(again);
     let mut progress = Progress::for_stderr(verbosity);
     let show = move |event: &RunEvent| {
         progress.on(event);
@@ -189,7 +183,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     let reports = Reports::new(out).with_base(args.links.base());
     let collected = tokio::spawn(collect(received, reports, show));
-    let stopped = Box::pin(driver.run(&places)).await;
+    let stopped = Box::pin(run.drive(&places)).await;
     let (reports, unwritten) = collected.await.map_err(Failure::infrastructure)?;
     let results = reports.results();
     if !json {
@@ -200,7 +194,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             terminal::summary(results, Some(&reports.page()), layout)
         });
     }
-    let accepted = args.accept && accept(&suites, &catalogue, results)?;
+    let accepted = args.accept && accept(&suites, &run.catalogue, results)?;
     match (stopped, unwritten) {
         (Some(Stopped::Interrupted), _) => Ok(Exit::Interrupted),
         (_, Some(error)) => Err(Failure::infrastructure(error)),

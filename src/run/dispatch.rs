@@ -5,14 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
 use itertools::{Either, Itertools as _};
 use tokio::sync::Semaphore;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalogue::model::{Catalogue, Scenario};
+use crate::catalogue::model::Scenario;
 use crate::evidence::{Evidence, Problem};
 use crate::judge::judgement::Judgement;
 use crate::judge::verdict::{judge, not_applicable};
@@ -23,63 +21,25 @@ use crate::report::event::{RunEvent, Stopped};
 use crate::report::results::{EarlierAttempt, ScenarioResults, key};
 use crate::report::text::seconds;
 
-use super::plan::Plan;
-use super::stop::Stop;
-
-#[derive(Debug, Clone)]
-pub(crate) struct Options {
-    /// Maximum number of parallel scenarios on all clusters together.
-    pub(crate) jobs: usize,
-    /// Maximum attempts at a scenario that has a problem, is undecided, or gives an unexpected verdict.
-    pub(crate) attempts: u32,
-    /// Start no further scenario after an unexpected verdict or an error.
-    pub(crate) fail_fast: bool,
-    /// Limit of an attempt at a scenario.
-    pub(crate) scenario_timeout: Option<Duration>,
-    /// Keep namespaces after the run.
-    pub(crate) keep: bool,
-    /// Keep the evidence that an interrupted run left in `out`.
-    pub(crate) resume: bool,
-    pub(crate) out: Utf8PathBuf,
-}
-
-/// What all clusters of a run share.
-pub(crate) struct Shared {
-    pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) plan: Plan,
-    pub(crate) options: Options,
-    /// A permit per parallel scenario.
-    pub(crate) slots: Arc<Semaphore>,
-    pub(crate) events: UnboundedSender<RunEvent>,
-    pub(crate) stop: Stop,
-}
-
-impl Shared {
-    pub(super) fn send(&self, event: RunEvent) {
-        // The receiver is gone only when the program exits.
-        let _ = self.events.send(event);
-    }
-
-    pub(super) fn warn(&self, text: String) {
-        self.send(RunEvent::Warning { text });
-    }
-}
+use super::Run;
 
 /// One cluster's part of a run.
 pub(crate) struct Dispatch {
     pub(crate) session: Arc<Session>,
     /// The cluster's name in events.
     pub(crate) cluster: String,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) run: Arc<Run>,
+    /// A permit per parallel scenario, for all clusters of the run.
+    pub(crate) slots: Arc<Semaphore>,
 }
 
 impl Dispatch {
     /// Runs the plan's scenarios. Returns whether all of them started.
     pub(crate) async fn run(self) -> bool {
         let this = Arc::new(self);
-        let shared = &this.shared;
+        let run = &this.run;
         let (mut runnable, skipped) = this.split();
-        shared.send(RunEvent::ClusterReady {
+        run.send(RunEvent::ClusterReady {
             cluster: this.cluster.clone(),
             facts: this.session.target.facts.clone(),
             scenarios: runnable.len() + skipped.len(),
@@ -87,7 +47,7 @@ impl Dispatch {
         for (scenario, judgements) in skipped {
             this.ended(scenario, judgements);
         }
-        if shared.options.resume {
+        if run.resume {
             this.resume(&mut runnable);
         }
         let mut complete = true;
@@ -95,10 +55,10 @@ impl Dispatch {
         for scenario in runnable {
             // Acquired here and not in the tasks, to start scenarios in this order: otherwise the longest
             // might start last. The semaphore is never closed.
-            let Ok(slot) = shared.slots.clone().acquire_owned().await else {
+            let Ok(slot) = this.slots.clone().acquire_owned().await else {
                 break;
             };
-            if shared.stop.reason().is_some() {
+            if run.stop.reason().is_some() {
                 complete = false;
                 break;
             }
@@ -110,7 +70,7 @@ impl Dispatch {
         }
         while let Some(ended) = running.join_next().await {
             if let Err(error) = ended {
-                shared.warn(format!("the task of a scenario failed: {error}"));
+                run.warn(format!("the task of a scenario failed: {error}"));
             }
         }
         complete
@@ -119,7 +79,7 @@ impl Dispatch {
     /// Splits the plan into scenarios to run, longest first, and results of scenarios that do not apply here.
     fn split(&self) -> (Vec<Scenario>, Vec<(ScenarioResults, Vec<Judgement>)>) {
         let Target { facts, allowed, .. } = &self.session.target;
-        let scenarios = self.shared.plan.of(&self.shared.catalogue);
+        let scenarios = self.run.plan.of(&self.run.catalogue);
         let (mut runnable, skipped): (Vec<Scenario>, _) = scenarios.partition_map(|scenario| {
             let facts = scenario.facts(facts, allowed);
             let denied = scenario.denied(allowed);
@@ -142,10 +102,10 @@ impl Dispatch {
     }
 
     async fn scenario(&self, scenario: &Scenario) {
-        let (plan, options, stop) = (&self.shared.plan, &self.shared.options, &self.shared.stop);
+        let run = &self.run;
         let mut earlier: Vec<EarlierAttempt> = Vec::new();
         for attempt in 1.. {
-            self.shared.send(RunEvent::ScenarioBegun {
+            self.run.send(RunEvent::ScenarioBegun {
                 cluster: self.cluster.clone(),
                 scenario: scenario.id.clone(),
                 after: earlier.last().cloned(),
@@ -154,21 +114,21 @@ impl Dispatch {
             let judged = judge(scenario, &evidence);
             let is_judged = judged.is_ok();
             // Without a verdict, the scenario's results contain the problems.
-            let judged = judged.map(|judged| (plan.wanted(judged.judgements), judged.warnings));
+            let judged = judged.map(|judged| (run.plan.wanted(judged.judgements), judged.warnings));
             let (judgements, warnings) = judged.unwrap_or_default();
             // Retry: a real difference in behaviour shows up again.
             let decided = is_judged && !judgements.iter().any(Judgement::is_unexpected);
-            let last = decided || attempt >= options.attempts || stop.reason().is_some();
+            let last = decided || attempt >= run.attempts || run.stop.reason().is_some();
             let written = self.write(&evidence, last);
             if !last {
                 earlier.push(EarlierAttempt::new(&evidence, &judgements, written));
                 continue;
             }
             for warning in warnings {
-                self.shared.warn(warning);
+                self.run.warn(warning);
             }
-            if options.fail_fast && !decided {
-                stop.request(Stopped::FailFast);
+            if run.fail_fast && !decided {
+                run.stop.request(Stopped::FailFast);
             }
             let results = ScenarioResults::new(scenario, &evidence, earlier, written);
             self.ended(results, judgements);
@@ -178,18 +138,18 @@ impl Dispatch {
 
     /// Observes a scenario within its limit; reaching the limit is a problem.
     async fn observe(&self, scenario: &Scenario, attempt: u32) -> Evidence {
-        let options = &self.shared.options;
-        let stop = self.shared.stop.now.child_token();
+        let run = &self.run;
+        let stop = self.run.stop.now.child_token();
         let on_step = |step: String| {
-            self.shared.send(RunEvent::ScenarioStep {
+            self.run.send(RunEvent::ScenarioStep {
                 cluster: self.cluster.clone(),
                 scenario: scenario.id.clone(),
                 step,
             });
         };
         let session = &self.session;
-        let observed = observe(session, scenario, attempt, options.keep, &stop, on_step);
-        let (mut evidence, timed_out) = within(options.scenario_timeout, observed, &stop).await;
+        let observed = observe(session, scenario, attempt, run.keep, &stop, on_step);
+        let (mut evidence, timed_out) = within(run.scenario_timeout, observed, &stop).await;
         if let Some(limit) = timed_out {
             evidence.problems.insert(0, timeout_problem(limit));
         }
@@ -199,10 +159,10 @@ impl Dispatch {
     /// Writes the evidence of an attempt to a file. Returns its path in the results folder.
     fn write(&self, evidence: &Evidence, last: bool) -> Option<String> {
         let path = self.path(&evidence.scenario, (!last).then_some(evidence.attempt));
-        match store::write(&self.shared.options.out.join(&path), evidence) {
+        match store::write(&self.run.out.join(&path), evidence) {
             Ok(()) => Some(path),
             Err(error) => {
-                self.shared.warn(error.to_string());
+                self.run.warn(error.to_string());
                 None
             }
         }
@@ -215,10 +175,10 @@ impl Dispatch {
     }
 
     pub(super) fn ended(&self, scenario: ScenarioResults, judgements: Vec<Judgement>) {
-        self.shared.send(RunEvent::ScenarioEnded {
+        self.run.send(RunEvent::ScenarioEnded {
             cluster: self.cluster.clone(),
             scenario,
-            judgements: self.shared.plan.wanted(judgements),
+            judgements: self.run.plan.wanted(judgements),
         });
     }
 }

@@ -1,15 +1,16 @@
 //! Drives a run: several clusters at a time, each in each round, from provisioning to teardown.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use itertools::Itertools as _;
 use jiff::Timestamp;
 use kube::Client;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::dispatch::{Dispatch, Shared};
+use super::Run;
+use super::dispatch::Dispatch;
 use crate::cluster::kind::Cluster;
 use crate::evidence::ClusterFacts;
 use crate::judge::verdict::untestable;
@@ -19,7 +20,7 @@ use crate::observe::{outside, scratch};
 use crate::report::error::ReportError;
 use crate::report::event::{Planned, RunEvent, Stopped};
 use crate::report::reports::Reports;
-use crate::report::results::{ClusterResults, Phase, Shards};
+use crate::report::results::{ClusterResults, Phase};
 use crate::report::text::count;
 
 /// The phase that always runs to its end.
@@ -51,75 +52,60 @@ pub(crate) struct Provided {
     pub(crate) lease: Option<Cluster>,
 }
 
-/// A run of a plan on one or more clusters.
-pub(crate) struct Driver {
-    pub(crate) shared: Arc<Shared>,
-    /// Number of clusters that exist at a time.
-    pub(crate) clusters: usize,
-    /// Number of rounds on each cluster.
-    pub(crate) repeat: u32,
-    /// Limit of the whole run.
-    pub(crate) timeout: Option<Duration>,
-    /// Heading of the run in reports.
-    pub(crate) label: Option<String>,
-    /// The part of the run that the plan is.
-    pub(crate) shards: Option<Shards>,
-}
-
-impl Driver {
+impl Run {
     /// Failures of clusters are events and do not end the run. Returns why scenarios did not run, if so.
-    pub(crate) async fn run<P: Place>(self, places: &[P]) -> Option<Stopped> {
-        let Shared { plan, stop, .. } = &*self.shared;
+    pub(crate) async fn drive<P: Place>(self: &Arc<Self>, places: &[P]) -> Option<Stopped> {
         let id = crate::id::random_id(6);
         let rounds = self.rounds(places, &id);
-        self.shared.send(RunEvent::Begun {
+        self.send(RunEvent::Begun {
             run: id,
-            claims: plan.infos(&self.shared.catalogue),
-            accounts: plan.accounts(&self.shared.catalogue),
+            claims: self.plan.infos(&self.catalogue),
+            accounts: self.plan.accounts(&self.catalogue),
             clusters: rounds.iter().map(Round::column).collect(),
         });
-        let watch = tokio::spawn(watch(self.shared.clone(), self.timeout));
+        let watch = tokio::spawn(watch(self.clone()));
+        let slots = Arc::new(Semaphore::new(self.jobs));
         let of_cluster = rounds.chunk_by(|one, next| std::ptr::eq(one.place, next.place));
-        let clusters = of_cluster.map(|rounds| Box::pin(self.cluster(rounds)));
+        let clusters = of_cluster.map(|rounds| Box::pin(self.cluster(rounds, &slots)));
         let complete = stream::iter(clusters)
             .buffer_unordered(self.clusters)
             .fold(true, async |all, complete| all && complete)
             .await;
         watch.abort();
-        let stopped = stopped(stop.reason(), complete);
-        self.shared.send(RunEvent::Ended { stopped });
+        let stopped = stopped(self.stop.reason(), complete);
+        self.send(RunEvent::Ended { stopped });
         stopped
     }
 
     /// Runs the rounds on one cluster. Returns whether all scenarios started.
-    async fn cluster<P: Place>(&self, rounds: &[Round<'_, P>]) -> bool {
+    async fn cluster<P: Place>(&self, rounds: &[Round<'_, P>], slots: &Arc<Semaphore>) -> bool {
         let mut complete = true;
         for round in rounds {
-            if self.shared.stop.reason().is_some() {
+            if self.stop.reason().is_some() {
                 complete = false;
                 break;
             }
-            complete &= Box::pin(round.run()).await;
+            complete &= Box::pin(round.drive(slots)).await;
         }
         if let Err(text) = rounds[0].place.leave().await {
-            self.shared.send(RunEvent::Warning { text });
+            self.warn(text);
         }
         complete
     }
 
-    /// What [`Self::run`] would do, as far as that is known without the clusters.
-    pub(crate) fn planned<P: Place>(&self, places: &[P]) -> Vec<Planned> {
-        let (plan, catalogue) = (&self.shared.plan, &self.shared.catalogue);
+    /// What [`Self::drive`] would do, as far as that is known without the clusters.
+    pub(crate) fn planned<P: Place>(self: &Arc<Self>, places: &[P]) -> Vec<Planned> {
         let rounds = self.rounds(places, "").into_iter();
         let planned = rounds.map(|round| {
             let known = round.place.known();
-            plan.forecast(catalogue, round.name, &known, self.shared.options.jobs)
+            let plan = &self.plan;
+            plan.forecast(&self.catalogue, round.name, &known, self.jobs)
         });
         planned.collect()
     }
 
     /// The rounds of a run with an id. A cluster that is named twice is one column.
-    fn rounds<'a, P: Place>(&'a self, places: &'a [P], id: &str) -> Vec<Round<'a, P>> {
+    fn rounds<'a, P: Place>(self: &'a Arc<Self>, places: &'a [P], id: &str) -> Vec<Round<'a, P>> {
         let rounds = places.iter().cartesian_product(1..=self.repeat);
         let rounds = rounds.map(|(place, number)| {
             let (mut id, mut name) = (id.to_owned(), place.name());
@@ -127,8 +113,9 @@ impl Driver {
                 id = format!("{id}-{number}");
                 name = format!("{name} #{number}");
             }
+            let run = self;
             Round {
-                driver: self,
+                run,
                 place,
                 number,
                 id,
@@ -140,19 +127,19 @@ impl Driver {
 }
 
 /// Stops the run at its limit, and sends an event whenever there is a reason to stop.
-async fn watch(shared: Arc<Shared>, limit: Option<Duration>) {
-    let mut reasons = shared.stop.reasons();
+async fn watch(run: Arc<Run>) {
+    let mut reasons = run.stop.reasons();
     let deadline = async {
-        if let Some(limit) = limit {
+        if let Some(limit) = run.timeout {
             tokio::time::sleep(limit).await;
-            shared.stop.request(Stopped::TimedOut);
+            run.stop.request(Stopped::TimedOut);
         }
     };
     let announce = async {
         while reasons.changed().await.is_ok() {
             let reason = *reasons.borrow_and_update();
             if let Some(reason) = reason {
-                shared.send(RunEvent::Stopping { reason });
+                run.send(RunEvent::Stopping { reason });
             }
         }
     };
@@ -190,7 +177,7 @@ pub(crate) async fn collect(
 
 /// One repetition on one cluster.
 struct Round<'a, P> {
-    driver: &'a Driver,
+    run: &'a Arc<Run>,
     place: &'a P,
     /// From 1.
     number: u32,
@@ -204,21 +191,21 @@ impl<P: Place> Round<'_, P> {
     /// The empty column of the results.
     fn column(&self) -> ClusterResults {
         let mut column = ClusterResults::new(&self.name);
-        column.label.clone_from(&self.driver.label);
+        column.label.clone_from(&self.run.label);
         column.run.id.clone_from(&self.id);
         column.run.round = self.number;
-        column.run.shards.clone_from(&self.driver.shards);
+        column.run.shards.clone_from(&self.run.shards);
         column
     }
 
     /// Returns whether all scenarios started, or none because the cluster failed.
-    async fn run(&self) -> bool {
-        let shared = &self.driver.shared;
+    async fn drive(&self, slots: &Arc<Semaphore>) -> bool {
+        let run = self.run;
         let provision = async {
-            let (shared, cluster) = (shared.clone(), self.name.clone());
+            let (run, cluster) = (run.clone(), self.name.clone());
             let say = move |doing| {
                 let cluster = cluster.clone();
-                shared.send(RunEvent::PhaseProgress { cluster, doing });
+                run.send(RunEvent::PhaseProgress { cluster, doing });
             };
             let provided = self.place.provide(say).await;
             provided.map_err(|e| e.to_string())
@@ -246,8 +233,8 @@ impl<P: Place> Round<'_, P> {
             let _ = session::remove_run(&client, &self.id).await;
             return true;
         };
-        for judgement in shared.plan.wanted(untestable(&shared.catalogue)) {
-            shared.send(RunEvent::Judged {
+        for judgement in run.plan.wanted(untestable(&run.catalogue)) {
+            run.send(RunEvent::Judged {
                 cluster: self.name.clone(),
                 judgement: Box::new(judgement),
             });
@@ -255,18 +242,22 @@ impl<P: Place> Round<'_, P> {
         let dispatch = Dispatch {
             session: session.clone(),
             cluster: self.name.clone(),
-            shared: shared.clone(),
+            run: run.clone(),
+            slots: slots.clone(),
         };
         let complete = dispatch.run().await;
         let finished = async {
-            let keep = shared.options.keep;
-            session.finish(keep).await.map_err(|e| e.to_string())?;
-            let note = if keep { "kept" } else { "namespaces removed" };
+            session.finish(run.keep).await.map_err(|e| e.to_string())?;
+            let note = if run.keep {
+                "kept"
+            } else {
+                "namespaces removed"
+            };
             Ok(((), note.to_owned()))
         };
         self.phase(TEARDOWN, finished).await;
         let cluster = self.name.clone();
-        shared.send(RunEvent::ClusterEnded { cluster });
+        run.send(RunEvent::ClusterEnded { cluster });
         complete
     }
 
@@ -276,21 +267,20 @@ impl<P: Place> Round<'_, P> {
         name: &str,
         work: impl Future<Output = Result<(T, String), String>>,
     ) -> Option<T> {
-        let Shared { stop, .. } = &*self.driver.shared;
         let began = Timestamp::now();
-        self.driver.shared.send(RunEvent::PhaseBegun {
+        self.run.send(RunEvent::PhaseBegun {
             cluster: self.name.clone(),
             name: name.to_owned(),
         });
         let ended = tokio::select! {
             ended = work => ended,
-            () = stop.timed_out(), if name != TEARDOWN => Err("the run timed out; raise --timeout".to_owned()),
+            () = self.run.stop.timed_out(), if name != TEARDOWN => Err("the run timed out; raise --timeout".to_owned()),
         };
         let (value, note, error) = match ended {
             Ok((value, note)) => (Some(value), note, None),
             Err(error) => (None, String::new(), Some(error)),
         };
-        self.driver.shared.send(RunEvent::PhaseEnded {
+        self.run.send(RunEvent::PhaseEnded {
             cluster: self.name.clone(),
             phase: Phase {
                 name: name.to_owned(),
@@ -316,15 +306,13 @@ async fn clean(client: &Client) -> Result<((), String), String> {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use rstest::rstest;
-    use tokio::sync::Semaphore;
-    use tokio::sync::mpsc::unbounded_channel;
 
-    use super::super::dispatch::Options;
     use super::super::plan::Plan;
-    use super::super::stop::Stop;
     use super::*;
+    use crate::catalogue::model::Catalogue;
     use crate::cluster::error::ClusterError;
 
     /// A cluster that cannot be provided, at once or ever.
@@ -370,32 +358,14 @@ mod tests {
         }
     }
 
-    fn driver(repeat: u32, timeout: Option<Duration>) -> (Driver, UnboundedReceiver<RunEvent>) {
-        let (events, received) = unbounded_channel();
-        let driver = Driver {
-            shared: Arc::new(Shared {
-                catalogue: Arc::default(),
-                plan: Plan::default(),
-                options: Options {
-                    jobs: 1,
-                    attempts: 1,
-                    fail_fast: false,
-                    scenario_timeout: None,
-                    keep: false,
-                    resume: false,
-                    out: "unused".into(),
-                },
-                slots: Arc::new(Semaphore::new(1)),
-                events,
-                stop: Stop::default(),
-            }),
-            clusters: 1,
+    fn example(repeat: u32, timeout: Option<Duration>) -> (Run, UnboundedReceiver<RunEvent>) {
+        let (run, received) = Run::example(Catalogue::default(), Plan::default());
+        let run = Run {
             repeat,
-            label: None,
-            shards: None,
             timeout,
+            ..run
         };
-        (driver, received)
+        (run, received)
     }
 
     fn errors(mut received: UnboundedReceiver<RunEvent>) -> Vec<String> {
@@ -410,9 +380,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_cluster_does_not_end_the_run() {
-        let (driver, received) = driver(2, None);
+        let (run, received) = example(2, None);
         let place = Broken::new(false);
-        assert_eq!(driver.run(std::slice::from_ref(&place)).await, None);
+        assert_eq!(
+            Arc::new(run).drive(std::slice::from_ref(&place)).await,
+            None
+        );
         assert_eq!(errors(received), ["no space left", "no space left"]);
         assert_eq!(place.provided.lock().map(|n| *n).ok(), Some(2));
     }
@@ -444,11 +417,11 @@ mod tests {
 
     #[tokio::test]
     async fn clusters_run_at_the_same_time_and_their_rounds_one_by_one() {
-        let (mut driver, mut received) = driver(2, Some(Duration::from_secs(30)));
-        driver.clusters = 2;
+        let (mut run, mut received) = example(2, Some(Duration::from_secs(30)));
+        run.clusters = 2;
         let barrier = Arc::new(tokio::sync::Barrier::new(2));
         let places = [Paired("a", barrier.clone()), Paired("b", barrier)];
-        assert_eq!(driver.run(&places).await, None);
+        assert_eq!(Arc::new(run).drive(&places).await, None);
         let mut said = Vec::new();
         while let Ok(event) = received.try_recv() {
             match event {
@@ -471,9 +444,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_timeout_ends_provisioning_and_the_remaining_rounds() {
-        let (driver, received) = driver(3, Some(Duration::from_millis(20)));
+        let (run, received) = example(3, Some(Duration::from_millis(20)));
         let place = Broken::new(true);
-        let stopped = driver.run(std::slice::from_ref(&place)).await;
+        let stopped = Arc::new(run).drive(std::slice::from_ref(&place)).await;
         assert_eq!(stopped, Some(Stopped::TimedOut));
         assert_eq!(errors(received), ["the run timed out; raise --timeout"]);
         assert_eq!(place.provided.lock().map(|n| *n).ok(), Some(1));

@@ -28,12 +28,12 @@ impl Dispatch {
             }
             Err(why) => {
                 let warning = format!("repeating {}: {why}", scenario.id);
-                self.shared.warn(warning);
+                self.run.warn(warning);
                 true
             }
         });
         let (kept, all) = (all - scenarios.len(), count(all, "scenario"));
-        self.shared.send(RunEvent::PhaseEnded {
+        self.run.send(RunEvent::PhaseEnded {
             cluster: self.cluster.clone(),
             phase: Phase {
                 name: "resume".to_owned(),
@@ -69,7 +69,7 @@ impl Dispatch {
         let judged = judge(scenario, &evidence).map_err(|error| error.to_string())?;
         let attempt = evidence.attempt;
         let is_unexpected = judged.judgements.iter().any(Judgement::is_unexpected);
-        if attempt < self.shared.options.attempts && is_unexpected {
+        if attempt < self.run.attempts && is_unexpected {
             return Err(format!("attempt {attempt} had an unexpected verdict"));
         }
         let earlier = (1..attempt).filter_map(|attempt| {
@@ -89,7 +89,7 @@ impl Dispatch {
         earlier: Option<u32>,
     ) -> Result<(String, Evidence), StoreError> {
         let path = self.path(&scenario.id, earlier);
-        let evidence = store::read(&self.shared.options.out.join(&path))?;
+        let evidence = store::read(&self.run.out.join(&path))?;
         Ok((path, evidence))
     }
 }
