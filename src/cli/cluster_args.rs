@@ -13,9 +13,10 @@ use crate::cluster::kind::{Profile, WORKERS, named};
 use crate::cluster::nginx_image;
 use crate::cluster::node_image::versions::select;
 use crate::cluster::node_image::{Runtime, Sources, Wanted};
+use crate::evidence::ClusterFacts;
 use crate::observe::connect;
 use crate::project::{self, Project};
-use crate::run::provide::{Clusters, Where};
+use crate::run::provide::Clusters;
 
 use super::exit::Failure;
 
@@ -93,14 +94,10 @@ impl ClusterArgs {
         documents: Option<Utf8PathBuf>,
         project: Option<&Project>,
     ) -> Result<Clusters, Failure> {
-        let places = match &self.context {
-            Some(context) => vec![Where::Context(context.clone())],
-            None if self.in_cluster => vec![Where::InCluster],
-            None => self
-                .profiles(project)?
-                .into_iter()
-                .map(Where::Profile)
-                .collect(),
+        let profiles = if self.context.is_some() || self.in_cluster {
+            Vec::new()
+        } else {
+            self.profiles(project)?
         };
         let images = [
             (agent_image::NAME, &self.agent_image),
@@ -119,19 +116,21 @@ impl ClusterArgs {
             capability.to_owned()
         });
         let clusters = Clusters {
-            places,
+            profiles,
             parallel: self.clusters.unwrap_or_else(default_clusters),
             sources: self.source,
             nginx,
             wanted: connect::Wanted {
                 kubeconfig: self.kubeconfig.clone(),
+                context: self.context.clone(),
+                in_cluster: self.in_cluster,
                 kubectl: self.kubectl.clone(),
                 images: images
                     .filter_map(|(name, image)| Some((name.to_owned(), image.clone()?)))
                     .collect(),
                 allowed: allowed.collect(),
                 documents,
-                ..connect::Wanted::default()
+                facts: ClusterFacts::default(),
             },
         };
         clusters.check().await?;

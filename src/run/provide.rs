@@ -19,7 +19,8 @@ use crate::observe::connect::{self, ConnectError, IN_CLUSTER, Wanted};
 /// The clusters of a run, as the user requests them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clusters {
-    pub(crate) places: Vec<Where>,
+    /// The kind clusters. Without any, the run is on the existing cluster that is wanted.
+    pub(crate) profiles: Vec<Profile>,
     /// Number of clusters that run at a time.
     pub(crate) parallel: usize,
     /// Allowed sources of node images.
@@ -30,47 +31,37 @@ pub(crate) struct Clusters {
     pub(crate) wanted: Wanted,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Where {
-    /// An existing cluster, by its kubeconfig context.
-    Context(String),
-    /// The cluster that this process runs in.
-    InCluster,
-    /// A kind cluster.
-    Profile(Profile),
-}
-
 /// One cluster of a run.
 pub(crate) struct Chosen<'a> {
     clusters: &'a Clusters,
-    place: &'a Where,
+    /// `None` for an existing cluster.
+    profile: Option<&'a Profile>,
     /// Name of the kind cluster, if this run created it.
     created: OnceLock<String>,
 }
 
 impl Clusters {
     pub(crate) fn chosen(&self) -> Vec<Chosen<'_>> {
-        let chosen = |place| Chosen {
+        let chosen = |profile| Chosen {
             clusters: self,
-            place,
+            profile,
             created: OnceLock::new(),
         };
-        self.places.iter().map(chosen).collect()
+        if self.profiles.is_empty() {
+            return vec![chosen(None)];
+        }
+        self.profiles.iter().map(Some).map(chosen).collect()
     }
 
     /// Checks what can be checked before anything is created: contexts and kubectl.
     pub(crate) async fn check(&self) -> Result<(), ConnectError> {
-        for place in &self.places {
-            match place {
-                Where::Context(context) => {
-                    let kubeconfig = self.wanted.kubeconfig.as_deref();
-                    connect::config(kubeconfig, Some(context)).await?;
-                }
-                Where::InCluster => drop(connect::in_cluster()?),
-                Where::Profile(_) => {}
-            }
+        let wanted = &self.wanted;
+        if wanted.in_cluster {
+            connect::in_cluster()?;
+        } else if wanted.context.is_some() {
+            connect::config(wanted.kubeconfig.as_deref(), wanted.context.as_deref()).await?;
         }
-        if let Some(kubectl) = &self.wanted.kubectl {
+        if let Some(kubectl) = &wanted.kubectl {
             connect::kubectl_version(kubectl).await?;
         }
         Ok(())
@@ -79,10 +70,10 @@ impl Clusters {
 
 impl Place for Chosen<'_> {
     fn name(&self) -> String {
-        match self.place {
-            Where::Context(context) => context.clone(),
-            Where::InCluster => IN_CLUSTER.to_owned(),
-            Where::Profile(profile) => format!("{} {}", profile.kubernetes, profile.name),
+        match (self.profile, &self.clusters.wanted.context) {
+            (Some(profile), _) => format!("{} {}", profile.kubernetes, profile.name),
+            (None, Some(context)) => context.clone(),
+            (None, None) => IN_CLUSTER.to_owned(),
         }
     }
 
@@ -95,7 +86,7 @@ impl Place for Chosen<'_> {
         if wanted.documents.is_some() {
             facts.capabilities.push(DOCUMENTS.to_owned());
         }
-        if let Where::Profile(profile) = self.place {
+        if let Some(profile) = self.profile {
             facts.kubernetes.clone_from(&profile.kubernetes);
             facts.gates.clone_from(&profile.gates);
         }
@@ -118,17 +109,13 @@ impl Place for Chosen<'_> {
         let offered = offered.filter(|name| !GUARDED.contains(&name.as_str()));
         let facts = &mut wanted.facts;
         facts.capabilities.extend(offered.cloned());
-        let (note, lease) = match self.place {
-            Where::Context(_) | Where::InCluster => {
+        let (note, lease) = match self.profile {
+            None => {
                 say("connecting".to_owned());
                 "existing".clone_into(&mut facts.profile);
-                wanted.in_cluster = *self.place == Where::InCluster;
-                if let Where::Context(context) = self.place {
-                    wanted.context = Some(context.clone());
-                }
                 ("connected".to_owned(), None)
             }
-            Where::Profile(profile) => {
+            Some(profile) => {
                 let options = Options {
                     cache,
                     sources: self.clusters.sources,
@@ -166,7 +153,7 @@ impl Place for Chosen<'_> {
     /// Idle clusters take time from others, so a run on several removes those that it created. A run on one
     /// leaves it to the next run.
     async fn leave(&self) -> Result<(), String> {
-        let several = self.clusters.places.len() > 1;
+        let several = self.clusters.profiles.len() > 1;
         let Some(name) = self.created.get().filter(|_| several).cloned() else {
             return Ok(());
         };
