@@ -93,26 +93,20 @@ pub(super) fn assemble(
 /// The image of a program of the control plane.
 fn image(name: &str, programs: &Programs, userland: &Utf8Path) -> Result<Image> {
     let program = program_of(name);
-    let at = match program {
-        "kube-proxy" => "usr/local/bin/kube-proxy",
-        "kube-apiserver"
-        | "kube-controller-manager"
-        | "kube-scheduler"
-        | "etcd"
-        | "coredns"
-        | "pause" => program,
-        _ => {
-            return Err(ClusterError::Refused(format!(
-                "kubeadm requires the image {name}, which cannot be built"
-            )));
-        }
-    };
+    let path = programs.get(program).ok_or_else(|| {
+        ClusterError::Refused(format!(
+            "kubeadm requires the image {name}, which cannot be built"
+        ))
+    })?;
+    let is_proxy = program == "kube-proxy";
+    let folder = if is_proxy { "usr/local/bin/" } else { "" };
+    let at = format!("{folder}{program}");
     let build = || -> io::Result<Image> {
         let mut layer = Tar::new(Vec::new());
-        if program == "kube-proxy" {
+        if is_proxy {
             layer.entries(&userland.join("proxy.tar"))?;
         }
-        layer.program(at, &programs[program])?;
+        layer.program(&at, path)?;
         let settings = json!({
             "Entrypoint": [format!("/{at}")],
             "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/"],

@@ -10,7 +10,7 @@ use itertools::Itertools as _;
 use serde_json::Value;
 
 use super::Wanted;
-use super::recipe::{Addon, addon_digest, addons};
+use super::recipe::{OURS, Program, addon_digest, addons};
 use super::versions::Version;
 use crate::cluster::cache::Cache;
 use crate::cluster::command::{answer, find, output, reason, run_logged};
@@ -29,7 +29,6 @@ const PROGRAMS: [&str; 7] = [
     "kube-proxy",
 ];
 
-/// Paths of the programs of a node.
 pub(super) type Programs = HashMap<&'static str, Utf8PathBuf>;
 
 /// Cache folder of the programs of a Kubernetes version.
@@ -69,17 +68,6 @@ struct Builder<'a> {
     compiled: HashSet<String>,
 }
 
-/// A program to build.
-struct Program<'a> {
-    name: &'static str,
-    package: &'a str,
-    ldflags: &'a str,
-    tags: &'a str,
-    cgo: bool,
-    workspace: &'a Utf8Path,
-    target: &'a Utf8Path,
-}
-
 impl Builder<'_> {
     /// Builds the programs of Kubernetes.
     fn kubernetes(&mut self, version: Version) -> Result<()> {
@@ -103,20 +91,19 @@ impl Builder<'_> {
             }
         }
         for name in PROGRAMS {
-            self.build(&Program {
+            let program = Program {
                 name,
                 package: &format!("k8s.io/kubernetes/cmd/{name}"),
                 ldflags: &ldflags(version),
                 tags: version.tags(),
-                cgo: false,
-                workspace,
-                target: &folder.join(name),
-            })?;
+                ..OURS
+            };
+            self.build(&program, workspace, &folder.join(name))?;
         }
         Ok(())
     }
 
-    fn addon(&mut self, addon: &'static Addon) -> Result<()> {
+    fn addon(&mut self, addon: &Program<'static>) -> Result<()> {
         let name = addon.name;
         let kept = format!("{name}-{}", addon_digest(addon));
         let workspace = &self.cache.folder(format!("workspaces/{kept}"))?;
@@ -140,20 +127,17 @@ impl Builder<'_> {
                 headers(name)?;
             }
         }
-        self.build(&Program {
-            name,
-            package: addon.package,
-            ldflags: &format!("-s -w {}", addon.ldflags),
-            tags: addon.tags,
-            cgo: addon.cgo,
-            workspace,
-            target: &target,
-        })
+        self.build(addon, workspace, &target)
     }
 
     /// Builds a program, unless it exists, and moves it to its place when it is complete.
-    fn build(&mut self, program: &Program<'_>) -> Result<()> {
-        let Program { name, target, .. } = *program;
+    fn build(
+        &mut self,
+        program: &Program<'_>,
+        workspace: &Utf8Path,
+        target: &Utf8Path,
+    ) -> Result<()> {
+        let name = program.name;
         self.built.insert(name, target.to_owned());
         if target.exists() {
             return Ok(());
@@ -164,7 +148,18 @@ impl Builder<'_> {
         let (log, reporter, step) = (self.log, self.reporter, format!("building {name}"));
         let say = |doing: &str| reporter.say(format!("{component}, {doing}"));
         say("resolving packages");
-        let mut list = program.go(&["list", "-deps", "-f", "{{.ImportPath}}"])?;
+        let go = |args: &[&str]| -> Result<Command> {
+            let mut command = go()?;
+            command.args(args).current_dir(workspace);
+            if !program.tags.is_empty() {
+                command.args(["-tags", program.tags]);
+            }
+            if program.cgo {
+                command.env("CGO_ENABLED", "1");
+            }
+            Ok(command)
+        };
+        let mut list = go(&["list", "-deps", "-f", "{{.ImportPath}}"])?;
         list.arg(program.package);
         let listed = run_logged(&step, log, None, &mut list, |lines, elapsed| {
             say(&format!("{}, {elapsed}", downloading(lines)));
@@ -184,7 +179,8 @@ impl Builder<'_> {
             .filter(|line| !line.contains(' ') && !self.compiled.contains(line))
             .collect();
         let aside = target.with_extension("part");
-        let mut build = program.go(&["build", "-v", "-trimpath", "-ldflags", program.ldflags])?;
+        let ldflags = format!("-s -w {}", program.ldflags);
+        let mut build = go(&["build", "-v", "-trimpath", "-ldflags", &ldflags])?;
         build.args(["-o", aside.as_str(), program.package]);
         run_logged(&step, log, None, &mut build, |lines, elapsed| {
             say(&format!("{} %, {elapsed}", compiled(lines, &packages)));
@@ -193,21 +189,6 @@ impl Builder<'_> {
         rename(&aside, target)?;
         say(&format!("built in {}", short(began.elapsed())));
         Ok(())
-    }
-}
-
-impl Program<'_> {
-    /// A go command for this program.
-    fn go(&self, args: &[&str]) -> Result<Command> {
-        let mut command = go()?;
-        command.args(args).current_dir(self.workspace);
-        if !self.tags.is_empty() {
-            command.args(["-tags", self.tags]);
-        }
-        if self.cgo {
-            command.env("CGO_ENABLED", "1");
-        }
-        Ok(command)
     }
 }
 
@@ -327,8 +308,9 @@ fn ldflags(version: Version) -> String {
         "k8s.io/client-go/pkg/version",
     ];
     let flags = packages.into_iter().cartesian_product(&values);
-    let flags = flags.map(|(package, value)| format!(" -X {package}.{value}"));
-    format!("-s -w{}", flags.collect::<String>())
+    flags
+        .map(|(package, value)| format!("-X {package}.{value}"))
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -375,7 +357,7 @@ mod tests {
             "{flags}"
         );
         assert!(
-            flags.contains("-X k8s.io/client-go/pkg/version.gitMinor=36 "),
+            flags.contains(" -X k8s.io/client-go/pkg/version.gitMinor=36 "),
             "{flags}"
         );
     }

@@ -49,21 +49,20 @@ pub(super) const NODE_FILES: [(&str, &str); 6] = [
 
 /// A program built from a published Go module.
 #[derive(Debug)]
-pub(super) struct Addon {
+pub(super) struct Program<'a> {
     pub name: &'static str,
     /// The module and its version; `None` if only the standard library is needed.
     pub module: Option<(&'static str, &'static str)>,
     /// Source of a small package around the module, which is built instead of `package`.
     pub source: Option<&'static str>,
-    /// A package of the module.
-    pub package: &'static str,
+    pub package: &'a str,
     pub tags: &'static str,
-    pub ldflags: &'static str,
+    pub ldflags: &'a str,
     /// Whether it contains C code. It is linked statically: the node may have an older libc.
     pub cgo: bool,
 }
 
-const OURS: Addon = Addon {
+pub(super) const OURS: Program<'static> = Program {
     name: "",
     module: None,
     source: None,
@@ -73,21 +72,23 @@ const OURS: Addon = Addon {
     cgo: false,
 };
 
+type Addon = Program<'static>;
+
 /// Programs that a cluster needs in addition to Kubernetes, in one version for all releases.
 const CONTROL_PLANE: [Addon; 3] = [
-    Addon {
+    Program {
         name: "etcd",
         module: Some(("go.etcd.io/etcd/server/v3", "v3.6.8")),
         source: Some(include_str!("files/go/etcd.go")),
         ..OURS
     },
-    Addon {
+    Program {
         name: "coredns",
         module: Some(("github.com/coredns/coredns", "v1.14.2")),
         source: Some(include_str!("files/go/coredns.go")),
         ..OURS
     },
-    Addon {
+    Program {
         name: "pause",
         source: Some(include_str!("files/go/pause.go")),
         ..OURS
@@ -95,7 +96,7 @@ const CONTROL_PLANE: [Addon; 3] = [
 ];
 
 const fn containerd(name: &'static str, package: &'static str) -> Addon {
-    Addon {
+    Program {
         name,
         module: Some(("github.com/containerd/containerd/v2", "v2.4.2")),
         package,
@@ -116,7 +117,7 @@ const CONTAINERD_2: [Addon; 4] = [
         "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
     ),
     containerd("ctr", "github.com/containerd/containerd/v2/cmd/ctr"),
-    Addon {
+    Program {
         name: "runc",
         module: Some(("github.com/opencontainers/runc", "v1.5.2")),
         package: "github.com/opencontainers/runc",
