@@ -79,13 +79,12 @@ pub(crate) fn inside(folder: &Utf8Path, path: &Utf8Path) -> io::Result<()> {
 /// All files below a folder, sorted, without following symbolic links to folders. Stops at the first error.
 pub(crate) fn walk(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, (Utf8PathBuf, io::Error)> {
     let mut found = Vec::new();
-    let mut folders = vec![(folder.to_owned(), 0)];
-    let (mut entries, too_many) = (0, io::Error::other::<String>);
+    let (mut folders, mut entries) = (vec![(folder.to_owned(), 0)], 0);
     while let Some((folder, depth)) = folders.pop() {
         let error = |error| (folder.clone(), error);
+        let too_many = |what, limit| error(io::Error::other(format!("more than {limit} {what}")));
         if depth > limit::FOLDERS {
-            let message = format!("more than {} nested folders", limit::FOLDERS);
-            return Err(error(too_many(message)));
+            return Err(too_many("nested folders", limit::FOLDERS));
         }
         for entry in folder.read_dir_utf8().map_err(error)? {
             let entry = entry.map_err(error)?;
@@ -93,12 +92,11 @@ pub(crate) fn walk(folder: &Utf8Path) -> Result<Vec<Utf8PathBuf>, (Utf8PathBuf, 
             let kind = entry.file_type().map_err(error)?;
             entries += 1;
             if entries > limit::FILES {
-                let message = format!("more than {} files in this folder", limit::FILES);
-                return Err(error(too_many(message)));
+                return Err(too_many("files in this folder", limit::FILES));
             }
             if kind.is_symlink() && path.is_dir() {
                 let message = "symbolic links to folders are not followed; remove this one";
-                return Err((path, too_many(message.to_owned())));
+                return Err((path, io::Error::other(message)));
             }
             if kind.is_dir() {
                 folders.push((path, depth + 1));
@@ -121,25 +119,31 @@ pub struct WriteError {
 /// Writes a temporary file in the same folder and renames it, so that readers never see a partial file. Creates
 /// missing folders.
 pub fn write_atomic(path: &Utf8Path, content: &[u8]) -> Result<(), WriteError> {
-    // Temporary files are private to their owner; these must be readable by others.
-    write(path, content, 0o666)
+    write(path, content, 0o777)
 }
 
+/// Like [`write_atomic`], readable by the owner only unless [`share`] was called, with the folders it creates.
+pub(crate) fn write_private(path: &Utf8Path, content: &[u8]) -> Result<(), WriteError> {
+    write(path, content, private_mode())
+}
+
+/// `mode` is that of folders.
 fn write(path: &Utf8Path, content: &[u8], mode: u32) -> Result<(), WriteError> {
-    let error = |source| WriteError {
+    let written = || {
+        let folder = folder(path);
+        create(folder, mode)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".hookproof-")
+            .permissions(fs::Permissions::from_mode(mode & 0o666))
+            .tempfile_in(folder)?;
+        file.write_all(content)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    written().map_err(|source| WriteError {
         path: path.to_owned(),
         source,
-    };
-    let folder = folder(path);
-    fs::create_dir_all(folder).map_err(error)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".hookproof-")
-        .permissions(fs::Permissions::from_mode(mode))
-        .tempfile_in(folder)
-        .map_err(error)?;
-    file.write_all(content).map_err(error)?;
-    file.persist(path).map_err(|e| error(e.error))?;
-    Ok(())
+    })
 }
 
 /// Whether results may be read by others.
@@ -150,25 +154,19 @@ pub(crate) fn share() {
     SHARED.store(true, Ordering::Relaxed);
 }
 
-/// Like [`write_atomic`], readable by the owner only unless [`share`] was called, with the folders it creates.
-pub(crate) fn write_private(path: &Utf8Path, content: &[u8]) -> Result<(), WriteError> {
-    create_private(folder(path)).map_err(|source| WriteError {
-        path: path.to_owned(),
-        source,
-    })?;
-    write(path, content, if is_shared() { 0o666 } else { 0o600 })
+fn private_mode() -> u32 {
+    let is_shared = SHARED.load(Ordering::Relaxed);
+    if is_shared { 0o777 } else { 0o700 }
 }
 
 /// Creates a folder and missing ones above it for [`write_private`].
 pub(crate) fn create_private(folder: &Utf8Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(if is_shared() { 0o777 } else { 0o700 })
-        .create(folder)
+    create(folder, private_mode())
 }
 
-fn is_shared() -> bool {
-    SHARED.load(Ordering::Relaxed)
+fn create(folder: &Utf8Path, mode: u32) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(mode).create(folder)
 }
 
 /// Moves a complete file to its place on the same disk. Creates missing folders.

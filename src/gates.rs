@@ -62,9 +62,8 @@ pub(crate) fn affects_hooks(name: &str) -> bool {
 /// Whether a Kubernetes version, such as `v1.37.2`, has the gate's feature but no longer the gate.
 pub(crate) fn is_removed(name: &str, kubernetes: &str) -> bool {
     let gate = find(name).filter(|gate| gate.locked.is_some_and(|(_, on)| on));
-    let removed = gate.and_then(|gate| gate.removed);
-    let seen = version(kubernetes);
-    removed.is_some_and(|removed| seen.is_some_and(|seen| seen >= (1, removed)))
+    let removed = gate.and_then(|gate| gate.removed).zip(version(kubernetes));
+    removed.is_some_and(|(removed, seen)| seen >= (1, removed))
 }
 
 /// Checks that Kubernetes 1.`minor` accepts a gate's setting. Nothing is known about versions after the table's.
@@ -83,23 +82,18 @@ pub(crate) fn check(name: &str, on: bool, minor: u32) -> Result<(), String> {
             "unknown feature gate `{name}`: no version from 1.28 to 1.{LAST} has it{suggestion}"
         ));
     };
-    let state = gate.locked.map(|(_, state)| state);
-    let locked = gate.locked.map(|(minor, _)| minor);
     // The first version that rejects the setting.
-    let end = if state == Some(!on) {
-        locked
-    } else {
-        gate.removed
+    let end = match gate.locked {
+        Some((locked, state)) if state != on => Some(locked),
+        _ => gate.removed,
     };
     let because = if minor < gate.since {
         "does not have it yet".to_owned()
     } else if gate.removed.is_some_and(|removed| minor >= removed) {
-        let always = if state == Some(true) {
-            ", and the feature is always on"
-        } else {
-            ""
-        };
-        format!("no longer has it{always}")
+        match gate.locked {
+            Some((_, true)) => "no longer has it, and the feature is always on".to_owned(),
+            _ => "no longer has it".to_owned(),
+        }
     } else if end.is_some_and(|end| minor >= end) {
         format!("has it locked to {}", !on)
     } else {

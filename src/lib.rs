@@ -12,7 +12,6 @@
 mod catalogue;
 mod cli;
 mod cluster;
-mod digest;
 mod document;
 mod evidence;
 mod expr;

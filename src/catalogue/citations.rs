@@ -10,7 +10,6 @@ use super::finding::Finding;
 use super::load::Loaded;
 use super::model::{Catalogue, Citation, Place};
 use super::parse;
-use crate::digest::hex;
 use crate::document::Document;
 use crate::file::{inside, limit, read as read_file, stays_inside};
 
@@ -26,7 +25,7 @@ pub(crate) fn digest_of(document: &str, lines: &str) -> Result<String, String> {
         let missing = || format!("cites line {to}, but the document has {count} lines");
         cited.extend_from_slice(range.ok_or_else(missing)?);
     }
-    Ok(hex(&Sha256::digest(cited.join("\n")))[..12].to_owned())
+    Ok(format!("{:.12x}", Sha256::digest(cited.join("\n"))))
 }
 
 /// The cited documents of a folder.
@@ -233,7 +232,8 @@ mod tests {
     fn digests_know_lines_and_no_line_ends() {
         let digest = digest_of(DOCUMENT, "1-2, 5").unwrap();
         assert_eq!(digest, digest_of("one\ntwo\nx\ny\nfive", "1-2,5").unwrap());
-        assert_eq!(digest, hex(&Sha256::digest("one\ntwo\nfive"))[..12]);
+        let expected = format!("{:.12x}", Sha256::digest("one\ntwo\nfive"));
+        assert_eq!(digest, expected);
         assert_eq!(
             digest_of(DOCUMENT, "5-6").unwrap_err(),
             "cites line 6, but the document has 5 lines"

@@ -4,7 +4,6 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::with_defaults;
 use super::model::Scenario;
-use crate::digest::hex;
 
 /// A digest of what a scenario does: its steps, the moments they wait for, and the objects it applies, with defaults
 /// filled in. Claims, values, comments and layout do not change it.
@@ -36,7 +35,7 @@ pub(super) fn scenario(scenario: &Scenario) -> String {
     for (name, citation) in &scenario.listings {
         add(&format!("{name} {} {}", citation.document, citation.lines));
     }
-    hex(&hash.finalize())[..12].to_owned()
+    format!("{:.12x}", hash.finalize())
 }
 
 #[cfg(test)]

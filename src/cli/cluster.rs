@@ -7,9 +7,10 @@ use super::cluster_args::gate;
 use super::{Exit, Failure, print};
 use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result as ClusterResult};
-use crate::cluster::kind::{Options, Profile, WORKERS, delete, ensure, list};
+use crate::cluster::kind::{MAX_CLUSTERS, Options, Profile, WORKERS, delete, ensure, list};
 use crate::cluster::node_image::versions::resolve;
 use crate::cluster::node_image::{Runtime, Sources, Wanted, remove_images};
+use crate::cluster::progress::Reporter;
 use crate::observe::connect;
 use crate::observe::{outside, scratch, session};
 
@@ -39,7 +40,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         source: Sources,
         /// Maximum number of clusters; the least recently used one is evicted
-        #[arg(long, default_value_t = 4)]
+        #[arg(long, default_value_t = MAX_CLUSTERS)]
         max_clusters: usize,
         /// Keep a cluster whose creation failed, for debugging
         #[arg(long)]
@@ -93,18 +94,22 @@ pub(super) fn run(args: ClusterCommand) -> Result<Exit, Failure> {
             let version = resolve(&kubernetes)?;
             let profile = Profile::new(Wanted { version, runtime }, gates, workers)?;
             let options = Options {
+                cache,
                 sources: source,
                 max_clusters,
                 keep_failed: keep,
-                ..Options::new(cache)
             };
-            let cluster = ensure(&profile, &options, &mut |progress| note!("{progress}"))?;
+            let cluster = ensure(
+                &profile,
+                &options,
+                &Reporter::new(&|progress| note!("{progress}")),
+            )?;
             line!("cluster     {}", cluster.name);
-            line!("kubernetes  {}", cluster.version);
+            line!("kubernetes  {}", cluster.image.version);
             line!("node image  {}", cluster.image);
             line!("nodes       {}", cluster.nodes.join(" "));
             line!("kubeconfig  {}", cluster.kubeconfig);
-            line!("kubectl     {}", cluster.kubectl);
+            line!("kubectl     {}", cluster.image.kubectl);
         }
         Command::List { json } => {
             let found = list(&cache)?;

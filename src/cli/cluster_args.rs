@@ -10,8 +10,10 @@ use crate::cluster::error::ClusterError;
 use crate::cluster::kind::{Profile, named};
 use crate::cluster::nginx_image;
 use crate::cluster::node_image::{Runtime, Sources};
+use crate::evidence::ClusterFacts;
+use crate::observe::connect;
 use crate::project::{self, Project};
-use crate::run::provide::{Clusters, Where};
+use crate::run::provide::Clusters;
 
 use super::exit::Failure;
 
@@ -89,14 +91,10 @@ impl ClusterArgs {
         nginx: bool,
         project: &Project,
     ) -> Result<Clusters, Failure> {
-        let places = match &self.context {
-            Some(context) => vec![Where::Context(context.clone())],
-            None if self.in_cluster => vec![Where::InCluster],
-            None => self
-                .profiles(project)?
-                .into_iter()
-                .map(Where::Profile)
-                .collect(),
+        let profiles = if self.context.is_some() || self.in_cluster {
+            Vec::new()
+        } else {
+            self.profiles(project)?
         };
         let images = [
             (agent_image::NAME, &self.agent_image),
@@ -105,17 +103,22 @@ impl ClusterArgs {
         let images = images.into_iter();
         let allowed = self.allow.iter().filter_map(Allow::to_possible_value);
         let clusters = Clusters {
-            places,
+            profiles,
             parallel: self.clusters.unwrap_or_else(default_clusters),
             sources: self.source,
-            kubeconfig: self.kubeconfig.clone(),
-            kubectl: self.kubectl.clone(),
-            images: images
-                .filter_map(|(name, image)| Some((name.to_owned(), image.clone()?)))
-                .collect(),
-            allowed: allowed.map(|allow| allow.get_name().to_owned()).collect(),
             nginx,
-            documents: project.documents.clone(),
+            wanted: connect::Wanted {
+                kubeconfig: self.kubeconfig.clone(),
+                context: self.context.clone(),
+                in_cluster: self.in_cluster,
+                kubectl: self.kubectl.clone(),
+                images: images
+                    .filter_map(|(name, image)| Some((name.to_owned(), image.clone()?)))
+                    .collect(),
+                allowed: allowed.map(|allow| allow.get_name().to_owned()).collect(),
+                documents: project.documents.clone(),
+                facts: ClusterFacts::default(),
+            },
         };
         clusters.check().await?;
         Ok(clusters)

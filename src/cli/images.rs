@@ -52,8 +52,8 @@ pub(super) fn agent_image(delivery: &Delivery) -> Result<Exit, Failure> {
 }
 
 pub(super) fn nginx_image(delivery: &Delivery) -> Result<Exit, Failure> {
-    let mut on_progress = |progress| note!("{progress}");
-    let image = nginx_image::assemble(&Cache::open()?, &mut Reporter::new(&mut on_progress))?;
+    let reporter = &Reporter::new(&|progress| note!("{progress}"));
+    let image = nginx_image::assemble(&Cache::open()?, reporter)?;
     delivery.deliver(&image)
 }
 

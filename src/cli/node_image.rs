@@ -43,9 +43,8 @@ pub(super) fn run(args: NodeImageCommand) -> Result<Exit, Failure> {
         } => {
             let version = resolve(&version)?;
             let wanted = Wanted { version, runtime };
-            let mut on_progress = |progress| note!("{progress}");
-            let progress = &mut Reporter::new(&mut on_progress);
-            let image = get(&Cache::open()?, wanted, source, progress)?;
+            let reporter = &Reporter::new(&|progress| note!("{progress}"));
+            let image = get(&Cache::open()?, wanted, source, reporter)?;
             line!("{}", image.reference);
         }
         Command::List => {

@@ -16,8 +16,8 @@ use crate::report::progress::{Progress, Verbosity};
 use crate::report::reports::Reports;
 use crate::report::results::Shards;
 use crate::report::terminal::{self, Layout};
-use crate::run::dispatch::Options;
-use crate::run::driver::{Driver, collect};
+use crate::run::Run;
+use crate::run::driver::collect;
 use crate::run::plan::{Plan, Shard, failed};
 use crate::run::stop::Stop;
 
@@ -126,39 +126,37 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     }
     let nginx = plan.needs(&catalogue, NGINX_IMAGE);
     let clusters = args.clusters.clusters(nginx, &suites.project).await?;
-    let (catalogue, places) = (Arc::new(catalogue), clusters.chosen());
+    let places = clusters.chosen();
     let verbosity = match (args.quiet, args.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
     let (events, received) = mpsc::unbounded_channel();
-    let driver = Driver {
-        catalogue: catalogue.clone(),
+    let run = Arc::new(Run {
+        catalogue,
         plan,
-        options: Options {
-            jobs: args.jobs.unwrap_or_else(default_jobs),
-            attempts: args.attempts,
-            fail_fast: args.fail_fast,
-            scenario_timeout: args.scenario_timeout,
-            keep: args.keep,
-            resume: args.resume,
-            out: out.clone(),
-        },
-        clusters: clusters.parallel,
-        repeat: args.repeat,
-        timeout: args.timeout,
-        label: args.label,
         shards: args.shard.map(|shard| Shards {
             parts: [shard.index].into(),
             of: shard.count,
         }),
+        clusters: clusters.parallel,
+        repeat: args.repeat,
+        jobs: args.jobs.unwrap_or_else(default_jobs),
+        attempts: args.attempts,
+        fail_fast: args.fail_fast,
+        timeout: args.timeout,
+        scenario_timeout: args.scenario_timeout,
+        keep: args.keep,
+        resume: args.resume,
+        label: args.label,
+        out: out.clone(),
         events,
         stop: Stop::default(),
-    };
+    });
     let json = args.message_format == Format::Json;
     if args.dry_run {
-        print_plan(driver.planned(&places), json);
+        print_plan(run.planned(&places), json);
         return Ok(Exit::AsExpected);
     }
     args.links.apply();
@@ -166,7 +164,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
         .and_then(|()| clear(&out, args.resume))
         .map_err(Failure::usage)?;
     let again = || std::process::exit(Exit::Interrupted.code().into());
-    driver.stop.on_signals(again);
+    run.stop.on_signals(again);
     let mut progress = Progress::for_stderr(verbosity);
     let show = move |event: &RunEvent| {
         progress.on(event);
@@ -176,7 +174,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
     };
     let reports = Reports::new(out).with_base(args.links.base());
     let collected = tokio::spawn(collect(received, reports, show));
-    let stopped = Box::pin(driver.run(&places)).await;
+    let stopped = Box::pin(run.drive(&places)).await;
     let (reports, unwritten) = collected.await.map_err(Failure::infrastructure)?;
     let results = reports.results();
     if !json {
@@ -186,7 +184,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             _ => terminal::summary(results, Some(&reports.page()), layout),
         });
     }
-    let accepted = args.accept && accept(&suites, &catalogue, results)?;
+    let accepted = args.accept && accept(&suites, &run.catalogue, results)?;
     match (stopped, unwritten) {
         (Some(Stopped::Interrupted), _) => Ok(Exit::Interrupted),
         (_, Some(error)) => Err(Failure::infrastructure(error)),

@@ -1,13 +1,11 @@
 //! The image that every pod of an experiment runs: the agent and a static busybox. It is assembled
 //! here and needs neither a registry nor `docker build`.
 
-pub(super) mod busybox;
-pub(super) mod layer;
-
 use camino::Utf8Path;
 use serde_json::json;
 
-use super::error::{ClusterError, Result};
+use super::busybox;
+use super::error::Result;
 use super::pod_image::PodImage;
 
 /// Built by build.rs.
@@ -18,11 +16,9 @@ pub(crate) const NAME: &str = "hookproof/agent";
 
 /// Writes the image's archive to the cache directory, unless it is cached.
 pub(crate) fn assemble(cache: &Utf8Path) -> Result<PodImage> {
-    let busybox = busybox::find()?;
-    let layer = layer::layer(&[("bin/agent".to_owned(), AGENT.to_vec())], &busybox)
-        .map_err(|error| ClusterError::failed("building the agent image", error))?;
+    let programs = [("bin/agent".to_owned(), AGENT.to_vec())].into();
     let settings = json!({"Env": ["PATH=/bin"], "Cmd": ["agent"], "WorkingDir": "/"});
-    PodImage::save(NAME, layer, &settings, cache)
+    busybox::image(NAME, &programs, &settings, cache)
 }
 
 #[cfg(test)]

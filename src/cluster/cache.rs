@@ -5,11 +5,8 @@ use std::fs::{self, File};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rustix::fs::{FlockOperation, flock};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::error::{ClusterError, Result};
-use crate::file::write_atomic;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Cache {
@@ -19,20 +16,24 @@ pub(crate) struct Cache {
 impl Cache {
     /// Opens the user's cache: `HOOKPROOF_CACHE`, else `hookproof` in `XDG_CACHE_HOME` or `~/.cache`.
     pub(crate) fn open() -> Result<Self> {
-        let from = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let root = from("HOOKPROOF_CACHE")
-            .map(Utf8PathBuf::from)
-            .or_else(|| {
-                from("XDG_CACHE_HOME").map(|path| Utf8PathBuf::from(path).join("hookproof"))
-            })
-            .or_else(|| from("HOME").map(|path| Utf8PathBuf::from(path).join(".cache/hookproof")))
-            .ok_or_else(|| {
-                ClusterError::missing(
-                    "no cache folder: neither HOOKPROOF_CACHE nor HOME is set",
-                    "set HOOKPROOF_CACHE to a folder",
-                )
-            })?;
-        Self::at(root)
+        let places = [
+            ("HOOKPROOF_CACHE", ""),
+            ("XDG_CACHE_HOME", "hookproof"),
+            ("HOME", ".cache/hookproof"),
+        ];
+        let root = places
+            .into_iter()
+            .find_map(|(variable, below)| -> Option<Utf8PathBuf> {
+                let base = std::env::var(variable).ok();
+                let base = base.filter(|base| !base.is_empty())?;
+                Some(Utf8Path::new(&base).join(below).components().collect())
+            });
+        Self::at(root.ok_or_else(|| {
+            ClusterError::missing(
+                "no cache folder: neither HOOKPROOF_CACHE nor HOME is set",
+                "set HOOKPROOF_CACHE to a folder",
+            )
+        })?)
     }
 
     /// Opens or creates a cache in the folder `root`.
@@ -52,9 +53,7 @@ impl Cache {
     /// A path in the cache, whose parent folder is created.
     pub(crate) fn path(&self, below: impl AsRef<Utf8Path>) -> Result<Utf8PathBuf> {
         let path = self.root.join(below);
-        if let Some(folder) = path.parent() {
-            make_folder(folder)?;
-        }
+        make_folder(path.parent().unwrap_or(&self.root))?;
         Ok(path)
     }
 
@@ -134,17 +133,6 @@ fn make_folder(path: &Utf8Path) -> Result<()> {
     fs::create_dir_all(path).map_err(ClusterError::file("cannot create", path))
 }
 
-pub(crate) fn write_record<T: Serialize>(path: &Utf8Path, record: &T) -> Result<()> {
-    let text = serde_json::to_vec_pretty(record)
-        .map_err(|error| ClusterError::file("cannot write", path)(error.into()))?;
-    Ok(write_atomic(path, &text)?)
-}
-
-/// Reads a JSON record; `None` if it is missing or has another format.
-pub(crate) fn read_record<T: DeserializeOwned>(path: &Utf8Path) -> Option<T> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -157,17 +145,6 @@ mod tests {
             let cache = Self::at(root).unwrap();
             (folder, cache)
         }
-    }
-
-    #[test]
-    fn records_round_trip_and_invalid_ones_are_ignored() {
-        let (_folder, cache) = Cache::temporary();
-        let path = cache.path("a/b.json").unwrap();
-        assert_eq!(read_record::<Vec<u8>>(&path), None);
-        write_record(&path, &vec![1_u8, 2]).unwrap();
-        assert_eq!(read_record::<Vec<u8>>(&path), Some(vec![1, 2]));
-        fs::write(&path, b"[1,").unwrap();
-        assert_eq!(read_record::<Vec<u8>>(&path), None);
     }
 
     #[test]

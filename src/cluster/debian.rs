@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Instant;
 
 use camino::Utf8PathBuf;
 
 use super::cache::Cache;
-use super::command::{Long, find, output};
+use super::command::{answer, find, run_logged};
 use super::error::{ClusterError, Result};
 use super::progress::{Reporter, percent, short};
 use crate::file::{rename, write_atomic};
@@ -20,10 +21,9 @@ pub(super) struct Recipe<'a> {
     pub what: &'a str,
     /// Cache folder of the archives; contains the recipe's digest.
     pub kept: String,
-    /// Name and text of the build script. Its arguments are a working directory, the release and the packages.
-    pub script: (&'a str, &'a str),
-    /// Scripts that the build script calls.
-    pub helpers: &'a [(&'a str, &'a str)],
+    /// Names and texts of the build script and of those that it calls. Its arguments are a working directory, the
+    /// release and the packages.
+    pub scripts: &'a [(&'a str, &'a str)],
     /// Packages in addition to Debian's minimal set.
     pub packages: &'a str,
     /// Archives that the script leaves in its working directory.
@@ -31,21 +31,11 @@ pub(super) struct Recipe<'a> {
 }
 
 /// Builds a userland, unless it is cached. Returns the folder with its archives.
-pub(super) fn build(
-    cache: &Cache,
-    recipe: &Recipe<'_>,
-    reporter: &mut Reporter<'_>,
-) -> Result<Utf8PathBuf> {
-    let Recipe {
-        what,
-        kept,
-        script: (name, text),
-        helpers,
-        packages,
-        archives,
-    } = recipe;
-    let folder = cache.root().join(kept);
-    if archives.iter().all(|name| folder.join(name).exists()) {
+pub(super) fn build(cache: &Cache, recipe: &Recipe, reporter: &Reporter) -> Result<Utf8PathBuf> {
+    let what = recipe.what;
+    let folder = cache.root().join(&recipe.kept);
+    let is_kept = |name: &&str| folder.join(name).exists();
+    if recipe.archives.iter().all(is_kept) {
         return Ok(folder);
     }
     if find("debootstrap").is_none() {
@@ -54,34 +44,34 @@ pub(super) fn build(
             "install it with `./ci/setup` (or on Debian and Ubuntu: apt-get install debootstrap)",
         ));
     }
-    if !can_be_root() {
+    if answer(&mut as_root("true")).ok().flatten().is_none() {
         return Err(ClusterError::missing(
             format!("debootstrap needs root to build the {what}, and sudo asks for a password"),
             "run this command once as root, or allow sudo without a password",
         ));
     }
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     reporter.say(format!(
         "{what}: installing Debian {SUITE} with debootstrap"
     ));
+    let name = recipe.scripts[0].0;
     let log = cache.log(name)?;
     let (_removed_later, scratch) = cache.scratch()?;
     // The debootstrap folder belongs to root and the script removes it. After an interruption it
     // remains until the cache is cleaned.
     let work = scratch.join("work");
     fs::create_dir_all(&work).map_err(ClusterError::file("cannot create", &work))?;
-    for (name, text) in helpers.iter().chain([&(*name, *text)]) {
+    for (name, text) in recipe.scripts {
         write_atomic(&scratch.join(name), text.as_bytes())?;
     }
     let mut command = as_root("sh");
-    command.args([scratch.join(name).as_str(), work.as_str(), SUITE, packages]);
-    let step = &format!("building the {what}");
-    Long::new(step, &log).run(&mut command, &mut |pulse| {
-        let share = installed(pulse.lines);
-        reporter.say(format!("{what}: {share}, {}", short(pulse.elapsed)));
+    command.args([&scratch.join(name), &work]);
+    command.args([SUITE, recipe.packages]);
+    let step = format!("building the {what}");
+    run_logged(&step, &log, None, &mut command, |lines, elapsed| {
+        reporter.say(format!("{what}: {}, {elapsed}", installed(lines)));
     })?;
-    let folder = cache.folder(kept)?;
-    for name in *archives {
+    for name in recipe.archives {
         rename(&work.join(name), &folder.join(name))?;
     }
     reporter.say(format!("{what}: built in {}", short(began.elapsed())));
@@ -104,13 +94,6 @@ fn installed(lines: &[String]) -> String {
     }
     let share = percent(unpacked + configured, 2 * retrieved);
     format!("{configured} of {retrieved} packages installed, {share} %")
-}
-
-/// Whether [`as_root`] works.
-fn can_be_root() -> bool {
-    let mut sudo = Command::new("sudo");
-    rustix::process::geteuid().is_root()
-        || output(sudo.args(["-n", "true"])).is_ok_and(|output| output.status.success())
 }
 
 fn as_root(program: &str) -> Command {

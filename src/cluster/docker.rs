@@ -1,67 +1,73 @@
 //! Docker, by its command.
 
+use std::ffi::OsStr;
 use std::process::Command;
 
 use camino::Utf8Path;
 
-use super::command::{capture, feed, output};
+use super::command::{answer, capture, feed, output};
 use super::error::{ClusterError, Result};
 
 /// A docker command.
-pub(crate) fn docker<const N: usize>(args: [&str; N]) -> Command {
+pub(crate) fn docker<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new("docker");
     command.args(args);
     command
+}
+
+/// Runs a short docker command and returns its standard output.
+pub(super) fn run<S: AsRef<OsStr>>(
+    step: &str,
+    args: impl IntoIterator<Item = S>,
+) -> Result<String> {
+    capture(step, &mut docker(args))
 }
 
 /// The versions of docker's client and daemon, such as `28.2.2 20.10.24`.
 pub(super) fn versions() -> Result<String> {
     let format = "--format={{.Client.Version}} {{.Server.Version}}";
     let output = output(&mut docker(["version", format]))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() {
-        return Ok(text(&output.stdout));
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }
-    Err(unusable(&text(&output.stderr)))
+    Err(unusable(&String::from_utf8_lossy(&output.stderr)))
 }
 
 /// Why docker cannot be used, from what it printed.
 pub(super) fn unusable(complaint: &str) -> ClusterError {
-    let (what, remedy) = if complaint.contains("permission denied") {
-        (
+    if complaint.contains("permission denied") {
+        return ClusterError::missing(
             "permission denied on the docker socket",
             "sudo usermod -aG docker $USER, then log in again",
-        )
-    } else {
-        (
-            "the docker daemon does not respond",
-            "start it with `./ci/setup` (or: sudo systemctl start docker)",
-        )
-    };
-    ClusterError::missing(what, remedy)
+        );
+    }
+    ClusterError::missing(
+        "the docker daemon does not respond",
+        "start it with `./ci/setup` (or: sudo systemctl start docker)",
+    )
 }
 
 /// The id of an image, if docker has it.
-pub(crate) fn image_id(name: &str) -> Result<Option<String>> {
-    let output = output(&mut docker([
+pub(super) fn image_id(name: &str) -> Result<Option<String>> {
+    let id = answer(&mut docker([
         "image", "inspect", "--format", "{{.Id}}", name,
     ]))?;
-    let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    Ok((output.status.success() && !id.is_empty()).then_some(id))
+    Ok(id.filter(|id| !id.is_empty()))
 }
 
 /// Loads an image from its archive, unless docker has it.
 pub(crate) fn load_image(name: &str, archive: &Utf8Path) -> Result<()> {
-    if image_id(name)?.is_none() {
-        feed(&format!("loading {name}"), &mut docker(["load"]), archive)?;
+    match image_id(name)? {
+        Some(_) => Ok(()),
+        None => feed(&format!("loading {name}"), &mut docker(["load"]), archive),
     }
-    Ok(())
 }
 
 /// What `docker ps` prints about the containers with a label, one a line.
 pub(crate) fn containers(label: &str, args: &[&str]) -> Result<Vec<String>> {
-    let mut ps = docker(["ps", &format!("--filter=label={label}")]);
-    let listed = capture("listing containers", ps.args(args))?;
+    let filter = format!("--filter=label={label}");
+    let ps = ["ps", &filter].into_iter().chain(args.iter().copied());
+    let listed = run("listing containers", ps)?;
     Ok(listed.lines().map(str::to_owned).collect())
 }
 
@@ -82,22 +88,15 @@ pub(crate) struct Container {
 impl Container {
     /// Starts a container in the background. `args` are those of `docker run`.
     pub(crate) fn start<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<Self> {
-        let mut run = docker(["run", "--detach"]);
-        let id = capture("starting a container", run.args(args))?;
+        let args = ["run", "--detach"].into_iter().chain(args);
+        let id = run("starting a container", args)?;
         Ok(Self { id })
     }
 
     /// Creates a container of an image without starting it.
-    pub(crate) fn create(image: &str) -> Result<Self> {
-        let id = capture("creating a container", &mut docker(["create", image]))?;
+    pub(super) fn create(image: &str) -> Result<Self> {
+        let id = run("creating a container", ["create", image])?;
         Ok(Self { id })
-    }
-
-    /// A command in the container, with standard input.
-    pub(crate) fn exec(&self, args: &[&str]) -> Command {
-        let mut command = docker(["exec", "-i", &self.id]);
-        command.args(args);
-        command
     }
 }
 

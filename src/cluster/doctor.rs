@@ -8,7 +8,7 @@ use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 
 use super::cache::Cache;
-use super::command::{find, output};
+use super::command::{answer, find};
 use super::docker::{docker, versions};
 use super::error::{ClusterError, Result};
 use super::kernel::{cgroup_v2, missing_here};
@@ -62,27 +62,28 @@ const MEMORY: u64 = 2;
 const SETUP: &str = "./ci/setup";
 
 pub(crate) fn examine(cache: &Cache) -> Vec<Check> {
-    let mut checks = Vec::new();
-    let docker = docker_check(versions());
-    let docker_is_there = docker.outcome != Bad;
-    checks.push(docker);
+    let mut checks = vec![docker_check(versions())];
+    let docker_is_there = checks[0].outcome != Bad;
+    let ask = |format| answer(&mut docker(["info", format])).ok().flatten();
+    let mut runtime = None;
+    let mut images = Vec::new();
     if docker_is_there {
-        checks.push(docker_disk());
+        let root = ask("--format={{.DockerRootDir}}").unwrap_or_default();
+        checks.push(disk("disk: docker", root.as_str().into(), DISK.1));
+        runtime = ask("--format={{.DefaultRuntime}}");
+        let built = list(cache).unwrap_or_default().into_iter();
+        images.extend(built.map(|image| image.version));
     }
-    let missing = missing_here();
-    let runtime = docker_is_there.then(default_runtime).flatten();
-    checks.push(capabilities(missing.as_deref(), runtime.as_deref()));
-    checks.push(cgroups(cgroup_v2()));
-    let images = docker_is_there.then(|| list(cache).unwrap_or_default());
-    let images = images.unwrap_or_default().into_iter();
-    let images: Vec<_> = images.map(|image| image.version).collect();
-    checks.push(node_images(&images));
-    let (needed, space) = match images.as_slice() {
-        [] => (Bad, DISK.0),
-        _ => (Optional, DISK.1),
+    let (needed, space) = if images.is_empty() {
+        (Bad, DISK.0)
+    } else {
+        (Optional, DISK.1)
     };
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     checks.extend([
+        capabilities(missing_here().as_deref(), runtime.as_deref()),
+        cgroups(cgroup_v2()),
+        node_images(&images),
         go(needed),
         debootstrap(needed),
         kind(cache),
@@ -110,11 +111,6 @@ fn docker_check(versions: Result<String>) -> Check {
         Err(ClusterError::Missing { what, remedy }) => check(NAME, Bad, what).remedy(remedy),
         Err(error) => check(NAME, Bad, error.to_string()).remedy(SETUP),
     }
-}
-
-fn default_runtime() -> Option<String> {
-    let answer = output(&mut docker(["info", "--format={{.DefaultRuntime}}"])).ok()?;
-    answer.status.success().then(|| text(&answer.stdout))
 }
 
 fn capabilities(missing: Option<&[&str]>, runtime: Option<&str>) -> Check {
@@ -153,24 +149,23 @@ fn node_images(versions: &[String]) -> Check {
 }
 
 fn go(needed: Outcome) -> Check {
-    let version = find("go").and_then(|go| output(Command::new(go).arg("version")).ok());
-    let Some(answer) = version else {
+    let version = find("go").map(|go| answer(Command::new(go).arg("version")));
+    let Some(Ok(version)) = version else {
         let found = "not installed; needed to build node images and kind";
         return check("go", needed, found).remedy(SETUP);
     };
-    let said = text(&answer.stdout);
-    let version = said.split(' ').nth(2).unwrap_or("?");
+    let version = version.unwrap_or_default();
+    let version = version.split(' ').nth(2).unwrap_or("?");
     check("go", Good, version.trim_start_matches("go"))
 }
 
 fn debootstrap(needed: Outcome) -> Check {
     const NAME: &str = "debootstrap";
-    let root = rustix::process::geteuid().is_root();
     if find(NAME).is_none() {
         let found = "not installed; needed to build node images and the nginx image";
         return check(NAME, needed, found).remedy(SETUP);
     }
-    if root || find("sudo").is_some() {
+    if rustix::process::geteuid().is_root() || find("sudo").is_some() {
         return check(NAME, Good, "installed");
     }
     let remedy = "run `hookproof node-image build` as root once";
@@ -179,8 +174,7 @@ fn debootstrap(needed: Outcome) -> Check {
 
 fn kind(cache: &Cache) -> Check {
     const NAME: &str = "kind";
-    let installed = Some(tool::installed(cache)).filter(|path| path.exists());
-    if let Some(path) = tool::on_path().or(installed) {
+    if let Some(path) = tool::installed(cache) {
         return check(NAME, Good, path);
     }
     if find("go").is_some() {
@@ -198,12 +192,6 @@ fn busybox() -> Check {
     }
     let found = "not installed; needed in the agent image";
     check(NAME, Bad, found).remedy(SETUP)
-}
-
-fn docker_disk() -> Check {
-    let root = output(&mut docker(["info", "--format={{.DockerRootDir}}"]));
-    let root = root.map(|answer| text(&answer.stdout)).unwrap_or_default();
-    disk("disk: docker", Utf8Path::new(&root), DISK.1)
 }
 
 fn disk(name: &'static str, path: &Utf8Path, needed: u64) -> Check {
@@ -239,15 +227,15 @@ fn available(meminfo: &str) -> Option<u64> {
 
 fn memory(meminfo: &str) -> Check {
     const NAME: &str = "memory";
-    match available(meminfo) {
-        None => check(NAME, Optional, "unknown"),
-        Some(free) if free >= MEMORY => check(NAME, Good, format!("{free} GB available")),
-        Some(free) => {
-            let found = format!("{free} GB available, {MEMORY} GB needed");
-            let remedy = "hookproof cluster delete --all, or stop other programs";
-            check(NAME, Bad, found).remedy(remedy)
-        }
+    let Some(free) = available(meminfo) else {
+        return check(NAME, Optional, "unknown");
+    };
+    let found = format!("{free} GB available");
+    if free >= MEMORY {
+        return check(NAME, Good, found);
     }
+    check(NAME, Bad, format!("{found}, {MEMORY} GB needed"))
+        .remedy("hookproof cluster delete --all, or stop other programs")
 }
 
 fn inotify(limit: &str) -> Check {
@@ -261,10 +249,6 @@ fn inotify(limit: &str) -> Check {
     }
     check(NAME, Optional, found + "; too few for several clusters")
         .remedy("sudo sysctl fs.inotify.max_user_instances=512")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
 /// Renders the checks, wrapped at 80 columns.
@@ -281,11 +265,8 @@ pub(crate) fn render(checks: &[Check]) -> String {
             Optional => "note",
             Bad => "FAILED",
         };
-        let mut found = check.found.clone();
-        if let Some(remedy) = &check.remedy {
-            found.push_str("\nfix: ");
-            found.push_str(remedy);
-        }
+        let remedy = check.remedy.iter().map(|remedy| format!("\nfix: {remedy}"));
+        let found = check.found.clone() + &remedy.collect::<String>();
         table.add_row([sign, check.name, &found]);
     }
     for column in table.column_iter_mut() {

@@ -1,8 +1,9 @@
 //! Errors of clusters and node images.
 
+use std::fmt;
 use std::io;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use thiserror::Error;
 
 use crate::file::WriteError;
@@ -12,32 +13,16 @@ pub enum ClusterError {
     /// The user's request is invalid.
     #[error("{0}")]
     Refused(String),
-    /// A step with a log failed.
-    #[error("{step} failed: {reason}\n  full log: {log}")]
-    Step {
+    #[error("{step} failed: {reason}{}", .log.as_ref().map(|log| format!("\n  full log: {log}")).unwrap_or_default())]
+    Failed {
         step: String,
         /// The last lines of the output.
         reason: String,
-        log: Utf8PathBuf,
-    },
-    /// A short step failed.
-    #[error("{step} failed: {reason}")]
-    Command {
-        step: String,
-        /// The last lines of the output.
-        reason: String,
+        log: Option<Utf8PathBuf>,
     },
     /// A prerequisite is missing.
     #[error("{what}; {remedy}")]
     Missing { what: String, remedy: String },
-    /// A cluster exists but cannot be used.
-    #[error("cluster {name} {what}; {remedy}")]
-    Cluster {
-        name: String,
-        what: String,
-        remedy: String,
-    },
-    /// A file operation failed.
     #[error("{doing} {path}: {source}")]
     File {
         doing: &'static str,
@@ -54,9 +39,20 @@ impl ClusterError {
         matches!(self, Self::Refused(_))
     }
 
-    pub(crate) fn failed(step: impl Into<String>, reason: impl std::fmt::Display) -> Self {
-        let (step, reason) = (step.into(), reason.to_string());
-        Self::Command { step, reason }
+    pub(crate) fn failed(step: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self::Failed {
+            step: step.into(),
+            reason: reason.to_string(),
+            log: None,
+        }
+    }
+
+    /// Adds the log of the step that failed.
+    pub(crate) fn with_log(mut self, path: &Utf8Path) -> Self {
+        if let Self::Failed { log, .. } = &mut self {
+            *log = Some(path.to_owned());
+        }
+        self
     }
 
     pub(crate) fn missing(what: impl Into<String>, remedy: impl Into<String>) -> Self {

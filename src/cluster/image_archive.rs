@@ -1,7 +1,7 @@
 //! Image archives in the format of `docker save`, which `docker load` and `ctr images import` accept.
 //! They are reproducible: fixed order, no timestamps, no owners.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
 
 use camino::Utf8Path;
@@ -10,8 +10,6 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
-
-use crate::digest::hex;
 
 /// A tar file.
 pub(super) struct Tar<W: Write>(Builder<W>);
@@ -39,9 +37,7 @@ impl<W: Write> Tar<W> {
 
     /// Adds an executable file of this machine.
     pub(super) fn program(&mut self, path: &str, source: &Utf8Path) -> io::Result<()> {
-        let mut file = File::open(source)?;
-        let mut header = header(EntryType::Regular, 0o755, file.metadata()?.len());
-        self.0.append_data(&mut header, path, &mut file)
+        self.file(path, 0o755, &fs::read(source)?)
     }
 
     /// Adds the entries of another tar file.
@@ -89,7 +85,7 @@ pub(super) struct Image {
 impl Image {
     /// `layer` is a tar file, `settings` is the object `config` of the image's configuration.
     pub(super) fn new(layer: Vec<u8>, settings: &Value) -> Self {
-        let layer_digest = hex(&Sha256::digest(&layer));
+        let layer_digest = format!("{:x}", Sha256::digest(&layer));
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
@@ -106,7 +102,7 @@ impl Image {
         });
         let config = config.to_string().into_bytes();
         Self {
-            digest: hex(&Sha256::digest(&config)),
+            digest: format!("{:x}", Sha256::digest(&config)),
             config,
             layer,
             layer_digest,
@@ -173,7 +169,7 @@ mod tests {
             ("one:1", image(b"one")),
             ("two:2", image(b"two").compressed().unwrap()),
         ];
-        let digest = |bytes: &[u8]| hex(&Sha256::digest(bytes));
+        let digest = |bytes: &[u8]| format!("{:x}", Sha256::digest(bytes));
         let files = files(&write_images(images, Vec::new()).unwrap());
         let manifest: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
         for (index, name) in ["one:1", "two:2"].into_iter().enumerate() {

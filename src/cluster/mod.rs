@@ -1,6 +1,7 @@
 //! Clusters, node images and pod images.
 
 pub(crate) mod agent_image;
+mod busybox;
 pub(crate) mod cache;
 pub(crate) mod command;
 mod debian;

@@ -14,7 +14,6 @@ use super::debian::{Recipe, SUITE, build};
 use super::error::{ClusterError, Result};
 use super::pod_image::PodImage;
 use super::progress::Reporter;
-use crate::digest::hex;
 
 /// Image name without tag.
 pub(crate) const NAME: &str = "hookproof/nginx";
@@ -23,16 +22,15 @@ const PACKAGES: &str = "nginx,curl,psmisc,fortune-mod";
 const BUILD: &str = include_str!("nginx_image/build-nginx");
 
 /// Builds the image, unless it is cached.
-pub(crate) fn assemble(cache: &Cache, reporter: &mut Reporter<'_>) -> Result<PodImage> {
+pub(crate) fn assemble(cache: &Cache, reporter: &Reporter<'_>) -> Result<PodImage> {
     let _building = cache.lock("nginx-image")?.exclusive(|| {
         reporter.say("nginx image: waiting for another process to build it");
     })?;
-    let recipe = hex(&Sha256::digest([SUITE, PACKAGES, BUILD].join("\n")));
+    let digest = Sha256::digest([SUITE, PACKAGES, BUILD].join("\n"));
     let recipe = Recipe {
         what: "nginx image",
-        kept: format!("userland/nginx-{SUITE}-{}", &recipe[..12]),
-        script: ("build-nginx", BUILD),
-        helpers: &[],
+        kept: format!("userland/nginx-{SUITE}-{digest:.12x}"),
+        scripts: &[("build-nginx", BUILD)],
         packages: PACKAGES,
         archives: &["nginx.tar"],
     };

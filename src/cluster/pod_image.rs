@@ -7,7 +7,7 @@ use std::fs;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
 
-use super::command::{capture, feed, output};
+use super::command::{answer, feed};
 use super::docker::{self, docker};
 use super::error::{ClusterError, Result};
 use super::image_archive::{Image, write_images};
@@ -34,7 +34,7 @@ impl PodImage {
         let image = Image::new(layer, settings);
         let digest = image.digest[..12].to_owned();
         let tag = format!("{name}:{digest}");
-        let kind = name.rsplit('/').next().unwrap_or(name);
+        let kind = name.trim_start_matches("hookproof/");
         let archive = cache.join(format!("{kind}-{digest}.tar"));
         let bytes = write_images([(tag.as_str(), image)], Vec::new())
             .map_err(ClusterError::file("cannot build", &archive))?;
@@ -43,19 +43,17 @@ impl PodImage {
         }
         Ok(Self { name, tag, archive })
     }
-}
 
-impl PodImage {
     /// Loads the image onto a node that is a container on this machine, unless the node has it.
     pub(crate) fn load_onto(&self, node: &str) -> Result<()> {
         let mut ask = docker(["exec", node, "crictl", "inspecti", "-q", &self.tag]);
-        if output(&mut ask)?.status.success() {
+        if answer(&mut ask)?.is_some() {
             return Ok(());
         }
         let mut import = docker(["exec", "-i", node, "ctr", "--namespace=k8s.io"]);
         import.args(["images", "import", "-"]);
         let step = format!("loading {} onto {node}", self.tag);
-        feed(&step, &mut import, &self.archive).map(drop)
+        feed(&step, &mut import, &self.archive)
     }
 
     /// Pushes the image to a registry by docker. Without a tag, `name` gets this image's. Returns the complete name.
@@ -63,8 +61,8 @@ impl PodImage {
         let name = with_tag(name, &self.tag);
         docker::load_image(&self.tag, &self.archive)?;
         let step = format!("pushing {name}");
-        capture(&step, &mut docker(["tag", &self.tag, &name]))?;
-        capture(&step, &mut docker(["push", &name]))?;
+        docker::run(&step, ["tag", &self.tag, &name])?;
+        docker::run(&step, ["push", &name])?;
         Ok(name)
     }
 }
@@ -72,10 +70,8 @@ impl PodImage {
 /// An image name, with the tag of another image if it has none.
 fn with_tag(name: &str, other: &str) -> String {
     // A colon before a slash separates a registry's port.
-    let tagged = name
-        .rsplit('/')
-        .next()
-        .is_some_and(|last| last.contains(':'));
+    let tagged = name.rsplit('/').next();
+    let tagged = tagged.is_some_and(|last| last.contains(':'));
     match other.rsplit_once(':') {
         Some((_, tag)) if !tagged => format!("{name}:{tag}"),
         _ => name.to_owned(),

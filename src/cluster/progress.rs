@@ -38,20 +38,20 @@ pub(crate) fn percent(done: usize, total: usize) -> usize {
 /// Sends progress messages with the time elapsed since its creation.
 pub(crate) struct Reporter<'a> {
     began: Instant,
-    on_progress: &'a mut dyn FnMut(Progress),
+    on_progress: &'a dyn Fn(Progress),
 }
 
 impl<'a> Reporter<'a> {
-    pub(crate) fn new(on_progress: &'a mut dyn FnMut(Progress)) -> Self {
+    pub(crate) fn new(on_progress: &'a dyn Fn(Progress)) -> Self {
         Self {
             began: Instant::now(),
             on_progress,
         }
     }
 
-    pub(crate) fn say(&mut self, text: impl Into<String>) {
+    pub(crate) fn say(&self, text: impl Into<String>) {
         (self.on_progress)(Progress {
-            elapsed: self.began.elapsed(),
+            elapsed: self.elapsed(),
             text: text.into(),
         });
     }

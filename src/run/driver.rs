@@ -1,28 +1,26 @@
 //! Drives a run: several clusters at a time, each in each round, from provisioning to teardown.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
+use itertools::Itertools as _;
 use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::Semaphore;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::dispatch::{Dispatch, Options};
-use super::plan::Plan;
-use super::stop::Stop;
-use crate::catalogue::model::Catalogue;
+use super::Run;
+use super::dispatch::Dispatch;
 use crate::cluster::kind::Cluster;
 use crate::evidence::ClusterFacts;
 use crate::judge::verdict::untestable;
+use crate::observe::connect::ConnectError;
 use crate::observe::session::{self, Session, Target};
 use crate::observe::{outside, scratch};
 use crate::report::error::ReportError;
 use crate::report::event::{Planned, RunEvent, Stopped};
 use crate::report::reports::Reports;
-use crate::report::results::{ClusterResults, Phase, Shards};
+use crate::report::results::{ClusterResults, Phase};
 use crate::report::text::count;
 
 /// The phase that always runs to its end.
@@ -36,11 +34,12 @@ pub(crate) trait Place {
     /// What is known without the cluster; empty fields are unknown.
     fn known(&self) -> ClusterFacts;
 
-    /// Connects to the cluster, and creates it first if necessary. `say` reports progress.
+    /// Connects to the cluster, and creates it first if necessary. `say` reports progress. Returns how the cluster was
+    /// obtained, for the report.
     async fn provide(
         &self,
         say: impl Fn(String) + Clone + Send + 'static,
-    ) -> Result<Provided, String>;
+    ) -> Result<(Provided, String), ConnectError>;
 
     /// Called after the last round: removes the cluster if nothing else will need it.
     async fn leave(&self) -> Result<(), String>;
@@ -49,50 +48,25 @@ pub(crate) trait Place {
 /// A cluster that is ready for a run.
 pub(crate) struct Provided {
     pub(crate) target: Target,
-    /// How the cluster was obtained, for the report.
-    pub(crate) note: String,
     /// Prevents other processes from deleting the cluster while it is held.
     pub(crate) lease: Option<Cluster>,
 }
 
-/// A run of a plan on one or more clusters.
-pub(crate) struct Driver {
-    pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) plan: Plan,
-    pub(crate) options: Options,
-    /// Number of clusters that exist at a time.
-    pub(crate) clusters: usize,
-    /// Number of rounds on each cluster.
-    pub(crate) repeat: u32,
-    /// Limit of the whole run.
-    pub(crate) timeout: Option<Duration>,
-    /// Heading of the run in reports.
-    pub(crate) label: Option<String>,
-    /// The part of the run that the plan is.
-    pub(crate) shards: Option<Shards>,
-    pub(crate) events: UnboundedSender<RunEvent>,
-    pub(crate) stop: Stop,
-}
-
-impl Driver {
+impl Run {
     /// Failures of clusters are events and do not end the run. Returns why scenarios did not run, if so.
-    pub(crate) async fn run<P: Place>(self, places: &[P]) -> Option<Stopped> {
+    pub(crate) async fn drive<P: Place>(self: &Arc<Self>, places: &[P]) -> Option<Stopped> {
         let id = crate::id::random_id(6);
-        let rounds = self.rounds(places);
+        let rounds = self.rounds(places, &id);
         self.send(RunEvent::Begun {
-            run: id.clone(),
+            run: id,
             claims: self.plan.infos(&self.catalogue),
             accounts: self.plan.accounts(&self.catalogue),
-            clusters: rounds
-                .iter()
-                .map(|round| round.column(&id, &self))
-                .collect(),
+            clusters: rounds.iter().map(Round::column).collect(),
         });
-        let watch = tokio::spawn(watch(self.stop.clone(), self.timeout, self.events.clone()));
-        let slots = Arc::new(Semaphore::new(self.options.jobs));
-        let (driver, id, slots) = (&self, id.as_str(), &slots);
+        let watch = tokio::spawn(watch(self.clone()));
+        let slots = Arc::new(Semaphore::new(self.jobs));
         let of_cluster = rounds.chunk_by(|one, next| std::ptr::eq(one.place, next.place));
-        let clusters = of_cluster.map(|rounds| Box::pin(driver.cluster(id, rounds, slots)));
+        let clusters = of_cluster.map(|rounds| Box::pin(self.cluster(rounds, &slots)));
         let complete = stream::iter(clusters)
             .buffer_unordered(self.clusters)
             .fold(true, async |all, complete| all && complete)
@@ -104,75 +78,68 @@ impl Driver {
     }
 
     /// Runs the rounds on one cluster. Returns whether all scenarios started.
-    async fn cluster<P: Place>(
-        &self,
-        id: &str,
-        rounds: &[Round<'_, P>],
-        slots: &Arc<Semaphore>,
-    ) -> bool {
+    async fn cluster<P: Place>(&self, rounds: &[Round<'_, P>], slots: &Arc<Semaphore>) -> bool {
         let mut complete = true;
         for round in rounds {
             if self.stop.reason().is_some() {
                 complete = false;
                 break;
             }
-            let one = OneCluster {
-                id: &round.run(id),
-                round,
-                driver: self,
-                slots,
-            };
-            complete &= Box::pin(one.run()).await;
+            complete &= Box::pin(round.drive(slots)).await;
         }
-        if let Some(round) = rounds.first()
-            && let Err(text) = round.place.leave().await
-        {
-            self.send(RunEvent::Warning { text });
+        if let Err(text) = rounds[0].place.leave().await {
+            self.warn(text);
         }
         complete
     }
 
-    /// What [`Self::run`] would do, as far as that is known without the clusters.
-    pub(crate) fn planned<P: Place>(&self, places: &[P]) -> Vec<Planned> {
-        let planned = |round: &Round<P>| {
+    /// What [`Self::drive`] would do, as far as that is known without the clusters.
+    pub(crate) fn planned<P: Place>(self: &Arc<Self>, places: &[P]) -> Vec<Planned> {
+        let rounds = self.rounds(places, "").into_iter();
+        let planned = rounds.map(|round| {
             let known = round.place.known();
-            self.plan
-                .forecast(&self.catalogue, round.name(), &known, self.options.jobs)
-        };
-        self.rounds(places).iter().map(planned).collect()
+            let plan = &self.plan;
+            plan.forecast(&self.catalogue, round.name, &known, self.jobs)
+        });
+        planned.collect()
     }
 
-    fn rounds<'a, P: Place>(&self, places: &'a [P]) -> Vec<Round<'a, P>> {
-        // A cluster that is named twice is one column.
-        let mut names = BTreeSet::new();
-        places
-            .iter()
-            .flat_map(|place| (1..=self.repeat).map(move |number| Round { place, number }))
-            .filter(|round| names.insert(round.name()))
-            .collect()
-    }
-
-    fn send(&self, event: RunEvent) {
-        send(&self.events, event);
+    /// The rounds of a run with an id. A cluster that is named twice is one column.
+    fn rounds<'a, P: Place>(self: &'a Arc<Self>, places: &'a [P], id: &str) -> Vec<Round<'a, P>> {
+        let rounds = places.iter().cartesian_product(1..=self.repeat);
+        let rounds = rounds.map(|(place, number)| {
+            let (mut id, mut name) = (id.to_owned(), place.name());
+            if number > 1 {
+                id = format!("{id}-{number}");
+                name = format!("{name} #{number}");
+            }
+            let run = self;
+            Round {
+                run,
+                place,
+                number,
+                id,
+                name,
+            }
+        });
+        rounds.unique_by(|round| round.name.clone()).collect()
     }
 }
 
 /// Stops the run at its limit, and sends an event whenever there is a reason to stop.
-async fn watch(stop: Stop, limit: Option<Duration>, events: UnboundedSender<RunEvent>) {
-    let mut reasons = stop.reasons();
+async fn watch(run: Arc<Run>) {
+    let mut reasons = run.stop.reasons();
     let deadline = async {
-        match limit {
-            Some(limit) => tokio::time::sleep(limit).await,
-            None => std::future::pending().await,
+        if let Some(limit) = run.timeout {
+            tokio::time::sleep(limit).await;
+            run.stop.request(Stopped::TimedOut);
         }
-        stop.request(Stopped::TimedOut);
-        std::future::pending::<()>().await;
     };
     let announce = async {
         while reasons.changed().await.is_ok() {
             let reason = *reasons.borrow_and_update();
             if let Some(reason) = reason {
-                send(&events, RunEvent::Stopping { reason });
+                run.send(RunEvent::Stopping { reason });
             }
         }
     };
@@ -191,17 +158,14 @@ pub(crate) async fn collect(
     mut reports: Reports,
     mut show: impl FnMut(&RunEvent),
 ) -> (Reports, Option<ReportError>) {
-    let mut failed: Option<ReportError> = None;
+    let mut failed = None;
     while let Some(event) = events.recv().await {
         show(&event);
-        if let Err(error) = reports.on(&event) {
-            // Warn once: every event fails if the disk is full or the folder is gone.
-            if failed.is_none() {
-                show(&RunEvent::Warning {
-                    text: error.to_string(),
-                });
-                failed = Some(error);
-            }
+        // Warn once: every event fails if the disk is full or the folder is gone.
+        if let (Err(error), None) = (reports.on(&event), &failed) {
+            let text = error.to_string();
+            show(&RunEvent::Warning { text });
+            failed = Some(error);
         }
         // After a timeout, provisioning may still hold a sender.
         if matches!(event, RunEvent::Ended { .. }) {
@@ -213,106 +177,78 @@ pub(crate) async fn collect(
 
 /// One repetition on one cluster.
 struct Round<'a, P> {
+    run: &'a Arc<Run>,
     place: &'a P,
     /// From 1.
     number: u32,
+    /// The run id in names and labels on the cluster, with the number of the repetition, except for the first.
+    id: String,
+    /// The cluster's name in events, likewise.
+    name: String,
 }
 
 impl<P: Place> Round<'_, P> {
-    /// The name in events, with the number of the repetition, except for the first.
-    fn name(&self) -> String {
-        match self.number {
-            1 => self.place.name(),
-            number => format!("{} #{number}", self.place.name()),
-        }
-    }
-
     /// The empty column of the results.
-    fn column(&self, id: &str, driver: &Driver) -> ClusterResults {
-        let mut column = ClusterResults::new(&self.name());
-        column.label.clone_from(&driver.label);
-        column.run.id = self.run(id);
+    fn column(&self) -> ClusterResults {
+        let mut column = ClusterResults::new(&self.name);
+        column.label.clone_from(&self.run.label);
+        column.run.id.clone_from(&self.id);
         column.run.round = self.number;
-        column.run.shards.clone_from(&driver.shards);
+        column.run.shards.clone_from(&self.run.shards);
         column
     }
 
-    /// The run id in names and labels on the cluster.
-    fn run(&self, id: &str) -> String {
-        match self.number {
-            1 => id.to_owned(),
-            number => format!("{id}-{number}"),
-        }
-    }
-}
-
-struct OneCluster<'a, P> {
-    id: &'a str,
-    round: &'a Round<'a, P>,
-    driver: &'a Driver,
-    slots: &'a Arc<Semaphore>,
-}
-
-impl<P: Place> OneCluster<'_, P> {
     /// Returns whether all scenarios started, or none because the cluster failed.
-    async fn run(self) -> bool {
-        let Driver {
-            catalogue,
-            plan,
-            options,
-            events,
-            stop,
-            ..
-        } = self.driver;
-        let cluster = self.round.name();
-        let Some(provided) = self.phase("provision", self.provision()).await else {
-            return true;
+    async fn drive(&self, slots: &Arc<Semaphore>) -> bool {
+        let run = self.run;
+        let provision = async {
+            let (run, cluster) = (run.clone(), self.name.clone());
+            let say = move |doing| {
+                let cluster = cluster.clone();
+                run.send(RunEvent::PhaseProgress { cluster, doing });
+            };
+            let provided = self.place.provide(say).await;
+            provided.map_err(|e| e.to_string())
         };
         // Held to the end: no process deletes the cluster while the lease is held.
-        let Provided {
+        let Some(Provided {
             target,
             lease: _lease,
-            ..
-        } = provided;
+        }) = self.phase("provision", provision).await
+        else {
+            return true;
+        };
         let client = target.client.clone();
         // Leftovers of a killed run would take up the node's capacity.
         if self.phase("clean", clean(&client)).await.is_none() {
             return true;
         }
         let started = async {
-            let session = Session::start(self.id, target)
-                .await
-                .map_err(|e| e.to_string())?;
+            let session = Session::start(&self.id, target).await;
+            let session = session.map_err(|e| e.to_string())?;
             Ok((session, "witness ready".to_owned()))
         };
         let Some(session) = Box::pin(self.phase("ready", started)).await else {
             // Everything created so far carries the run's label. The next run removes what remains.
-            let _ = session::remove_run(&client, self.id).await;
+            let _ = session::remove_run(&client, &self.id).await;
             return true;
         };
-        for judgement in plan.wanted(untestable(catalogue)) {
-            self.driver.send(RunEvent::Judged {
-                cluster: cluster.clone(),
+        for judgement in run.plan.wanted(untestable(&run.catalogue)) {
+            run.send(RunEvent::Judged {
+                cluster: self.name.clone(),
                 judgement: Box::new(judgement),
             });
         }
         let dispatch = Dispatch {
             session: session.clone(),
-            cluster: cluster.clone(),
-            catalogue: catalogue.clone(),
-            plan: plan.clone(),
-            options: options.clone(),
-            slots: self.slots.clone(),
-            events: events.clone(),
-            stop: stop.clone(),
+            cluster: self.name.clone(),
+            run: run.clone(),
+            slots: slots.clone(),
         };
         let complete = dispatch.run().await;
         let finished = async {
-            session
-                .finish(options.keep)
-                .await
-                .map_err(|e| e.to_string())?;
-            let note = if options.keep {
+            session.finish(run.keep).await.map_err(|e| e.to_string())?;
+            let note = if run.keep {
                 "kept"
             } else {
                 "namespaces removed"
@@ -320,7 +256,8 @@ impl<P: Place> OneCluster<'_, P> {
             Ok(((), note.to_owned()))
         };
         self.phase(TEARDOWN, finished).await;
-        self.driver.send(RunEvent::ClusterEnded { cluster });
+        let cluster = self.name.clone();
+        run.send(RunEvent::ClusterEnded { cluster });
         complete
     }
 
@@ -331,53 +268,29 @@ impl<P: Place> OneCluster<'_, P> {
         work: impl Future<Output = Result<(T, String), String>>,
     ) -> Option<T> {
         let began = Timestamp::now();
-        self.driver.send(RunEvent::PhaseBegun {
-            cluster: self.round.name(),
+        self.run.send(RunEvent::PhaseBegun {
+            cluster: self.name.clone(),
             name: name.to_owned(),
         });
-        let timed_out = async {
-            if name == TEARDOWN {
-                std::future::pending::<()>().await;
-            }
-            self.driver.stop.timed_out().await;
-        };
         let ended = tokio::select! {
             ended = work => ended,
-            () = timed_out => Err("the run timed out; raise --timeout".to_owned()),
+            () = self.run.stop.timed_out(), if name != TEARDOWN => Err("the run timed out; raise --timeout".to_owned()),
         };
         let (value, note, error) = match ended {
             Ok((value, note)) => (Some(value), note, None),
             Err(error) => (None, String::new(), Some(error)),
         };
-        let phase = Phase {
-            name: name.to_owned(),
-            began,
-            seconds: Timestamp::now().duration_since(began).as_secs_f64(),
-            error,
-            note,
-        };
-        self.driver.send(RunEvent::PhaseEnded {
-            cluster: self.round.name(),
-            phase,
+        self.run.send(RunEvent::PhaseEnded {
+            cluster: self.name.clone(),
+            phase: Phase {
+                name: name.to_owned(),
+                began,
+                seconds: Timestamp::now().duration_since(began).as_secs_f64(),
+                error,
+                note,
+            },
         });
         value
-    }
-
-    async fn provision(&self) -> Result<(Provided, String), String> {
-        let events = self.driver.events.clone();
-        let cluster = self.round.name();
-        let say = move |doing: String| {
-            send(
-                &events,
-                RunEvent::PhaseProgress {
-                    cluster: cluster.clone(),
-                    doing,
-                },
-            );
-        };
-        let provided = self.round.place.provide(say).await?;
-        let note = provided.note.clone();
-        Ok((provided, note))
     }
 }
 
@@ -385,28 +298,22 @@ impl<P: Place> OneCluster<'_, P> {
 async fn clean(client: &Client) -> Result<((), String), String> {
     let _ = scratch::clean();
     let _ = outside::clean().await;
-    let removed = session::clean(client, false)
-        .await
-        .map_err(|e| e.to_string())?;
-    Ok((
-        (),
-        format!("{} removed", count(removed.len(), "earlier run")),
-    ))
-}
-
-fn send(events: &UnboundedSender<RunEvent>, event: RunEvent) {
-    // The receiver outlives the sender.
-    let _ = events.send(event);
+    let removed = session::clean(client, false).await;
+    let removed = removed.map_err(|e| e.to_string())?.len();
+    Ok(((), format!("{} removed", count(removed, "earlier run"))))
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use rstest::rstest;
-    use tokio::sync::mpsc::unbounded_channel;
 
+    use super::super::plan::Plan;
     use super::*;
+    use crate::catalogue::model::Catalogue;
+    use crate::cluster::error::ClusterError;
 
     /// A cluster that cannot be provided, at once or ever.
     struct Broken {
@@ -435,7 +342,7 @@ mod tests {
         async fn provide(
             &self,
             say: impl Fn(String) + Clone + Send + 'static,
-        ) -> Result<Provided, String> {
+        ) -> Result<(Provided, String), ConnectError> {
             say("creating the cluster".to_owned());
             if let Ok(mut provided) = self.provided.lock() {
                 *provided += 1;
@@ -443,7 +350,7 @@ mod tests {
             if self.hangs {
                 std::future::pending::<()>().await;
             }
-            Err("no space left".to_owned())
+            Err(ClusterError::Refused("no space left".to_owned()).into())
         }
 
         async fn leave(&self) -> Result<(), String> {
@@ -451,29 +358,14 @@ mod tests {
         }
     }
 
-    fn driver(repeat: u32, timeout: Option<Duration>) -> (Driver, UnboundedReceiver<RunEvent>) {
-        let (events, received) = unbounded_channel();
-        let driver = Driver {
-            catalogue: Arc::default(),
-            plan: Plan::default(),
-            options: Options {
-                jobs: 1,
-                attempts: 1,
-                fail_fast: false,
-                scenario_timeout: None,
-                keep: false,
-                resume: false,
-                out: "unused".into(),
-            },
-            clusters: 1,
+    fn example(repeat: u32, timeout: Option<Duration>) -> (Run, UnboundedReceiver<RunEvent>) {
+        let (run, received) = Run::example(Catalogue::default(), Plan::default());
+        let run = Run {
             repeat,
-            label: None,
-            shards: None,
             timeout,
-            events,
-            stop: Stop::default(),
+            ..run
         };
-        (driver, received)
+        (run, received)
     }
 
     fn errors(mut received: UnboundedReceiver<RunEvent>) -> Vec<String> {
@@ -488,9 +380,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_cluster_does_not_end_the_run() {
-        let (driver, received) = driver(2, None);
+        let (run, received) = example(2, None);
         let place = Broken::new(false);
-        assert_eq!(driver.run(std::slice::from_ref(&place)).await, None);
+        assert_eq!(
+            Arc::new(run).drive(std::slice::from_ref(&place)).await,
+            None
+        );
         assert_eq!(errors(received), ["no space left", "no space left"]);
         assert_eq!(place.provided.lock().map(|n| *n).ok(), Some(2));
     }
@@ -510,9 +405,9 @@ mod tests {
         async fn provide(
             &self,
             _say: impl Fn(String) + Clone + Send + 'static,
-        ) -> Result<Provided, String> {
+        ) -> Result<(Provided, String), ConnectError> {
             self.1.wait().await;
-            Err(format!("{} failed", self.0))
+            Err(ClusterError::Refused(format!("{} failed", self.0)).into())
         }
 
         async fn leave(&self) -> Result<(), String> {
@@ -522,11 +417,11 @@ mod tests {
 
     #[tokio::test]
     async fn clusters_run_at_the_same_time_and_their_rounds_one_by_one() {
-        let (mut driver, mut received) = driver(2, Some(Duration::from_secs(30)));
-        driver.clusters = 2;
+        let (mut run, mut received) = example(2, Some(Duration::from_secs(30)));
+        run.clusters = 2;
         let barrier = Arc::new(tokio::sync::Barrier::new(2));
         let places = [Paired("a", barrier.clone()), Paired("b", barrier)];
-        assert_eq!(driver.run(&places).await, None);
+        assert_eq!(Arc::new(run).drive(&places).await, None);
         let mut said = Vec::new();
         while let Ok(event) = received.try_recv() {
             match event {
@@ -549,9 +444,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_timeout_ends_provisioning_and_the_remaining_rounds() {
-        let (driver, received) = driver(3, Some(Duration::from_millis(20)));
+        let (run, received) = example(3, Some(Duration::from_millis(20)));
         let place = Broken::new(true);
-        let stopped = driver.run(std::slice::from_ref(&place)).await;
+        let stopped = Arc::new(run).drive(std::slice::from_ref(&place)).await;
         assert_eq!(stopped, Some(Stopped::TimedOut));
         assert_eq!(errors(received), ["the run timed out; raise --timeout"]);
         assert_eq!(place.provided.lock().map(|n| *n).ok(), Some(1));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::pin::pin;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -48,9 +48,8 @@ pub(crate) struct Indexed<'a> {
 impl Indexed<'_> {
     /// The manifest in JSON, which is also YAML.
     pub(crate) fn manifest(&self) -> String {
-        let words = self.args.iter().map(String::as_str);
         // No argument has a NUL byte.
-        let args = shlex::try_join(words).unwrap_or_default();
+        let args = shlex::try_join(self.args.iter().map(String::as_str)).unwrap_or_default();
         let shards = self.shards;
         // The shards may share a node: together they run as many scenarios as one run does.
         let jobs = self.jobs.map_or_else(
@@ -95,29 +94,6 @@ impl Indexed<'_> {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CollectError {
-    #[error("failed to {doing}: {source}")]
-    Api {
-        doing: String,
-        source: Box<kube::Error>,
-    },
-    #[error("no Job {name} in namespace {namespace}; `hookproof k8s-job` prints it")]
-    NoJob { namespace: String, name: String },
-    #[error("the Job failed: {0}; `kubectl logs` shows what its pods printed")]
-    Failed(String),
-    #[error("shard {0} was collected earlier")]
-    Earlier(usize),
-    #[error("timed out: shards {0} have not ended; raise --timeout")]
-    TimedOut(String),
-    #[error("failed to copy the results of pod {pod}: {why}")]
-    Copy { pod: String, why: String },
-    #[error(
-        "pod {pod} has no results: its run exited with code {code}; `kubectl logs {pod}` shows why"
-    )]
-    NoResults { pod: String, code: String },
-}
-
 /// A Job whose results are collected.
 pub(crate) struct Running {
     pub(crate) client: Client,
@@ -142,13 +118,22 @@ impl Running {
         into: &Utf8Path,
         limit: Duration,
         say: impl Fn(String),
-    ) -> Result<Vec<Shard>, CollectError> {
-        let jobs: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let count = self.count(&jobs).await?;
+    ) -> Result<Vec<Shard>, String> {
+        let Self {
+            namespace, name, ..
+        } = self;
+        let jobs: Api<Job> = Api::namespaced(self.client.clone(), namespace);
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let job = jobs.get_opt(name).await;
+        let job = job.map_err(|error| format!("failed to get the Job: {error}"))?;
+        let job = job.ok_or_else(|| {
+            format!("no Job {name} in namespace {namespace}; `hookproof k8s-job` prints it")
+        })?;
+        let count = job.spec.and_then(|spec| spec.completions).unwrap_or(1);
+        let count = usize::try_from(count).unwrap_or(1);
         say(format!("waiting for {count} shards"));
-        let named = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
-        let labelled = watcher::Config::default().labels(&format!("job-name={}", self.name));
+        let named = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let labelled = watcher::Config::default().labels(&format!("job-name={name}"));
         let mut jobs = pin!(watcher(jobs, named).default_backoff().applied_objects());
         let mut pods = pin!(watcher(pods, labelled).default_backoff().applied_objects());
         let mut copied: BTreeMap<usize, Shard> = BTreeMap::new();
@@ -156,9 +141,9 @@ impl Running {
         while copied.len() < count {
             tokio::select! {
                 job = jobs.try_next() => {
-                    let failed = watched(job, "watch the Job")?.as_ref().and_then(failure);
-                    if let Some(why) = failed {
-                        return Err(CollectError::Failed(why));
+                    let job = watched(job, "watch the Job")?;
+                    if let Some(why) = job.as_ref().and_then(failure) {
+                        return Err(format!("the Job failed: {why}; `kubectl logs` shows what its pods printed"));
                     }
                 }
                 pod = pods.try_next() => {
@@ -169,22 +154,21 @@ impl Running {
                     let Some(index) = index.filter(|index| *index < count && !copied.contains_key(index)) else {
                         continue;
                     };
-                    match state(&pod) {
+                    let (state, pod, shard) = (state(&pod), pod.name_any(), index + 1);
+                    match state {
                         State::Running => {}
                         State::Ended => {
-                            let pod = pod.name_any();
-                            let folder = into.join((index + 1).to_string());
-                            let folder = self.copy_one(&pod, folder).await?;
+                            let folder = self.copy_one(&pod, into.join(shard.to_string())).await?;
                             copied.insert(index, Shard { pod, folder });
-                            say(format!("shard {} copied: {} of {count}", index + 1, copied.len()));
+                            say(format!("shard {shard} copied: {} of {count}", copied.len()));
                         }
-                        State::Collected => return Err(CollectError::Earlier(index + 1)),
+                        State::Collected => return Err(format!("shard {shard} was collected earlier")),
                     }
                 }
                 () = tokio::time::sleep_until(deadline) => {
                     let missing = (0..count).filter(|index| !copied.contains_key(index));
                     let missing = missing.map(|index| (index + 1).to_string()).join(", ");
-                    return Err(CollectError::TimedOut(missing));
+                    return Err(format!("timed out: shards {missing} have not ended; raise --timeout"));
                 }
             }
         }
@@ -192,53 +176,29 @@ impl Running {
     }
 
     /// Lets the pods end.
-    pub(crate) async fn release(&self, shards: &[Shard]) -> Result<(), CollectError> {
+    pub(crate) async fn release(&self, shards: &[Shard]) -> Result<(), String> {
         for shard in shards {
             let touch = self.exec(&shard.pod, &["touch", COLLECTED]);
             let output = tokio::process::Command::from(touch).output().await;
-            let output = output.map_err(|error| failed(&shard.pod, &error))?;
-            if !output.status.success() {
-                return Err(failed(
-                    &shard.pod,
-                    &String::from_utf8_lossy(&output.stderr).trim(),
-                ));
-            }
+            let ended = output.and_then(|output| succeeded(&output));
+            ended.map_err(|why| not_copied(&shard.pod, &why))?;
         }
         Ok(())
-    }
-
-    /// The number of shards.
-    async fn count(&self, jobs: &Api<Job>) -> Result<usize, CollectError> {
-        let job = jobs.get_opt(&self.name).await.map_err(api("get the Job"))?;
-        let job = job.ok_or_else(|| CollectError::NoJob {
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-        })?;
-        let completions = job.spec.and_then(|spec| spec.completions);
-        Ok(usize::try_from(completions.unwrap_or(1)).unwrap_or(1))
     }
 
     fn exec(&self, pod: &str, args: &[&str]) -> Command {
         let mut command = Command::new(&self.kubectl[0]);
         command
             .args(&self.kubectl[1..])
-            .args([
-                "exec",
-                "--namespace",
-                &self.namespace,
-                pod,
-                "--container",
-                CONTAINER,
-                "--",
-            ])
+            .args(["exec", "--namespace", &self.namespace, pod])
+            .args(["--container", CONTAINER, "--"])
             .args(args);
         command
     }
 
     /// Copies the results of a pod into a new folder. Returns the results folder in it.
-    async fn copy_one(&self, pod: &str, into: Utf8PathBuf) -> Result<Utf8PathBuf, CollectError> {
+    async fn copy_one(&self, pod: &str, into: Utf8PathBuf) -> Result<Utf8PathBuf, String> {
         let mut tar = self.exec(pod, &["tar", "-C", RESULTS, "-cf", "-", "."]);
-        let name = pod.to_owned();
         let copy = move || {
             let mut child = tar
                 .stdin(Stdio::null())
@@ -248,25 +208,19 @@ impl Running {
             if let Some(archive) = child.stdout.take() {
                 unpack(archive, &into)?;
             }
-            let output = child.wait_with_output()?;
-            if !output.status.success() {
-                return Err(io::Error::other(
-                    String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-                ));
-            }
+            succeeded(&child.wait_with_output()?)?;
             Ok(into)
         };
-        let copied = tokio::task::spawn_blocking(copy)
-            .await
-            .map_err(io::Error::other);
-        let into = copied.flatten().map_err(|error| failed(&name, &error))?;
+        let copied = tokio::task::spawn_blocking(copy).await;
+        let into = copied.map_err(io::Error::other).flatten();
+        let into = into.map_err(|why| not_copied(pod, &why))?;
         let folder = into.join("run");
         if !folder.join("results.json").is_file() {
             let code = std::fs::read_to_string(into.join("exit-code")).unwrap_or_default();
-            return Err(CollectError::NoResults {
-                pod: name,
-                code: code.trim().to_owned(),
-            });
+            return Err(format!(
+                "pod {pod} has no results: its run exited with code {}; `kubectl logs {pod}` shows why",
+                code.trim()
+            ));
         }
         Ok(folder)
     }
@@ -286,44 +240,34 @@ fn unpack(archive: impl Read, into: &Utf8Path) -> io::Result<()> {
     Ok(())
 }
 
-fn failed(pod: &str, why: &dyn std::fmt::Display) -> CollectError {
-    CollectError::Copy {
-        pod: pod.to_owned(),
-        why: why.to_string(),
-    }
+fn not_copied(pod: &str, why: &io::Error) -> String {
+    format!("failed to copy the results of pod {pod}: {why}")
 }
 
-fn api(doing: &str) -> impl FnOnce(kube::Error) -> CollectError {
-    let doing = doing.to_owned();
-    |source| CollectError::Api {
-        doing,
-        source: Box::new(source),
+/// Fails with what kubectl printed.
+fn succeeded(output: &Output) -> io::Result<()> {
+    if output.status.success() {
+        return Ok(());
     }
+    let printed = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(printed.trim().to_owned()))
 }
 
 /// An object from a watch; none if the watch was interrupted, which then resumes by itself.
-fn watched<T>(
-    seen: Result<Option<T>, watcher::Error>,
-    doing: &str,
-) -> Result<Option<T>, CollectError> {
-    match seen {
-        Ok(object) => Ok(object),
-        Err(watcher::Error::InitialListFailed(source)) => Err(api(doing)(source)),
-        Err(error) => {
+fn watched<T>(seen: Result<Option<T>, watcher::Error>, doing: &str) -> Result<Option<T>, String> {
+    seen.or_else(|error| match error {
+        watcher::Error::InitialListFailed(source) => Err(format!("failed to {doing}: {source}")),
+        error => {
             tracing::warn!("{doing}: {error}");
             Ok(None)
         }
-    }
+    })
 }
 
 /// Why the Job failed, if it did.
 fn failure(job: &Job) -> Option<String> {
-    let mut conditions = job
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    let failed =
-        conditions.find(|condition| condition.type_ == "Failed" && condition.status == "True")?;
+    let mut conditions = job.status.as_ref()?.conditions.iter().flatten();
+    let failed = conditions.find(|at| at.type_ == "Failed" && at.status == "True")?;
     Some(failed.message.clone().unwrap_or_default())
 }
 
@@ -338,11 +282,9 @@ enum State {
 fn state(pod: &Pod) -> State {
     let status = pod.status.clone().unwrap_or_default();
     let mut conditions = status.conditions.into_iter().flatten();
-    let ready =
-        conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True");
     match status.phase.as_deref() {
         Some("Succeeded") => State::Collected,
-        _ if ready => State::Ended,
+        _ if conditions.any(|at| at.type_ == "Ready" && at.status == "True") => State::Ended,
         _ => State::Running,
     }
 }

@@ -1,11 +1,11 @@
 //! Selection of claims and scenarios for a run.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::catalogue::capability::{DOCUMENTS, LITERAL, PUBLISHED_IMAGES};
-use crate::catalogue::model::{Account, Catalogue, Citation, Claim, Needs, Scenario};
+use crate::catalogue::model::{Account, Catalogue, Citation, Needs, Scenario};
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::Judgement;
 use crate::report::event::{Planned, PlannedScenario};
@@ -28,51 +28,37 @@ pub(crate) struct Shard {
     pub(crate) count: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid shard `{0}`: expected `INDEX/COUNT`, for example `1/3`")]
-pub(crate) struct ShardError(String);
-
 impl std::str::FromStr for Shard {
-    type Err = ShardError;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || ShardError(text.to_owned());
-        let (index, count) = text.split_once('/').ok_or_else(error)?;
-        let index: usize = index.parse().map_err(|_| error())?;
-        let count: usize = count.parse().map_err(|_| error())?;
-        if index == 0 || index > count {
-            return Err(error());
+        let parts = text.split_once('/');
+        let parts =
+            parts.and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+        match parts {
+            Some((index, count)) if (1..=count).contains(&index) => Ok(Self { index, count }),
+            _ => Err(format!(
+                "invalid shard `{text}`: expected `INDEX/COUNT`, for example `1/3`"
+            )),
         }
-        Ok(Self { index, count })
     }
 }
 
-impl Shard {
-    /// Keeps this shard's scenarios, in order.
-    fn keep(self, scenarios: &mut Vec<&Scenario>) {
-        let takes: Vec<_> = scenarios.iter().map(|scenario| scenario.takes).collect();
-        let mut shards = shards(&takes, self.count).into_iter();
-        scenarios.retain(|_| shards.next() == Some(self.index));
-    }
-}
-
-/// The shard of each scenario, from 1. The longest scenarios are assigned first, each to the shard with the least
-/// expected time so far, so that all shards take about as long.
-fn shards(takes: &[Duration], count: usize) -> Vec<usize> {
+/// Assigns scenarios to shards, or to parallel jobs: the longest first, each to the one with the least expected time so
+/// far, so that all take about as long. Returns the assignments, from 0, and the expected times.
+fn balance(takes: &[Duration], count: usize) -> (Vec<usize>, Vec<Duration>) {
     let mut longest: Vec<usize> = (0..takes.len()).collect();
     longest.sort_by_key(|at| Reverse(takes[*at]));
-    // Expected time and number of scenarios: ties go to the shard with fewer, then to the first one.
+    // Expected time and number of scenarios: ties go to the one with fewer, then to the first one.
     let mut loads = vec![(Duration::ZERO, 0_usize); count];
-    let mut shards = vec![0; takes.len()];
+    let mut assigned = vec![0; takes.len()];
     for at in longest {
-        let least = (0..count)
-            .min_by_key(|shard| loads[*shard])
-            .unwrap_or_default();
-        loads[least].0 += takes[at];
-        loads[least].1 += 1;
-        shards[at] = least + 1;
+        let least = (0..count).min_by_key(|one| loads[*one]);
+        assigned[at] = least.unwrap_or_default();
+        let load = &mut loads[assigned[at]];
+        *load = (load.0 + takes[at], load.1 + 1);
     }
-    shards
+    (assigned, loads.into_iter().map(|load| load.0).collect())
 }
 
 /// The claims with these ids, in the catalogue's order.
@@ -87,13 +73,11 @@ impl Plan {
         claims: &BTreeSet<String>,
         shard: Option<Shard>,
     ) -> Self {
-        let selected = |scenario: &&Scenario| {
-            let mut own = scenario.claims.iter();
-            own.any(|claim| claims.contains(&claim.id))
-        };
-        let mut scenarios: Vec<&Scenario> = catalogue.scenarios.values().filter(selected).collect();
-        if let Some(shard) = shard {
-            shard.keep(&mut scenarios);
+        let mut scenarios: Vec<&Scenario> = catalogue.testing(claims).collect();
+        if let Some(Shard { index, count }) = shard {
+            let takes: Vec<_> = scenarios.iter().map(|scenario| scenario.takes).collect();
+            let mut shards = balance(&takes, count).0.into_iter();
+            scenarios.retain(|_| shards.next() == Some(index - 1));
         }
         let scenarios: Vec<String> = scenarios.into_iter().map(|s| s.id.clone()).collect();
         // Untestable claims need no cluster; the first shard reports them.
@@ -158,42 +142,48 @@ impl Plan {
             .iter()
             .filter(|planned| planned.not_applicable.is_none());
         let takes = running.map(|planned| Duration::from_secs_f64(planned.seconds));
+        let (_, loads) = balance(&takes.collect::<Vec<_>>(), jobs);
         Planned {
             cluster,
-            seconds: makespan(takes.collect(), jobs).as_secs_f64(),
+            seconds: loads.into_iter().max().unwrap_or_default().as_secs_f64(),
             scenarios,
         }
     }
 
     /// The selected claims, for reports.
     pub(crate) fn infos(&self, catalogue: &Catalogue) -> Vec<ClaimInfo> {
-        catalogue
-            .claims()
-            .filter(|(claim, _)| self.claims.contains(&claim.id))
-            .map(|(claim, scenario)| info(claim, scenario.map(|scenario| scenario.id.clone())))
-            .collect()
+        let claims = catalogue.claims();
+        let selected = claims.filter(|(claim, _)| self.claims.contains(&claim.id));
+        let infos = selected.map(|(claim, scenario)| ClaimInfo {
+            id: claim.id.clone(),
+            says: claim.says.clone(),
+            instead: claim.instead.clone(),
+            cites: claim.cites.iter().map(Citation::without_place).collect(),
+            scenario: scenario.map(|scenario| scenario.id.clone()),
+        });
+        infos.collect()
     }
 
     /// Lines of documents that the selected claims do not cite, for reports.
     pub(crate) fn accounts(&self, catalogue: &Catalogue) -> Vec<Account> {
-        let mut accounts: Vec<Account> = catalogue
+        let claims = catalogue.claims();
+        let others = claims.filter(|(claim, _)| !self.claims.contains(&claim.id));
+        let cited = others.flat_map(|(claim, _)| {
+            claim.cites.iter().map(|cites| Account {
+                cites: cites.clone(),
+                because: format!("cited by {}, which was not selected", claim.id),
+                repeats: None,
+            })
+        });
+        let accounts = catalogue
             .accounts
             .iter()
-            .map(|(_, account)| Account {
-                cites: account.cites.without_place(),
-                ..account.clone()
-            })
-            .collect();
-        for (claim, _) in catalogue.claims() {
-            if !self.claims.contains(&claim.id) {
-                accounts.extend(claim.cites.iter().map(|cites| Account {
-                    cites: cites.without_place(),
-                    because: format!("cited by {}, which was not selected", claim.id),
-                    repeats: None,
-                }));
-            }
-        }
-        accounts
+            .map(|(_, account)| account.clone());
+        let accounts = accounts.chain(cited).map(|account| Account {
+            cites: account.cites.without_place(),
+            ..account
+        });
+        accounts.collect()
     }
 }
 
@@ -211,19 +201,6 @@ fn certainly_unmet(needs: &Needs, known: &ClusterFacts) -> Option<String> {
     needs.unmet(known)
 }
 
-/// The time that parallel jobs need if the longest scenarios start first.
-fn makespan(mut takes: Vec<Duration>, jobs: usize) -> Duration {
-    takes.sort_by_key(|takes| Reverse(*takes));
-    let mut ends: BinaryHeap<Reverse<Duration>> =
-        std::iter::repeat_n(Reverse(Duration::ZERO), jobs).collect();
-    for takes in takes {
-        if let Some(mut first) = ends.peek_mut() {
-            first.0 += takes;
-        }
-    }
-    ends.into_iter().map(|end| end.0).max().unwrap_or_default()
-}
-
 /// The claims with an unexpected verdict or an error on any cluster.
 pub(crate) fn failed(results: &Results) -> BTreeSet<String> {
     let failed = |info: &&ClaimInfo| {
@@ -234,16 +211,6 @@ pub(crate) fn failed(results: &Results) -> BTreeSet<String> {
     };
     let claims = results.claims.iter().filter(failed);
     claims.map(|info| info.id.clone()).collect()
-}
-
-fn info(claim: &Claim, scenario: Option<String>) -> ClaimInfo {
-    ClaimInfo {
-        id: claim.id.clone(),
-        says: claim.says.clone(),
-        instead: claim.instead.clone(),
-        cites: claim.cites.iter().map(Citation::without_place).collect(),
-        scenario,
-    }
 }
 
 #[cfg(test)]
@@ -271,12 +238,12 @@ mod tests {
         fn shards_take_about_as_long(takes in vec(0..300_u64, 0..40), count in 1..6_usize) {
             let longest = takes.iter().max().copied().unwrap_or_default();
             let durations: Vec<_> = takes.iter().copied().map(Duration::from_secs).collect();
-            let shards = shards(&durations, count);
-            prop_assert!(shards.iter().all(|shard| (1..=count).contains(shard)));
+            let (shards, expected) = balance(&durations, count);
             let mut loads = vec![0; count];
             for (shard, takes) in shards.iter().zip(&takes) {
-                loads[shard - 1] += takes;
+                loads[*shard] += takes;
             }
+            prop_assert!(expected.iter().map(Duration::as_secs).eq(loads.iter().copied()));
             let (least, most) = (loads.iter().min(), loads.iter().max());
             prop_assert!(most.zip(least).is_none_or(|(most, least)| most - least <= longest), "{loads:?}");
         }
@@ -288,8 +255,9 @@ mod tests {
     #[case(&[3, 3, 3], 1, 9)]
     #[case(&[3, 3, 3], 8, 3)]
     fn estimates_parallel_jobs(#[case] takes: &[u64], #[case] jobs: usize, #[case] seconds: u64) {
-        let takes = takes.iter().map(|n| Duration::from_secs(*n)).collect();
-        assert_eq!(makespan(takes, jobs), Duration::from_secs(seconds));
+        let takes: Vec<_> = takes.iter().map(|n| Duration::from_secs(*n)).collect();
+        let longest = balance(&takes, jobs).1.into_iter().max();
+        assert_eq!(longest, Some(Duration::from_secs(seconds)));
     }
 
     #[rstest]

@@ -1,43 +1,58 @@
 //! Scenarios that an interrupted run finished: their evidence is kept, and judged again.
 
-use camino::Utf8Path;
+use std::io;
+
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::dispatch::Dispatch;
 use crate::catalogue::model::Scenario;
 use crate::evidence::{ClusterFacts, Evidence};
 use crate::judge::judgement::Judgement;
 use crate::judge::verdict::judge;
+use crate::observe::session::Target;
 use crate::observe::store::{self, StoreError};
-use crate::report::results::{EarlierAttempt, ScenarioResults};
+use crate::report::event::RunEvent;
+use crate::report::results::{EarlierAttempt, Phase, ScenarioResults};
+use crate::report::text::count;
 
-/// A scenario with evidence that needs no further attempt.
-#[derive(Debug)]
-pub(super) struct Finished {
-    pub(super) scenario: ScenarioResults,
-    pub(super) judgements: Vec<Judgement>,
-}
+impl Dispatch {
+    /// Reports the scenarios that an earlier run finished, and leaves the others.
+    pub(super) fn resume(&self, scenarios: &mut Vec<Scenario>) {
+        let (began, all) = (Timestamp::now(), scenarios.len());
+        scenarios.retain(|scenario| match self.finished(scenario) {
+            Ok(None) => true,
+            Ok(Some((results, judgements))) => {
+                self.ended(results, judgements);
+                false
+            }
+            Err(why) => {
+                let warning = format!("repeating {}: {why}", scenario.id);
+                self.run.warn(warning);
+                true
+            }
+        });
+        let (kept, all) = (all - scenarios.len(), count(all, "scenario"));
+        self.run.send(RunEvent::PhaseEnded {
+            cluster: self.cluster.clone(),
+            phase: Phase {
+                name: "resume".to_owned(),
+                began,
+                seconds: Timestamp::now().duration_since(began).as_secs_f64(),
+                error: None,
+                note: format!("{kept} of {all} kept"),
+            },
+        });
+    }
 
-/// Where evidence of a column is, and what it must match.
-pub(super) struct Earlier<'a> {
-    /// The results folder.
-    pub(super) out: &'a Utf8Path,
-    /// The column's folder in it.
-    pub(super) column: String,
-    pub(super) facts: &'a ClusterFacts,
-    /// Capabilities that the user allows; evidence has only those that its scenario may use.
-    pub(super) allowed: &'a [String],
-    /// Maximum attempts at a scenario.
-    pub(super) attempts: u32,
-}
-
-impl Earlier<'_> {
     /// The scenario's results if an earlier run finished it, `None` if it has no evidence, or why it must be repeated.
-    pub(super) fn find(&self, scenario: &Scenario) -> Result<Option<Finished>, String> {
+    fn finished(
+        &self,
+        scenario: &Scenario,
+    ) -> Result<Option<(ScenarioResults, Vec<Judgement>)>, String> {
         let (path, evidence) = match self.read(scenario, None) {
             Ok(found) => found,
-            Err(StoreError::Read { source, .. })
-                if source.kind() == std::io::ErrorKind::NotFound =>
-            {
+            Err(StoreError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 return Ok(None);
             }
             Err(error) => return Err(error.to_string()),
@@ -45,73 +60,54 @@ impl Earlier<'_> {
         if evidence.scenario_digest != scenario.digest {
             return Err("its steps or manifests have changed".to_owned());
         }
-        if let Some(difference) =
-            difference(&evidence.cluster, &scenario.facts(self.facts, self.allowed))
-        {
+        // Evidence has only the capabilities that its scenario may use.
+        let Target { facts, allowed, .. } = &self.session.target;
+        let facts = scenario.facts(facts, allowed);
+        if let Some(difference) = difference(&evidence.cluster, &facts) {
             return Err(format!("the cluster has changed: {difference}"));
         }
-        let judgements = judge(scenario, &evidence)
-            .map_err(|error| error.to_string())?
-            .judgements;
-        if evidence.attempt < self.attempts && judgements.iter().any(Judgement::is_unexpected) {
-            return Err(format!(
-                "attempt {} had an unexpected verdict",
-                evidence.attempt
-            ));
+        let judged = judge(scenario, &evidence).map_err(|error| error.to_string())?;
+        let attempt = evidence.attempt;
+        let is_unexpected = judged.judgements.iter().any(Judgement::is_unexpected);
+        if attempt < self.run.attempts && is_unexpected {
+            return Err(format!("attempt {attempt} had an unexpected verdict"));
         }
-        let earlier = (1..evidence.attempt).filter_map(|attempt| {
+        let earlier = (1..attempt).filter_map(|attempt| {
             let (path, evidence) = self.read(scenario, Some(attempt)).ok()?;
             let judged = judge(scenario, &evidence).map(|judged| judged.judgements);
-            Some(EarlierAttempt::new(
-                &evidence,
-                &judged.unwrap_or_default(),
-                Some(path),
-            ))
+            let judgements = judged.unwrap_or_default();
+            Some(EarlierAttempt::new(&evidence, &judgements, Some(path)))
         });
-        Ok(Some(Finished {
-            scenario: ScenarioResults::new(scenario, &evidence, earlier.collect(), Some(path)),
-            judgements,
-        }))
+        let results = ScenarioResults::new(scenario, &evidence, earlier.collect(), Some(path));
+        Ok(Some((results, judged.judgements)))
     }
 
     /// Evidence with its path in the results folder.
     fn read(
         &self,
         scenario: &Scenario,
-        attempt: Option<u32>,
+        earlier: Option<u32>,
     ) -> Result<(String, Evidence), StoreError> {
-        let name = store::file_name(&scenario.id, attempt);
-        let path = format!("evidence/{}/{name}", self.column);
-        let evidence = store::read(&self.out.join(&path))?;
+        let path = self.path(&scenario.id, earlier);
+        let evidence = store::read(&self.run.out.join(&path))?;
         Ok((path, evidence))
     }
 }
 
 /// The first fact that differs.
 fn difference(before: &ClusterFacts, now: &ClusterFacts) -> Option<String> {
-    let facts = |facts: &ClusterFacts| {
-        let facts = ClusterFacts {
-            clock_offset: 0.0,
-            ..facts.clone()
-        };
+    let [before, now] = [before, now].map(|facts| {
+        let mut facts = facts.clone();
+        facts.clock_offset = 0.0;
         serde_json::to_value(facts).unwrap_or_default()
-    };
-    let (before, now) = (facts(before), facts(now));
-    let names = [&before, &now].map(|facts| {
-        facts
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name)
     });
-    let name = names
+    let mut names = [&before, &now]
         .into_iter()
-        .flatten()
-        .find(|name| before.get(name) != now.get(name))?;
+        .flat_map(|facts| facts.as_object().into_iter().flat_map(|facts| facts.keys()));
+    let name = names.find(|name| before.get(name) != now.get(name))?;
     let shown = |facts: &Value| {
-        facts
-            .get(name)
-            .map_or_else(|| "absent".to_owned(), Value::to_string)
+        let fact = facts.get(name);
+        fact.map_or_else(|| "absent".to_owned(), Value::to_string)
     };
     Some(format!("{name} was {}, is {}", shown(&before), shown(&now)))
 }

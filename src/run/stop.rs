@@ -8,20 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::report::event::Stopped;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Stop {
     reason: Arc<watch::Sender<Option<Stopped>>>,
     /// Ends the scenarios that are running.
     pub(crate) now: CancellationToken,
-}
-
-impl Default for Stop {
-    fn default() -> Self {
-        Self {
-            reason: Arc::new(watch::Sender::new(None)),
-            now: CancellationToken::new(),
-        }
-    }
 }
 
 impl Stop {
@@ -48,11 +39,9 @@ impl Stop {
 
     /// Waits until the run times out.
     pub(crate) async fn timed_out(&self) {
-        let mut reasons = self.reasons();
+        let is_timeout = |reason: &Option<Stopped>| *reason == Some(Stopped::TimedOut);
         // The sender is alive as long as `self`.
-        let _ = reasons
-            .wait_for(|reason| *reason == Some(Stopped::TimedOut))
-            .await;
+        let _ = self.reasons().wait_for(is_timeout).await;
     }
 
     /// Stops the run on Ctrl-C or SIGTERM; calls `again` on a second signal, which exits without cleanup.

@@ -9,7 +9,6 @@ use crate::cluster::cache::Cache;
 use crate::cluster::kernel::cgroup_v2;
 use crate::cluster::node_image::versions::Version;
 use crate::cluster::node_image::{NodeImage, Source};
-use crate::digest::hex;
 
 /// From this minor version on, the kubelet rejects cgroup v1 by default.
 const REFUSES_CGROUP_V1: u32 = 35;
@@ -17,18 +16,18 @@ const REFUSES_CGROUP_V1: u32 = 35;
 /// The cluster name of a shape. It depends on the cache, so that users who share a docker daemon do
 /// not share clusters.
 pub(super) fn cluster_name(cache: &Cache, profile: &Profile, version: Version) -> String {
-    let Profile {
-        gates,
-        runtime,
-        workers,
-        ..
-    } = profile;
-    let shape = format!("{version} {gates:?} {runtime} {workers} {}", cache.root());
+    let shape = format!(
+        "{version} {:?} {} {} {}",
+        profile.gates,
+        profile.runtime,
+        profile.workers,
+        cache.root()
+    );
     format!("hookproof-1-{}-{}", version.minor, &digest(&shape)[..6])
 }
 
 pub(super) fn digest(text: &str) -> String {
-    hex(&Sha256::digest(text)[..8])
+    format!("{:.16x}", Sha256::digest(text))
 }
 
 /// kind's configuration in JSON, which is YAML too.

@@ -7,14 +7,12 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Node;
 
 use super::config::digest;
 use super::state::{self, Stage, State};
-use super::{Options, Shape, kubectl, node, tool};
-use crate::cluster::cache::Cache;
-use crate::cluster::command::{Long, capture, output};
-use crate::cluster::docker::docker;
+use super::{Options, Shape, node, tool};
+use crate::cluster::command::{capture, last, output, run_logged};
+use crate::cluster::docker::{self, docker};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::node_image::Source;
 use crate::cluster::progress::{Reporter, short};
@@ -30,45 +28,42 @@ pub(super) fn create(
     shape: &Shape,
     options: &Options,
     reason: &str,
-    reporter: &mut Reporter,
+    reporter: &Reporter,
 ) -> Result<()> {
-    let (cache, name) = (&options.cache, shape.name);
+    let Shape { cache, name, .. } = shape;
+    let say = |text: &str| reporter.say(format!("cluster {name}: {text}"));
     let kind = tool::kind(cache, reporter)?;
     if !node::containers(name)?.is_empty() {
         let doing = "removing the existing containers";
-        reporter.say(format!("cluster {name}: {doing} because {reason}"));
+        say(&format!("{doing} because {reason}"));
     }
     state::remove(cache, name)?;
-    reserve(shape, options, reporter)?;
+    let mut state = reserve(shape, options.max_clusters, reporter)?;
 
     let nodes = shape.profile.workers + 1;
-    reporter.say(format!("cluster {name}: creating {nodes} nodes"));
+    say(&format!("creating {nodes} nodes"));
     let log = cache.log(&format!("create-{name}"))?;
-    let made = run_kind(&kind, shape, cache, &log, reporter)
-        .and_then(|()| finish(shape, cache, reporter).map_err(|error| with_log(error, &log)));
+    let made = run_kind(&kind, shape, &log, &say).and_then(|()| finish(shape, &say));
     if let Err(error) = made {
         save_node_logs(name, &log);
         if options.keep_failed {
-            reporter.say(format!("cluster {name}: kept for debugging, see {log}"));
+            say(&format!("kept for debugging, see {log}"));
         } else {
             state::remove(cache, name)?;
         }
-        return Err(error);
+        return Err(error.with_log(&log));
     }
-    if let Some(mut ready) = state::read(cache, name) {
-        ready.stage = Stage::Ready;
-        state::write(cache, &ready)?;
-    }
-    Ok(())
+    state.stage = Stage::Ready;
+    state::write(cache, &state)
 }
 
 /// Evicts clusters above the limit and records the new one, both under one lock, so that concurrent
 /// processes respect the limit.
-fn reserve(shape: &Shape, options: &Options, reporter: &mut Reporter) -> Result<()> {
-    let cache = &options.cache;
+fn reserve(shape: &Shape, max_clusters: usize, reporter: &Reporter) -> Result<State> {
+    let cache = shape.cache;
     let _counting = cache.lock("clusters")?.exclusive(|| {})?;
     let mut others = state::list(cache)?;
-    while others.len() >= options.max_clusters.max(1) {
+    while others.len() >= max_clusters.max(1) {
         let Some(at) = others.iter().position(|other| !other.in_use) else {
             return Err(ClusterError::missing(
                 format!("{} clusters are in use, which is the limit", others.len()),
@@ -81,7 +76,7 @@ fn reserve(shape: &Shape, options: &Options, reporter: &mut Reporter) -> Result<
     }
     let now = Timestamp::now();
     let state = State {
-        name: shape.name.to_owned(),
+        name: shape.name.clone(),
         profile: shape.profile.clone(),
         image: shape.image.clone(),
         config: digest(&shape.config),
@@ -89,43 +84,32 @@ fn reserve(shape: &Shape, options: &Options, reporter: &mut Reporter) -> Result<
         created: now,
         used: now,
     };
-    state::write(cache, &state)
+    state::write(cache, &state)?;
+    Ok(state)
 }
 
-fn run_kind(
-    kind: &Utf8Path,
-    shape: &Shape,
-    cache: &Cache,
-    log: &Utf8Path,
-    reporter: &mut Reporter,
-) -> Result<()> {
-    let config = state::config(cache, shape.name);
+fn run_kind(kind: &Utf8Path, shape: &Shape, log: &Utf8Path, say: &dyn Fn(&str)) -> Result<()> {
+    let name = shape.name.as_str();
+    let kubeconfig = state::kubeconfig(shape.cache, name);
+    let config = kubeconfig.with_file_name("kind.yaml");
     write_atomic(&config, shape.config.as_bytes())?;
-    let kubeconfig = state::kubeconfig(cache, shape.name);
     let mut command = Command::new(kind);
     command
-        .args(["create", "cluster", "--retain", "--name", shape.name])
+        .args(["create", "cluster", "--retain", "--name", name])
         .args(["--image", &shape.image.reference])
         .args(["--config", config.as_str()])
         .args(["--kubeconfig", kubeconfig.as_str()])
         .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
         .env_remove("KIND_EXPERIMENTAL_DOCKER_NETWORK");
-    let step = format!("creating cluster {}", shape.name);
-    let task = Long {
-        limit: Some(CREATE_LIMIT),
-        ..Long::new(&step, log)
-    };
-    task.run(&mut command, &mut |pulse| {
-        reporter.say(format!("cluster {}: {}", shape.name, pulse.last()));
-    })
-    .map(drop)
-    .map_err(|error| match error {
-        ClusterError::Step { step, reason, log } => {
-            let reason = match hint(&reason, !shape.profile.gates.is_empty()) {
-                Some(hint) => format!("{reason}\n  ({hint})"),
-                None => reason,
-            };
-            ClusterError::Step { step, reason, log }
+    let step = format!("creating cluster {name}");
+    let on_pulse = |lines: &[String], elapsed: &str| say(&last(lines, elapsed));
+    let created = run_logged(&step, log, Some(CREATE_LIMIT), &mut command, on_pulse);
+    created.map(drop).map_err(|error| match error {
+        ClusterError::Failed { step, reason, log } => {
+            let hint = hint(&reason, !shape.profile.gates.is_empty());
+            let hint = hint.map(|hint| format!("\n  ({hint})"));
+            let reason = reason + &hint.unwrap_or_default();
+            ClusterError::Failed { step, reason, log }
         }
         other => other,
     })
@@ -145,72 +129,62 @@ fn hint(printed: &str, gates: bool) -> Option<&'static str> {
 }
 
 /// Sets up routes between the nodes and waits until nodes, DNS and Services are ready.
-fn finish(shape: &Shape, cache: &Cache, reporter: &mut Reporter) -> Result<()> {
-    let name = shape.name;
-    let kubeconfig = state::kubeconfig(cache, name);
-    let kubectl = |args: &[&str]| kubectl(&shape.image.kubectl, &kubeconfig, args);
+fn finish(shape: &Shape, say: &dyn Fn(&str)) -> Result<()> {
     if shape.profile.workers > 0 && shape.image.source == Source::Packages {
-        reporter.say(format!("cluster {name}: setting up routes between nodes"));
-        join_networks(&wait_for_subnets(&kubectl)?)?;
+        say("setting up routes between nodes");
+        let subnets = wait_until("the nodes' pod subnets", || {
+            Ok(subnets(&shape.kubectl(&["get", "nodes", "-o", SUBNETS])?))
+        })?;
+        join_networks(&subnets)?;
     }
-    reporter.say(format!(
-        "cluster {name}: waiting for nodes, DNS and Services"
-    ));
+    say("waiting for nodes, DNS and Services");
     let limit = format!("--timeout={}s", READY_LIMIT.as_secs());
-    kubectl(&["wait", "--for=condition=Ready", "nodes", "--all", &limit])?;
+    shape.kubectl(&["wait", "--for=condition=Ready", "nodes", "--all", &limit])?;
     for part in ["daemonset/kube-proxy", "deployment/coredns"] {
-        kubectl(&["rollout", "status", "-n", "kube-system", part, &limit])?;
+        shape.kubectl(&["rollout", "status", "-n", "kube-system", part, &limit])?;
     }
     // Pods in the default namespace need it.
     wait_until("the default service account", || {
-        Ok(kubectl(&["get", "serviceaccount", "default", "-o", "name"]).ok())
-    })?;
-    Ok(())
+        let get = ["get", "serviceaccount", "default", "-o", "name"];
+        Ok(shape.kubectl(&get).ok())
+    })
+    .map(drop)
 }
+
+/// A line for each node: its name, its part of the pod network, and its addresses.
+const SUBNETS: &str = r#"jsonpath={range .items[*]}{.metadata.name} {.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}"#;
 
 /// A node's part of the pod network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Subnet {
     node: String,
-    address: String,
     pods: String,
+    address: String,
 }
 
-/// Reads the subnets from a list of nodes in JSON; `None` until every node has one.
-fn subnets(list: &str) -> Option<Vec<Subnet>> {
-    let nodes = node::parse(list).ok()?;
-    let subnet = |node: Node| {
-        let addresses = node.status?.addresses?;
-        let address = addresses.into_iter().find(|at| at.type_ == "InternalIP")?;
+/// Reads the subnets of nodes; `None` until every node has one.
+fn subnets(lines: &str) -> Option<Vec<Subnet>> {
+    let subnet = |line: &str| {
+        let mut words = line.split(' ').map(str::to_owned);
+        let mut word = || words.next().filter(|word| !word.is_empty());
         Some(Subnet {
-            node: node.metadata.name?,
-            address: address.address,
-            pods: node.spec?.pod_cidr?,
+            node: word()?,
+            pods: word()?,
+            address: word()?,
         })
     };
-    nodes.into_iter().map(subnet).collect()
-}
-
-fn wait_for_subnets(kubectl: &dyn Fn(&[&str]) -> Result<String>) -> Result<Vec<Subnet>> {
-    wait_until("the nodes' pod subnets", || {
-        Ok(subnets(&kubectl(&["get", "nodes", "-o", "json"])?))
-    })
+    lines.lines().map(subnet).collect()
 }
 
 /// Configures each node's subnet and its routes to the other nodes.
 fn join_networks(subnets: &[Subnet]) -> Result<()> {
-    for own in subnets {
-        capture(
-            &format!("configuring the pod network of {}", own.node),
-            &mut docker(["exec", &own.node, "cni-config", &own.pods]),
-        )?;
-        for other in subnets.iter().filter(|other| other.node != own.node) {
-            let mut route = docker(["exec", &own.node, "ip", "route", "replace", &other.pods]);
-            route.args(["via", &other.address]);
-            capture(
-                &format!("adding a route from {} to {}", own.node, other.node),
-                &mut route,
-            )?;
+    for Subnet { node, pods, .. } in subnets {
+        let step = format!("configuring the pod network of {node}");
+        docker::run(&step, ["exec", node, "cni-config", pods])?;
+        for other in subnets.iter().filter(|other| other.node != *node) {
+            let step = format!("adding a route from {node} to {}", other.node);
+            let mut route = docker(["exec", node, "ip", "route", "replace", &other.pods]);
+            capture(&step, route.args(["via", &other.address]))?;
         }
     }
     Ok(())
@@ -228,17 +202,6 @@ fn wait_until<T>(what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Resu
             return Err(ClusterError::failed(format!("waiting for {what}"), reason));
         }
         std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
-fn with_log(error: ClusterError, log: &Utf8Path) -> ClusterError {
-    match error {
-        ClusterError::Command { step, reason } => ClusterError::Step {
-            step,
-            reason,
-            log: log.to_owned(),
-        },
-        other => other,
     }
 }
 
@@ -289,24 +252,14 @@ mod tests {
 
     #[test]
     fn subnets_need_one_per_node() {
-        let node = |name: &str, pods: &str| {
-            format!(
-                r#"{{"metadata":{{"name":"{name}"}},"spec":{{{pods}}},"status":{{"addresses":[
-                    {{"type":"Hostname","address":"{name}"}},
-                    {{"type":"InternalIP","address":"172.18.0.9"}}]}}}}"#
-            )
-        };
-        let one = node("a", r#""podCIDR":"10.244.0.0/24""#);
-        let bare = node("b", "");
-        assert_eq!(subnets(&format!(r#"{{"items":[{one},{bare}]}}"#)), None);
         let expected = Subnet {
             node: "a".into(),
-            address: "172.18.0.9".into(),
             pods: "10.244.0.0/24".into(),
+            address: "172.18.0.9".into(),
         };
-        assert_eq!(
-            subnets(&format!(r#"{{"items":[{one}]}}"#)),
-            Some(vec![expected])
-        );
+        let one = "a 10.244.0.0/24 172.18.0.9";
+        assert_eq!(subnets(one), Some(vec![expected]));
+        assert_eq!(subnets(&format!("{one}\nb  172.18.0.8")), None);
+        assert_eq!(subnets(&format!("{one}\nb 10.244.1.0/24 ")), None);
     }
 }

@@ -8,7 +8,9 @@ mod profile;
 mod state;
 pub(super) mod tool;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use std::process::Command;
+
+use camino::Utf8PathBuf;
 
 use super::cache::{Cache, Lock};
 use super::command::capture;
@@ -16,10 +18,13 @@ use super::docker;
 use super::error::{ClusterError, Result};
 use super::node_image::versions::resolve;
 use super::node_image::{self, NodeImage, Sources, Wanted};
-use super::progress::{Progress, Reporter, short};
+use super::progress::{Reporter, short};
 pub(crate) use node::names as nodes;
 pub(crate) use profile::{Profile, WORKERS, named, nightly};
 pub(crate) use state::{delete, list};
+
+/// Number of clusters that are kept by default.
+pub(crate) const MAX_CLUSTERS: usize = 4;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -30,41 +35,42 @@ pub(crate) struct Options {
     pub keep_failed: bool,
 }
 
-impl Options {
-    pub(crate) fn new(cache: Cache) -> Self {
-        Self {
-            cache,
-            sources: Sources::Auto,
-            max_clusters: 4,
-            keep_failed: false,
-        }
-    }
-}
-
 /// A ready cluster. No other process deletes it while this value exists.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub name: String,
     /// A kubeconfig for this cluster alone; the user's kubeconfig is not changed.
     pub kubeconfig: Utf8PathBuf,
-    /// A `kubectl` of the cluster's version.
-    pub kubectl: Utf8PathBuf,
     /// Names of the node containers, control plane first.
     pub nodes: Vec<String>,
-    pub version: String,
     pub image: NodeImage,
     /// Why the cluster was created; `None` if an existing one is reused.
     pub created: Option<String>,
     _lease: Lock,
 }
 
+/// The required state of a cluster.
+struct Shape<'a> {
+    cache: &'a Cache,
+    name: String,
+    profile: &'a Profile,
+    image: NodeImage,
+    config: String,
+}
+
+impl Shape<'_> {
+    fn kubectl(&self, args: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.image.kubectl);
+        command
+            .arg("--kubeconfig")
+            .arg(state::kubeconfig(self.cache, &self.name))
+            .args(args);
+        capture(&format!("kubectl {}", args[0]), &mut command)
+    }
+}
+
 /// Returns a ready cluster of this shape, reusing or creating it.
-pub(crate) fn ensure(
-    profile: &Profile,
-    options: &Options,
-    on_progress: &mut dyn FnMut(Progress),
-) -> Result<Cluster> {
-    let reporter = &mut Reporter::new(on_progress);
+pub(crate) fn ensure(profile: &Profile, options: &Options, reporter: &Reporter) -> Result<Cluster> {
     let cache = &options.cache;
     let version = resolve(&profile.kubernetes)?;
     docker::versions()?;
@@ -73,68 +79,45 @@ pub(crate) fn ensure(
         runtime: profile.runtime,
     };
     let image = node_image::get(cache, wanted, options.sources, reporter)?;
-    let name = config::cluster_name(cache, profile, version);
-    let config = config::render(profile, version, &image);
     let shape = Shape {
-        name: &name,
+        cache,
+        name: config::cluster_name(cache, profile, version),
         profile,
-        image: &image,
-        config,
-    };
-
-    let _making = cache.lock(&format!("{name}.make"))?.exclusive(|| {
-        reporter.say(format!(
-            "cluster {name}: waiting for another process to create it"
-        ));
-    })?;
-    let lease = cache.lock(&format!("{name}.use"))?;
-    let created = match health::check(cache, &shape) {
-        Ok(()) => None,
-        Err(reason) => {
-            if !lease.try_exclusive()? {
-                return Err(ClusterError::Cluster {
-                    name,
-                    what: format!("is in use by another run and cannot be recreated, but {reason}"),
-                    remedy: "wait for that run to end, or stop it".into(),
-                });
-            }
-            create::create(&shape, options, &reason, reporter)?;
-            Some(reason)
-        }
-    };
-    lease.share()?;
-    state::touch(cache, &name);
-    let nodes = node::names(&name)?;
-    let doing = if created.is_some() { "ready" } else { "reused" };
-    reporter.say(format!(
-        "cluster {name}: {doing} after {}",
-        short(reporter.elapsed())
-    ));
-    Ok(Cluster {
-        kubeconfig: state::kubeconfig(cache, &name),
-        kubectl: image.kubectl.clone(),
-        nodes,
-        version: version.to_string(),
+        config: config::render(profile, version, &image),
         image,
+    };
+    let name = &shape.name;
+    let say = |doing: &str| reporter.say(format!("cluster {name}: {doing}"));
+
+    let _making = cache
+        .lock(&format!("{name}.make"))?
+        .exclusive(|| say("waiting for another process to create it"))?;
+    let lease = cache.lock(&format!("{name}.use"))?;
+    let created = health::check(&shape).err();
+    if let Some(reason) = &created {
+        if !lease.try_exclusive()? {
+            return Err(ClusterError::missing(
+                format!(
+                    "cluster {name} is in use by another run and cannot be recreated, but {reason}"
+                ),
+                "wait for that run to end, or stop it",
+            ));
+        }
+        create::create(&shape, options, reason, reporter)?;
+    }
+    lease.share()?;
+    state::touch(cache, name);
+    let nodes = node::names(name)?;
+    let doing = if created.is_some() { "ready" } else { "reused" };
+    say(&format!("{doing} after {}", short(reporter.elapsed())));
+    Ok(Cluster {
+        kubeconfig: state::kubeconfig(cache, name),
+        nodes,
         created,
-        name,
         _lease: lease,
+        name: shape.name,
+        image: shape.image,
     })
-}
-
-/// The required state of a cluster.
-struct Shape<'a> {
-    name: &'a str,
-    profile: &'a Profile,
-    image: &'a NodeImage,
-    config: String,
-}
-
-fn kubectl(program: &Utf8Path, kubeconfig: &Utf8Path, args: &[&str]) -> Result<String> {
-    let mut command = std::process::Command::new(program);
-    command.arg("--kubeconfig").arg(kubeconfig).args(args);
-    let step = format!("kubectl {}", args.first().unwrap_or(&""));
-    capture(&step, &mut command)
 }
 
 #[cfg(test)]

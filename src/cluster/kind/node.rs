@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use camino::Utf8Path;
-use k8s_openapi::api::core::v1::Node;
 
-use crate::cluster::command::capture;
-use crate::cluster::docker::{self, docker};
+use crate::cluster::docker;
 use crate::cluster::error::Result;
 
 /// kind's label on its containers.
@@ -18,15 +16,6 @@ pub(crate) fn names(cluster: &str) -> Result<Vec<String>> {
     let mut names = docker::containers(&label, &["--format={{.Names}}"])?;
     names.sort_by_key(|name| (!name.contains("control-plane"), name.clone()));
     Ok(names)
-}
-
-/// Parses the output of `kubectl get nodes -o json`.
-pub(super) fn parse(list: &str) -> serde_json::Result<Vec<Node>> {
-    #[derive(serde::Deserialize)]
-    struct Nodes {
-        items: Vec<Node>,
-    }
-    serde_json::from_str::<Nodes>(list).map(|list| list.items)
 }
 
 /// Ids of all node containers, running or not.
@@ -55,10 +44,8 @@ fn thaw(freezer: &Utf8Path, containers: &[String]) {
     };
     for folder in entries.flatten().filter(|entry| entry.path().is_dir()) {
         let folder = folder.path();
-        let ours = containers
-            .iter()
-            .any(|id| folder.as_str().contains(id.as_str()));
-        if ours && frozen(folder) {
+        let mut ids = containers.iter();
+        if ids.any(|id| folder.as_str().contains(id)) && frozen(folder) {
             // Without permission, docker reports that the container remains.
             let _ = std::fs::write(folder.join("freezer.state"), "THAWED");
         }
@@ -73,10 +60,8 @@ fn frozen(folder: &Utf8Path) -> bool {
 
 /// The id of a node's image.
 pub(super) fn image(node: &str) -> Result<String> {
-    capture(
-        "inspecting a node",
-        &mut docker(["inspect", "--format={{.Image}}", node]),
-    )
+    let inspect = ["inspect", "--format={{.Image}}", node];
+    docker::run("inspecting a node", inspect)
 }
 
 #[cfg(test)]

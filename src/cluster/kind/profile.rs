@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use itertools::Itertools as _;
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::error::{ClusterError, Result};
+use crate::cluster::node_image::Runtime::{self, Containerd1, Containerd2};
+use crate::cluster::node_image::Wanted;
 use crate::cluster::node_image::versions::{PINNED, resolve};
-use crate::cluster::node_image::{Runtime, Wanted};
 use crate::gates::check;
 
 /// Number of workers of a profile: one node that scenarios may disrupt.
@@ -17,32 +19,12 @@ type Variant = (&'static str, &'static [(&'static str, bool)], Runtime);
 /// The version, gates and runtime of profiles in addition to the defaults of each minor version: settings on
 /// which verdicts depend.
 const VARIANTS: [Variant; 6] = [
-    (
-        "1.29",
-        &[("PodLifecycleSleepAction", true)],
-        Runtime::Containerd2,
-    ),
-    (
-        "1.30",
-        &[("PodLifecycleSleepAction", false)],
-        Runtime::Containerd2,
-    ),
-    (
-        "1.33",
-        &[("PodLifecycleSleepAction", false)],
-        Runtime::Containerd2,
-    ),
-    (
-        "newest",
-        &[("ContainerStopSignals", true)],
-        Runtime::Containerd2,
-    ),
-    ("newest", &[], Runtime::Containerd1),
-    (
-        "newest",
-        &[("ContainerStopSignals", true)],
-        Runtime::Containerd1,
-    ),
+    ("1.29", &[("PodLifecycleSleepAction", true)], Containerd2),
+    ("1.30", &[("PodLifecycleSleepAction", false)], Containerd2),
+    ("1.33", &[("PodLifecycleSleepAction", false)], Containerd2),
+    ("newest", &[("ContainerStopSignals", true)], Containerd2),
+    ("newest", &[], Containerd1),
+    ("newest", &[("ContainerStopSignals", true)], Containerd1),
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,21 +56,18 @@ impl Profile {
             }
             check(gate, *on, wanted.version.minor).map_err(ClusterError::Refused)?;
         }
-        let on_off = |(gate, on): (&String, &bool)| {
-            let state = if *on { "on" } else { "off" };
-            format!("{gate}-{state}")
-        };
-        let mut names: Vec<_> = gates.iter().map(on_off).collect();
-        if wanted.runtime != Runtime::default() {
-            names.push(wanted.runtime.to_string());
-        }
-        let name = if names.is_empty() {
-            "default".to_owned()
-        } else {
-            names.join("-")
-        };
+        let on_off = |on: bool| if on { "on" } else { "off" };
+        let settings = gates
+            .iter()
+            .map(|(gate, on)| format!("{gate}-{}", on_off(*on)));
+        let runtime = (wanted.runtime != Runtime::default()).then(|| wanted.runtime.to_string());
+        let name = settings.chain(runtime).join("-");
         Ok(Self {
-            name,
+            name: if name.is_empty() {
+                "default".into()
+            } else {
+                name
+            },
             kubernetes: wanted.version.to_string(),
             gates,
             runtime: wanted.runtime,
@@ -98,10 +77,9 @@ impl Profile {
 
     /// The minor version and the name, such as `1.37` or `1.29-PodLifecycleSleepAction-on`.
     pub(crate) fn id(&self) -> String {
-        let minor = self.kubernetes.rsplit_once('.');
-        let minor = minor.map_or(self.kubernetes.as_str(), |(minor, _)| minor);
+        let minor = self.kubernetes.split('.').take(2).join(".");
         match self.name.as_str() {
-            "default" => minor.to_owned(),
+            "default" => minor,
             name => format!("{minor}-{name}"),
         }
     }
@@ -120,16 +98,15 @@ impl Profile {
 
 /// The profiles that are tested every night: the defaults of each minor version, oldest first, and variants.
 pub(crate) fn nightly() -> Result<Vec<Profile>> {
-    let defaults = PINNED.map(|version| {
-        let runtime = Runtime::default();
-        Profile::new(Wanted { version, runtime }, [], WORKERS)
-    });
-    let variants = VARIANTS.map(|(version, gates, runtime)| {
-        let version = resolve(version)?;
+    let defaults = PINNED.map(|version| Ok((version, &[][..], Runtime::default())));
+    let variants =
+        VARIANTS.map(|(version, gates, runtime)| Ok((resolve(version)?, gates, runtime)));
+    let profile = |(version, gates, runtime): (_, &[(&str, bool)], _)| {
         let gates = gates.iter().map(|(gate, on)| ((*gate).to_owned(), *on));
         Profile::new(Wanted { version, runtime }, gates, WORKERS)
-    });
-    defaults.into_iter().chain(variants).collect()
+    };
+    let all = defaults.into_iter().chain(variants);
+    all.map(|settings| settings.and_then(profile)).collect()
 }
 
 /// The profiles that a name selects: `nightly` or the id of one of them.

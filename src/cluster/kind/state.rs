@@ -1,14 +1,18 @@
 //! Records of the clusters that hookproof created. Only recorded clusters are ever touched.
 
+use std::fs;
+use std::io;
+
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::node;
 use super::profile::Profile;
-use crate::cluster::cache::{Cache, read_record, write_record};
+use crate::cluster::cache::Cache;
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::node_image::NodeImage;
+use crate::file::write_atomic;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -52,20 +56,17 @@ pub(super) fn kubeconfig(cache: &Cache, name: &str) -> Utf8PathBuf {
     folder(cache, name).join("kubeconfig")
 }
 
-/// Path of its kind configuration.
-pub(super) fn config(cache: &Cache, name: &str) -> Utf8PathBuf {
-    folder(cache, name).join("kind.yaml")
-}
-
+/// `None` if there is no record or it has another format.
 pub(super) fn read(cache: &Cache, name: &str) -> Option<State> {
-    read_record(&folder(cache, name).join("state.json"))
+    let record = fs::read(folder(cache, name).join("state.json")).ok()?;
+    serde_json::from_slice(&record).ok()
 }
 
 pub(super) fn write(cache: &Cache, state: &State) -> Result<()> {
-    write_record(
-        &cache.path(format!("clusters/{}/state.json", state.name))?,
-        state,
-    )
+    let path = folder(cache, &state.name).join("state.json");
+    let record = serde_json::to_vec_pretty(state);
+    let record = record.map_err(|e| ClusterError::file("cannot write", &path)(e.into()))?;
+    Ok(write_atomic(&path, &record)?)
 }
 
 /// Updates the time of last use. It only decides which cluster is evicted, so failures are ignored.
@@ -109,11 +110,10 @@ pub(crate) fn delete(cache: &Cache, name: &str) -> Result<()> {
     }
     let lease = cache.lock(&format!("{name}.use"))?;
     if !lease.try_exclusive()? {
-        return Err(ClusterError::Cluster {
-            name: name.to_owned(),
-            what: "is in use by a run".into(),
-            remedy: "wait for the run to end, or stop it".into(),
-        });
+        return Err(ClusterError::missing(
+            format!("cluster {name} is in use by a run"),
+            "wait for the run to end, or stop it",
+        ));
     }
     remove(cache, name)
 }
@@ -123,8 +123,8 @@ pub(crate) fn delete(cache: &Cache, name: &str) -> Result<()> {
 pub(super) fn remove(cache: &Cache, name: &str) -> Result<()> {
     node::remove(&node::containers(name)?)?;
     let folder = folder(cache, name);
-    match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(ClusterError::file("cannot remove", folder)(error))
         }
         _ => Ok(()),
@@ -162,13 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn state_round_trips() {
+    fn state_round_trips_and_invalid_one_is_ignored() {
         let (_folder, cache) = Cache::temporary();
         assert_eq!(read(&cache, &state().name), None);
         write(&cache, &state()).unwrap();
         assert_eq!(read(&cache, &state().name), Some(state()));
         touch(&cache, &state().name);
         assert!(read(&cache, &state().name).unwrap().used > state().used);
+        fs::write(folder(&cache, &state().name).join("state.json"), "{").unwrap();
+        assert_eq!(read(&cache, &state().name), None);
     }
 
     #[test]

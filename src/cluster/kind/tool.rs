@@ -1,11 +1,12 @@
 //! The kind executable.
 
 use std::process::Command;
+use std::time::Instant;
 
 use camino::Utf8PathBuf;
 
 use crate::cluster::cache::Cache;
-use crate::cluster::command::{Long, capture, find};
+use crate::cluster::command::{answer, find, run_logged};
 use crate::cluster::error::Result;
 use crate::cluster::node_image::go::go;
 use crate::cluster::progress::{Reporter, short};
@@ -17,22 +18,19 @@ const VERSION: &str = "0.33.0";
 const OLDEST: (u32, u32) = (0, 29);
 
 /// Finds kind on PATH or in the cache, or installs it in the cache.
-pub(super) fn kind(cache: &Cache, reporter: &mut Reporter) -> Result<Utf8PathBuf> {
-    if let Some(found) = on_path() {
+pub(super) fn kind(cache: &Cache, reporter: &Reporter) -> Result<Utf8PathBuf> {
+    if let Some(found) = installed(cache) {
         return Ok(found);
-    }
-    let target = installed(cache);
-    if target.exists() {
-        return Ok(target);
     }
     let _installing = cache.lock("kind")?.exclusive(|| {
         reporter.say("kind: waiting for another process to install it");
     })?;
+    let target = target(cache);
     if target.exists() {
         return Ok(target);
     }
     reporter.say(format!("kind: installing {VERSION}"));
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let log = cache.log("install-kind")?;
     let (_removed_later, scratch) = cache.scratch()?;
     let mut install = go()?;
@@ -41,30 +39,32 @@ pub(super) fn kind(cache: &Cache, reporter: &mut Reporter) -> Result<Utf8PathBuf
         .arg(format!("{MODULE}@v{VERSION}"))
         .env("GOBIN", &scratch)
         .current_dir("/");
-    Long::new("installing kind", &log).run(&mut install, &mut |pulse| {
-        let packages = pulse.lines.len();
-        let elapsed = short(pulse.elapsed);
-        reporter.say(format!("kind: {packages} packages, {elapsed}"));
-    })?;
+    run_logged(
+        "installing kind",
+        &log,
+        None,
+        &mut install,
+        |lines, elapsed| {
+            reporter.say(format!("kind: {} packages, {elapsed}", lines.len()));
+        },
+    )?;
     rename(&scratch.join("kind"), &target)?;
     reporter.say(format!("kind: installed in {}", short(began.elapsed())));
     Ok(target)
 }
 
-/// Path of kind in the cache.
-pub(in crate::cluster) fn installed(cache: &Cache) -> Utf8PathBuf {
+fn target(cache: &Cache) -> Utf8PathBuf {
     cache.root().join(format!("tools/kind-{VERSION}/kind"))
 }
 
-/// A kind on PATH that is new enough.
-pub(in crate::cluster) fn on_path() -> Option<Utf8PathBuf> {
-    let found = find("kind")?;
-    let version = capture(
-        "checking the version of kind",
-        Command::new(&found).args(["version", "-q"]),
-    )
-    .ok()?;
-    is_new_enough(&version).then_some(found)
+/// A kind on PATH that is new enough, else the one in the cache.
+pub(in crate::cluster) fn installed(cache: &Cache) -> Option<Utf8PathBuf> {
+    let is_new_enough = |found: &Utf8PathBuf| {
+        let version = answer(Command::new(found).args(["version", "-q"]));
+        version.is_ok_and(|version| is_new_enough(&version.unwrap_or_default()))
+    };
+    let kept = Some(target(cache)).filter(|path| path.exists());
+    find("kind").filter(is_new_enough).or(kept)
 }
 
 fn is_new_enough(version: &str) -> bool {

@@ -4,19 +4,19 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::process::Command;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
+use itertools::Itertools as _;
 use serde_json::json;
 
 use super::Wanted;
 use super::go::Programs;
 use super::recipe::{
-    ADDONS, CONTAINERD_CONFIG, IMPORT_IMAGES, NODE_FILES, control_plane_digest, image_name,
+    CONTAINERD_CONFIG, IMPORT_IMAGES, NODE_FILES, addons, control_plane_digest, image_name,
     runtime, userland_digest,
 };
-use super::versions::Version;
 use crate::cluster::cache::Cache;
-use crate::cluster::command::{Long, capture, feed};
-use crate::cluster::docker::{Container, docker, image_id};
+use crate::cluster::command::{capture, feed, run_logged};
+use crate::cluster::docker::{self, Container, docker, image_id};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::image_archive::{Image, Tar, write_images};
 use crate::cluster::progress::Reporter;
@@ -28,22 +28,33 @@ pub(super) fn assemble(
     wanted: Wanted,
     programs: &Programs,
     userland: &Utf8Path,
-    reporter: &mut Reporter,
+    reporter: &Reporter,
 ) -> Result<String> {
     let version = wanted.version;
     let log = cache.log(&format!("assemble-{version}"))?;
     let (_removed_later, scratch) = cache.scratch()?;
 
-    let names = control_plane(version, programs)?;
+    // The images that kubeadm requires, under the names that it uses.
+    let mut list = Command::new(&programs["kubeadm"]);
+    list.args(["config", "images", "list"])
+        .arg(format!("--kubernetes-version=v{version}"));
+    let names = capture("listing the images of kubeadm", &mut list)?;
+    let names = names.lines().map(str::trim).collect_vec();
     let pause = names.iter().find(|name| program_of(name) == "pause");
     let pause =
         pause.ok_or_else(|| ClusterError::Refused("kubeadm lists no pause image".into()))?;
-    let packed = format!("v{}-{}", version, control_plane_digest(version));
+    let packed = format!("v{version}-{}", control_plane_digest(version));
     let archive = cache.path(format!("images/{packed}.tar"))?;
     if !archive.exists() {
         reporter.say("node image: packing the control plane images");
         let aside = scratch.join("images.tar");
-        pack(&names, programs, userland, &aside)?;
+        let images = names
+            .iter()
+            .map(|name| Ok((*name, image(name, programs, userland)?)));
+        let images: Vec<_> = images.collect::<Result<_>>()?;
+        File::create(&aside)
+            .and_then(|file| write_images(images, BufWriter::new(file)))
+            .map_err(ClusterError::file("cannot write", &aside))?;
         rename(&aside, &archive)?;
     }
 
@@ -63,73 +74,39 @@ pub(super) fn assemble(
         &base,
         "infinity",
     ])?;
-    let root = format!("{}:/", container.id);
-    let mut copy = docker(["cp", "-", &root]);
+    let id = container.id.as_str();
+    let mut copy = docker(["cp", "-", &format!("{id}:/")]);
     feed("copying files into the node", &mut copy, &files)?;
-    let mut import = container.exec(&["sh", "/kind/import-images"]);
+    let mut import = docker(["exec", "-i", id, "sh", "/kind/import-images"]);
     feed("importing images into the node", &mut import, &archive)?;
-    capture(
-        "cleaning the node",
-        &mut container.exec(&["rm", "/kind/import-images"]),
-    )?;
-    capture("stopping the node", &mut docker(["kill", &container.id]))?;
+    let remove = ["exec", "-i", id, "rm", "/kind/import-images"];
+    docker::run("cleaning the node", remove)?;
+    docker::run("stopping the node", ["kill", id])?;
     let name = image_name(wanted);
     let label = format!("--change=LABEL hookproof.node={version}");
     let entrypoint = "--change=ENTRYPOINT [\"/usr/local/bin/entrypoint\",\"/sbin/init\"]";
-    let mut commit = docker(["commit", entrypoint, &label, &container.id, &name]);
-    let step = "writing the node image";
-    Long::new(step, &log).run(&mut commit, &mut |_| {})?;
+    let mut commit = docker(["commit", entrypoint, &label, id, &name]);
+    run_logged("writing the node image", &log, None, &mut commit, |_, _| {})?;
     Ok(name)
 }
 
-/// The images that kubeadm requires, under the names that it uses.
-fn control_plane(version: Version, programs: &Programs) -> Result<Vec<String>> {
-    let version = format!("v{version}");
-    let mut list = Command::new(programs.path("kubeadm"));
-    list.args(["config", "images", "list", "--kubernetes-version", &version]);
-    let names = capture("listing the images of kubeadm", &mut list)?;
-    Ok(names.lines().map(|name| name.trim().to_owned()).collect())
-}
-
-/// Writes an archive of the control plane's images.
-fn pack(
-    names: &[String],
-    programs: &Programs,
-    userland: &Utf8Path,
-    target: &Utf8Path,
-) -> Result<()> {
-    let images: Vec<_> = names
-        .iter()
-        .map(|name| Ok((name.as_str(), image(name, programs, userland)?)))
-        .collect::<Result<_>>()?;
-    File::create(target)
-        .and_then(|file| write_images(images, BufWriter::new(file)))
-        .map(drop)
-        .map_err(ClusterError::file("cannot write", target))
-}
-
+/// The image of a program of the control plane.
 fn image(name: &str, programs: &Programs, userland: &Utf8Path) -> Result<Image> {
     let program = program_of(name);
-    let at = match program {
-        "kube-proxy" => "usr/local/bin/kube-proxy",
-        "kube-apiserver"
-        | "kube-controller-manager"
-        | "kube-scheduler"
-        | "etcd"
-        | "coredns"
-        | "pause" => program,
-        _ => {
-            return Err(ClusterError::Refused(format!(
-                "kubeadm requires the image {name}, which cannot be built"
-            )));
-        }
-    };
+    let path = programs.get(program).ok_or_else(|| {
+        ClusterError::Refused(format!(
+            "kubeadm requires the image {name}, which cannot be built"
+        ))
+    })?;
+    let is_proxy = program == "kube-proxy";
+    let folder = if is_proxy { "usr/local/bin/" } else { "" };
+    let at = format!("{folder}{program}");
     let build = || -> io::Result<Image> {
         let mut layer = Tar::new(Vec::new());
-        if program == "kube-proxy" {
+        if is_proxy {
             layer.entries(&userland.join("proxy.tar"))?;
         }
-        layer.program(at, &programs.path(program))?;
+        layer.program(&at, path)?;
         let settings = json!({
             "Entrypoint": [format!("/{at}")],
             "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/"],
@@ -146,14 +123,14 @@ fn program_of(name: &str) -> &str {
 }
 
 /// Imports the userland into docker as a base image.
-fn base(userland: &Utf8Path, reporter: &mut Reporter) -> Result<String> {
+fn base(userland: &Utf8Path, reporter: &Reporter) -> Result<String> {
     let name = format!("hookproof/node-base:{}", userland_digest());
     if image_id(&name)?.is_none() {
         reporter.say("node image: importing the userland");
         let archive = userland.join("node.tar");
         let change = "--change=ENV container=docker";
-        let mut import = docker(["import", change, archive.as_str(), &name]);
-        capture("importing the node userland", &mut import)?;
+        let import = ["import", change, archive.as_str(), &name];
+        docker::run("importing the node userland", import)?;
     }
     Ok(name)
 }
@@ -166,53 +143,44 @@ fn node_files(
     target: &Utf8Path,
 ) -> io::Result<()> {
     let mut archive = Tar::new(BufWriter::new(File::create(target)?));
-    for (path, mode, content) in NODE_FILES {
+    for (path, content) in NODE_FILES {
+        let is_script = content.starts_with("#!");
+        let mode = if is_script { 0o755 } else { 0o644 };
         archive.file(path, mode, content.as_bytes())?;
     }
-    let texts = [
-        (
-            "etc/containerd/config.toml",
-            CONTAINERD_CONFIG.replace("@PAUSE@", pause),
-        ),
-        ("kind/version", format!("v{}\n", wanted.version)),
-        ("kind/import-images", IMPORT_IMAGES.to_owned()),
-        ("kind/contents", contents(wanted)),
-    ];
-    for (path, text) in texts {
+    let containerd = CONTAINERD_CONFIG.replace("@PAUSE@", pause);
+    let version = format!("v{}\n", wanted.version);
+    for (path, text) in [
+        ("etc/containerd/config.toml", containerd.as_str()),
+        ("kind/version", &version),
+        ("kind/import-images", IMPORT_IMAGES),
+        ("kind/contents", &contents(wanted)),
+    ] {
         archive.file(path, 0o644, text.as_bytes())?;
     }
     for name in ["kubelet", "kubeadm", "kubectl"] {
-        archive.program(&format!("usr/bin/{name}"), &programs.path(name))?;
+        archive.program(&format!("usr/bin/{name}"), &programs[name])?;
     }
-    for (path, addon) in runtime(wanted.runtime) {
-        archive.program(path, &programs.path(addon.name))?;
+    for addon in runtime(wanted.runtime) {
+        // Where Debian's are.
+        let folder = if addon.name == "runc" { "sbin" } else { "bin" };
+        let path = format!("usr/{folder}/{}", addon.name);
+        archive.program(&path, &programs[addon.name])?;
     }
     archive.finish().map(drop)
 }
 
 /// The content of /kind/contents, which documents the image.
 fn contents(wanted: Wanted) -> String {
-    use std::fmt::Write as _;
-    // Writing to a string cannot fail.
-    let mut text = format!("kubernetes {}\n", wanted.version);
-    let runtime = runtime(wanted.runtime).iter().map(|(_, addon)| addon);
-    for addon in ADDONS.iter().chain(runtime) {
+    let addons = addons(wanted.runtime).map(|addon| {
         let (module, version) = addon.module.unwrap_or(("built in", ""));
-        let _ = writeln!(text, "{} {module} {version}", addon.name);
-    }
-    text
-}
-
-/// Copies kubectl out of a node image.
-pub(super) fn take_kubectl(image: &str, target: &Utf8PathBuf) -> Result<()> {
-    let container = Container::create(image)?;
-    let aside = target.with_extension("part");
-    let from = format!("{}:/usr/bin/kubectl", container.id);
-    capture(
-        "copying kubectl from the node image",
-        &mut docker(["cp", &from, aside.as_str()]),
-    )?;
-    Ok(rename(&aside, target)?)
+        format!("{} {module} {version}\n", addon.name)
+    });
+    format!(
+        "kubernetes {}\n{}",
+        wanted.version,
+        addons.collect::<String>()
+    )
 }
 
 #[cfg(test)]

@@ -1,19 +1,19 @@
 //! Builds programs from Go modules.
 
-use std::collections::HashSet;
-use std::fmt::Write as _;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use serde::Deserialize;
+use itertools::Itertools as _;
+use serde_json::Value;
 
 use super::Wanted;
-use super::recipe::{ADDONS, Addon, Main, addon_digest, runtime};
+use super::recipe::{OURS, Program, addon_digest, addons};
 use super::versions::Version;
 use crate::cluster::cache::Cache;
-use crate::cluster::command::{Long, Pulse, capture, find, output};
+use crate::cluster::command::{answer, find, output, reason, run_logged};
 use crate::cluster::error::{ClusterError, Result};
 use crate::cluster::progress::{Reporter, percent, short};
 use crate::file::{rename, write_atomic};
@@ -29,18 +29,7 @@ const PROGRAMS: [&str; 7] = [
     "kube-proxy",
 ];
 
-/// Paths of the programs of a node.
-pub(super) struct Programs {
-    kubernetes: Utf8PathBuf,
-    addons: Vec<(&'static str, Utf8PathBuf)>,
-}
-
-impl Programs {
-    pub(super) fn path(&self, name: &str) -> Utf8PathBuf {
-        let addon = self.addons.iter().find(|(addon, _)| *addon == name);
-        addon.map_or_else(|| self.kubernetes.join(name), |(_, path)| path.clone())
-    }
-}
+pub(super) type Programs = HashMap<&'static str, Utf8PathBuf>;
 
 /// Cache folder of the programs of a Kubernetes version.
 pub(super) fn folder(version: Version) -> String {
@@ -48,154 +37,135 @@ pub(super) fn folder(version: Version) -> String {
 }
 
 /// Builds the programs that are not cached.
-pub(super) fn programs(cache: &Cache, wanted: Wanted, reporter: &mut Reporter) -> Result<Programs> {
+pub(super) fn programs(cache: &Cache, wanted: Wanted, reporter: &Reporter) -> Result<Programs> {
     let version = wanted.version;
-    let runtime = runtime(wanted.runtime).iter().map(|(_, addon)| addon);
-    let addons: Vec<&Addon> = ADDONS.iter().chain(runtime).collect();
+    let addons = addons(wanted.runtime).collect_vec();
     let mut builder = Builder {
-        components: PROGRAMS.len() + addons.len(),
         cache,
         log: &cache.log(&format!("build-{version}"))?,
         reporter,
-        number: 0,
+        components: PROGRAMS.len() + addons.len(),
+        built: Programs::new(),
         compiled: HashSet::new(),
     };
-    Ok(Programs {
-        kubernetes: builder.kubernetes(version)?,
-        addons: addons
-            .into_iter()
-            .map(|addon| Ok((addon.name, builder.addon(addon)?)))
-            .collect::<Result<_>>()?,
-    })
+    builder.kubernetes(version)?;
+    for addon in addons {
+        builder.addon(addon)?;
+    }
+    Ok(builder.built)
 }
 
 const TOOLS: &str =
     "//go:build tools\n\npackage tools\n\nimport _ \"k8s.io/kubernetes/cmd/kubelet\"\n";
 
-struct Builder<'a, 'r> {
+struct Builder<'a> {
     cache: &'a Cache,
     log: &'a Utf8Path,
-    reporter: &'a mut Reporter<'r>,
+    reporter: &'a Reporter<'a>,
     components: usize,
-    /// Number of the current component, from 1.
-    number: usize,
+    built: Programs,
     /// Packages that need not be compiled again.
     compiled: HashSet<String>,
 }
 
-/// A program to build.
-struct Program<'a> {
-    name: &'a str,
-    package: &'a str,
-    ldflags: &'a str,
-    tags: &'a str,
-    cgo: bool,
-    workspace: &'a Utf8Path,
-    target: &'a Utf8Path,
-}
-
-impl Builder<'_, '_> {
-    /// Builds the programs of Kubernetes. Returns their folder.
-    fn kubernetes(&mut self, version: Version) -> Result<Utf8PathBuf> {
-        let folder = self.cache.folder(folder(version))?;
-        if PROGRAMS.iter().all(|name| folder.join(name).exists()) {
-            self.number += PROGRAMS.len();
-            return Ok(folder);
-        }
-        let workspace = format!("workspaces/kubernetes-{version}");
-        let workspace = &self.cache.folder(workspace)?;
-        let doing = format!("Kubernetes {version}: downloading the module");
-        self.reporter.say(doing);
-        let source = download(&format!("k8s.io/kubernetes@v{version}"))?;
-        let path = source.join("go.mod");
-        let theirs = fs::read_to_string(&path).map_err(ClusterError::file("cannot read", &path))?;
-        let module = go_mod(&theirs, version);
-        write_atomic(&workspace.join("go.mod"), module.as_bytes())?;
-        // Keeps the requirement from being removed as unused.
-        write_atomic(&workspace.join("tools.go"), TOOLS.as_bytes())?;
-        if let Ok(sums) = fs::read(source.join("go.sum")) {
-            write_atomic(&workspace.join("go.sum"), &sums)?;
+impl Builder<'_> {
+    /// Builds the programs of Kubernetes.
+    fn kubernetes(&mut self, version: Version) -> Result<()> {
+        let cache = self.cache;
+        let folder = cache.folder(folder(version))?;
+        let workspace = &cache.folder(format!("workspaces/kubernetes-{version}"))?;
+        let is_built = |name: &&str| folder.join(name).exists();
+        if !PROGRAMS.iter().all(is_built) {
+            let doing = format!("Kubernetes {version}: downloading the module");
+            self.reporter.say(doing);
+            let source = download(&format!("k8s.io/kubernetes@v{version}"))?;
+            let path = source.join("go.mod");
+            let theirs = fs::read_to_string(&path);
+            let theirs = theirs.map_err(ClusterError::file("cannot read", &path))?;
+            let module = go_mod(&theirs, version);
+            write_atomic(&workspace.join("go.mod"), module.as_bytes())?;
+            // Keeps the requirement from being removed as unused.
+            write_atomic(&workspace.join("tools.go"), TOOLS.as_bytes())?;
+            if let Ok(sums) = fs::read(source.join("go.sum")) {
+                write_atomic(&workspace.join("go.sum"), &sums)?;
+            }
         }
         for name in PROGRAMS {
-            self.build(&Program {
+            let program = Program {
                 name,
                 package: &format!("k8s.io/kubernetes/cmd/{name}"),
                 ldflags: &ldflags(version),
                 tags: version.tags(),
-                cgo: false,
-                workspace,
-                target: &folder.join(name),
-            })?;
+                ..OURS
+            };
+            self.build(&program, workspace, &folder.join(name))?;
         }
-        Ok(folder)
+        Ok(())
     }
 
-    /// Builds an addon. Returns its path.
-    fn addon(&mut self, addon: &Addon) -> Result<Utf8PathBuf> {
-        let kept = format!("{}-{}", addon.name, addon_digest(addon));
-        let target = self.cache.path(format!("binaries/{kept}/{}", addon.name))?;
-        if target.exists() {
-            self.number += 1;
-            return Ok(target);
-        }
+    fn addon(&mut self, addon: &Program<'static>) -> Result<()> {
+        let name = addon.name;
+        let kept = format!("{name}-{}", addon_digest(addon));
         let workspace = &self.cache.folder(format!("workspaces/{kept}"))?;
-        let (mut go, mut require) = ("go 1.23".to_owned(), String::new());
-        if let Some((path, version)) = addon.module {
-            let source = download(&format!("{path}@{version}"))?;
-            let theirs = fs::read_to_string(source.join("go.mod")).unwrap_or_default();
-            if let Some(line) = theirs.lines().find(|line| line.starts_with("go ")) {
-                line.clone_into(&mut go);
+        let target = self.cache.path(format!("binaries/{kept}/{name}"))?;
+        if !target.exists() {
+            let (mut go, mut require) = ("go 1.23".to_owned(), String::new());
+            if let Some((path, version)) = addon.module {
+                let source = download(&format!("{path}@{version}"))?;
+                let theirs = fs::read_to_string(source.join("go.mod")).unwrap_or_default();
+                if let Some(line) = theirs.lines().find(|line| line.starts_with("go ")) {
+                    line.clone_into(&mut go);
+                }
+                require = format!("\nrequire {path} {version}\n");
             }
-            require = format!("\nrequire {path} {version}\n");
-        }
-        let module = format!("module hookproof.local/{}\n\n{go}\n{require}", addon.name);
-        write_atomic(&workspace.join("go.mod"), module.as_bytes())?;
-        let (package, tags, ldflags, cgo) = match addon.main {
-            Main::Ours(source) => {
+            let module = format!("module hookproof.local/{name}\n\n{go}\n{require}");
+            write_atomic(&workspace.join("go.mod"), module.as_bytes())?;
+            if let Some(source) = addon.source {
                 write_atomic(&workspace.join("main.go"), source.as_bytes())?;
-                (".", "", "", false)
             }
-            Main::Theirs {
-                package,
-                tags,
-                ldflags,
-                cgo,
-            } => (package, tags, ldflags, cgo),
-        };
-        if cgo {
-            headers(addon.name)?;
+            if addon.cgo {
+                headers(name)?;
+            }
         }
-        self.build(&Program {
-            name: addon.name,
-            package,
-            ldflags: &format!("-s -w {ldflags}"),
-            tags,
-            cgo,
-            workspace,
-            target: &target,
-        })?;
-        Ok(target)
+        self.build(addon, workspace, &target)
     }
 
     /// Builds a program, unless it exists, and moves it to its place when it is complete.
-    fn build(&mut self, program: &Program<'_>) -> Result<()> {
-        let Program { name, target, .. } = *program;
-        self.number += 1;
+    fn build(
+        &mut self,
+        program: &Program<'_>,
+        workspace: &Utf8Path,
+        target: &Utf8Path,
+    ) -> Result<()> {
+        let name = program.name;
+        self.built.insert(name, target.to_owned());
         if target.exists() {
             return Ok(());
         }
         let began = Instant::now();
-        let of = self.components;
-        let component = format!("{name}: component {} of {of}", self.number);
-        self.reporter
-            .say(format!("{component}, resolving packages"));
-        let mut list = program.go(&["list", "-deps", "-f", "{{.ImportPath}}"])?;
-        let listed = self.run(program, list.arg(program.package), |pulse| {
-            let elapsed = short(pulse.elapsed);
-            format!("{component}, {}, {elapsed}", downloading(pulse.lines))
+        let (number, of) = (self.built.len(), self.components);
+        let component = format!("{name}: component {number} of {of}");
+        let (log, reporter, step) = (self.log, self.reporter, format!("building {name}"));
+        let say = |doing: &str| reporter.say(format!("{component}, {doing}"));
+        say("resolving packages");
+        let go = |args: &[&str]| -> Result<Command> {
+            let mut command = go()?;
+            command.args(args).current_dir(workspace);
+            if !program.tags.is_empty() {
+                command.args(["-tags", program.tags]);
+            }
+            if program.cgo {
+                command.env("CGO_ENABLED", "1");
+            }
+            Ok(command)
+        };
+        let mut list = go(&["list", "-deps", "-f", "{{.ImportPath}}"])?;
+        list.arg(program.package);
+        let listed = run_logged(&step, log, None, &mut list, |lines, elapsed| {
+            say(&format!("{}, {elapsed}", downloading(lines)));
         });
         let listed = listed.map_err(|error| {
-            let log = fs::read_to_string(self.log).unwrap_or_default();
+            let log = fs::read_to_string(log).unwrap_or_default();
             match unavailable(&log) {
                 Some((module, why)) => ClusterError::missing(
                     format!("cannot download the Go module {module}, which {name} requires: {why}"),
@@ -209,43 +179,16 @@ impl Builder<'_, '_> {
             .filter(|line| !line.contains(' ') && !self.compiled.contains(line))
             .collect();
         let aside = target.with_extension("part");
-        let mut build = program.go(&["build", "-v", "-trimpath", "-ldflags", program.ldflags])?;
+        let ldflags = format!("-s -w {}", program.ldflags);
+        let mut build = go(&["build", "-v", "-trimpath", "-ldflags", &ldflags])?;
         build.args(["-o", aside.as_str(), program.package]);
-        self.run(program, &mut build, |pulse| {
-            let share = compiled(pulse.lines, &packages);
-            format!("{component}, {share} %, {}", short(pulse.elapsed))
+        run_logged(&step, log, None, &mut build, |lines, elapsed| {
+            say(&format!("{} %, {elapsed}", compiled(lines, &packages)));
         })?;
         self.compiled.extend(packages);
         rename(&aside, target)?;
-        let elapsed = short(began.elapsed());
-        self.reporter
-            .say(format!("{component}, built in {elapsed}"));
+        say(&format!("built in {}", short(began.elapsed())));
         Ok(())
-    }
-
-    fn run(
-        &mut self,
-        program: &Program<'_>,
-        command: &mut Command,
-        show: impl Fn(&Pulse<'_>) -> String,
-    ) -> Result<Vec<String>> {
-        let step = format!("building {}", program.name);
-        Long::new(&step, self.log).run(command, &mut |pulse| self.reporter.say(show(&pulse)))
-    }
-}
-
-impl Program<'_> {
-    /// A go command for this program.
-    fn go(&self, args: &[&str]) -> Result<Command> {
-        let mut command = go()?;
-        command.args(args).current_dir(self.workspace);
-        if !self.tags.is_empty() {
-            command.args(["-tags", self.tags]);
-        }
-        if self.cgo {
-            command.env("CGO_ENABLED", "1");
-        }
-        Ok(command)
     }
 }
 
@@ -267,17 +210,16 @@ fn unavailable(log: &str) -> Option<(&str, &str)> {
 
 /// What `go list` does, from the lines that it printed.
 fn downloading(lines: &[String]) -> String {
-    let modules = lines
-        .iter()
-        .filter_map(|line| line.strip_prefix("go: downloading "));
-    format!("{} modules downloaded", modules.count())
+    let is_download = |line: &&String| line.starts_with("go: downloading ");
+    let modules = lines.iter().filter(is_download).count();
+    format!("{modules} modules downloaded")
 }
 
 /// Checks for the C library that runc is linked with.
 fn headers(name: &str) -> Result<()> {
     let mut command = Command::new("pkg-config");
-    command.args(["--exists", "libseccomp"]);
-    if find("cc").is_some() && output(&mut command).is_ok_and(|output| output.status.success()) {
+    let library = answer(command.args(["--exists", "libseccomp"]));
+    if find("cc").is_some() && library.is_ok_and(|library| library.is_some()) {
         return Ok(());
     }
     Err(ClusterError::missing(
@@ -304,83 +246,77 @@ pub(crate) fn go() -> Result<Command> {
 
 /// Downloads a module and returns its folder.
 fn download(module: &str) -> Result<Utf8PathBuf> {
-    #[derive(Deserialize)]
-    struct Answer {
-        #[serde(rename = "Dir", default)]
-        dir: Option<Utf8PathBuf>,
-        #[serde(rename = "Error", default)]
-        error: Option<String>,
-    }
     // Outside of any module, so that an incomplete workspace has no effect.
     let mut command = go()?;
     command
         .args(["mod", "download", "-json", module])
         .current_dir("/");
-    let step = format!("downloading the Go module {module}");
-    let text = capture(&step, &mut command)?;
-    let answer: Answer = serde_json::from_str(&text).map_err(|error| {
-        ClusterError::failed(&step, format!("cannot parse the output: {error}"))
-    })?;
-    let reason = answer
-        .error
-        .unwrap_or("the output names no folder".to_owned());
-    answer.dir.ok_or_else(|| ClusterError::failed(step, reason))
+    let output = output(&mut command)?;
+    downloaded(&output.stdout).map_err(|error| {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let reason = error.unwrap_or_else(|| reason(&complaint, &output.status.to_string()));
+        ClusterError::failed(format!("downloading the Go module {module}"), reason)
+    })
+}
+
+/// The folder in the answer of `go mod download -json`, or the error in it, if any.
+fn downloaded(answer: &[u8]) -> std::result::Result<Utf8PathBuf, Option<String>> {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    let folder = answer["Dir"].as_str().map(Into::into);
+    folder.ok_or_else(|| answer["Error"].as_str().map(str::to_owned))
 }
 
 /// A go.mod that requires Kubernetes. Its local replacements do not work in another module, so the
 /// staging modules are replaced by their published versions.
 fn go_mod(theirs: &str, version: Version) -> String {
-    let mut ours = String::from("module hookproof.local/kubernetes\n\n");
     let mut in_godebug = false;
-    for line in theirs.lines() {
+    let is_kept = |line: &&str| {
         in_godebug |= line.starts_with("godebug (");
-        if in_godebug || line.starts_with("go ") || line.starts_with("godebug ") {
-            // Writing to a string cannot fail.
-            let _ = writeln!(ours, "{line}");
-        }
-        in_godebug &= line != ")";
-    }
-    let _ = write!(
-        ours,
-        "\nrequire k8s.io/kubernetes v{version}\n\nreplace (\n"
-    );
-    let mut staged: Vec<_> = theirs
+        let kept = in_godebug || line.starts_with("go ") || line.starts_with("godebug ");
+        in_godebug &= *line != ")";
+        kept
+    };
+    let settings = theirs.lines().filter(is_kept).join("\n");
+    let Version { minor, patch } = version;
+    let staged = theirs
         .lines()
-        .filter_map(|line| line.split_once("=> ./staging/src/"))
-        .map(|(_, module)| module.split_whitespace().next().unwrap_or(module))
-        .collect();
-    staged.sort_unstable();
-    staged.dedup();
-    for module in staged {
-        let Version { minor, patch } = version;
-        let _ = writeln!(ours, "\t{module} => {module} v0.{minor}.{patch}");
-    }
-    ours.push_str(")\n");
-    ours
+        .filter_map(|line| line.split_once("=> ./staging/src/"));
+    let replacements = staged
+        .filter_map(|(_, module)| module.split_whitespace().next())
+        .sorted_unstable()
+        .dedup()
+        .map(|module| format!("\t{module} => {module} v0.{minor}.{patch}\n"))
+        .join("");
+    format!(
+        "module hookproof.local/kubernetes\n\n{settings}\n\n\
+         require k8s.io/kubernetes v{version}\n\nreplace (\n{replacements})\n"
+    )
 }
 
 /// Linker flags that set the version, which kubeadm requires.
 fn ldflags(version: Version) -> String {
-    let mut flags = String::from("-s -w");
-    for package in [
+    let values = [
+        format!("gitVersion=v{version}"),
+        "gitMajor=1".to_owned(),
+        format!("gitMinor={}", version.minor),
+        "gitTreeState=clean".to_owned(),
+        format!("gitCommit={}", "0".repeat(40)),
+        "buildDate=1970-01-01T00:00:00Z".to_owned(),
+    ];
+    let packages = [
         "k8s.io/component-base/version",
         "k8s.io/client-go/pkg/version",
-    ] {
-        // Writing to a string cannot fail.
-        let _ = write!(
-            flags,
-            " -X {package}.gitVersion=v{version} -X {package}.gitMajor=1 \
-             -X {package}.gitMinor={} -X {package}.gitTreeState=clean \
-             -X {package}.gitCommit={} -X {package}.buildDate=1970-01-01T00:00:00Z",
-            version.minor,
-            "0".repeat(40)
-        );
-    }
+    ];
+    let flags = packages.into_iter().cartesian_product(&values);
     flags
+        .map(|(package, value)| format!("-X {package}.{value}"))
+        .join(" ")
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     const VERSION: Version = Version {
@@ -421,7 +357,7 @@ mod tests {
             "{flags}"
         );
         assert!(
-            flags.contains("-X k8s.io/client-go/pkg/version.gitMinor=36 "),
+            flags.contains(" -X k8s.io/client-go/pkg/version.gitMinor=36 "),
             "{flags}"
         );
     }
@@ -433,6 +369,17 @@ mod tests {
         let wanted = ("k8s.io/kube-scheduler@v0.31.14", "403 Forbidden");
         assert_eq!(unavailable(log), Some(wanted));
         assert_eq!(unavailable("fmt: reading x\n"), None);
+    }
+
+    #[test]
+    fn a_failed_download_has_its_reason() {
+        let folder =
+            downloaded(br#"{"Path": "k8s.io/api", "Dir": "/mod/api", "GoModSum": "h1:x"}"#);
+        assert_eq!(folder, Ok("/mod/api".into()));
+        let unknown = br#"{"Path": "k8s.io/api", "Error": "k8s.io/api@v9: unknown revision v9"}"#;
+        let error = downloaded(unknown).unwrap_err();
+        assert_eq!(error.as_deref(), Some("k8s.io/api@v9: unknown revision v9"));
+        assert_eq!(downloaded(b"go: no such tool"), Err(None));
     }
 
     #[test]

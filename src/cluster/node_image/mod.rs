@@ -10,6 +10,8 @@ pub(crate) mod versions;
 use std::fmt;
 
 use camino::Utf8PathBuf;
+use clap::ValueEnum as _;
+use itertools::Itertools as _;
 use serde::{Deserialize, Serialize};
 
 use super::agent_image;
@@ -30,15 +32,6 @@ pub(crate) enum Source {
     Packages,
 }
 
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Published => "published",
-            Self::Packages => "packages",
-        })
-    }
-}
-
 /// The container runtime of node images.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, clap::ValueEnum,
@@ -53,10 +46,6 @@ pub(crate) enum Runtime {
     #[serde(rename = "containerd-1")]
     #[value(name = "containerd-1")]
     Containerd1,
-}
-
-impl Runtime {
-    pub(crate) const ALL: [Self; 2] = [Self::Containerd2, Self::Containerd1];
 }
 
 impl fmt::Display for Runtime {
@@ -102,7 +91,11 @@ pub(crate) struct NodeImage {
 
 impl fmt::Display for NodeImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.source, self.digest)
+        let source = match self.source {
+            Source::Published => "published",
+            Source::Packages => "packages",
+        };
+        write!(f, "{source} {}", self.digest)
     }
 }
 
@@ -111,28 +104,24 @@ pub(crate) fn get(
     cache: &Cache,
     wanted: Wanted,
     sources: Sources,
-    reporter: &mut Reporter,
+    reporter: &Reporter,
 ) -> Result<NodeImage> {
-    let chosen = wanted.runtime != Runtime::default();
+    let Wanted { version, runtime } = wanted;
+    let is_published = runtime == Runtime::default();
     match sources {
-        Sources::Published if chosen => Err(ClusterError::Refused(format!(
-            "published node images do not contain the runtime {}: omit --source or --runtime",
-            wanted.runtime
+        Sources::Published if is_published => published::image(cache, version, reporter),
+        Sources::Published => Err(ClusterError::Refused(format!(
+            "published node images do not contain the runtime {runtime}: omit --source or --runtime"
         ))),
-        Sources::Published => published::image(cache, wanted.version, reporter),
-        Sources::Packages => build(cache, wanted, reporter),
-        Sources::Auto if chosen => build(cache, wanted, reporter),
-        Sources::Auto => {
-            if let Some(built) = built(cache, wanted)? {
-                return Ok(built);
-            }
-            let image = published::image(cache, wanted.version, reporter);
+        Sources::Auto if is_published && built(cache, wanted)?.is_none() => {
+            let image = published::image(cache, version, reporter);
             let Err(ClusterError::Missing { what, .. }) = image else {
                 return image;
             };
             reporter.say(format!("node image: {what}; building from packages"));
             build(cache, wanted, reporter)
         }
+        Sources::Auto | Sources::Packages => build(cache, wanted, reporter),
     }
 }
 
@@ -155,24 +144,26 @@ pub(crate) fn built(cache: &Cache, wanted: Wanted) -> Result<Option<NodeImage>> 
 
 /// All images that are already built.
 pub(crate) fn list(cache: &Cache) -> Result<Vec<NodeImage>> {
-    let format = "--format={{.Tag}}";
-    let mut command = docker(["images", format, recipe::REPOSITORY]);
-    let tags = capture("listing built images", &mut command)?;
-    let versions = tags.lines().filter_map(|tag| tag.split('-').next());
-    let mut versions: Vec<Version> = versions.filter_map(|text| resolve(text).ok()).collect();
-    versions.sort_unstable();
-    versions.dedup();
-    let wanted = versions
-        .into_iter()
-        .flat_map(|version| Runtime::ALL.map(|runtime| Wanted { version, runtime }));
-    wanted
-        .filter_map(|wanted| built(cache, wanted).transpose())
+    let tags = images("--format={{.Tag}}", recipe::REPOSITORY)?;
+    let versions = tags.iter().filter_map(|tag| tag.split('-').next());
+    let versions = versions.filter_map(|text| resolve(text).ok());
+    versions
+        .sorted_unstable()
+        .dedup()
+        .cartesian_product(Runtime::value_variants())
+        .filter_map(|(version, &runtime)| built(cache, Wanted { version, runtime }).transpose())
         .collect()
+}
+
+/// What `docker images` prints about the images with a name, one a line.
+fn images(format: &str, name: &str) -> Result<Vec<String>> {
+    let listed = docker::run("listing built images", ["images", format, name])?;
+    Ok(listed.lines().map(str::to_owned).collect())
 }
 
 /// Builds an image, unless it is already built. Only one process builds at a time, since parallel builds would
 /// only slow each other down.
-pub(crate) fn build(cache: &Cache, wanted: Wanted, reporter: &mut Reporter) -> Result<NodeImage> {
+pub(crate) fn build(cache: &Cache, wanted: Wanted, reporter: &Reporter) -> Result<NodeImage> {
     if let Some(image) = built(cache, wanted)? {
         return Ok(image);
     }
@@ -200,21 +191,14 @@ pub(crate) fn build(cache: &Cache, wanted: Wanted, reporter: &mut Reporter) -> R
 
 /// Removes all built images and the containers of interrupted builds. Returns the names of the images.
 pub(crate) fn remove_images() -> Result<Vec<String>> {
-    docker::remove(&docker::containers(
-        "hookproof.build",
-        &["--all", "--quiet"],
-    )?)?;
-    let mut images = Vec::new();
+    let builds = docker::containers("hookproof.build", &["--all", "--quiet"])?;
+    docker::remove(&builds)?;
+    let mut found = Vec::new();
     for name in [recipe::REPOSITORY, "hookproof/node-base", agent_image::NAME] {
-        let format = "--format={{.Repository}}:{{.Tag}}";
-        let listed = capture(
-            "listing built images",
-            &mut docker(["images", format, name]),
-        )?;
-        images.extend(listed.lines().map(str::to_owned));
+        found.extend(images("--format={{.Repository}}:{{.Tag}}", name)?);
     }
-    if !images.is_empty() {
-        capture("removing images", docker(["rmi"]).args(&images))?;
+    if !found.is_empty() {
+        capture("removing images", docker(["rmi"]).args(&found))?;
     }
-    Ok(images)
+    Ok(found)
 }

@@ -5,7 +5,6 @@ use sha2::{Digest, Sha256};
 use super::versions::Version;
 use super::{Runtime, Wanted};
 use crate::cluster::debian::{Recipe, SUITE};
-use crate::digest::hex;
 
 /// Debian packages of a node, in addition to the minimal set.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,\
@@ -22,144 +21,124 @@ pub(super) fn userland() -> Recipe<'static> {
     Recipe {
         what: "node userland",
         kept: format!("userland/{SUITE}-{}", userland_digest()),
-        script: ("build-userland", BUILD_USERLAND),
-        helpers: &[("prepare-rootfs", PREPARE_ROOTFS)],
+        scripts: &[
+            ("build-userland", BUILD_USERLAND),
+            ("prepare-rootfs", PREPARE_ROOTFS),
+        ],
         packages: PACKAGES,
         archives: &["proxy.tar", "node.tar"],
     }
 }
 
-/// Files of every node: path, mode and content.
-pub(super) const NODE_FILES: [(&str, u32, &str); 6] = [
-    (
-        "usr/local/bin/entrypoint",
-        0o755,
-        include_str!("files/entrypoint"),
-    ),
-    (
-        "usr/local/bin/cni-config",
-        0o755,
-        include_str!("files/cni-config"),
-    ),
-    (
-        "usr/local/bin/kubelet-cgroups",
-        0o755,
-        include_str!("files/kubelet-cgroups"),
-    ),
-    (
-        "etc/systemd/system/containerd.service",
-        0o644,
-        include_str!("files/containerd.service"),
-    ),
-    (
-        "etc/systemd/system/kubelet.service",
-        0o644,
-        include_str!("files/kubelet.service"),
-    ),
-    (
-        "etc/systemd/system/kubelet.slice",
-        0o644,
-        include_str!("files/kubelet.slice"),
-    ),
+const ENTRYPOINT: &str = include_str!("files/entrypoint");
+const CNI_CONFIG: &str = include_str!("files/cni-config");
+const KUBELET_CGROUPS: &str = include_str!("files/kubelet-cgroups");
+const CONTAINERD_SERVICE: &str = include_str!("files/containerd.service");
+const KUBELET_SERVICE: &str = include_str!("files/kubelet.service");
+const KUBELET_SLICE: &str = include_str!("files/kubelet.slice");
+
+/// Files of every node: path and content. Scripts are executable.
+pub(super) const NODE_FILES: [(&str, &str); 6] = [
+    ("usr/local/bin/entrypoint", ENTRYPOINT),
+    ("usr/local/bin/cni-config", CNI_CONFIG),
+    ("usr/local/bin/kubelet-cgroups", KUBELET_CGROUPS),
+    ("etc/systemd/system/containerd.service", CONTAINERD_SERVICE),
+    ("etc/systemd/system/kubelet.service", KUBELET_SERVICE),
+    ("etc/systemd/system/kubelet.slice", KUBELET_SLICE),
 ];
 
-/// A program built from a published module.
+/// A program built from a published Go module.
 #[derive(Debug)]
-pub(super) struct Addon {
+pub(super) struct Program<'a> {
     pub name: &'static str,
     /// The module and its version; `None` if only the standard library is needed.
     pub module: Option<(&'static str, &'static str)>,
-    pub main: Main,
+    /// Source of a small package around the module, which is built instead of `package`.
+    pub source: Option<&'static str>,
+    pub package: &'a str,
+    pub tags: &'static str,
+    pub ldflags: &'a str,
+    /// Whether it contains C code. It is linked statically: the node may have an older libc.
+    pub cgo: bool,
 }
 
-/// The main package of an addon.
-#[derive(Debug)]
-pub(super) enum Main {
-    /// Source of a small package around the module.
-    Ours(&'static str),
-    /// A package of the module.
-    Theirs {
-        package: &'static str,
-        tags: &'static str,
-        ldflags: &'static str,
-        /// Whether it contains C code. It is linked statically: the node may have an older libc.
-        cgo: bool,
-    },
-}
+pub(super) const OURS: Program<'static> = Program {
+    name: "",
+    module: None,
+    source: None,
+    package: ".",
+    tags: "",
+    ldflags: "",
+    cgo: false,
+};
+
+type Addon = Program<'static>;
 
 /// Programs that a cluster needs in addition to Kubernetes, in one version for all releases.
-pub(super) const ADDONS: [Addon; 3] = [
-    Addon {
+const CONTROL_PLANE: [Addon; 3] = [
+    Program {
         name: "etcd",
         module: Some(("go.etcd.io/etcd/server/v3", "v3.6.8")),
-        main: Main::Ours(include_str!("files/go/etcd.go")),
+        source: Some(include_str!("files/go/etcd.go")),
+        ..OURS
     },
-    Addon {
+    Program {
         name: "coredns",
         module: Some(("github.com/coredns/coredns", "v1.14.2")),
-        main: Main::Ours(include_str!("files/go/coredns.go")),
+        source: Some(include_str!("files/go/coredns.go")),
+        ..OURS
     },
-    Addon {
+    Program {
         name: "pause",
-        module: None,
-        main: Main::Ours(include_str!("files/go/pause.go")),
+        source: Some(include_str!("files/go/pause.go")),
+        ..OURS
     },
 ];
 
 const fn containerd(name: &'static str, package: &'static str) -> Addon {
-    Addon {
+    Program {
         name,
         module: Some(("github.com/containerd/containerd/v2", "v2.4.2")),
-        main: Main::Theirs {
-            package,
-            tags: "no_btrfs no_devmapper no_zfs",
-            ldflags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2",
-            cgo: false,
-        },
+        package,
+        tags: "no_btrfs no_devmapper no_zfs",
+        ldflags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2",
+        ..OURS
     }
 }
 
-/// Programs of [`Runtime::Containerd2`], with their paths in the node, where they replace Debian's.
-const CONTAINERD_2: [(&str, Addon); 4] = [
-    (
-        "usr/bin/containerd",
-        containerd(
-            "containerd",
-            "github.com/containerd/containerd/v2/cmd/containerd",
-        ),
+/// Programs of [`Runtime::Containerd2`].
+const CONTAINERD_2: [Addon; 4] = [
+    containerd(
+        "containerd",
+        "github.com/containerd/containerd/v2/cmd/containerd",
     ),
-    (
-        "usr/bin/containerd-shim-runc-v2",
-        containerd(
-            "containerd-shim-runc-v2",
-            "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
-        ),
+    containerd(
+        "containerd-shim-runc-v2",
+        "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
     ),
-    (
-        "usr/bin/ctr",
-        containerd("ctr", "github.com/containerd/containerd/v2/cmd/ctr"),
-    ),
-    (
-        "usr/sbin/runc",
-        Addon {
-            name: "runc",
-            module: Some(("github.com/opencontainers/runc", "v1.5.2")),
-            main: Main::Theirs {
-                package: "github.com/opencontainers/runc",
-                tags: "seccomp netgo osusergo",
-                ldflags: "-linkmode external -extldflags -static",
-                cgo: true,
-            },
-        },
-    ),
+    containerd("ctr", "github.com/containerd/containerd/v2/cmd/ctr"),
+    Program {
+        name: "runc",
+        module: Some(("github.com/opencontainers/runc", "v1.5.2")),
+        package: "github.com/opencontainers/runc",
+        tags: "seccomp netgo osusergo",
+        ldflags: "-linkmode external -extldflags -static",
+        cgo: true,
+        ..OURS
+    },
 ];
 
-/// The programs of a container runtime that are built, with their paths in the node.
-pub(super) fn runtime(runtime: Runtime) -> &'static [(&'static str, Addon)] {
+/// The programs of a container runtime that are built.
+pub(super) fn runtime(runtime: Runtime) -> &'static [Addon] {
     match runtime {
         Runtime::Containerd2 => &CONTAINERD_2,
         Runtime::Containerd1 => &[],
     }
+}
+
+/// All programs that are built in addition to Kubernetes.
+pub(super) fn addons(of: Runtime) -> impl Iterator<Item = &'static Addon> {
+    CONTROL_PLANE.iter().chain(runtime(of))
 }
 
 /// The repository of built node images in docker.
@@ -168,73 +147,64 @@ pub(super) const REPOSITORY: &str = "hookproof/node";
 /// Increment when the build changes without a change to the texts above.
 const EDITION: &str = "1";
 
-fn digest(parts: &[&str]) -> String {
+fn digest<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> String {
     let mut hasher = Sha256::new();
-    for part in parts {
+    let mut add = |part: &[u8]| {
         hasher.update(part.len().to_le_bytes());
         hasher.update(part);
-    }
-    hex(&hasher.finalize())[..12].to_owned()
+    };
+    add(EDITION.as_bytes());
+    parts.into_iter().for_each(|part| add(part.as_ref()));
+    format!("{:.12x}", hasher.finalize())
 }
 
 pub(super) fn userland_digest() -> String {
-    digest(&[EDITION, SUITE, PACKAGES, PREPARE_ROOTFS, BUILD_USERLAND])
+    digest([SUITE, PACKAGES, PREPARE_ROOTFS, BUILD_USERLAND])
 }
 
 pub(super) fn addon_digest(addon: &Addon) -> String {
     let (module, version) = addon.module.unwrap_or_default();
-    let mut parts = vec![EDITION, module, version];
-    match addon.main {
-        Main::Ours(source) => parts.push(source),
-        Main::Theirs {
-            package,
-            tags,
-            ldflags,
-            ..
-        } => parts.extend([package, tags, ldflags]),
+    match addon.source {
+        Some(source) => digest([module, version, source]),
+        None => digest([module, version, addon.package, addon.tags, addon.ldflags]),
     }
-    digest(&parts)
 }
 
 pub(super) fn control_plane_digest(version: Version) -> String {
-    let (number, userland) = (version.to_string(), userland_digest());
-    let addons: Vec<_> = ADDONS.iter().map(addon_digest).collect();
-    let mut parts = vec![EDITION, &number, version.tags(), &userland];
-    parts.extend(addons.iter().map(String::as_str));
-    digest(&parts)
-}
-
-fn image_digest(wanted: Wanted) -> String {
-    let control_plane = control_plane_digest(wanted.version);
-    let runtime = runtime(wanted.runtime).iter();
-    let runtime: Vec<_> = runtime.map(|(_, addon)| addon_digest(addon)).collect();
-    let mut parts = vec![EDITION, &control_plane, IMPORT_IMAGES, CONTAINERD_CONFIG];
-    parts.extend(runtime.iter().map(String::as_str));
-    parts.extend(
-        NODE_FILES
-            .iter()
-            .flat_map(|(path, _, content)| [*path, *content]),
-    );
-    digest(&parts)
+    let tags = version.tags().to_owned();
+    let mut parts = vec![version.to_string(), tags, userland_digest()];
+    parts.extend(CONTROL_PLANE.iter().map(addon_digest));
+    digest(parts)
 }
 
 /// The name of an image, with its recipe digest.
 pub(super) fn image_name(wanted: Wanted) -> String {
-    let digest = image_digest(wanted);
-    format!("{REPOSITORY}:v{}-{digest}", wanted.version)
+    let texts = [IMPORT_IMAGES, CONTAINERD_CONFIG].map(str::to_owned);
+    let mut parts = vec![control_plane_digest(wanted.version)];
+    parts.extend(texts);
+    parts.extend(runtime(wanted.runtime).iter().map(addon_digest));
+    for (path, content) in NODE_FILES {
+        parts.extend([path, content].map(str::to_owned));
+    }
+    format!("{REPOSITORY}:v{}-{}", wanted.version, digest(parts))
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum as _;
+
     use super::super::versions::PINNED;
     use super::*;
 
     #[test]
     fn image_names_are_unique_and_contain_the_version() {
-        let runtimes = [Runtime::Containerd2, Runtime::Containerd1];
-        let wanted = runtimes
-            .into_iter()
-            .flat_map(|runtime| PINNED.map(|version| Wanted { version, runtime }));
+        let runtimes = Runtime::value_variants().iter();
+        let wanted = runtimes.flat_map(|runtime| {
+            PINNED.map(|version| Wanted {
+                version,
+                runtime: *runtime,
+            })
+        });
         let mut names: Vec<_> = wanted.map(image_name).collect();
         assert!(names[0].starts_with(&format!("hookproof/node:v{}-", PINNED[0])));
         names.sort();
@@ -244,13 +214,14 @@ mod tests {
 
     #[test]
     fn digest_separates_parts() {
-        assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
+        assert_ne!(digest(["ab", "c"]), digest(["a", "bc"]));
     }
 
     #[test]
     fn scripts_have_a_shebang() {
-        for (path, mode, content) in NODE_FILES {
-            assert_eq!(mode == 0o755, content.starts_with("#!/bin/"), "{path}");
+        for (path, content) in NODE_FILES {
+            let is_script = path.starts_with("usr/local/bin/");
+            assert_eq!(is_script, content.starts_with("#!/bin/"), "{path}");
         }
     }
 }

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use camino::Utf8PathBuf;
+use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::super::plan::Plan;
 use super::*;
-use crate::catalogue::model::Verdict;
+use crate::catalogue::model::{Catalogue, Verdict};
 use crate::observe::fake::{Fake, catalogue};
 
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n    - name: main\n      \
@@ -23,37 +25,37 @@ fn suite(fields: &str) -> Catalogue {
     catalogue(POD, &text)
 }
 
-struct Run {
+struct Prepared {
     fake: Fake,
     dispatch: Dispatch,
     events: UnboundedReceiver<RunEvent>,
     out: tempfile::TempDir,
 }
 
-async fn prepare(catalogue: Catalogue, attempts: u32) -> Run {
+impl Prepared {
+    fn run(&mut self) -> &mut Run {
+        Arc::get_mut(&mut self.dispatch.run).unwrap()
+    }
+}
+
+async fn prepare(catalogue: Catalogue, attempts: u32) -> Prepared {
     let fake = Fake::start().await;
     let out = tempfile::tempdir().unwrap();
-    let (sender, events) = unbounded_channel();
     let claims = ["test.claim".to_owned()].into();
+    let plan = Plan::new(&catalogue, &claims, None);
+    let (run, events) = Run::example(catalogue, plan);
+    let run = Run {
+        attempts,
+        out: Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap(),
+        ..run
+    };
     let dispatch = Dispatch {
         session: fake.session().await,
         cluster: "fake".to_owned(),
-        plan: Plan::new(&catalogue, &claims, None),
-        catalogue: Arc::new(catalogue),
-        options: Options {
-            jobs: 1,
-            attempts,
-            fail_fast: false,
-            scenario_timeout: None,
-            keep: false,
-            resume: false,
-            out: Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap(),
-        },
+        run: Arc::new(run),
         slots: Arc::new(Semaphore::new(1)),
-        events: sender,
-        stop: Stop::default(),
     };
-    Run {
+    Prepared {
         fake,
         dispatch,
         events,
@@ -70,8 +72,8 @@ struct Finished {
     out: tempfile::TempDir,
 }
 
-async fn finish(run: Run) -> Finished {
-    let Run {
+async fn finish(run: Prepared) -> Finished {
+    let Prepared {
         fake,
         dispatch,
         mut events,
@@ -175,14 +177,14 @@ async fn a_scenario_whose_needs_are_not_met_is_skipped() {
 #[tokio::test]
 async fn nothing_begins_after_an_interruption() {
     let run = prepare(suite(""), 2).await;
-    run.dispatch.stop.request(Stopped::Interrupted);
+    run.dispatch.run.stop.request(Stopped::Interrupted);
     assert_eq!(finish(run).await.ended, []);
 }
 
 #[tokio::test]
 async fn evidence_that_cannot_be_written_is_a_warning() {
     let mut run = prepare(suite(""), 1).await;
-    run.dispatch.options.out = "/proc/none".into();
+    run.run().out = "/proc/none".into();
     let Finished {
         ended, warnings, ..
     } = finish(run).await;
@@ -237,9 +239,9 @@ async fn work_in_time_is_not_stopped(#[case] limit: Option<Duration>) {
 #[tokio::test]
 async fn with_fail_fast_an_unexpected_verdict_stops_the_run() {
     let mut run = prepare(suite(""), 1).await;
-    run.dispatch.options.fail_fast = true;
+    run.run().fail_fast = true;
     run.fake.exit_with([1]);
-    let stop = run.dispatch.stop.clone();
+    let stop = run.dispatch.run.stop.clone();
     let Finished { ended, .. } = finish(run).await;
     assert_eq!(verdicts(&ended[0].1), [Verdict::Refuted]);
     assert_eq!(stop.reason(), Some(Stopped::FailFast));
@@ -256,8 +258,8 @@ async fn resumed(codes: &[u8], attempts: u32, change: impl FnOnce(&mut Evidence)
     change(&mut evidence);
     store::write(path, &evidence).unwrap();
     let mut second = prepare(suite(""), attempts).await;
-    second.dispatch.options.resume = true;
-    second.dispatch.options.out = Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap();
+    second.run().resume = true;
+    second.run().out = Utf8PathBuf::from_path_buf(out.path().to_owned()).unwrap();
     let mut finished = finish(second).await;
     finished.out = out;
     finished
