@@ -1,9 +1,8 @@
 //! Evidence files: written atomically, one timeline entry per line, so that they are readable and diffable.
 
-use std::fmt::Write as _;
-
 use camino::{Utf8Path, Utf8PathBuf};
-use serde_json::Value;
+use itertools::Itertools as _;
+use serde_json::json;
 use thiserror::Error;
 
 use crate::evidence::{Evidence, SCHEMA};
@@ -38,28 +37,15 @@ pub fn write(path: &Utf8Path, evidence: &Evidence) -> Result<(), StoreError> {
 
 /// The text of an evidence file, with one timeline entry per line.
 pub fn to_text(evidence: &Evidence) -> serde_json::Result<String> {
-    let mut whole = serde_json::to_value(evidence)?;
-    let timeline = whole.get_mut("timeline").map(Value::take);
-    let mut text = String::from("{\n");
-    let fields = whole
-        .as_object()
-        .map(|fields| fields.iter().collect::<Vec<_>>());
-    for (n, (name, value)) in fields.unwrap_or_default().into_iter().enumerate() {
-        if n > 0 {
-            text.push_str(",\n");
+    let whole = serde_json::to_value(evidence)?;
+    let fields = whole.as_object().into_iter().flatten();
+    let mut fields = fields.map(|(name, value)| match value.as_array() {
+        Some(entries) if name == "timeline" && !entries.is_empty() => {
+            format!("{}: [\n{}\n]", json!(name), entries.iter().join(",\n"))
         }
-        let value = match &timeline {
-            Some(Value::Array(entries)) if name == "timeline" && !entries.is_empty() => {
-                let lines: Vec<String> = entries.iter().map(ToString::to_string).collect();
-                format!("[\n{}\n]", lines.join(",\n"))
-            }
-            Some(timeline) if name == "timeline" => timeline.to_string(),
-            _ => value.to_string(),
-        };
-        let _ = write!(text, "{}: {value}", Value::from(name.as_str()));
-    }
-    text.push_str("\n}\n");
-    Ok(text)
+        _ => format!("{}: {value}", json!(name)),
+    });
+    Ok(format!("{{\n{}\n}}\n", fields.join(",\n")))
 }
 
 /// What the names of files of earlier attempts contain before the attempt's number.
@@ -94,8 +80,10 @@ pub fn read(path: &Utf8Path) -> Result<Evidence, StoreError> {
         None => return Err(broken("missing field `schema`".to_owned())),
         Some(SCHEMA) => {}
         Some(found) => {
-            let (path, found) = (path.to_owned(), found.to_owned());
-            return Err(StoreError::OtherSchema { path, found });
+            return Err(StoreError::OtherSchema {
+                path: path.to_owned(),
+                found: found.to_owned(),
+            });
         }
     }
     serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))
