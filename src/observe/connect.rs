@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use itertools::Itertools as _;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Api, Client, Config, ResourceExt};
+use kube::{Client, Config, ResourceExt};
 use rustix::fs::{Access, access};
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ use crate::evidence::ClusterFacts;
 use crate::observe::command::{Kubectl, Server, ordinary_user};
 use crate::observe::facts;
 use crate::observe::outside::Outside;
-use crate::observe::scratch::Scratch;
+use crate::observe::scratch::{Scratch, utf8};
 use crate::observe::session::{NodeShell, Target};
 
 /// The name of the cluster that this process runs in.
@@ -32,34 +32,10 @@ pub(crate) const IN_CLUSTER: &str = "in-cluster";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    #[error(
-        "--in-cluster works only in a pod: KUBERNETES_SERVICE_HOST is not set; pass --context for an existing cluster"
-    )]
-    NotInCluster,
-    #[error("cannot read the kubeconfig {path}: {source}")]
-    Read {
-        path: Utf8PathBuf,
-        source: std::io::Error,
-    },
-    /// Without the parser's message, which quotes the file and so its secrets.
-    #[error("invalid kubeconfig {place}: expected YAML as `kubectl config view` prints it")]
-    Syntax {
-        /// Path and, if known, line and column.
-        place: String,
-    },
-    #[error("context `{context}` is not in {path}: {known}")]
-    NoContext {
-        context: String,
-        path: Utf8PathBuf,
-        known: String,
-    },
-    #[error("cannot use the kubeconfig {path}: {source}")]
-    Kubeconfig {
-        path: Utf8PathBuf,
-        source: KubeconfigError,
-    },
-    #[error("cannot use kubectl {path}: {why}")]
-    Kubectl { path: Utf8PathBuf, why: String },
+    /// The user's request is invalid. Never with the message of a kubeconfig's parser, which quotes the file and so its
+    /// secrets.
+    #[error("{0}")]
+    Usage(String),
     #[error("cannot create a client from the kubeconfig: {0}")]
     Client(#[source] Box<kube::Error>),
     #[error(
@@ -81,7 +57,7 @@ pub(crate) enum ConnectError {
     )]
     NeedsAgentImage(String),
     #[error("cannot create temporary files: {0}; check disk space")]
-    Scratch(#[source] std::io::Error),
+    Scratch(#[from] std::io::Error),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
 }
@@ -91,13 +67,7 @@ impl ConnectError {
     pub(crate) fn is_usage(&self) -> bool {
         match self {
             Self::Cluster(error) => error.is_usage(),
-            Self::Read { .. }
-            | Self::Syntax { .. }
-            | Self::NoContext { .. }
-            | Self::Kubeconfig { .. }
-            | Self::Kubectl { .. }
-            | Self::NotInCluster => true,
-            _ => false,
+            error => matches!(error, Self::Usage(_)),
         }
     }
 }
@@ -125,10 +95,13 @@ pub(crate) struct Wanted {
 /// Prepares an existing cluster for a run: connects, loads images onto kind nodes and detects
 /// capabilities.
 pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, ConnectError> {
-    let scratch = Scratch::new().map_err(ConnectError::Scratch)?;
-    let kubeconfig = match wanted.kubeconfig {
-        _ if wanted.in_cluster => write_in_cluster(scratch.path())?,
-        given => given.unwrap_or_else(default_kubeconfig),
+    let scratch = Scratch::new()?;
+    let kubeconfig = if wanted.in_cluster {
+        let path = scratch.path().join(IN_CLUSTER);
+        std::fs::write(&path, in_cluster()?)?;
+        path
+    } else {
+        wanted.kubeconfig.unwrap_or_else(default_kubeconfig)
     };
     let context = match &wanted.context {
         Some(context) => context.clone(),
@@ -136,60 +109,31 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
     };
     let config = config(Some(&kubeconfig), wanted.context.as_deref()).await?;
     let client = client_of(config.clone())?;
-    let unreachable = |source| ConnectError::Unreachable {
+    let program = wanted.kubectl.or_else(|| find("kubectl"));
+    let program = program.ok_or(ConnectError::NoKubectl)?;
+    let gathered = facts::gather(&client, wanted.facts).await;
+    let (mut facts, nodes) = gathered.map_err(|source| ConnectError::Unreachable {
         context: context.clone(),
         source: Box::new(source),
-    };
-
-    let program = match wanted.kubectl {
-        Some(path) => path,
-        None => find("kubectl").ok_or(ConnectError::NoKubectl)?,
-    };
-    let mut facts = facts::gather(&client, wanted.facts)
-        .await
-        .map_err(unreachable)?;
+    })?;
     if facts.name.is_empty() {
         facts.name.clone_from(&context);
     }
     facts.kubectl = kubectl_version(&program).await?;
 
-    let nodes = Api::<Node>::all(client.clone());
-    let nodes = nodes
-        .list(&ListParams::default())
-        .await
-        .map_err(unreachable)?;
-    let kind_nodes: Vec<String> = nodes
-        .iter()
-        .filter(|node| is_kind(node))
-        .map(ResourceExt::name_any)
-        .collect();
-    let node_shell = if !kind_nodes.is_empty()
-        && kind_nodes.len() == nodes.items.len()
-        && are_nodes_here(&nodes.items).await
-    {
-        facts.capabilities.push(NODE_SHELL.to_owned());
+    let names: Vec<String> = nodes.iter().map(ResourceExt::name_any).collect();
+    let mut known = wanted.images;
+    let node_shell = if are_nodes_here(&nodes, &names).await {
+        load_all(&names, images, &mut known).await?;
         Some(NodeShell {
             prefix: vec!["docker".into(), "exec".into()],
-            nodes: kind_nodes.clone(),
+            nodes: names,
         })
     } else {
         None
     };
-    if nodes
-        .iter()
-        .any(|node| node.labels().contains_key(SPARE_LABEL))
-    {
-        facts.capabilities.push(SPARE_NODE.to_owned());
-    }
-    let mut known = wanted.images;
-    if node_shell.is_some() {
-        load_all(&kind_nodes, images, &mut known).await?;
-    }
     if !known.contains_key(agent_image::NAME) {
         return Err(ConnectError::NeedsAgentImage(context));
-    }
-    if known.contains_key(nginx_image::NAME) {
-        facts.capabilities.push(NGINX_IMAGE.to_owned());
     }
     let agent = images.iter().find(|image| image.name == agent_image::NAME);
     let outside = agent.filter(|_| node_shell.is_some()).map(|agent| Outside {
@@ -197,23 +141,28 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
         image: agent.tag.clone(),
         archive: agent.archive.clone(),
     });
-    if outside.is_some() {
-        facts.capabilities.push(OUTSIDE.to_owned());
-    }
-    if wanted.documents.is_some() {
-        facts.capabilities.push(DOCUMENTS.to_owned());
-    }
-    if ports_are_protected() {
-        facts.capabilities.push(PROTECTED_PORTS.to_owned());
-    }
+    let is_spare = |node: &Node| node.labels().contains_key(SPARE_LABEL);
+    let capabilities = [
+        (NODE_SHELL, node_shell.is_some()),
+        (SPARE_NODE, nodes.iter().any(is_spare)),
+        (NGINX_IMAGE, known.contains_key(nginx_image::NAME)),
+        (OUTSIDE, outside.is_some()),
+        (DOCUMENTS, wanted.documents.is_some()),
+        (PROTECTED_PORTS, ports_are_protected()),
+    ];
+    let capabilities = capabilities.iter().filter(|(_, has)| *has);
+    facts
+        .capabilities
+        .extend(capabilities.map(|(name, _)| (*name).to_owned()));
     let kubectl = Kubectl {
-        ordinary: ordinary_user(&program, scratch.path()).map_err(ConnectError::Scratch)?,
+        ordinary: ordinary_user(&program, scratch.path())?,
         program,
         server: Server::of(&config),
         cache: scratch.path().join("kubectl-cache"),
-        sandbox: Some(own_program().map_err(ConnectError::Scratch)?),
+        // This program runs kubectl in a sandbox.
+        sandbox: Some(utf8(&std::env::current_exe()?)?),
     };
-    std::fs::create_dir(&kubectl.cache).map_err(ConnectError::Scratch)?;
+    std::fs::create_dir(&kubectl.cache)?;
     Ok(Target {
         client,
         kubectl,
@@ -233,15 +182,11 @@ pub(crate) fn in_cluster() -> Result<String, ConnectError> {
     const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
     let address = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"].map(std::env::var);
     let [Ok(host), Ok(port)] = address else {
-        return Err(ConnectError::NotInCluster);
+        let text = "--in-cluster works only in a pod: KUBERNETES_SERVICE_HOST is not set; \
+            pass --context for an existing cluster";
+        return Err(ConnectError::Usage(text.to_owned()));
     };
     Ok(kubeconfig_of(&host, &port, ACCOUNT))
-}
-
-fn write_in_cluster(folder: &Utf8Path) -> Result<Utf8PathBuf, ConnectError> {
-    let path = folder.join(IN_CLUSTER);
-    std::fs::write(&path, in_cluster()?).map_err(ConnectError::Scratch)?;
-    Ok(path)
 }
 
 fn kubeconfig_of(host: &str, port: &str, account: &str) -> String {
@@ -282,18 +227,18 @@ pub(crate) async fn config(
     let path = kubeconfig.map_or_else(default_kubeconfig, Utf8Path::to_owned);
     let kubeconfig = read(&path)?;
     if let Some(context) = context {
-        let mut known = kubeconfig.contexts.iter().map(|known| known.name.as_str());
-        if !known.clone().any(|known| known == context) {
-            let known = known.by_ref().collect::<Vec<_>>().join(", ");
-            return Err(ConnectError::NoContext {
-                context: context.to_owned(),
-                path,
-                known: if known.is_empty() {
-                    "it has no contexts".to_owned()
-                } else {
-                    format!("contexts are {known}")
-                },
-            });
+        let known: Vec<&str> = kubeconfig
+            .contexts
+            .iter()
+            .map(|known| &*known.name)
+            .collect();
+        if !known.contains(&context) {
+            let known = match known.as_slice() {
+                [] => "it has no contexts".to_owned(),
+                known => format!("contexts are {}", known.join(", ")),
+            };
+            let text = format!("context `{context}` is not in {path}: {known}");
+            return Err(ConnectError::Usage(text));
         }
     }
     let options = KubeConfigOptions {
@@ -301,41 +246,37 @@ pub(crate) async fn config(
         ..Default::default()
     };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    config.map_err(|source| ConnectError::Kubeconfig { path, source })
+    config.map_err(|error| unusable(&path, &error))
 }
 
 fn read(path: &Utf8Path) -> Result<Kubeconfig, ConnectError> {
-    let path = path.to_owned();
-    Kubeconfig::read_from(&path).map_err(|error| match error {
-        KubeconfigError::ReadConfig(source, _) => ConnectError::Read { path, source },
-        KubeconfigError::Parse(error) => {
-            let at = error
-                .location()
-                .map(|at| format!(":{}:{}", at.line(), at.column()));
-            let place = format!("{path}{}", at.unwrap_or_default());
-            ConnectError::Syntax { place }
+    Kubeconfig::read_from(path).map_err(|error| match error {
+        KubeconfigError::ReadConfig(error, _) => {
+            ConnectError::Usage(format!("cannot read the kubeconfig {path}: {error}"))
         }
-        source => ConnectError::Kubeconfig { path, source },
+        KubeconfigError::Parse(error) => {
+            let at = error.location();
+            let at = at.map(|at| format!(":{}:{}", at.line(), at.column()));
+            let at = at.unwrap_or_default();
+            ConnectError::Usage(format!(
+                "invalid kubeconfig {path}{at}: expected YAML as `kubectl config view` prints it"
+            ))
+        }
+        error => unusable(path, &error),
     })
 }
 
-fn default_kubeconfig() -> Utf8PathBuf {
-    let first = std::env::var("KUBECONFIG").ok().and_then(|paths| {
-        paths
-            .split(':')
-            .find(|path| !path.is_empty())
-            .map(Utf8PathBuf::from)
-    });
-    let home = std::env::var("HOME").unwrap_or_default();
-    first.unwrap_or_else(|| Utf8PathBuf::from(home).join(".kube/config"))
+fn unusable(kubeconfig: &Utf8Path, error: &KubeconfigError) -> ConnectError {
+    ConnectError::Usage(format!("cannot use the kubeconfig {kubeconfig}: {error}"))
 }
 
-fn is_kind(node: &Node) -> bool {
-    let provider = node
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.provider_id.as_deref());
-    provider.is_some_and(|id| id.starts_with("kind://docker/"))
+fn default_kubeconfig() -> Utf8PathBuf {
+    let paths = std::env::var("KUBECONFIG").unwrap_or_default();
+    let home = std::env::var("HOME").unwrap_or_default();
+    match paths.split(':').find(|path| !path.is_empty()) {
+        Some(first) => first.into(),
+        None => Utf8PathBuf::from(home).join(".kube/config"),
+    }
 }
 
 /// Whether the kernel reserves low ports for root here; container runtimes often lift that.
@@ -348,30 +289,25 @@ fn ports_are_protected() -> bool {
 
 /// Whether the nodes are containers on this machine that kind created for this cluster. What nodes say of themselves
 /// does not suffice: commands run in these containers.
-async fn are_nodes_here(nodes: &[Node]) -> bool {
-    let here = nodes.iter().filter_map(|node| {
+async fn are_nodes_here(nodes: &[Node], names: &[String]) -> bool {
+    let cluster_of = |node: &Node| {
         let id = node.spec.as_ref()?.provider_id.as_deref()?;
         let (cluster, _) = id.strip_prefix("kind://docker/")?.split_once('/')?;
-        Some((node.name_any(), cluster.to_owned()))
-    });
-    let (names, clusters): (Vec<String>, Vec<String>) = here.unzip();
-    if names.len() != nodes.len() || clusters.iter().any(|cluster| *cluster != clusters[0]) {
+        Some(cluster.to_owned())
+    };
+    let clusters: Option<Vec<String>> = nodes.iter().map(cluster_of).collect();
+    let clusters = clusters.unwrap_or_default();
+    if clusters.is_empty() || !clusters.iter().all_equal() {
         return false;
     }
+    let names = names.to_owned();
     let format = "--format={{index .Config.Labels \"io.x-k8s.kind.cluster\"}}";
     let inspect = move || output(docker(["inspect", "--type=container", format]).args(&names));
     let Ok(inspected) = blocking(inspect).await else {
         return false;
     };
-    let labels = String::from_utf8_lossy(&inspected.stdout).into_owned();
-    let labels: Vec<&str> = labels.lines().collect();
-    inspected.status.success() && labels == clusters
-}
-
-/// The path of this program, which runs kubectl in a sandbox.
-fn own_program() -> std::io::Result<Utf8PathBuf> {
-    Utf8PathBuf::from_path_buf(std::env::current_exe()?)
-        .map_err(|path| std::io::Error::other(format!("{} is not UTF-8", path.display())))
+    let labels = String::from_utf8_lossy(&inspected.stdout);
+    inspected.status.success() && labels.lines().eq(&clusters)
 }
 
 /// The docker network of kind nodes.
@@ -401,10 +337,7 @@ async fn load_all(
 
 /// The version of a kubectl.
 pub(crate) async fn kubectl_version(program: &Utf8Path) -> Result<String, ConnectError> {
-    let unfit = |why: String| ConnectError::Kubectl {
-        path: program.to_owned(),
-        why,
-    };
+    let unfit = |why: String| ConnectError::Usage(format!("cannot use kubectl {program}: {why}"));
     if !program.exists() {
         return Err(unfit("no such file".to_owned()));
     }
