@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kube::Client;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::discovery::{Scope, pinned_kind};
+use kube::{Client, Resource as _};
 use serde_json::{Value, json};
 
 /// A request without a usable answer.
@@ -16,9 +16,7 @@ pub enum ApiError {
         doing: String,
         source: Box<kube::Error>,
     },
-    #[error("failed to {doing}: {source}")]
-    Build { doing: String, source: http::Error },
-    /// An object without `apiVersion` or `kind`, or of an unsupported kind.
+    /// An object without `apiVersion` or `kind`, of an unsupported kind, or with a name that no path can have.
     #[error("{0}")]
     Object(String),
 }
@@ -82,17 +80,15 @@ impl ApiServer {
         let (resource, scope) = if let Some(known) = known {
             known
         } else {
-            let (resource, capabilities) = pinned_kind(&self.client, gvk)
-                .await
-                .map_err(|e| request(format!("look up kind {}", gvk.kind), e))?;
+            let found = pinned_kind(&self.client, gvk).await;
+            let (resource, capabilities) =
+                found.map_err(|e| request(format!("look up kind {}", gvk.kind), e))?;
             let found = (resource, capabilities.scope);
             kinds().insert(gvk.clone(), found.clone());
             found
         };
         let namespace = (scope == Scope::Namespaced).then_some(namespace);
-        Ok(<DynamicObject as kube::Resource>::url_path(
-            &resource, namespace,
-        ))
+        Ok(DynamicObject::url_path(&resource, namespace))
     }
 
     /// Creates an object with strict field validation, as `kubectl create` does.
@@ -117,12 +113,9 @@ impl ApiServer {
         grace: Option<i64>,
     ) -> Result<Answer, ApiError> {
         let uri = self.find(object, namespace).await?;
-        let body = match grace {
-            Some(seconds) => json!({"gracePeriodSeconds": seconds}),
-            None => json!({}),
-        };
-        self.change(http::Method::DELETE, uri, body.to_string().into_bytes())
-            .await
+        let body = grace.map_or(json!({}), |seconds| json!({"gracePeriodSeconds": seconds}));
+        let body = body.to_string().into_bytes();
+        self.change(http::Method::DELETE, uri, body).await
     }
 
     /// Reads `kind/name`.
@@ -130,10 +123,7 @@ impl ApiServer {
         let uri = self.find(object, namespace).await?;
         let doing = format!("get {object}");
         let request = http::Request::get(uri).body(Vec::new());
-        let request = request.map_err(|source| ApiError::Build {
-            doing: doing.clone(),
-            source,
-        })?;
+        let request = request.map_err(|e| unbuilt(&doing, &e))?;
         let found = self.client.request(request).await;
         found.map_err(|e| self::request(doing, e))
     }
@@ -173,10 +163,7 @@ impl ApiServer {
             .uri(uri)
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)
-            .map_err(|source| ApiError::Build {
-                doing: doing.clone(),
-                source,
-            })?;
+            .map_err(|e| unbuilt(&doing, &e))?;
         match self.client.request::<Value>(request).await {
             Ok(_) => Ok(Answer::accepted(200)),
             Err(kube::Error::Api(status)) => Ok(Answer {
@@ -197,7 +184,11 @@ fn request(doing: String, source: kube::Error) -> ApiError {
     }
 }
 
-fn gvk_of(object: &Value) -> Result<GroupVersionKind, ApiError> {
+fn unbuilt(doing: &str, error: &http::Error) -> ApiError {
+    ApiError::Object(format!("failed to {doing}: {error}"))
+}
+
+pub(super) fn gvk_of(object: &Value) -> Result<GroupVersionKind, ApiError> {
     let (Some(api_version), Some(kind)) = (object["apiVersion"].as_str(), object["kind"].as_str())
     else {
         return Err(ApiError::Object(
@@ -208,34 +199,35 @@ fn gvk_of(object: &Value) -> Result<GroupVersionKind, ApiError> {
     Ok(GroupVersionKind::gvk(group, version, kind))
 }
 
-/// The kinds that steps name: word, API group and version, kind, and the plural in paths and permissions.
-pub(super) const KINDS: [(&str, &str, &str, &str, &str); 10] = [
-    ("pod", "", "v1", "Pod", "pods"),
-    ("service", "", "v1", "Service", "services"),
-    ("node", "", "v1", "Node", "nodes"),
-    ("configmap", "", "v1", "ConfigMap", "configmaps"),
-    ("deployment", "apps", "v1", "Deployment", "deployments"),
-    ("replicaset", "apps", "v1", "ReplicaSet", "replicasets"),
-    ("statefulset", "apps", "v1", "StatefulSet", "statefulsets"),
-    ("daemonset", "apps", "v1", "DaemonSet", "daemonsets"),
-    ("job", "batch", "v1", "Job", "jobs"),
-    (
-        "priorityclass",
-        "scheduling.k8s.io",
-        "v1",
-        "PriorityClass",
-        "priorityclasses",
-    ),
+/// API groups of the kinds that steps name, in version v1.
+const KINDS: [(&str, &str); 10] = [
+    ("", "Pod"),
+    ("", "Service"),
+    ("", "Node"),
+    ("", "ConfigMap"),
+    ("apps", "Deployment"),
+    ("apps", "ReplicaSet"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("batch", "Job"),
+    ("scheduling.k8s.io", "PriorityClass"),
 ];
 
+/// The kinds that steps name, with the word for each.
+pub(super) fn kinds() -> impl Iterator<Item = (String, GroupVersionKind)> {
+    let kinds = KINDS.iter();
+    kinds.map(|(group, kind)| {
+        let gvk = GroupVersionKind::gvk(group, "v1", kind);
+        (kind.to_ascii_lowercase(), gvk)
+    })
+}
+
 fn gvk_by_word(word: &str) -> Result<GroupVersionKind, ApiError> {
-    let known = KINDS.iter().find(|(known, ..)| *known == word);
-    known
-        .map(|(_, group, version, kind, _)| GroupVersionKind::gvk(group, version, kind))
-        .ok_or_else(|| {
-            ApiError::Object(format!(
-                "unsupported kind `{word}`: expected pod, service, node, configmap, \
-                 deployment, replicaset, statefulset, daemonset, job or priorityclass"
-            ))
-        })
+    let found = kinds().find(|(known, _)| known == word);
+    found.map(|(_, gvk)| gvk).ok_or_else(|| {
+        ApiError::Object(format!(
+            "unsupported kind `{word}`: expected pod, service, node, configmap, \
+             deployment, replicaset, statefulset, daemonset, job or priorityclass"
+        ))
+    })
 }

@@ -25,7 +25,7 @@ use super::listing;
 use super::outside::{Host, OutsideError};
 use super::recorder::Recorder;
 use super::secrets::Secrets;
-use super::session::{Session, Tenant, slug};
+use super::session::{Session, Tenant, remove_namespace, slug};
 use super::timeline;
 use super::witness::WitnessError;
 use super::workload::{Additions, ManifestError, objects, without_bookkeeping};
@@ -178,7 +178,7 @@ pub async fn observe(
             if let Err(error) = session.witness.release(&every).await {
                 tracing::warn!("{error}");
             }
-            if !keep && let Err(error) = session.remove_namespace(&namespace).await {
+            if !keep && let Err(error) = remove_namespace(&session.target.client, &namespace).await {
                 // The end of the run retries and reports a failure.
                 tracing::warn!("{error}");
             }

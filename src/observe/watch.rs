@@ -3,14 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::recorder::Recorder;
 use super::workload::{RUN_LABEL, essential};
@@ -52,71 +51,63 @@ impl Router {
     }
 }
 
-/// Watches the run's pods until cancelled.
-pub async fn pods(client: Client, run: String, router: Router, stop: CancellationToken) {
-    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Pod>(&()));
+/// Watches the run's pods.
+pub async fn pods(client: Client, run: String, router: Router) {
+    let api = Api::all_with(client, &ApiResource::erase::<Pod>(&()));
     let config = watcher::Config::default().labels(&format!("{RUN_LABEL}={run}"));
     // A new list repeats objects that have not changed; these are not recorded again.
     let mut shown = HashMap::new();
-    let seen = |router: &Router, change, object: DynamicObject| {
-        let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let key = object.metadata.uid.clone().unwrap_or_default();
-        let version = object.metadata.resource_version.clone();
-        if change == PodChange::Applied && shown.get(&key) == Some(&version) {
+    follow(api, config, "pods", &router, |change, object| {
+        let metadata = &object.metadata;
+        let version = metadata.resource_version.clone();
+        let last = shown.insert(metadata.uid.clone(), version.clone());
+        if change == PodChange::Applied && last == Some(version) {
             return;
         }
-        shown.insert(key, version);
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        if let Some(recorder) = router.find(namespace) {
+            recorder.record_now(Seen::Pod(PodSeen {
+                pod: metadata.name.clone().unwrap_or_default(),
+                change,
+                object: essential(&serde_json::to_value(&object).unwrap_or_default()),
+            }));
+        }
+    })
+    .await;
+}
+
+/// Watches Events. They have no labels to select, so most are read and dropped.
+pub async fn events(client: Client, router: Router) {
+    let api = Api::all_with(client, &ApiResource::erase::<Event>(&()));
+    let mut shown = HashSet::new();
+    let config = watcher::Config::default();
+    follow(api, config, "events", &router, |change, object| {
+        let metadata = object.metadata;
+        let namespace = metadata.namespace.unwrap_or_default();
         let Some(recorder) = router.find(&namespace) else {
             return;
         };
-        let pod = object.metadata.name.clone().unwrap_or_default();
-        let object = serde_json::to_value(&object).unwrap_or_default();
-        recorder.record_now(Seen::Pod(PodSeen {
-            pod,
-            change,
-            object: essential(&object),
-        }));
-    };
-    follow(api, config, "pods", router, stop, seen).await;
-}
-
-/// Watches Events until cancelled. Events have no labels to select, so most are read and dropped.
-pub async fn events(client: Client, router: Router, stop: CancellationToken) {
-    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Event>(&()));
-    let mut shown = HashSet::new();
-    let seen = |router: &Router, change, object: DynamicObject| {
-        let metadata = object.metadata;
-        let Some(recorder) = router.find(&metadata.namespace.unwrap_or_default()) else {
-            return;
-        };
         let key = (metadata.uid, metadata.resource_version);
-        if change == PodChange::Deleted || !shown.insert(key) {
-            return;
+        if change == PodChange::Applied && shown.insert(key) {
+            let name = metadata.name.unwrap_or_default();
+            recorder.record_now(Seen::Event(event_seen(name, &object.data)));
         }
-        let name = metadata.name.unwrap_or_default();
-        recorder.record_now(Seen::Event(event_seen(name, &object.data)));
-    };
-    let config = watcher::Config::default();
-    follow(api, config, "events", router, stop, seen).await;
+    })
+    .await;
 }
 
 async fn follow(
     api: Api<DynamicObject>,
     config: watcher::Config,
     what: &str,
-    router: Router,
-    stop: CancellationToken,
-    mut seen: impl FnMut(&Router, PodChange, DynamicObject),
+    router: &Router,
+    mut seen: impl FnMut(PodChange, DynamicObject),
 ) {
     let mut stream = watcher(api, config).default_backoff().boxed();
     let mut lists = 0;
-    loop {
-        let next = tokio::select! {
-            () = stop.cancelled() => return,
-            next = stream.try_next() => next,
-        };
+    while let Some(next) = stream.next().await {
         match next {
-            Ok(Some(watcher::Event::Init)) => {
+            Ok(watcher::Event::Init) => {
                 lists += 1;
                 if lists > 1 {
                     let text = format!(
@@ -125,14 +116,13 @@ async fn follow(
                     router.note_all("gap", &text);
                 }
             }
-            Ok(Some(watcher::Event::InitApply(object) | watcher::Event::Apply(object))) => {
-                seen(&router, PodChange::Applied, object);
+            Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
+                seen(PodChange::Applied, object);
             }
-            Ok(Some(watcher::Event::Delete(object))) => seen(&router, PodChange::Deleted, object),
-            Ok(Some(watcher::Event::InitDone)) => {}
+            Ok(watcher::Event::Delete(object)) => seen(PodChange::Deleted, object),
+            Ok(watcher::Event::InitDone) => {}
             // The watcher resumes by itself; only a new list is a gap.
             Err(error) => tracing::warn!("watch of {what} failed: {error}"),
-            Ok(None) => return,
         }
     }
 }

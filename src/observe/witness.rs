@@ -1,6 +1,7 @@
 //! The witness: a pod in which the agent collects the stamps of all scenarios' agents. The runner reads
 //! stamps and releases holds through the API server's proxy, so a kubeconfig is all it needs.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use backon::{ConstantBuilder, Retryable};
@@ -11,8 +12,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client};
-use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
+use serde_json::json;
+use tokio::sync::watch;
 
 use super::forbidden::is_forbidden;
 use super::recorder::RunnerClock;
@@ -42,8 +43,6 @@ pub enum WitnessError {
     },
     #[error("the witness did not answer through the API server: {0}")]
     Silent(#[source] Box<kube::Error>),
-    #[error("failed to build a request to the witness: {0}")]
-    Request(#[source] http::Error),
     #[error("the witness sent an invalid time: {0}")]
     Time(#[from] jiff::Error),
 }
@@ -97,29 +96,25 @@ impl Witness {
                 }],
             },
         });
-        create(&pods, pod).await?;
+        let created = match serde_json::from_value(pod) {
+            Ok(pod) => create(&pods, pod).await,
+            Err(error) => Err(kube::Error::SerdeError(error)),
+        };
+        created.map_err(|e| WitnessError::Create(e.to_string()))?;
         let running = await_condition(pods.clone(), "witness", conditions::is_pod_running());
         if tokio::time::timeout(READY_TIME, running).await.is_err() {
             return Err(not_ready(&pods, namespace).await);
         }
-        let ip = pods
-            .get("witness")
-            .await
-            .ok()
-            .and_then(|pod| pod.status?.pod_ip)
-            .ok_or_else(|| {
-                WitnessError::Create("the pod is running but has no IP address".into())
-            })?;
-        let host = if ip.contains(':') {
-            format!("[{ip}]")
-        } else {
-            ip
-        };
+        let found = pods.get("witness").await.ok();
+        let ip = found.and_then(|pod| pod.status?.pod_ip?.parse().ok());
+        let ip = ip.ok_or_else(|| {
+            WitnessError::Create("the pod is running but has no IP address".into())
+        })?;
         let witness = Self {
             client,
             namespace: namespace.to_owned(),
             token: token.to_owned(),
-            address: format!("http://{host}:{PORT}"),
+            address: format!("http://{}", SocketAddr::new(ip, PORT)),
         };
         // The pod is running slightly before its process listens.
         let every = ConstantBuilder::default()
@@ -150,8 +145,9 @@ impl Witness {
     }
 
     async fn time(&self) -> Result<Time, WitnessError> {
-        let request = self.request(http::Method::GET, path::TIME, Vec::new())?;
-        self.client.request(request).await.map_err(silent)
+        let request = self.request(http::Method::GET, path::TIME, Vec::new());
+        let time = async { self.client.request(request?).await };
+        time.await.map_err(silent)
     }
 
     /// The number of stamps that the witness has received.
@@ -162,29 +158,17 @@ impl Witness {
     /// Releases present and future holds.
     pub async fn release(&self, wanted: &Release) -> Result<(), WitnessError> {
         let body = serde_json::to_vec(wanted).unwrap_or_default();
-        let request = self.request(http::Method::POST, path::RELEASE, body)?;
-        self.client
-            .request_text(request)
-            .await
-            .map_err(silent)
-            .map(drop)
+        let request = self.request(http::Method::POST, path::RELEASE, body);
+        let released = async { self.client.request_text(request?).await };
+        released.await.map_err(silent).map(drop)
     }
 
-    /// Routes stamps to their scenarios until cancelled. After a broken connection it resumes with the next
-    /// stamp; the witness keeps all stamps, so none is lost.
-    pub async fn follow(
-        self,
-        router: Router,
-        seen: tokio::sync::watch::Sender<u64>,
-        stop: CancellationToken,
-    ) {
+    /// Routes stamps to their scenarios. After a broken connection it resumes with the next stamp; the witness keeps
+    /// all stamps, so none is lost.
+    pub async fn follow(self, router: Router, seen: watch::Sender<u64>) {
         let mut next = 1;
-        while !stop.is_cancelled() {
-            let ended = tokio::select! {
-                () = stop.cancelled() => return,
-                ended = self.read_from(&mut next, &router, &seen) => ended,
-            };
-            if let Err(error) = ended {
+        loop {
+            if let Err(error) = self.read_from(&mut next, &router, &seen).await {
                 tracing::warn!("failed to read stamps: {error}; resuming at stamp {next}");
             }
             // Limits the rate of retries while the server refuses.
@@ -196,30 +180,23 @@ impl Witness {
         &self,
         next: &mut u64,
         router: &Router,
-        seen: &tokio::sync::watch::Sender<u64>,
-    ) -> Result<(), std::io::Error> {
+        seen: &watch::Sender<u64>,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let path = format!("{}?from={next}", path::STAMPS);
-        let request = self
-            .request(http::Method::GET, &path, Vec::new())
-            .map_err(std::io::Error::other)?;
-        let stream = self
-            .client
-            .request_stream(request)
-            .await
-            .map_err(std::io::Error::other)?;
+        let request = self.request(http::Method::GET, &path, Vec::new())?;
+        let stream = self.client.request_stream(request).await?;
         let mut lines = std::pin::pin!(stream.lines());
         loop {
             let line = tokio::time::timeout(SILENCE, lines.try_next())
                 .await
-                .map_err(|_| std::io::Error::other("connection timed out"))??;
+                .map_err(|_| "connection timed out")??;
             let Some(line) = line else { return Ok(()) };
             if line.trim().is_empty() {
                 continue;
             }
-            let kept: KeptStamp = serde_json::from_str(&line).map_err(std::io::Error::other)?;
             let KeptStamp {
                 n, start, stamp, ..
-            } = kept;
+            } = serde_json::from_str(&line)?;
             if n < *next {
                 continue;
             }
@@ -228,9 +205,7 @@ impl Witness {
                 router.note_all("gap", "the witness is full; later stamps are lost");
             }
             if let Some(recorder) = router.find(&stamp.namespace) {
-                recorder
-                    .stamp(stamp, start)
-                    .map_err(std::io::Error::other)?;
+                recorder.stamp(stamp, start)?;
             }
             seen.send_replace(n);
         }
@@ -241,38 +216,32 @@ impl Witness {
         method: http::Method,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<http::Request<Vec<u8>>, WitnessError> {
-        let uri = format!(
-            "/api/v1/namespaces/{}/pods/witness:{PORT}/proxy{path}",
-            self.namespace
-        );
+    ) -> Result<http::Request<Vec<u8>>, kube::Error> {
+        let namespace = &self.namespace;
         http::Request::builder()
             .method(method)
-            .uri(uri)
+            .uri(format!(
+                "/api/v1/namespaces/{namespace}/pods/witness:{PORT}/proxy{path}"
+            ))
             .header(TOKEN_HEADER, &self.token)
             .header(http::header::ACCEPT_ENCODING, "identity")
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)
-            .map_err(WitnessError::Request)
+            .map_err(kube::Error::HttpError)
     }
 }
 
 /// Creates the witness pod; without a priority class if a quota reserves the class for other namespaces.
-async fn create(pods: &Api<Pod>, mut pod: Value) -> Result<(), WitnessError> {
-    let refused = |e: &dyn std::fmt::Display| WitnessError::Create(e.to_string());
-    let given = serde_json::from_value(pod.clone()).map_err(|e| refused(&e))?;
-    match pods.create(&PostParams::default(), &given).await {
-        Err(error) if is_forbidden(&error) && error.to_string().contains("quota") => {
-            if let Some(spec) = pod["spec"].as_object_mut() {
-                spec.remove("priorityClassName");
-            }
-            let plain = serde_json::from_value(pod).map_err(|e| refused(&e))?;
-            let created = pods.create(&PostParams::default(), &plain).await;
-            created.map_err(|e| refused(&e))?;
-        }
-        created => drop(created.map_err(|e| refused(&e))?),
+async fn create(pods: &Api<Pod>, mut pod: Pod) -> Result<(), kube::Error> {
+    let mut created = pods.create(&PostParams::default(), &pod).await;
+    if let Err(error) = &created
+        && is_forbidden(error)
+        && error.to_string().contains("quota")
+    {
+        pod.spec.get_or_insert_default().priority_class_name = None;
+        created = pods.create(&PostParams::default(), &pod).await;
     }
-    Ok(())
+    created.map(drop)
 }
 
 fn silent(error: kube::Error) -> WitnessError {
