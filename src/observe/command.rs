@@ -1,6 +1,5 @@
 //! Programs that a scenario runs, kubectl and commands on nodes. Every line of output is timestamped.
 
-use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,14 +9,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use kube::config::AuthInfo;
 use kube::{Client, Config};
-use serde_json::{Value, json};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::recorder::Recorder;
-use crate::evidence::{Clock, Output, Seen};
+use super::scratch::utf8;
 
 /// Time between SIGINT and SIGKILL.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -109,7 +109,7 @@ impl Server {
 /// A scenario's folder for kubectl: its home and working directory, with a kubeconfig. Removed on drop.
 #[derive(Debug)]
 pub struct Workplace {
-    path: Utf8PathBuf,
+    pub(super) path: Utf8PathBuf,
     namespace: String,
     _folder: tempfile::TempDir,
 }
@@ -117,12 +117,6 @@ pub struct Workplace {
 /// The part of a workplace that belongs to the ordinary user.
 const ORDINARY: &str = "ordinary";
 const KUBECONFIG: &str = "kubeconfig";
-
-impl Workplace {
-    pub fn path(&self) -> &Utf8Path {
-        &self.path
-    }
-}
 
 impl Kubectl {
     /// Creates a folder for a scenario in the run's temporary folder.
@@ -134,8 +128,7 @@ impl Kubectl {
         let folder = tempfile::Builder::new()
             .prefix("scenario-")
             .tempdir_in(parent)?;
-        let path = Utf8PathBuf::from_path_buf(folder.path().to_owned())
-            .map_err(|path| std::io::Error::other(format!("{} is not UTF-8", path.display())))?;
+        let path = utf8(folder.path())?;
         let write = |path: Utf8PathBuf| {
             use std::io::Write as _;
             let options = std::fs::OpenOptions::new()
@@ -168,34 +161,26 @@ impl Kubectl {
     pub fn command(&self, at: &Workplace, args: &[String], ordinary_user: bool) -> Command {
         let ordinary = self.ordinary.as_ref().filter(|_| ordinary_user);
         let (program, home, cache) = match ordinary {
-            Some(user) => (&user.program, at.path().join(ORDINARY), &user.cache),
-            None => (&self.program, at.path().to_owned(), &self.cache),
+            Some(user) => (&user.program, at.path.join(ORDINARY), &user.cache),
+            None => (&self.program, at.path.clone(), &self.cache),
         };
-        let mut command = if let Some(sandbox) = &self.sandbox {
-            let mut command = Command::new(sandbox);
+        let mut command = Command::new(self.sandbox.as_ref().unwrap_or(program));
+        if self.sandbox.is_some() {
             command.args(["sandbox", "--port", &self.server.port().to_string()]);
-            for path in [&home, cache] {
-                command.arg("--write").arg(path);
-            }
+            command.args(["--write", home.as_str(), "--write", cache.as_str()]);
             if let Some(user) = ordinary {
-                command.arg("--uid").arg(user.id.to_string());
+                command.args(["--uid", &user.id.to_string()]);
             }
-            command.arg("--").arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
+            command.args(["--", program.as_str()]);
+        }
         command
             .env_clear()
             .env("HOME", &home)
             .env("TMPDIR", &home)
             .current_dir(&home)
-            .arg("--kubeconfig")
-            .arg(home.join(KUBECONFIG))
-            .arg("--cache-dir")
-            .arg(cache)
-            .arg("--namespace")
-            .arg(&at.namespace)
+            .args(["--kubeconfig", home.join(KUBECONFIG).as_str()])
+            .args(["--cache-dir", cache.as_str()])
+            .args(["--namespace", &at.namespace])
             .args(args);
         command
     }
@@ -210,35 +195,39 @@ pub struct Program {
     pub stdin: Option<String>,
 }
 
-/// Time of arrival, stream and text.
-type Line = (Timestamp, &'static str, String);
+/// A line of output, as evidence has it.
+#[derive(serde::Serialize)]
+struct Line {
+    /// Time of arrival.
+    at: Timestamp,
+    stream: &'static str,
+    text: String,
+}
 
 pub struct Running {
+    program: Program,
     name: String,
-    step: &'static str,
-    argv: Vec<String>,
     begin: Timestamp,
     child: Child,
-    readers: Vec<JoinHandle<Vec<Line>>>,
+    readers: [JoinHandle<Vec<Line>>; 2],
     recorder: Recorder,
 }
 
 impl Running {
     /// Starts a program. Its output is recorded under `name`.
-    pub fn start(program: Program, name: &str, recorder: &Recorder) -> std::io::Result<Self> {
-        let Program {
-            mut command,
-            step,
-            shown,
-            stdin,
-        } = program;
+    pub fn start(mut program: Program, name: &str, recorder: &Recorder) -> std::io::Result<Self> {
         let begin = recorder.clock().now();
-        let mut child = command
-            .stdin(if stdin.is_some() {
+        let stdin = program.stdin.take();
+        let pipe = |wanted| {
+            if wanted {
                 Stdio::piped()
             } else {
                 Stdio::null()
-            })
+            }
+        };
+        let mut child = program
+            .command
+            .stdin(pipe(stdin.is_some()))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -247,27 +236,14 @@ impl Running {
             // A program that exits before it has read everything explains why in its own output.
             tokio::spawn(async move { pipe.write_all(text.as_bytes()).await });
         }
-        let mut readers = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            readers.push(tokio::spawn(lines(
-                stdout,
-                "stdout",
-                name.to_owned(),
-                recorder.clone(),
-            )));
-        }
-        if let Some(stderr) = child.stderr.take() {
-            readers.push(tokio::spawn(lines(
-                stderr,
-                "stderr",
-                name.to_owned(),
-                recorder.clone(),
-            )));
-        }
+        let to = || (name.to_owned(), recorder.clone());
+        let readers = [
+            tokio::spawn(lines(child.stdout.take(), "stdout", to())),
+            tokio::spawn(lines(child.stderr.take(), "stderr", to())),
+        ];
         Ok(Self {
+            program,
             name: name.to_owned(),
-            step,
-            argv: shown,
             begin,
             child,
             readers,
@@ -282,78 +258,55 @@ impl Running {
             () = tokio::time::sleep(cap) => None,
             () = stop.cancelled() => None,
         };
-        let stopped = ended.is_none();
-        let status = match ended {
-            Some(status) => status.ok(),
-            None => self.interrupt().await,
-        };
+        if ended.is_none() {
+            self.interrupt().await;
+        }
         let end = self.recorder.clock().now();
         let mut printed = Vec::new();
         for reader in &mut self.readers {
             printed.extend(reader.await.unwrap_or_default());
         }
-        printed.sort_by_key(|(at, _, _)| *at);
+        printed.sort_by_key(|line| line.at);
         let text = |stream: &str| -> String {
-            let mut text = String::new();
-            for (_, _, line) in printed.iter().filter(|(_, from, _)| *from == stream) {
-                text.push_str(line);
-                text.push('\n');
-            }
-            text
+            let lines = printed.iter().filter(|line| line.stream == stream);
+            lines.flat_map(|line| [&line.text, "\n"]).collect()
         };
-        let lines: Vec<Value> = printed
-            .iter()
-            .map(|(at, stream, text)| json!({"at": at, "stream": stream, "text": text}))
-            .collect();
-        // An interrupted program's exit code is the runner's doing.
-        let exit_code = if stopped {
-            None
-        } else {
-            status.and_then(|s| s.code())
-        };
-        let data = BTreeMap::from([
-            ("argv".to_owned(), json!(self.argv)),
-            ("exit_code".to_owned(), json!(exit_code)),
-            ("stopped".to_owned(), json!(stopped)),
-            ("stdout".to_owned(), json!(text("stdout"))),
-            ("stderr".to_owned(), json!(text("stderr"))),
-            ("lines".to_owned(), Value::Array(lines)),
-        ]);
-        let output = Output {
-            name: self.name,
-            step: self.step.to_owned(),
-            begin: self.begin,
-            end,
-            data,
-        };
+        let data = json!({
+            "argv": self.program.shown,
+            // An interrupted program's exit code is the runner's doing.
+            "exit_code": ended.as_ref().and_then(|status| status.as_ref().ok()?.code()),
+            "stopped": ended.is_none(),
+            "stdout": text("stdout"),
+            "stderr": text("stderr"),
+            "lines": printed,
+        });
+        let step = self.program.step;
         self.recorder
-            .record(self.begin, Clock::Runner, Seen::Output(output));
+            .output(&self.name, step, self.begin, end, data);
     }
 
-    async fn interrupt(&mut self) -> Option<std::process::ExitStatus> {
-        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok())
-            && let Some(pid) = rustix::process::Pid::from_raw(pid)
-        {
+    async fn interrupt(&mut self) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(pid) = id.and_then(Pid::from_raw) {
             // Fails if the program has already exited, which the wait below finds out.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+            let _ = kill_process(pid, Signal::INT);
         }
-        if let Ok(status) = tokio::time::timeout(STOP_TIME, self.child.wait()).await {
-            return status.ok();
+        let exited = tokio::time::timeout(STOP_TIME, self.child.wait()).await;
+        if exited.is_err() {
+            // Nothing can be done about a program that survives SIGKILL.
+            let _ = self.child.kill().await;
         }
-        // Nothing can be done about a program that survives SIGKILL.
-        let _ = self.child.kill().await;
-        None
     }
 }
 
 async fn lines(
-    from: impl AsyncRead + Unpin,
+    from: Option<impl AsyncRead + Unpin>,
     stream: &'static str,
-    name: String,
-    recorder: Recorder,
+    (name, recorder): (String, Recorder),
 ) -> Vec<Line> {
-    let mut reader = BufReader::new(from);
     let (mut kept, mut size, mut buffer) = (Vec::new(), 0, Vec::new());
+    let Some(from) = from else { return kept };
+    let mut reader = BufReader::new(from);
     // Invalid UTF-8 becomes replacement characters.
     // A line may never end.
     while (&mut reader)
@@ -362,14 +315,14 @@ async fn lines(
         .await
         .is_ok_and(|n| n > 0)
     {
-        let line = String::from_utf8_lossy(&buffer)
-            .trim_end_matches(['\n', '\r'])
-            .to_owned();
+        let text = String::from_utf8_lossy(&buffer);
+        let text = text.trim_end_matches(['\n', '\r']).to_owned();
         buffer.clear();
-        size += line.len();
+        size += text.len();
         if size <= OUTPUT_LIMIT {
-            recorder.line(&name, &line);
-            kept.push((recorder.clock().now(), stream, line));
+            recorder.line(&name, &text);
+            let at = recorder.clock().now();
+            kept.push(Line { at, stream, text });
         }
     }
     kept

@@ -1,12 +1,13 @@
 //! Runs a scenario's steps on a cluster and returns the evidence.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use hookproof_protocol::{EVERY, Release};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -17,19 +18,19 @@ use crate::catalogue::model::{Manifest, Scenario};
 use crate::catalogue::placeholder::mentions;
 use crate::catalogue::step::{Action, Step, refused};
 
-use super::api::{Answer, ApiError, ApiServer};
+use super::api::{Answer, ApiError};
 use super::command::{Program, Running, Workplace};
-use super::fill::{FillError, Filler};
+use super::fill::{Filler, Known};
 use super::forbidden;
 use super::listing;
-use super::outside::{Host, OutsideError};
-use super::recorder::Recorder;
+use super::outside::Host;
+use super::recorder::{LiveLine, Recorder};
 use super::secrets::Secrets;
 use super::session::{Session, Tenant, remove_namespace, slug};
 use super::timeline;
 use super::witness::WitnessError;
-use super::workload::{Additions, ManifestError, objects, without_bookkeeping};
-use crate::evidence::{Clock, Entry, Evidence, Output, Problem, SCHEMA, Seen};
+use super::workload::{Additions, objects, without_bookkeeping};
+use crate::evidence::{Entry, Evidence, Problem, SCHEMA, Seen};
 
 /// Timeout for the last stamps to arrive after the steps.
 const LAST_STAMPS: Duration = Duration::from_secs(10);
@@ -42,13 +43,7 @@ enum StepError {
     #[error(transparent)]
     Api(#[from] ApiError),
     #[error(transparent)]
-    Fill(#[from] FillError),
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error(transparent)]
     Witness(#[from] WitnessError),
-    #[error(transparent)]
-    Outside(#[from] OutsideError),
     #[error("the API server rejected the request ({} {}): {}", .0.code, .0.reason, .0.message)]
     Rejected(Answer),
     #[error("timed out after {0} s")]
@@ -84,30 +79,16 @@ struct Background {
     done: JoinHandle<()>,
 }
 
-/// Files that a command reads; removed on drop.
-#[derive(Default)]
-struct Files {
-    /// Prepared manifests, by path as in the suite.
-    manifests: Vec<(String, String)>,
-    /// Listings of documents, by name.
-    listings: Vec<(String, String)>,
-    folder: Option<tempfile::TempDir>,
-}
-
 struct Runner<'a> {
     session: &'a Session,
     scenario: &'a Scenario,
-    /// With the scenario's permissions.
-    api: ApiServer,
-    token: String,
+    tenant: Tenant,
     /// Where kubectl runs, once a step needs it.
     workplace: OnceLock<Workplace>,
-    namespace: String,
     recorder: Recorder,
     additions: Additions,
     background: HashMap<String, Background>,
     outside: Vec<(String, Host)>,
-    stop: CancellationToken,
 }
 
 /// Runs the scenario's steps in a new namespace and records everything. Failures are recorded in
@@ -122,25 +103,19 @@ pub async fn observe(
 ) -> Evidence {
     let recorder = Recorder::new(session.clock);
     let began = session.clock.now();
-    let mut problems = Vec::new();
-    match session.scenario_namespace(scenario, attempt).await {
-        Err(error) => problems.push(Problem {
-            forbidden: error.is_forbidden(),
-            ..problem("create the scenario's namespace", &error)
-        }),
-        Ok(Tenant {
-            namespace,
-            api,
-            token,
-        }) => {
+    let problems = match session.scenario_namespace(scenario, attempt).await {
+        Err(error) => {
+            let doing = "create the scenario's namespace";
+            vec![problem(doing, &error, error.is_forbidden())]
+        }
+        Ok(tenant) => {
+            let namespace = tenant.namespace.clone();
             session.router.add(&namespace, recorder.clone());
             let mut runner = Runner {
                 session,
                 scenario,
-                api,
-                token,
+                tenant,
                 workplace: OnceLock::new(),
-                namespace: namespace.clone(),
                 recorder: recorder.clone(),
                 additions: Additions {
                     run: session.run.clone(),
@@ -151,23 +126,8 @@ pub async fn observe(
                 },
                 background: HashMap::new(),
                 outside: Vec::new(),
-                stop: stop.clone(),
             };
-            problems.extend(runner.steps(on_step).await);
-            runner.end_background().await;
-            if let Some((name, why)) = forbidden::by_kubectl(&recorder.entries()) {
-                let problem = Problem {
-                    forbidden: true,
-                    ..problem(&format!("kubectl step `{name}`"), &why)
-                };
-                problems.insert(0, problem);
-            }
-            if let Err(error) = runner.last_stamps().await {
-                problems.push(error);
-            }
-            if !problems.is_empty() {
-                runner.describe_pods().await;
-            }
+            let problems = runner.observe(stop, on_step).await;
             session.router.remove(&namespace);
             // A pod is not removed while one of its hooks is running.
             let every = Release {
@@ -178,12 +138,14 @@ pub async fn observe(
             if let Err(error) = session.witness.release(&every).await {
                 tracing::warn!("{error}");
             }
-            if !keep && let Err(error) = remove_namespace(&session.target.client, &namespace).await {
+            if !keep && let Err(error) = remove_namespace(&session.target.client, &namespace).await
+            {
                 // The end of the run retries and reports a failure.
                 tracing::warn!("{error}");
             }
+            problems
         }
-    }
+    };
     Evidence {
         schema: SCHEMA.to_owned(),
         scenario: scenario.id.clone(),
@@ -212,16 +174,40 @@ fn without_secrets(token: &str, mut entries: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
-fn problem(doing: &str, what: &dyn std::fmt::Display) -> Problem {
+fn problem(doing: &str, what: &dyn std::fmt::Display, forbidden: bool) -> Problem {
     Problem {
         doing: doing.to_owned(),
         what: what.to_string(),
-        forbidden: false,
+        forbidden,
     }
 }
 
 impl Runner<'_> {
-    async fn steps(&mut self, on_step: impl Fn(String)) -> Option<Problem> {
+    /// Runs the steps, and waits for everything that they caused. The most important problem comes first.
+    async fn observe(
+        &mut self,
+        stop: &CancellationToken,
+        on_step: impl Fn(String),
+    ) -> Vec<Problem> {
+        let mut problems = Vec::from_iter(self.steps(stop, on_step).await);
+        self.end_background().await;
+        if let Some((name, why)) = forbidden::by_kubectl(&self.recorder.entries()) {
+            problems.insert(0, problem(&format!("kubectl step `{name}`"), &why, true));
+        }
+        if let Err(what) = self.last_stamps().await {
+            problems.push(problem("collect the last stamps", &what, false));
+        }
+        if !problems.is_empty() {
+            self.describe_pods().await;
+        }
+        problems
+    }
+
+    async fn steps(
+        &mut self,
+        stop: &CancellationToken,
+        on_step: impl Fn(String),
+    ) -> Option<Problem> {
         for step in &self.scenario.steps {
             let words = step.in_words(&self.scenario.manifests);
             let version = &self.session.target.facts.kubernetes;
@@ -234,7 +220,6 @@ impl Runner<'_> {
             }
             on_step(words.clone());
             self.recorder.note("step", words.clone());
-            let stop = self.stop.clone();
             let cap = step.cap;
             // A program is interrupted at its cap; then its output is kept.
             let limit = match step.action {
@@ -259,14 +244,8 @@ impl Runner<'_> {
                     _ => None,
                 };
                 return Some(match behind {
-                    Some(why) => Problem {
-                        forbidden: true,
-                        ..problem(&doing, &why)
-                    },
-                    None => Problem {
-                        forbidden: what.is_forbidden(),
-                        ..problem(&doing, &what)
-                    },
+                    Some(why) => problem(&doing, &why, true),
+                    None => problem(&doing, &what, what.is_forbidden()),
                 });
             }
         }
@@ -279,7 +258,8 @@ impl Runner<'_> {
             Action::Apply { manifest, dry_run } => self.apply(*manifest, *dry_run, name).await,
             Action::Delete { object, grace } => {
                 let begin = self.recorder.clock().now();
-                let answer = self.api.delete(object, &self.namespace, *grace).await?;
+                let Tenant { api, namespace, .. } = &self.tenant;
+                let answer = api.delete(object, namespace, *grace).await?;
                 self.answered(name, "delete", begin, answer)
             }
             Action::Until { moment, .. } => self.until(moment).await,
@@ -289,30 +269,19 @@ impl Runner<'_> {
                 background,
                 ordinary_user,
             } => {
-                let files = self.files(args).await?;
-                let outside = self.outside_addresses();
-                let filler = Filler {
-                    manifests: &files.manifests,
-                    listings: &files.listings,
-                    ..self.filler(None, &outside)
-                };
+                let (_folder, files) = self.files(args).await?;
+                let mut filler = self.filler(None);
+                filler.known.extend(files);
                 let args = filler.fill_all(args).await?;
                 let stdin = match stdin {
                     Some(text) => Some(filler.fill(text).await?),
                     None => None,
                 };
-                let workplace = self.workplace()?;
                 // Placeholders may have changed what was checked when the suite was read.
-                if let Some(message) = refused(&args, Some(workplace.path())) {
+                if let Some(message) = refused(&args, Some(&self.workplace()?.path)) {
                     return Err(message.into());
                 }
-                let kubectl = &self.session.target.kubectl;
-                let program = Program {
-                    command: kubectl.command(workplace, &args, *ordinary_user),
-                    step: "kubectl",
-                    shown: std::iter::once("kubectl".to_owned()).chain(args).collect(),
-                    stdin,
-                };
+                let program = self.kubectl(args, stdin, *ordinary_user)?;
                 self.run(program, name.unwrap_or("kubectl"), *background, step.cap)
                     .await
             }
@@ -325,7 +294,7 @@ impl Runner<'_> {
                 start,
             } => {
                 let wanted = Release {
-                    namespace: self.namespace.clone(),
+                    namespace: self.tenant.namespace.clone(),
                     name: hold.clone(),
                     pod: pod.clone(),
                     container: container.clone(),
@@ -346,13 +315,15 @@ impl Runner<'_> {
             Action::Http { through, path } => self.http(through, path, name).await,
             Action::Get { object } => {
                 let begin = self.recorder.clock().now();
-                let found = self.api.get_opt(object, &self.namespace).await?;
-                let mut data = BTreeMap::new();
+                let Tenant { api, namespace, .. } = &self.tenant;
                 // An object that is gone is an answer too: the output then has no `object`.
-                if let Some(mut object) = found {
-                    without_bookkeeping(&mut object);
-                    data.insert("object".to_owned(), object);
-                }
+                let data = match api.get_opt(object, namespace).await? {
+                    Some(mut object) => {
+                        without_bookkeeping(&mut object);
+                        json!({"object": object})
+                    }
+                    None => json!({}),
+                };
                 self.keep(name, "get", begin, data);
                 Ok(())
             }
@@ -376,7 +347,8 @@ impl Runner<'_> {
             .ok_or("the scenario has no such manifest")?;
         let begin = self.recorder.clock().now();
         for object in self.prepared(manifest).await? {
-            let answer = self.api.create(&object, &self.namespace, dry_run).await?;
+            let Tenant { api, namespace, .. } = &self.tenant;
+            let answer = api.create(&object, namespace, dry_run).await?;
             if !answer.accepted {
                 return self.answered(name, "apply", begin, answer);
             }
@@ -386,8 +358,7 @@ impl Runner<'_> {
 
     /// The manifest's objects with placeholders resolved and additions made.
     async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, StepError> {
-        let outside = self.outside_addresses();
-        let text = self.filler(None, &outside).fill(&manifest.text).await?;
+        let text = self.filler(None).fill(&manifest.text).await?;
         let mut objects = objects(&manifest.path, &text)?;
         for object in &mut objects {
             self.additions.add_to(object);
@@ -400,33 +371,54 @@ impl Runner<'_> {
         if let Some(made) = self.workplace.get() {
             return Ok(made);
         }
-        let kubectl = &self.session.target.kubectl;
-        let made = kubectl.workplace(&self.namespace, &self.token);
+        let Tenant {
+            namespace, token, ..
+        } = &self.tenant;
+        let made = self.session.target.kubectl.workplace(namespace, token);
         let made = made.map_err(|e| format!("failed to create kubectl's folder: {e}"))?;
         Ok(self.workplace.get_or_init(|| made))
     }
 
-    /// Writes the files for the placeholders `{manifest}` and `{listing:NAME}` in `args`.
-    async fn files(&self, args: &[String]) -> Result<Files, StepError> {
-        let mut files = Files::default();
+    /// A kubectl command of the scenario.
+    fn kubectl(
+        &self,
+        args: Vec<String>,
+        stdin: Option<String>,
+        ordinary_user: bool,
+    ) -> Result<Program, StepError> {
+        let kubectl = &self.session.target.kubectl;
+        Ok(Program {
+            command: kubectl.command(self.workplace()?, &args, ordinary_user),
+            step: "kubectl",
+            shown: std::iter::once("kubectl".to_owned()).chain(args).collect(),
+            stdin,
+        })
+    }
+
+    /// Writes the files for the placeholders `{manifest}` and `{listing:NAME}` in `args`. They are removed with their
+    /// folder.
+    async fn files(&self, args: &[String]) -> Result<(Option<TempDir>, Vec<Known>), StepError> {
+        let mut files = Vec::new();
         let mentioned = |word: &str| args.iter().any(|arg| mentions(arg, word));
         if !mentioned("manifest") && !mentioned("listing") {
-            return Ok(files);
+            return Ok((None, files));
         }
-        let folder = tempfile::tempdir_in(self.workplace()?.path())
+        let folder = tempfile::tempdir_in(&self.workplace()?.path)
             .map_err(|e| format!("failed to create a temporary directory: {e}"))?;
-        let write = |name: String, text: &str| -> Result<String, String> {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text)
-                .map_err(|e| format!("failed to write {}: {e}", path.display()))?;
-            Ok(path.display().to_string())
+        let mut write = |word, name: &str, file: String, text: &str| {
+            let path = folder.path().join(file);
+            let value = path.display().to_string();
+            std::fs::write(path, text).map_err(|e| format!("failed to write {value}: {e}"))?;
+            let name = name.to_owned();
+            files.push(Known { word, name, value });
+            Ok::<_, String>(())
         };
         if mentioned("manifest") {
             for (index, manifest) in self.scenario.manifests.iter().enumerate() {
                 let objects = self.prepared(manifest).await?;
                 let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-                let file = write(format!("{index}.json"), &list.to_string())?;
-                files.manifests.push((manifest.path.clone(), file));
+                let file = format!("{index}.json");
+                write("manifest", &manifest.path, file, &list.to_string())?;
             }
         }
         if mentioned("listing") {
@@ -434,12 +426,10 @@ impl Runner<'_> {
             let documents = documents.ok_or("the run has no documents; pass --documents")?;
             for (name, citation) in &self.scenario.listings {
                 let text = listing::read(documents, citation)?;
-                let file = write(format!("{name}.yaml"), &text)?;
-                files.listings.push((name.clone(), file));
+                write("listing", name, format!("{name}.yaml"), &text)?;
             }
         }
-        files.folder = Some(folder);
-        Ok(files)
+        Ok((Some(folder), files))
     }
 
     /// Starts a container outside the cluster.
@@ -448,28 +438,23 @@ impl Runner<'_> {
         let outside = target.outside.as_ref();
         let outside = outside.filter(|_| self.scenario.may(OUTSIDE, &target.allowed));
         let outside = outside.ok_or("the cluster has no capability `outside`")?;
-        let addresses = self.outside_addresses();
-        let args = self.filler(None, &addresses).fill_all(args).await?;
+        let args = self.filler(None).fill_all(args).await?;
         let host = outside.start(name, &args, &self.recorder).await?;
         self.outside.push((name.to_owned(), host));
         Ok(())
     }
 
-    fn outside_addresses(&self) -> Vec<(String, String)> {
-        let hosts = self.outside.iter();
-        hosts
-            .map(|(name, host)| (name.clone(), host.address.to_string()))
-            .collect()
-    }
-
-    fn filler<'b>(&'b self, pod: Option<&'b str>, outside: &'b [(String, String)]) -> Filler<'b> {
+    fn filler<'b>(&'b self, pod: Option<&'b str>) -> Filler<'b> {
+        let addresses = self.outside.iter().map(|(name, host)| Known {
+            word: "outside_ip",
+            name: name.clone(),
+            value: host.address.to_string(),
+        });
         Filler {
-            api: &self.api,
-            namespace: &self.namespace,
+            api: &self.tenant.api,
+            namespace: &self.tenant.namespace,
             pod,
-            manifests: &[],
-            listings: &[],
-            outside,
+            known: addresses.collect(),
         }
     }
 
@@ -485,47 +470,32 @@ impl Runner<'_> {
         if !answer.accepted && (name.is_none() || answer.is_forbidden()) {
             return Err(StepError::Rejected(answer));
         }
-        let data = BTreeMap::from([
-            ("accepted".to_owned(), json!(answer.accepted)),
-            ("code".to_owned(), json!(answer.code)),
-            ("reason".to_owned(), json!(answer.reason)),
-            ("message".to_owned(), json!(answer.message)),
-        ]);
+        let Answer {
+            accepted,
+            code,
+            message,
+            reason,
+        } = answer;
+        let data =
+            json!({"accepted": accepted, "code": code, "reason": reason, "message": message});
         self.keep(name, step, begin, data);
         Ok(())
     }
 
-    fn keep(
-        &self,
-        name: Option<&str>,
-        step: &str,
-        begin: Timestamp,
-        data: BTreeMap<String, Value>,
-    ) {
-        let output = Output {
-            name: name.unwrap_or(step).to_owned(),
-            step: step.to_owned(),
-            begin,
-            end: self.recorder.clock().now(),
-            data,
-        };
+    fn keep(&self, name: Option<&str>, step: &str, begin: Timestamp, data: Value) {
+        let end = self.recorder.clock().now();
         self.recorder
-            .record(begin, Clock::Runner, Seen::Output(output));
+            .output(name.unwrap_or(step), step, begin, end, data);
     }
 
     async fn until(&self, moment: &str) -> Result<(), StepError> {
-        let wanted = self
-            .scenario
-            .moments
-            .get(moment)
-            .ok_or("the scenario declares no such moment")?;
+        let wanted = self.scenario.moments.get(moment);
+        let wanted = wanted.ok_or("the scenario declares no such moment")?;
         let matcher = MomentMatcher::new(wanted)?;
+        let matches = |entry: &Entry| matcher.matches(entry);
+        let matches_line = |line: &LiveLine| matcher.matches_line(&line.output, &line.text);
         self.recorder
-            .wait(
-                wanted.nth.max(1),
-                |entry| matcher.matches(entry),
-                |line| matcher.matches_line(&line.output, &line.text),
-            )
+            .wait(wanted.nth.max(1), matches, matches_line)
             .await;
         Ok(())
     }
@@ -570,7 +540,8 @@ impl Runner<'_> {
             );
             return Ok(());
         };
-        let object = self.api.get(&format!("pod/{pod}"), &self.namespace).await?;
+        let Tenant { api, namespace, .. } = &self.tenant;
+        let object = api.get(&format!("pod/{pod}"), namespace).await?;
         let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
         if node.is_empty() {
             let text =
@@ -579,18 +550,12 @@ impl Runner<'_> {
         }
         // The name leads to a container of this machine, and a manifest can set it.
         if !shell.nodes.iter().any(|known| known == node) {
-            return Err(
-                format!("pod {pod} is on `{node}`, which is not a node of this cluster").into(),
-            );
+            let text = format!("pod {pod} is on `{node}`, which is not a node of this cluster");
+            return Err(text.into());
         }
-        let outside = self.outside_addresses();
-        let filler = self.filler(Some(pod), &outside);
-        let args = filler.fill_all(args).await?;
-        let mut all = shell.prefix.clone();
-        all.push(node.to_owned());
-        all.extend(args.iter().cloned());
-        let mut command = Command::new(&all[0]);
-        command.args(&all[1..]);
+        let args = self.filler(Some(pod)).fill_all(args).await?;
+        let mut command = Command::new(&shell.prefix[0]);
+        command.args(&shell.prefix[1..]).arg(node).args(&args);
         let program = Program {
             command,
             step: "node",
@@ -603,15 +568,10 @@ impl Runner<'_> {
     async fn http(&self, through: &str, path: &str, name: Option<&str>) -> Result<(), StepError> {
         let begin = self.recorder.clock().now();
         let port = self.forwarded_port(through).await?;
-        let (status, body, error) = match super::http::get(port, path).await {
-            Ok((status, body)) => (json!(status), json!(body), Value::Null),
-            Err(error) => (Value::Null, Value::Null, json!(error.to_string())),
+        let data = match super::http::get(port, path).await {
+            Ok((status, body)) => json!({"status": status, "body": body, "error": null}),
+            Err(error) => json!({"status": null, "body": null, "error": error}),
         };
-        let data = BTreeMap::from([
-            ("status".to_owned(), status),
-            ("body".to_owned(), body),
-            ("error".to_owned(), error),
-        ]);
         self.keep(name, "http", begin, data);
         Ok(())
     }
@@ -619,20 +579,14 @@ impl Runner<'_> {
     /// Waits until a port-forward prints its local port.
     async fn forwarded_port(&self, through: &str) -> Result<u16, StepError> {
         let mut port = None;
-        let found = self.recorder.wait(
-            1,
-            |_| false,
-            |line| {
-                if line.output == through && port.is_none() {
-                    port = line
-                        .text
-                        .strip_prefix("Forwarding from 127.0.0.1:")
-                        .and_then(|rest| rest.split(' ').next()?.parse().ok());
-                }
-                port.is_some()
-            },
-        );
-        found.await;
+        let shows_port = |line: &LiveLine| {
+            if line.output == through && port.is_none() {
+                let rest = line.text.strip_prefix("Forwarding from 127.0.0.1:");
+                port = rest.and_then(|rest| rest.split(' ').next()?.parse().ok());
+            }
+            port.is_some()
+        };
+        self.recorder.wait(1, |_| false, shows_port).await;
         Ok(port.ok_or_else(|| format!("`{through}` printed no local port"))?)
     }
 
@@ -650,49 +604,27 @@ impl Runner<'_> {
     }
 
     /// Waits for every stamp that the witness received before the steps ended.
-    async fn last_stamps(&self) -> Result<(), Problem> {
-        let doing = "collect the last stamps";
-        let wanted = self
-            .session
-            .witness
-            .count()
-            .await
-            .map_err(|e| problem(doing, &e))?;
+    async fn last_stamps(&self) -> Result<(), String> {
+        let wanted = self.session.witness.count().await;
+        let wanted = wanted.map_err(|e| e.to_string())?;
         let mut seen = self.session.stamps_seen.clone();
         match tokio::time::timeout(LAST_STAMPS, seen.wait_for(|n| *n >= wanted)).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(problem(
-                doing,
-                &format!(
-                    "the witness has {wanted} stamps; fewer arrived within {} s",
-                    LAST_STAMPS.as_secs()
-                ),
+            _ => Err(format!(
+                "the witness has {wanted} stamps; fewer arrived within {} s",
+                LAST_STAMPS.as_secs()
             )),
         }
     }
 
     /// Records `kubectl describe pods` for diagnosis before the namespace is removed.
     async fn describe_pods(&self) {
-        let Ok(workplace) = self.workplace() else {
-            return;
-        };
-        let kubectl = &self.session.target.kubectl;
-        let args: Vec<String> = ["describe", "pods"]
-            .iter()
-            .map(|arg| (*arg).to_owned())
-            .collect();
-        let command = kubectl.command(workplace, &args, false);
-        let shown = vec!["kubectl".into(), "describe".into(), "pods".into()];
-        let program = Program {
-            command,
-            step: "kubectl",
-            shown,
-            stdin: None,
-        };
-        if let Ok(running) = Running::start(program, "at_problem", &self.recorder) {
-            running
-                .finish(Duration::from_secs(10), &CancellationToken::new())
-                .await;
+        let args = ["describe", "pods"].map(str::to_owned).to_vec();
+        if let Ok(program) = self.kubectl(args, None, false)
+            && let Ok(running) = Running::start(program, "at_problem", &self.recorder)
+        {
+            let cap = Duration::from_secs(10);
+            running.finish(cap, &CancellationToken::new()).await;
         }
     }
 }

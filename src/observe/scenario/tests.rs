@@ -8,7 +8,7 @@ use itertools::Itertools as _;
 use rstest::rstest;
 
 use super::*;
-use crate::evidence::{PodChange, PodSeen};
+use crate::evidence::{Output, PodChange, PodSeen};
 use crate::observe::fake::{Fake, catalogue};
 use crate::observe::session::{NodeShell, clean};
 
