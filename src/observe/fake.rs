@@ -10,46 +10,41 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Query, Request, State as Shown};
 use axum::response::Response;
-use camino::{Utf8Path, Utf8PathBuf};
-use futures::Stream;
+use camino::Utf8Path;
 use hookproof_protocol::{EVERY, KeptStamp, Release, Stamp, TOKEN_HEADER, Time, env, path};
 use itertools::Itertools as _;
 use jiff::Timestamp;
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::command::{Kubectl, Server};
+use super::rbac::resource_of;
 use super::scratch::Scratch;
 use super::session::{Session, Target};
 use super::workload::AGENT_IMAGE;
 use crate::catalogue::capability::OUTSIDE;
-use crate::catalogue::load::{Source, load};
-use crate::catalogue::model::Catalogue;
+use crate::catalogue::model::{Catalogue, Scenario};
 use crate::evidence::ClusterFacts;
 
-/// API, kind, plural name, whether namespaced.
-const KINDS: [(&str, &str, &str, bool); 6] = [
-    ("api/v1", "Namespace", "namespaces", false),
-    ("api/v1", "Node", "nodes", false),
-    ("api/v1", "Pod", "pods", true),
-    ("api/v1", "Service", "services", true),
-    ("api/v1", "ConfigMap", "configmaps", true),
-    (
-        "apis/scheduling.k8s.io/v1",
-        "PriorityClass",
-        "priorityclasses",
-        false,
-    ),
+/// API, kind, whether namespaced.
+const KINDS: [(&str, &str, bool); 6] = [
+    ("api/v1", "Namespace", false),
+    ("api/v1", "Node", false),
+    ("api/v1", "Pod", true),
+    ("api/v1", "Service", true),
+    ("api/v1", "ConfigMap", true),
+    ("apis/scheduling.k8s.io/v1", "PriorityClass", false),
 ];
 
 const SCENARIO_TOKEN: &str = "Bearer of-scenario";
 
-/// Where an object is: API, plural name, namespace, name.
+/// Where an object is: API group, plural name, namespace, name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    api: String,
+    group: String,
     plural: String,
     namespace: String,
     name: String,
@@ -58,31 +53,20 @@ struct Place {
 impl Place {
     /// Reads a path; a collection has no name, and all namespaces are none.
     fn of(path: &str) -> Option<Self> {
-        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-        let (api, rest) = match parts.as_slice() {
-            ["api", version, rest @ ..] => (format!("api/{version}"), rest),
-            ["apis", group, version, rest @ ..] => (format!("apis/{group}/{version}"), rest),
-            _ => return None,
-        };
-        let (namespace, plural, name) = match rest {
-            ["namespaces", namespace, plural] => (*namespace, *plural, ""),
-            ["namespaces", namespace, plural, name] => (*namespace, *plural, *name),
-            ["namespaces", namespace, plural, _, "token"] => (*namespace, *plural, "account/token"),
-            [plural] => ("", *plural, ""),
-            [plural, name] => ("", *plural, *name),
-            _ => return None,
-        };
+        let (group, plural, name) = resource_of(path)?;
+        let (_, inside) = path.split_once("/namespaces/").unwrap_or_default();
+        let (namespace, _) = inside.split_once('/').unwrap_or_default();
         Some(Self {
-            api,
-            plural: plural.to_owned(),
+            group,
+            plural,
             namespace: namespace.to_owned(),
-            name: name.to_owned(),
+            name,
         })
     }
 
     /// Whether this object is in the collection.
     fn is_in(&self, collection: &Self) -> bool {
-        self.api == collection.api
+        self.group == collection.group
             && self.plural == collection.plural
             && (collection.namespace.is_empty() || collection.namespace == self.namespace)
     }
@@ -351,26 +335,25 @@ async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let query: Query<HashMap<String, String>> = Query::try_from_uri(&parts.uri).unwrap();
+    let header = |name: &str| {
+        let value = parts.headers.get(name);
+        value.and_then(|value| value.to_str().ok()).unwrap_or("")
+    };
     let fault = shared.with(|state| {
         let request = format!("{method} {}", parts.uri);
-        if parts
-            .headers
-            .get("Authorization")
-            .is_some_and(|by| by == SCENARIO_TOKEN)
-        {
+        if header("Authorization") == SCENARIO_TOKEN {
             state.with_token.push(request.clone());
         }
         state.requests.push(request);
-        let faults = &mut state.faults;
-        let mut all = faults.iter();
+        let mut all = state.faults.iter();
         let at = all.position(|fault| fault.method == method && path.contains(fault.path));
-        at.map(|at| faults.remove(at).answer)
+        at.map(|at| state.faults.remove(at).answer)
     });
     match fault {
         Some(Answer::Refused(code, reason, message)) => return refused(code, reason, message),
         Some(Answer::Broken) => {
-            let broken =
-                futures::stream::once(async { Err::<String, _>(std::io::Error::other("broken")) });
+            let broken = std::io::Error::other("broken");
+            let broken = futures::stream::iter([Err::<String, _>(broken)]);
             return Response::new(Body::from_stream(broken));
         }
         None => {}
@@ -381,15 +364,12 @@ async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response
         return success(&version);
     }
     if let Some((_, path)) = path.split_once("/pods/witness:8080/proxy") {
-        let token = parts
-            .headers
-            .get(TOKEN_HEADER)
-            .and_then(|token| token.to_str().ok());
-        return witness(&shared, path, &query, token.unwrap_or_default(), &body);
+        return witness(&shared, path, &query, header(TOKEN_HEADER), &body);
     }
     let api = path.trim_start_matches('/');
     let kinds = KINDS.iter().filter(|(known, ..)| *known == api);
-    let kinds = kinds.map(|(_, kind, plural, namespaced)| {
+    let kinds = kinds.map(|(_, kind, namespaced)| {
+        let plural = ApiResource::from_gvk(&GroupVersionKind::gvk("", "", kind)).plural;
         json!({"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get"]})
     });
     let kinds = kinds.collect_vec();
@@ -426,7 +406,7 @@ fn objects(
             Some(object) => success(object),
             None => refused(404, "NotFound", "not found"),
         },
-        ("POST", false) if place.name.ends_with("/token") => success(
+        ("POST", false) if place.plural == "serviceaccounts/token" => success(
             &json!({"metadata": {}, "spec": sent()["spec"], "status": {"token": "of-scenario",
                 "expirationTimestamp": Timestamp::now().to_string()}}),
         ),
@@ -553,44 +533,41 @@ fn changes(shared: &Arc<Shared>, collection: Place, query: HashMap<String, Strin
 /// A body with the new lines after every change, until watches end.
 fn stream<T: Send + 'static>(
     shared: &Arc<Shared>,
-    position: T,
-    new: impl Fn(&State, &mut T) -> Vec<Value> + Send + Sync + 'static,
+    mut position: T,
+    new: impl Fn(&State, &mut T) -> Vec<Value> + Send + 'static,
 ) -> Response {
     let opened = shared.lock().ends.len();
-    let (shared, new) = (shared.clone(), Arc::new(new));
-    let changed = shared.changed.subscribe();
-    let lines = futures::stream::unfold(Some((position, changed)), move |open| {
-        let (shared, new) = (shared.clone(), new.clone());
-        async move {
-            let (mut position, mut changed) = open?;
-            loop {
-                let (lines, end) = {
-                    let state = shared.lock();
-                    changed.mark_unchanged();
-                    (new(&state, &mut position), state.ends.get(opened).copied())
-                };
-                match end {
-                    None => {}
-                    Some(End::Closed) => return None,
-                    Some(End::Expired) => {
-                        let gone = json!({"type": "ERROR", "object": {"kind": "Status", "apiVersion": "v1",
-                            "status": "Failure", "code": 410, "reason": "Expired", "message": "too old resource version"}});
-                        return Some((Ok(format!("{gone}\n")), None));
-                    }
+    let shared = shared.clone();
+    let mut changed = shared.changed.subscribe();
+    let (sender, body) = futures::channel::mpsc::unbounded();
+    tokio::spawn(async move {
+        loop {
+            changed.mark_unchanged();
+            let (lines, end) = {
+                let state = shared.lock();
+                (new(&state, &mut position), state.ends.get(opened).copied())
+            };
+            let lines = match end {
+                Some(End::Closed) => return,
+                Some(End::Expired) => {
+                    vec![
+                        json!({"type": "ERROR", "object": {"kind": "Status", "apiVersion": "v1",
+                        "status": "Failure", "code": 410, "reason": "Expired", "message": "too old resource version"}}),
+                    ]
                 }
-                if !lines.is_empty() {
-                    let text = lines.iter().join("\n") + "\n";
-                    return Some((Ok::<_, std::io::Error>(text), Some((position, changed))));
-                }
-                changed.changed().await.ok()?;
+                None => lines,
+            };
+            if !lines.is_empty() {
+                let text = lines.iter().join("\n") + "\n";
+                // Fails if the client has closed the connection.
+                let _ = sender.unbounded_send(Ok::<_, std::io::Error>(text));
+            }
+            if end.is_some() || changed.changed().await.is_err() {
+                return;
             }
         }
     });
-    body(lines)
-}
-
-fn body(lines: impl Stream<Item = Result<String, std::io::Error>> + Send + 'static) -> Response {
-    Response::new(Body::from_stream(lines))
+    Response::new(Body::from_stream(body))
 }
 
 fn success(object: &Value) -> Response {
@@ -609,7 +586,7 @@ fn refused(code: u16, reason: &str, message: &str) -> Response {
 pub(crate) struct Fake {
     shared: Arc<Shared>,
     server: JoinHandle<()>,
-    port: u16,
+    config: Config,
     pub(crate) client: Client,
 }
 
@@ -627,16 +604,15 @@ impl Fake {
         });
         shared.lock().version = 1;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let address = listener.local_addr().unwrap();
         let routes = Router::new().fallback(answer).with_state(shared.clone());
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        let config = Config::new(format!("http://127.0.0.1:{port}").parse().unwrap());
-        let client = Client::try_from(config).unwrap();
+        let config = Config::new(format!("http://{address}").parse().unwrap());
         Self {
             shared,
             server,
-            port,
-            client,
+            client: Client::try_from(config.clone()).unwrap(),
+            config,
         }
     }
 
@@ -647,7 +623,7 @@ impl Fake {
             client: self.client.clone(),
             kubectl: Kubectl {
                 program: Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kubectl"),
-                server: Server::of(&self.config()),
+                server: Server::of(&self.config),
                 cache: scratch.path().join("cache"),
                 ordinary: None,
                 sandbox: None,
@@ -668,15 +644,19 @@ impl Fake {
         }
     }
 
-    fn config(&self) -> Config {
-        Config::new(format!("http://127.0.0.1:{}", self.port).parse().unwrap())
-    }
-
     pub(crate) async fn session(&self) -> Arc<Session> {
         Session::start("run1", self.target()).await.unwrap()
     }
 
-    /// Answers the next such request with a status code, a reason and a message.
+    fn fault(&self, method: &'static str, path: &'static str, answer: Answer) {
+        self.shared.lock().faults.push(Fault {
+            method,
+            path,
+            answer,
+        });
+    }
+
+    /// Answers the next such request with a status code and a reason.
     pub(crate) fn refuse(
         &self,
         method: &'static str,
@@ -685,31 +665,18 @@ impl Fake {
         reason: &'static str,
     ) {
         let answer = Answer::Refused(code, reason, "refused by the test");
-        self.shared.lock().faults.push(Fault {
-            method,
-            path,
-            answer,
-        });
+        self.fault(method, path, answer);
     }
 
     /// Forbids the next pod, with this message.
     pub(crate) fn forbid_pod(&self, message: &'static str) {
         let answer = Answer::Refused(403, "Forbidden", message);
-        self.shared.lock().faults.push(Fault {
-            method: "POST",
-            path: "/pods",
-            answer,
-        });
+        self.fault("POST", "/pods", answer);
     }
 
     /// Closes the connection of the next such request.
     pub(crate) fn cut(&self, method: &'static str, path: &'static str) {
-        let answer = Answer::Broken;
-        self.shared.lock().faults.push(Fault {
-            method,
-            path,
-            answer,
-        });
+        self.fault(method, path, Answer::Broken);
     }
 
     /// Closes all watches and streams.
@@ -748,21 +715,17 @@ impl Fake {
     /// The names of all namespaces.
     pub(crate) fn namespaces(&self) -> Vec<String> {
         let state = self.shared.lock();
-        let all = state
-            .objects
-            .keys()
-            .filter(|place| place.plural == "namespaces");
-        all.map(|place| place.name.clone()).collect()
+        let all = state.objects.keys();
+        all.filter(|place| place.plural == "namespaces")
+            .map(|place| place.name.clone())
+            .collect()
     }
 
     /// Method and path with query of every request that contains `text`.
     pub(crate) fn requests(&self, text: &str) -> Vec<String> {
-        let state = self.shared.lock();
-        let requests = state.requests.iter();
-        requests
-            .filter(|request| request.contains(text))
-            .cloned()
-            .collect()
+        let mut found = self.shared.lock().requests.clone();
+        found.retain(|request| request.contains(text));
+        found
     }
 
     /// The requests with this beginning and the token of a scenario.
@@ -794,17 +757,26 @@ impl Fake {
     }
 }
 
-/// The catalogue of a suite `test/one` with its manifest `one.yaml`.
-pub(crate) fn catalogue(manifest: &str, suite: &str) -> Catalogue {
-    let folder = tempfile::tempdir().unwrap();
-    let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
-    for (file, text) in [
-        ("manifests/one.yaml", manifest),
-        ("suites/test/one.yaml", suite),
-    ] {
-        let file = path.join(file);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
-    }
-    load(&[Source::Folder(path)]).checked().unwrap()
+/// The catalogue of a suite `test/one`, with further fields and a claim about the entrypoint of the pod `web`.
+pub(crate) fn catalogue(manifest: &str, fields: &str, steps: &str) -> Catalogue {
+    let suite = format!(
+        "scenario: a test\nmanifest: manifests/test/one.yaml\ntakes: 5s\n{fields}steps:\n{steps}\nclaims:\n  - id: test.claim\n    \
+         says: The process exits with code 0.\n    control: runs(web.entrypoint) == 1\n    \
+         holds: first(stamps(web.entrypoint, 'ended')).data.code == 0\n    \
+         fails: first(stamps(web.entrypoint, 'ended')).data.code == 1\n    expect: confirmed\n"
+    );
+    crate::fixture::catalogue("test/one", manifest, &suite)
+}
+
+pub(crate) fn scenario(manifest: &str, fields: &str, steps: &str) -> Scenario {
+    let mut scenarios = catalogue(manifest, fields, steps).scenarios;
+    scenarios.pop_first().unwrap().1
+}
+
+/// A pod `web` whose entrypoint runs the agent's actions.
+pub(crate) fn pod(actions: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:\n    - name: main\n      \
+         image: hookproof/agent\n      command: [agent, entrypoint, {actions}]\n"
+    )
 }

@@ -385,7 +385,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::observe::fake::{Fake, catalogue};
+    use crate::observe::fake::{self, Fake, pod};
     use crate::observe::scenario::observe;
     use crate::observe::session::clean;
 
@@ -413,17 +413,8 @@ mod tests {
     }
 
     fn scenario(steps: &str) -> Scenario {
-        let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n    - name: main\n      \
-            image: hookproof/agent\n      command: [agent, entrypoint, hold=x]\n---\napiVersion: v1\nkind: ConfigMap\n\
-            metadata: {name: x}\n";
-        let suite = format!(
-            "scenario: a test\nmanifest: manifests/one.yaml\ntakes: 5s\nsteps:\n{steps}\nclaims:\n  - id: test.claim\n    \
-             says: The process exits with code 0.\n    control: runs(web.entrypoint) == 1\n    \
-             holds: first(stamps(web.entrypoint, 'ended')).data.code == 0\n    \
-             fails: first(stamps(web.entrypoint, 'ended')).data.code == 1\n"
-        );
-        let scenarios = catalogue(manifest, &suite).scenarios;
-        scenarios.into_values().next().unwrap()
+        let other = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n";
+        fake::scenario(&(pod("hold=x") + other), "", steps)
     }
 
     fn rules(steps: &str) -> Result<Rules, Place> {
@@ -491,6 +482,14 @@ mod tests {
         let mut shown: Vec<_> = shown.collect();
         shown.sort_by_key(|line| line.split(':').next().map(str::to_owned));
         assert_eq!(shown.join("; "), expected);
+    }
+
+    #[test]
+    fn plurals_follow_the_api_conventions() {
+        let manifest = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n";
+        let resource = ("networking.k8s.io", "networkpolicies");
+        let resource = (resource.0.to_owned(), resource.1.to_owned());
+        assert_eq!(of_manifest(manifest), Some(vec![resource]));
     }
 
     #[rstest]
