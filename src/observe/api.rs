@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::discovery::{Scope, pinned_kind};
 use kube::{Client, Resource as _};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// A request without a usable answer.
@@ -22,7 +23,7 @@ pub enum ApiError {
 }
 
 /// The server's answer to a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Answer {
     pub accepted: bool,
     pub code: u16,
@@ -41,34 +42,21 @@ impl Answer {
         Self {
             accepted: true,
             code,
-            message: String::new(),
-            reason: String::new(),
+            ..Self::default()
         }
     }
 }
 
-#[derive(Clone)]
+/// The kinds that were looked up, shared by all scenarios.
+pub(super) type Kinds = Arc<Mutex<HashMap<GroupVersionKind, (ApiResource, Scope)>>>;
+
+/// An API server with the permissions of a client.
 pub struct ApiServer {
-    client: Client,
-    kinds: Arc<Mutex<HashMap<GroupVersionKind, (ApiResource, Scope)>>>,
+    pub(super) client: Client,
+    pub(super) kinds: Kinds,
 }
 
 impl ApiServer {
-    pub fn new(client: Client) -> Self {
-        Self {
-            client,
-            kinds: Arc::default(),
-        }
-    }
-
-    /// The same server with the permissions of another client.
-    pub(crate) fn with(&self, client: Client) -> Self {
-        Self {
-            client,
-            ..self.clone()
-        }
-    }
-
     /// The path of the collection of a kind's objects. Kinds are looked up once.
     async fn collection(
         &self,

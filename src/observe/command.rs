@@ -216,7 +216,7 @@ pub struct Running {
 impl Running {
     /// Starts a program. Its output is recorded under `name`.
     pub fn start(mut program: Program, name: &str, recorder: &Recorder) -> std::io::Result<Self> {
-        let begin = recorder.clock().now();
+        let begin = recorder.now();
         let stdin = program.stdin.take();
         let pipe = |wanted| {
             if wanted {
@@ -261,7 +261,7 @@ impl Running {
         if ended.is_none() {
             self.interrupt().await;
         }
-        let end = self.recorder.clock().now();
+        let end = self.recorder.now();
         let mut printed = Vec::new();
         for reader in &mut self.readers {
             printed.extend(reader.await.unwrap_or_default());
@@ -321,7 +321,7 @@ async fn lines(
         size += text.len();
         if size <= OUTPUT_LIMIT {
             recorder.line(&name, &text);
-            let at = recorder.clock().now();
+            let at = recorder.now();
             kept.push(Line { at, stream, text });
         }
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use itertools::Itertools as _;
 use k8s_openapi::api::core::v1::Node;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config, ResourceExt};
 use rustix::fs::{Access, access};
 use serde_json::Value;
@@ -96,18 +96,17 @@ pub(crate) struct Wanted {
 /// capabilities.
 pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target, ConnectError> {
     let scratch = Scratch::new()?;
-    let kubeconfig = if wanted.in_cluster {
-        let path = scratch.path().join(IN_CLUSTER);
-        std::fs::write(&path, in_cluster()?)?;
-        path
+    let (config, context) = if wanted.in_cluster {
+        (in_cluster()?, IN_CLUSTER.to_owned())
     } else {
-        wanted.kubeconfig.unwrap_or_else(default_kubeconfig)
+        let kubeconfig = wanted.kubeconfig.unwrap_or_else(default_kubeconfig);
+        let config = config(Some(&kubeconfig), wanted.context.as_deref()).await?;
+        let context = match wanted.context {
+            Some(context) => context,
+            None => read(&kubeconfig)?.current_context.unwrap_or_default(),
+        };
+        (config, context)
     };
-    let context = match &wanted.context {
-        Some(context) => context.clone(),
-        None => read(&kubeconfig)?.current_context.unwrap_or_default(),
-    };
-    let config = config(Some(&kubeconfig), wanted.context.as_deref()).await?;
     let client = client_of(config.clone())?;
     let program = wanted.kubectl.or_else(|| find("kubectl"));
     let program = program.ok_or(ConnectError::NoKubectl)?;
@@ -135,9 +134,10 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
     if !known.contains_key(agent_image::NAME) {
         return Err(ConnectError::NeedsAgentImage(context));
     }
+    let network = std::env::var("KIND_EXPERIMENTAL_DOCKER_NETWORK");
     let agent = images.iter().find(|image| image.name == agent_image::NAME);
     let outside = agent.filter(|_| node_shell.is_some()).map(|agent| Outside {
-        network: docker_network(),
+        network: network.unwrap_or_else(|_| "kind".to_owned()),
         image: agent.tag.clone(),
         archive: agent.archive.clone(),
     });
@@ -176,33 +176,17 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
     })
 }
 
-/// A kubeconfig for the service account of the pod that this process runs in. It names the files of the account, so
-/// that a renewed token is used.
-pub(crate) fn in_cluster() -> Result<String, ConnectError> {
-    const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-    let address = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"].map(std::env::var);
-    let [Ok(host), Ok(port)] = address else {
-        let text = "--in-cluster works only in a pod: KUBERNETES_SERVICE_HOST is not set; \
-            pass --context for an existing cluster";
-        return Err(ConnectError::Usage(text.to_owned()));
+/// The configuration for the service account of the pod that this process runs in.
+pub(crate) fn in_cluster() -> Result<Config, ConnectError> {
+    let text = |error| match error {
+        InClusterError::ReadEnvironmentVariable(_) => {
+            "--in-cluster works only in a pod: KUBERNETES_SERVICE_HOST is not set; \
+             pass --context for an existing cluster"
+                .to_owned()
+        }
+        error => format!("cannot use the service account of this pod: {error}"),
     };
-    Ok(kubeconfig_of(&host, &port, ACCOUNT))
-}
-
-fn kubeconfig_of(host: &str, port: &str, account: &str) -> String {
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    };
-    serde_json::json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": IN_CLUSTER,
-        "clusters": [{"name": IN_CLUSTER, "cluster": {
-            "server": format!("https://{host}:{port}"), "certificate-authority": format!("{account}/ca.crt")}}],
-        "users": [{"name": IN_CLUSTER, "user": {"tokenFile": format!("{account}/token")}}],
-        "contexts": [{"name": IN_CLUSTER, "context": {"cluster": IN_CLUSTER, "user": IN_CLUSTER}}],
-    })
-    .to_string()
+    Config::incluster().map_err(|error| ConnectError::Usage(text(error)))
 }
 
 /// Creates a client for a context, by default the current one of the default kubeconfig.
@@ -310,12 +294,6 @@ async fn are_nodes_here(nodes: &[Node], names: &[String]) -> bool {
     inspected.status.success() && labels.lines().eq(&clusters)
 }
 
-/// The docker network of kind nodes.
-fn docker_network() -> String {
-    let named = std::env::var("KIND_EXPERIMENTAL_DOCKER_NETWORK");
-    named.unwrap_or_else(|_| "kind".to_owned())
-}
-
 /// Loads the images that are not in `known` onto every node.
 async fn load_all(
     nodes: &[String],
@@ -361,21 +339,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[rstest]
-    #[case("10.96.0.1", "https://10.96.0.1:443/")]
-    #[case("fd00::1", "https://[fd00::1]:443/")]
-    #[tokio::test]
-    async fn the_cluster_of_this_process(#[case] host: &str, #[case] url: &str) {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = Utf8Path::from_path(folder.path()).unwrap();
-        std::fs::write(folder.join("token"), TOKEN).unwrap();
-        std::fs::write(folder.join("ca.crt"), "").unwrap();
-        let path = folder.join("config");
-        std::fs::write(&path, kubeconfig_of(host, "443", folder.as_str())).unwrap();
-        let config = config(Some(&path), None).await.unwrap();
-        assert_eq!(config.cluster_url.to_string(), url);
-    }
 
     const TOKEN: &str = "c2VjcmV0";
 

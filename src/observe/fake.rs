@@ -9,9 +9,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Query, Request, State as Shown};
+use axum::http::request::Parts;
 use axum::response::Response;
 use camino::Utf8Path;
-use hookproof_protocol::{EVERY, KeptStamp, Release, Stamp, TOKEN_HEADER, Time, env, path};
+use hookproof_protocol::{EVERY, Release, TOKEN_HEADER, Time, env, path};
 use itertools::Itertools as _;
 use jiff::Timestamp;
 use kube::core::{ApiResource, GroupVersionKind};
@@ -80,18 +81,17 @@ enum End {
     Expired,
 }
 
+/// Status code, reason and message.
+type Refusal = (u16, &'static str, &'static str);
+
+const NOT_FOUND: Refusal = (404, "NotFound", "not found");
+
 /// An answer other than the usual one to the next such request.
 struct Fault {
     method: &'static str,
     path: &'static str,
-    answer: Answer,
-}
-
-enum Answer {
-    /// Status code, reason and message.
-    Refused(u16, &'static str, &'static str),
-    /// The connection is closed within the answer.
-    Broken,
+    /// Without a refusal the connection is closed within the answer.
+    answer: Option<Refusal>,
 }
 
 #[derive(Default)]
@@ -104,7 +104,8 @@ struct State {
     /// The requests with a bearer token.
     with_token: Vec<String>,
     faults: Vec<Fault>,
-    stamps: Vec<KeptStamp>,
+    /// As the witness sends them.
+    stamps: Vec<Value>,
     releases: Vec<Release>,
     exit_codes: VecDeque<u8>,
 }
@@ -142,18 +143,23 @@ impl State {
         Some(self.change("MODIFIED", place, object))
     }
 
+    /// Creates an object, or replaces all but its metadata.
+    fn put(&mut self, place: &Place, mut object: Value) -> Value {
+        let Some(old) = self.objects.get(place) else {
+            return self.create(place, object);
+        };
+        object["metadata"] = old["metadata"].clone();
+        self.change("MODIFIED", place, object)
+    }
+
     fn remove(&mut self, place: &Place) {
         let Some(object) = self.objects.get(place).cloned() else {
             return;
         };
         if place.plural == "namespaces" {
-            let inside = self
-                .objects
-                .keys()
-                .filter(|other| other.namespace == place.name);
-            for other in inside.cloned().collect_vec() {
-                self.remove(&other);
-            }
+            let all = self.objects.keys().cloned().collect_vec();
+            let inside = all.iter().filter(|other| other.namespace == place.name);
+            inside.for_each(|other| self.remove(other));
         }
         self.change("DELETED", place, object);
     }
@@ -170,10 +176,9 @@ impl State {
         }
     }
 
-    fn list(&self, collection: &Place, query: &HashMap<String, String>) -> Vec<Value> {
-        let all = self.objects.iter();
+    fn list(&self, collection: &Place, query: &HashMap<String, String>) -> Vec<(Place, Value)> {
+        let all = self.objects.clone().into_iter();
         all.filter(|(place, object)| place.is_in(collection) && selected(object, query))
-            .map(|(_, object)| object.clone())
             .collect()
     }
 }
@@ -274,30 +279,19 @@ impl Shared {
     }
 
     async fn process(&self, place: &Place, container: &str, words: &[String]) -> u8 {
+        let Place {
+            namespace, name, ..
+        } = place;
         let mut seq = 0;
-        let mut stamp = |name: &str, data: Value| {
+        let mut stamp = |stamp: &str, data: Value| {
             seq += 1;
+            let now = Timestamp::now().to_string();
             self.with(|state| {
-                let n = state.stamps.len() as u64 + 1;
-                state.stamps.push(KeptStamp {
-                    n,
-                    start: 1,
-                    received: Timestamp::now().to_string(),
-                    stamp: Stamp {
-                        at: Timestamp::now().to_string(),
-                        namespace: place.namespace.clone(),
-                        pod: place.name.clone(),
-                        pod_uid: "uid".to_owned(),
-                        container: container.to_owned(),
-                        instance: "1".to_owned(),
-                        role: words[1].clone(),
-                        process: format!("{}-{container}", place.name),
-                        pid: 1,
-                        seq,
-                        name: name.to_owned(),
-                        data,
-                    },
-                });
+                let n = state.stamps.len() + 1;
+                state.stamps.push(json!({"n": n, "start": 1, "received": now, "at": now,
+                    "namespace": namespace, "pod": name, "pod_uid": "uid", "container": container, "instance": "1",
+                    "role": words[1], "process": format!("{name}-{container}"), "pid": 1, "seq": seq,
+                    "stamp": stamp, "data": data}));
             });
         };
         let mut code = self.lock().exit_codes.pop_front().unwrap_or(0);
@@ -307,8 +301,7 @@ impl Shared {
                 ("hold", name) => {
                     stamp("held", json!({"name": name}));
                     let released = |release: &Release| {
-                        release.namespace == place.namespace
-                            && [name, EVERY].contains(&&*release.name)
+                        release.namespace == *namespace && [name, EVERY].contains(&&*release.name)
                     };
                     self.until(|state| state.releases.iter().any(released))
                         .await;
@@ -333,6 +326,17 @@ impl Shared {
 async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
+    let answered = answered(&shared, &parts, &body);
+    answered.unwrap_or_else(|(code, reason, message)| {
+        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+            "reason": reason, "message": message});
+        let mut response = success(&status);
+        *response.status_mut() = code.try_into().unwrap();
+        response
+    })
+}
+
+fn answered(shared: &Arc<Shared>, parts: &Parts, body: &Bytes) -> Result<Response, Refusal> {
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let query: Query<HashMap<String, String>> = Query::try_from_uri(&parts.uri).unwrap();
     let header = |name: &str| {
@@ -350,21 +354,21 @@ async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response
         at.map(|at| state.faults.remove(at).answer)
     });
     match fault {
-        Some(Answer::Refused(code, reason, message)) => return refused(code, reason, message),
-        Some(Answer::Broken) => {
-            let broken = std::io::Error::other("broken");
-            let broken = futures::stream::iter([Err::<String, _>(broken)]);
-            return Response::new(Body::from_stream(broken));
+        Some(Some(refusal)) => return Err(refusal),
+        Some(None) => {
+            let broken = Err::<String, _>(std::io::Error::other("broken"));
+            let broken = Body::from_stream(futures::stream::iter([broken]));
+            return Ok(Response::new(broken));
         }
         None => {}
     }
     if path == "/version" {
         let version = json!({"major": "1", "minor": "36", "gitVersion": "v1.36.3", "gitCommit": "", "gitTreeState": "",
             "buildDate": "", "goVersion": "", "compiler": "", "platform": ""});
-        return success(&version);
+        return Ok(success(&version));
     }
     if let Some((_, path)) = path.split_once("/pods/witness:8080/proxy") {
-        return witness(&shared, path, &query, header(TOKEN_HEADER), &body);
+        return witness(shared, path, &query, header(TOKEN_HEADER), body);
     }
     let api = path.trim_start_matches('/');
     let kinds = KINDS.iter().filter(|(known, ..)| *known == api);
@@ -376,12 +380,15 @@ async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response
     if !kinds.is_empty() {
         let version = api.trim_start_matches("apis/").trim_start_matches("api/");
         let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": kinds});
-        return success(&list);
+        return Ok(success(&list));
     }
-    match Place::of(path) {
-        Some(place) => objects(&shared, method, place, query.0, &body),
-        None => refused(404, "NotFound", "the fake server does not know this path"),
-    }
+    objects(
+        shared,
+        method,
+        Place::of(path).ok_or(NOT_FOUND)?,
+        query.0,
+        body,
+    )
 }
 
 /// Requests for an object or a collection.
@@ -391,88 +398,75 @@ fn objects(
     mut place: Place,
     query: HashMap<String, String>,
     body: &Bytes,
-) -> Response {
+) -> Result<Response, Refusal> {
     let sent = || serde_json::from_slice::<Value>(body).unwrap();
-    match (method, place.name.is_empty()) {
+    let answer = match (method, place.name.is_empty()) {
         ("GET", true) if query.get("watch").is_some_and(|watch| watch == "true") => {
-            changes(shared, place, query)
+            return Ok(changes(shared, place, query));
         }
         ("GET", true) => {
             let state = shared.lock();
-            success(&json!({"kind": "List", "apiVersion": "v1",
-                "metadata": {"resourceVersion": state.version.to_string()}, "items": state.list(&place, &query)}))
+            let items = state.list(&place, &query);
+            let items = items.into_iter().map(|(_, object)| object).collect_vec();
+            json!({"kind": "List", "apiVersion": "v1", "items": items,
+                "metadata": {"resourceVersion": state.version.to_string()}})
         }
-        ("GET", false) => match shared.lock().objects.get(&place) {
-            Some(object) => success(object),
-            None => refused(404, "NotFound", "not found"),
-        },
-        ("POST", false) if place.plural == "serviceaccounts/token" => success(
-            &json!({"metadata": {}, "spec": sent()["spec"], "status": {"token": "of-scenario",
-                "expirationTimestamp": Timestamp::now().to_string()}}),
-        ),
+        ("GET", false) => shared
+            .lock()
+            .objects
+            .get(&place)
+            .cloned()
+            .ok_or(NOT_FOUND)?,
+        ("POST", false) if place.plural == "serviceaccounts/token" => {
+            json!({"metadata": {}, "spec": sent()["spec"], "status": {"token": "of-scenario",
+                "expirationTimestamp": Timestamp::now().to_string()}})
+        }
         ("POST", true) if place.plural == "selfsubjectaccessreviews" => {
-            success(&json!({"metadata": {}, "spec": sent()["spec"], "status": {"allowed": true}}))
+            json!({"metadata": {}, "spec": sent()["spec"], "status": {"allowed": true}})
         }
+        ("POST", true) if query.contains_key("dryRun") => sent(),
         ("POST", true) => {
             let object = sent();
             place.name = object["metadata"]["name"].as_str().unwrap().to_owned();
-            if query.contains_key("dryRun") {
-                return success(&object);
-            }
-            create(shared, &place, object)
+            create(shared, &place, object)?
         }
-        ("PATCH", false) => shared.with(|state| {
-            let mut object = sent();
-            let old = state.objects.get(&place).map(|old| old["metadata"].clone());
-            success(&match old {
-                Some(metadata) => {
-                    object["metadata"] = metadata;
-                    state.change("MODIFIED", &place, object)
-                }
-                None => state.create(&place, object),
-            })
-        }),
+        ("PATCH", false) => shared.with(|state| state.put(&place, sent())),
         ("DELETE", true) => shared.with(|state| {
-            let found = state.objects.iter();
-            let found =
-                found.filter(|(other, object)| other.is_in(&place) && selected(object, &query));
-            for place in found.map(|(other, _)| other.clone()).collect_vec() {
+            for (place, _) in state.list(&place, &query) {
                 state.delete(&place);
             }
-            success(&json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}))
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})
         }),
-        ("DELETE", false) => shared.with(|state| match state.objects.get(&place).cloned() {
-            Some(object) => {
-                state.delete(&place);
-                success(&object)
-            }
-            None => refused(404, "NotFound", "not found"),
-        }),
-        _ => refused(
-            405,
-            "MethodNotAllowed",
-            "the fake server does not know this method",
-        ),
-    }
+        ("DELETE", false) => shared.with(|state| {
+            let object = state.objects.get(&place).cloned().ok_or(NOT_FOUND)?;
+            state.delete(&place);
+            Ok(object)
+        })?,
+        _ => {
+            return Err((
+                405,
+                "MethodNotAllowed",
+                "the fake server does not know this method",
+            ));
+        }
+    };
+    Ok(success(&answer))
 }
 
-fn create(shared: &Arc<Shared>, place: &Place, mut object: Value) -> Response {
+fn create(shared: &Arc<Shared>, place: &Place, mut object: Value) -> Result<Value, Refusal> {
+    let is_pod = place.plural == "pods";
+    if is_pod {
+        object["status"] = json!({"phase": "Pending"});
+    }
     let created = shared.with(|state| {
-        if state.objects.contains_key(place) {
-            return None;
-        }
-        if place.plural == "pods" {
-            object["status"] = json!({"phase": "Pending"});
-        }
-        Some(state.create(place, object))
+        let is_new = !state.objects.contains_key(place);
+        is_new.then(|| state.create(place, object))
     });
-    let Some(created) = created else {
-        return refused(409, "AlreadyExists", "already exists");
-    };
-    if place.plural == "pods" {
+    let created = created.ok_or((409, "AlreadyExists", "already exists"))?;
+    if is_pod {
         tokio::spawn(shared.clone().kubelet(place.clone(), created.clone()));
     }
-    success(&created)
+    Ok(created)
 }
 
 fn witness(
@@ -481,34 +475,34 @@ fn witness(
     query: &HashMap<String, String>,
     token: &str,
     body: &Bytes,
-) -> Response {
+) -> Result<Response, Refusal> {
     let is_token = |pod: &Value| {
         let variable = &pod["spec"]["containers"][0]["env"][0];
         variable["name"] == env::TOKEN && variable["value"] == token
     };
     let known = |(place, pod): (&Place, &Value)| place.name == "witness" && is_token(pod);
     if !shared.lock().objects.iter().any(known) {
-        return refused(503, "ServiceUnavailable", "no witness with this token");
+        return Err((503, "ServiceUnavailable", "no witness with this token"));
     }
     match path {
-        path::TIME => success(&json!(Time {
+        path::TIME => Ok(success(&json!(Time {
             now: Timestamp::now().to_string(),
             stamps: shared.lock().stamps.len() as u64,
-        })),
+        }))),
         path::RELEASE => {
             let release = serde_json::from_slice(body).unwrap();
             shared.with(|state| state.releases.push(release));
-            success(&json!({}))
+            Ok(success(&json!({})))
         }
         path::STAMPS => {
             let next: usize = query["from"].parse().unwrap();
-            stream(shared, next - 1, |state, next| {
-                let new = state.stamps.iter().skip(*next).map(|stamp| json!(stamp));
+            Ok(stream(shared, next - 1, |state, next| {
+                let new = state.stamps.iter().skip(*next).cloned().collect();
                 *next = state.stamps.len();
-                new.collect()
-            })
+                new
+            }))
         }
-        _ => refused(404, "NotFound", "the fake witness does not know this path"),
+        _ => Err(NOT_FOUND),
     }
 }
 
@@ -550,10 +544,9 @@ fn stream<T: Send + 'static>(
             let lines = match end {
                 Some(End::Closed) => return,
                 Some(End::Expired) => {
-                    vec![
-                        json!({"type": "ERROR", "object": {"kind": "Status", "apiVersion": "v1",
-                        "status": "Failure", "code": 410, "reason": "Expired", "message": "too old resource version"}}),
-                    ]
+                    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410,
+                        "reason": "Expired", "message": "too old resource version"});
+                    vec![json!({"type": "ERROR", "object": status})]
                 }
                 None => lines,
             };
@@ -572,14 +565,6 @@ fn stream<T: Send + 'static>(
 
 fn success(object: &Value) -> Response {
     Response::new(Body::from(object.to_string()))
-}
-
-fn refused(code: u16, reason: &str, message: &str) -> Response {
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
-        "message": message});
-    let mut response = success(&status);
-    *response.status_mut() = axum::http::StatusCode::from_u16(code).unwrap();
-    response
 }
 
 /// The server; stops when dropped.
@@ -648,8 +633,10 @@ impl Fake {
         Session::start("run1", self.target()).await.unwrap()
     }
 
-    fn fault(&self, method: &'static str, path: &'static str, answer: Answer) {
-        self.shared.lock().faults.push(Fault {
+    /// Answers the next such request with a refusal, or closes its connection.
+    pub(crate) fn fault(&self, method: &'static str, path: &'static str, answer: Option<Refusal>) {
+        let mut state = self.shared.lock();
+        state.faults.push(Fault {
             method,
             path,
             answer,
@@ -664,19 +651,7 @@ impl Fake {
         code: u16,
         reason: &'static str,
     ) {
-        let answer = Answer::Refused(code, reason, "refused by the test");
-        self.fault(method, path, answer);
-    }
-
-    /// Forbids the next pod, with this message.
-    pub(crate) fn forbid_pod(&self, message: &'static str) {
-        let answer = Answer::Refused(403, "Forbidden", message);
-        self.fault("POST", "/pods", answer);
-    }
-
-    /// Closes the connection of the next such request.
-    pub(crate) fn cut(&self, method: &'static str, path: &'static str) {
-        self.fault(method, path, Answer::Broken);
+        self.fault(method, path, Some((code, reason, "refused by the test")));
     }
 
     /// Closes all watches and streams.
@@ -692,14 +667,7 @@ impl Fake {
     /// Creates or replaces an object, without a kubelet.
     pub(crate) fn put(&self, path: &str, object: Value) {
         let place = Place::of(path).unwrap();
-        self.shared.with(|state| match state.objects.get(&place) {
-            Some(old) => {
-                let mut object = object;
-                object["metadata"] = old["metadata"].clone();
-                state.change("MODIFIED", &place, object)
-            }
-            None => state.create(&place, object),
-        });
+        self.shared.with(|state| state.put(&place, object));
     }
 
     pub(crate) fn remove(&self, path: &str) {

@@ -57,8 +57,9 @@ impl Recorder {
         }
     }
 
-    pub fn clock(&self) -> RunnerClock {
-        self.clock
+    /// The current time of the runner.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Adds an entry with a time given by its source.
@@ -90,7 +91,7 @@ impl Recorder {
 
     /// Adds an entry with the current time of the runner.
     pub fn record_now(&self, seen: Seen) {
-        self.record(self.clock.now(), Clock::Runner, seen);
+        self.record(self.now(), Clock::Runner, seen);
     }
 
     pub fn note(&self, note: &str, text: impl Into<String>) {

@@ -257,7 +257,7 @@ impl Runner<'_> {
         match &step.action {
             Action::Apply { manifest, dry_run } => self.apply(*manifest, *dry_run, name).await,
             Action::Delete { object, grace } => {
-                let begin = self.recorder.clock().now();
+                let begin = self.recorder.now();
                 let Tenant { api, namespace, .. } = &self.tenant;
                 let answer = api.delete(object, namespace, *grace).await?;
                 self.answered(name, "delete", begin, answer)
@@ -314,7 +314,7 @@ impl Runner<'_> {
             },
             Action::Http { through, path } => self.http(through, path, name).await,
             Action::Get { object } => {
-                let begin = self.recorder.clock().now();
+                let begin = self.recorder.now();
                 let Tenant { api, namespace, .. } = &self.tenant;
                 // An object that is gone is an answer too: the output then has no `object`.
                 let data = match api.get_opt(object, namespace).await? {
@@ -345,7 +345,7 @@ impl Runner<'_> {
             .manifests
             .get(manifest)
             .ok_or("the scenario has no such manifest")?;
-        let begin = self.recorder.clock().now();
+        let begin = self.recorder.now();
         for object in self.prepared(manifest).await? {
             let Tenant { api, namespace, .. } = &self.tenant;
             let answer = api.create(&object, namespace, dry_run).await?;
@@ -470,20 +470,12 @@ impl Runner<'_> {
         if !answer.accepted && (name.is_none() || answer.is_forbidden()) {
             return Err(StepError::Rejected(answer));
         }
-        let Answer {
-            accepted,
-            code,
-            message,
-            reason,
-        } = answer;
-        let data =
-            json!({"accepted": accepted, "code": code, "reason": reason, "message": message});
-        self.keep(name, step, begin, data);
+        self.keep(name, step, begin, json!(answer));
         Ok(())
     }
 
     fn keep(&self, name: Option<&str>, step: &str, begin: Timestamp, data: Value) {
-        let end = self.recorder.clock().now();
+        let end = self.recorder.now();
         self.recorder
             .output(name.unwrap_or(step), step, begin, end, data);
     }
@@ -566,7 +558,7 @@ impl Runner<'_> {
     }
 
     async fn http(&self, through: &str, path: &str, name: Option<&str>) -> Result<(), StepError> {
-        let begin = self.recorder.clock().now();
+        let begin = self.recorder.now();
         let port = self.forwarded_port(through).await?;
         let data = match super::http::get(port, path).await {
             Ok((status, body)) => json!({"status": status, "body": body, "error": null}),

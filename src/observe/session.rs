@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::access::Access;
-use super::api::ApiServer;
+use super::api::{ApiServer, Kinds};
 use super::command::Kubectl;
 use super::forbidden::is_forbidden;
 use super::outside::Outside;
@@ -112,7 +112,7 @@ pub(super) struct Tenant {
 pub struct Session {
     pub run: String,
     pub target: Target,
-    pub api: ApiServer,
+    kinds: Kinds,
     pub router: Router,
     pub witness: Witness,
     /// The token that agents send to the witness.
@@ -143,10 +143,10 @@ impl Session {
         tasks.spawn(witness.clone().follow(router.clone(), seen));
         tasks.spawn(watch::pods(client.clone(), run.to_owned(), router.clone()));
         tasks.spawn(watch::events(client.clone(), router.clone()));
-        tasks.spawn(keep_renewing(client.clone(), namespace));
+        tasks.spawn(keep_renewing(client, namespace));
         Ok(Arc::new(Self {
             run: run.to_owned(),
-            api: ApiServer::new(client),
+            kinds: Kinds::default(),
             target,
             router,
             witness,
@@ -202,15 +202,16 @@ impl Session {
             let token = access.grant(client, longest).await?;
             let client = self.target.kubectl.server.client(&token)?;
             access.applied(&client).await?;
-            Ok((self.api.with(client), token))
+            Ok((client, token))
         };
         // Boxed, as futures of requests are large.
-        let (api, token) = Box::pin(granted).await.map_err(self::api(format!(
-            "restrict the scenario to namespace {name}"
-        )))?;
+        let granted = Box::pin(granted).await;
+        let doing = format!("restrict the scenario to namespace {name}");
+        let (client, token) = granted.map_err(self::api(doing))?;
+        let kinds = self.kinds.clone();
         Ok(Tenant {
             namespace: name,
-            api,
+            api: ApiServer { client, kinds },
             token,
         })
     }

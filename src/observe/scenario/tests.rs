@@ -319,7 +319,7 @@ async fn a_timeout_may_be_due_to_what_the_cluster_forbids(
 #[tokio::test]
 async fn a_closed_connection_is_a_problem_even_of_a_named_step() {
     let steps = "  - {apply: manifests/test/one.yaml, as: answer}";
-    let ran = run_with("wait", steps, |fake| fake.cut("POST", "/pods")).await;
+    let ran = run_with("wait", steps, |fake| fake.fault("POST", "/pods", None)).await;
     ran.has_problem("failed to POST");
 }
 
@@ -656,7 +656,8 @@ async fn a_run_of_another_machine_is_removed_only_if_it_is_dead(
 #[tokio::test]
 async fn a_quota_of_priority_classes_does_not_keep_the_witness_away() {
     let fake = Fake::start().await;
-    fake.forbid_pod("insufficient quota to match these scopes");
+    let quota = "insufficient quota to match these scopes";
+    fake.fault("POST", "/pods", Some((403, "Forbidden", quota)));
     let session = Session::start("run1", fake.target()).await.unwrap();
     session.finish(false).await.unwrap();
 }
