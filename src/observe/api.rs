@@ -9,18 +9,7 @@ use kube::{Client, Resource as _};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// A request without a usable answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ApiError {
-    #[error("failed to {doing}: {source}")]
-    Request {
-        doing: String,
-        source: Box<kube::Error>,
-    },
-    /// An object without `apiVersion` or `kind`, of an unsupported kind, or with a name that no path can have.
-    #[error("{0}")]
-    Object(String),
-}
+use super::failure::Failure;
 
 /// The server's answer to a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -58,11 +47,7 @@ pub struct ApiServer {
 
 impl ApiServer {
     /// The path of the collection of a kind's objects. Kinds are looked up once.
-    async fn collection(
-        &self,
-        gvk: &GroupVersionKind,
-        namespace: &str,
-    ) -> Result<String, ApiError> {
+    async fn collection(&self, gvk: &GroupVersionKind, namespace: &str) -> Result<String, Failure> {
         let kinds = || self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kinds().get(gvk).cloned();
         let (resource, scope) = if let Some(known) = known {
@@ -70,7 +55,7 @@ impl ApiServer {
         } else {
             let found = pinned_kind(&self.client, gvk).await;
             let (resource, capabilities) =
-                found.map_err(|e| request(format!("look up kind {}", gvk.kind), e))?;
+                found.map_err(Failure::to(format!("look up kind {}", gvk.kind)))?;
             let found = (resource, capabilities.scope);
             kinds().insert(gvk.clone(), found.clone());
             found
@@ -85,11 +70,11 @@ impl ApiServer {
         object: &Value,
         namespace: &str,
         dry_run: bool,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<Answer, Failure> {
         let path = self.collection(&gvk_of(object)?, namespace).await?;
         let dry = if dry_run { "&dryRun=All" } else { "" };
         let uri = format!("{path}?fieldManager=hookproof&fieldValidation=Strict{dry}");
-        let body = serde_json::to_vec(object).map_err(|e| ApiError::Object(e.to_string()))?;
+        let body = serde_json::to_vec(object).map_err(|e| e.to_string())?;
         self.change(http::Method::POST, uri, body).await
     }
 
@@ -99,7 +84,7 @@ impl ApiServer {
         object: &str,
         namespace: &str,
         grace: Option<i64>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<Answer, Failure> {
         let uri = self.find(object, namespace).await?;
         let body = grace.map_or(json!({}), |seconds| json!({"gracePeriodSeconds": seconds}));
         let body = body.to_string().into_bytes();
@@ -107,33 +92,29 @@ impl ApiServer {
     }
 
     /// Reads `kind/name`.
-    pub async fn get(&self, object: &str, namespace: &str) -> Result<Value, ApiError> {
+    pub async fn get(&self, object: &str, namespace: &str) -> Result<Value, Failure> {
         let uri = self.find(object, namespace).await?;
         let doing = format!("get {object}");
         let request = http::Request::get(uri).body(Vec::new());
         let request = request.map_err(|e| unbuilt(&doing, &e))?;
         let found = self.client.request(request).await;
-        found.map_err(|e| self::request(doing, e))
+        found.map_err(Failure::to(doing))
     }
 
     /// Reads `kind/name` if it exists.
-    pub async fn get_opt(&self, object: &str, namespace: &str) -> Result<Option<Value>, ApiError> {
+    pub async fn get_opt(&self, object: &str, namespace: &str) -> Result<Option<Value>, Failure> {
         // The kind first, so that only the object can be what is not found.
         self.find(object, namespace).await?;
         match self.get(object, namespace).await {
-            Err(ApiError::Request { source, .. }) if matches!(&*source, kube::Error::Api(status) if status.code == 404) => {
-                Ok(None)
-            }
+            Err(failure) if failure.is_not_found() => Ok(None),
             found => found.map(Some),
         }
     }
 
     /// The path of `kind/name`.
-    async fn find(&self, object: &str, namespace: &str) -> Result<String, ApiError> {
+    async fn find(&self, object: &str, namespace: &str) -> Result<String, Failure> {
         let (kind, name) = object.split_once('/').ok_or_else(|| {
-            ApiError::Object(format!(
-                "invalid object `{object}`: expected KIND/NAME, for example pod/web"
-            ))
+            format!("invalid object `{object}`: expected KIND/NAME, for example pod/web")
         })?;
         let path = self.collection(&gvk_by_word(kind)?, namespace).await?;
         Ok(format!("{path}/{name}"))
@@ -144,7 +125,7 @@ impl ApiServer {
         method: http::Method,
         uri: String,
         body: Vec<u8>,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<Answer, Failure> {
         let doing = format!("{method} {}", uri.split('?').next().unwrap_or_default());
         let request = http::Request::builder()
             .method(method)
@@ -160,28 +141,19 @@ impl ApiServer {
                 message: status.message,
                 reason: status.reason,
             }),
-            Err(e) => Err(self::request(doing, e)),
+            Err(e) => Err(Failure::to(doing)(e)),
         }
     }
 }
 
-fn request(doing: String, source: kube::Error) -> ApiError {
-    ApiError::Request {
-        doing,
-        source: Box::new(source),
-    }
+fn unbuilt(doing: &str, error: &http::Error) -> String {
+    format!("failed to {doing}: {error}")
 }
 
-fn unbuilt(doing: &str, error: &http::Error) -> ApiError {
-    ApiError::Object(format!("failed to {doing}: {error}"))
-}
-
-pub(super) fn gvk_of(object: &Value) -> Result<GroupVersionKind, ApiError> {
-    let (Some(api_version), Some(kind)) = (object["apiVersion"].as_str(), object["kind"].as_str())
-    else {
-        return Err(ApiError::Object(
-            "an object of the manifest has no apiVersion or kind".into(),
-        ));
+pub(super) fn gvk_of(object: &Value) -> Result<GroupVersionKind, &'static str> {
+    let text = |field: &str| object[field].as_str();
+    let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else {
+        return Err("an object of the manifest has no apiVersion or kind");
     };
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     Ok(GroupVersionKind::gvk(group, version, kind))
@@ -210,12 +182,12 @@ pub(super) fn kinds() -> impl Iterator<Item = (String, GroupVersionKind)> {
     })
 }
 
-fn gvk_by_word(word: &str) -> Result<GroupVersionKind, ApiError> {
+fn gvk_by_word(word: &str) -> Result<GroupVersionKind, String> {
     let found = kinds().find(|(known, _)| known == word);
     found.map(|(_, gvk)| gvk).ok_or_else(|| {
-        ApiError::Object(format!(
+        format!(
             "unsupported kind `{word}`: expected pod, service, node, configmap, \
              deployment, replicaset, statefulset, daemonset, job or priorityclass"
-        ))
+        )
     })
 }

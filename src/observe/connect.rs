@@ -155,10 +155,10 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
         .capabilities
         .extend(capabilities.map(|(name, _)| (*name).to_owned()));
     let kubectl = Kubectl {
-        ordinary: ordinary_user(&program, scratch.path())?,
+        ordinary: ordinary_user(&program, &scratch.path)?,
         program,
         server: Server::of(&config),
-        cache: scratch.path().join("kubectl-cache"),
+        cache: scratch.path.join("kubectl-cache"),
         // This program runs kubectl in a sandbox.
         sandbox: Some(utf8(&std::env::current_exe()?)?),
     };

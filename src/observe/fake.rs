@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -215,33 +215,29 @@ fn is_played(pod: &Value) -> bool {
         .any(|(_, words)| words[1] != "witness")
 }
 
-struct Shared {
-    state: Mutex<State>,
-    changed: watch::Sender<()>,
-}
+/// The state, with notice of its changes.
+#[derive(Clone)]
+struct Shared(watch::Sender<State>);
 
 impl Shared {
-    /// Every use may have changed something.
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        let done = work(&mut self.lock());
-        self.changed.send_replace(());
-        done
+        let mut done = None;
+        self.0.send_modify(|state| done = Some(work(state)));
+        done.unwrap()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+    fn read(&self) -> watch::Ref<'_, State> {
+        self.0.borrow()
     }
 
     /// Completes when `done` is true.
     async fn until(&self, done: impl Fn(&State) -> bool) {
-        let mut changes = self.changed.subscribe();
-        while !done(&self.lock()) {
-            changes.changed().await.unwrap();
-        }
+        let mut changes = self.0.subscribe();
+        drop(changes.wait_for(|state| done(state)).await.unwrap());
     }
 
     /// What the kubelet does with a new pod.
-    async fn kubelet(self: Arc<Self>, place: Place, pod: Value) {
+    async fn kubelet(self, place: Place, pod: Value) {
         self.with(|state| {
             state.update(&place, |pod| {
                 pod["spec"]["nodeName"] = json!("node-1");
@@ -294,7 +290,7 @@ impl Shared {
                     "stamp": stamp, "data": data}));
             });
         };
-        let mut code = self.lock().exit_codes.pop_front().unwrap_or(0);
+        let mut code = self.with(|state| state.exit_codes.pop_front()).unwrap_or(0);
         stamp("begun", json!({}));
         for word in &words[2..] {
             match word.split_once('=').unwrap_or((word, "")) {
@@ -323,7 +319,7 @@ impl Shared {
     }
 }
 
-async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response {
+async fn answer(Shown(shared): Shown<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let answered = answered(&shared, &parts, &body);
@@ -336,7 +332,7 @@ async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response
     })
 }
 
-fn answered(shared: &Arc<Shared>, parts: &Parts, body: &Bytes) -> Result<Response, Refusal> {
+fn answered(shared: &Shared, parts: &Parts, body: &Bytes) -> Result<Response, Refusal> {
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let query: Query<HashMap<String, String>> = Query::try_from_uri(&parts.uri).unwrap();
     let header = |name: &str| {
@@ -393,7 +389,7 @@ fn answered(shared: &Arc<Shared>, parts: &Parts, body: &Bytes) -> Result<Respons
 
 /// Requests for an object or a collection.
 fn objects(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     method: &str,
     mut place: Place,
     query: HashMap<String, String>,
@@ -405,14 +401,14 @@ fn objects(
             return Ok(changes(shared, place, query));
         }
         ("GET", true) => {
-            let state = shared.lock();
+            let state = shared.read();
             let items = state.list(&place, &query);
             let items = items.into_iter().map(|(_, object)| object).collect_vec();
             json!({"kind": "List", "apiVersion": "v1", "items": items,
                 "metadata": {"resourceVersion": state.version.to_string()}})
         }
         ("GET", false) => shared
-            .lock()
+            .read()
             .objects
             .get(&place)
             .cloned()
@@ -453,7 +449,7 @@ fn objects(
     Ok(success(&answer))
 }
 
-fn create(shared: &Arc<Shared>, place: &Place, mut object: Value) -> Result<Value, Refusal> {
+fn create(shared: &Shared, place: &Place, mut object: Value) -> Result<Value, Refusal> {
     let is_pod = place.plural == "pods";
     if is_pod {
         object["status"] = json!({"phase": "Pending"});
@@ -470,7 +466,7 @@ fn create(shared: &Arc<Shared>, place: &Place, mut object: Value) -> Result<Valu
 }
 
 fn witness(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     path: &str,
     query: &HashMap<String, String>,
     token: &str,
@@ -481,13 +477,13 @@ fn witness(
         variable["name"] == env::TOKEN && variable["value"] == token
     };
     let known = |(place, pod): (&Place, &Value)| place.name == "witness" && is_token(pod);
-    if !shared.lock().objects.iter().any(known) {
+    if !shared.read().objects.iter().any(known) {
         return Err((503, "ServiceUnavailable", "no witness with this token"));
     }
     match path {
         path::TIME => Ok(success(&json!(Time {
             now: Timestamp::now().to_string(),
-            stamps: shared.lock().stamps.len() as u64,
+            stamps: shared.read().stamps.len() as u64,
         }))),
         path::RELEASE => {
             let release = serde_json::from_slice(body).unwrap();
@@ -507,7 +503,7 @@ fn witness(
 }
 
 /// A watch of a collection.
-fn changes(shared: &Arc<Shared>, collection: Place, query: HashMap<String, String>) -> Response {
+fn changes(shared: &Shared, collection: Place, query: HashMap<String, String>) -> Response {
     let from: u64 = query["resourceVersion"].parse().unwrap();
     stream(shared, from, move |state, from| {
         let new = state.changes.iter().filter(|(version, _, place, object)| {
@@ -526,19 +522,17 @@ fn changes(shared: &Arc<Shared>, collection: Place, query: HashMap<String, Strin
 
 /// A body with the new lines after every change, until watches end.
 fn stream<T: Send + 'static>(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     mut position: T,
     new: impl Fn(&State, &mut T) -> Vec<Value> + Send + 'static,
 ) -> Response {
-    let opened = shared.lock().ends.len();
-    let shared = shared.clone();
-    let mut changed = shared.changed.subscribe();
+    let opened = shared.read().ends.len();
+    let mut changes = shared.0.subscribe();
     let (sender, body) = futures::channel::mpsc::unbounded();
     tokio::spawn(async move {
         loop {
-            changed.mark_unchanged();
             let (lines, end) = {
-                let state = shared.lock();
+                let state = changes.borrow_and_update();
                 (new(&state, &mut position), state.ends.get(opened).copied())
             };
             let lines = match end {
@@ -555,7 +549,7 @@ fn stream<T: Send + 'static>(
                 // Fails if the client has closed the connection.
                 let _ = sender.unbounded_send(Ok::<_, std::io::Error>(text));
             }
-            if end.is_some() || changed.changed().await.is_err() {
+            if end.is_some() || changes.changed().await.is_err() {
                 return;
             }
         }
@@ -569,7 +563,7 @@ fn success(object: &Value) -> Response {
 
 /// The server; stops when dropped.
 pub(crate) struct Fake {
-    shared: Arc<Shared>,
+    shared: Shared,
     server: JoinHandle<()>,
     config: Config,
     pub(crate) client: Client,
@@ -583,11 +577,10 @@ impl Drop for Fake {
 
 impl Fake {
     pub(crate) async fn start() -> Self {
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            changed: watch::Sender::new(()),
-        });
-        shared.lock().version = 1;
+        let shared = Shared(watch::Sender::new(State {
+            version: 1,
+            ..State::default()
+        }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Router::new().fallback(answer).with_state(shared.clone());
@@ -609,7 +602,7 @@ impl Fake {
             kubectl: Kubectl {
                 program: Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kubectl"),
                 server: Server::of(&self.config),
-                cache: scratch.path().join("cache"),
+                cache: scratch.path.join("cache"),
                 ordinary: None,
                 sandbox: None,
             },
@@ -635,12 +628,12 @@ impl Fake {
 
     /// Answers the next such request with a refusal, or closes its connection.
     pub(crate) fn fault(&self, method: &'static str, path: &'static str, answer: Option<Refusal>) {
-        let mut state = self.shared.lock();
-        state.faults.push(Fault {
+        let fault = Fault {
             method,
             path,
             answer,
-        });
+        };
+        self.shared.with(|state| state.faults.push(fault));
     }
 
     /// Answers the next such request with a status code and a reason.
@@ -677,12 +670,12 @@ impl Fake {
 
     /// The exit codes of the next processes.
     pub(crate) fn exit_with(&self, codes: impl IntoIterator<Item = u8>) {
-        self.shared.lock().exit_codes.extend(codes);
+        self.shared.with(|state| state.exit_codes.extend(codes));
     }
 
     /// The names of all namespaces.
     pub(crate) fn namespaces(&self) -> Vec<String> {
-        let state = self.shared.lock();
+        let state = self.shared.read();
         let all = state.objects.keys();
         all.filter(|place| place.plural == "namespaces")
             .map(|place| place.name.clone())
@@ -691,14 +684,14 @@ impl Fake {
 
     /// Method and path with query of every request that contains `text`.
     pub(crate) fn requests(&self, text: &str) -> Vec<String> {
-        let mut found = self.shared.lock().requests.clone();
+        let mut found = self.shared.read().requests.clone();
         found.retain(|request| request.contains(text));
         found
     }
 
     /// The requests with this beginning and the token of a scenario.
     pub(crate) fn with_token(&self, beginning: &str) -> Vec<String> {
-        let mut found = self.shared.lock().with_token.clone();
+        let mut found = self.shared.read().with_token.clone();
         found.retain(|request| request.starts_with(beginning));
         found
     }
@@ -706,7 +699,7 @@ impl Fake {
     /// An object that exists or existed.
     pub(crate) fn last(&self, path: &str) -> Option<Value> {
         let place = Place::of(path)?;
-        let state = self.shared.lock();
+        let state = self.shared.read();
         let mut changes = state.changes.iter().rev();
         let found = changes.find(|(_, _, known, _)| *known == place);
         found.map(|(.., object)| object.clone())

@@ -18,8 +18,9 @@ use crate::catalogue::model::{Manifest, Scenario};
 use crate::catalogue::placeholder::mentions;
 use crate::catalogue::step::{Action, Step, refused};
 
-use super::api::{Answer, ApiError};
+use super::api::Answer;
 use super::command::{Program, Running, Workplace};
+use super::failure::Failure;
 use super::fill::{Filler, Known};
 use super::forbidden;
 use super::listing;
@@ -28,7 +29,6 @@ use super::recorder::{LiveLine, Recorder};
 use super::secrets::Secrets;
 use super::session::{Session, Tenant, remove_namespace, slug};
 use super::timeline;
-use super::witness::WitnessError;
 use super::workload::{Additions, objects, without_bookkeeping};
 use crate::evidence::{Entry, Evidence, Problem, SCHEMA, Seen};
 
@@ -36,43 +36,6 @@ use crate::evidence::{Entry, Evidence, Problem, SCHEMA, Seen};
 const LAST_STAMPS: Duration = Duration::from_secs(10);
 /// Timeout for programs to exit once they are interrupted.
 const PROGRAM_END: Duration = Duration::from_secs(10);
-
-/// Why a step failed.
-#[derive(Debug, thiserror::Error)]
-enum StepError {
-    #[error(transparent)]
-    Api(#[from] ApiError),
-    #[error(transparent)]
-    Witness(#[from] WitnessError),
-    #[error("the API server rejected the request ({} {}): {}", .0.code, .0.reason, .0.message)]
-    Rejected(Answer),
-    #[error("timed out after {0} s")]
-    TimedOut(f64),
-    #[error("{0}")]
-    Other(String),
-}
-
-impl StepError {
-    fn is_forbidden(&self) -> bool {
-        match self {
-            Self::Rejected(answer) => answer.is_forbidden(),
-            Self::Api(ApiError::Request { source, .. }) => forbidden::is_forbidden(source),
-            _ => false,
-        }
-    }
-}
-
-impl From<String> for StepError {
-    fn from(text: String) -> Self {
-        Self::Other(text)
-    }
-}
-
-impl From<&str> for StepError {
-    fn from(text: &str) -> Self {
-        Self::Other(text.to_owned())
-    }
-}
 
 struct Background {
     stop: CancellationToken,
@@ -104,10 +67,7 @@ pub async fn observe(
     let recorder = Recorder::new(session.clock);
     let began = session.clock.now();
     let problems = match session.scenario_namespace(scenario, attempt).await {
-        Err(error) => {
-            let doing = "create the scenario's namespace";
-            vec![problem(doing, &error, error.is_forbidden())]
-        }
+        Err(failure) => vec![problem("create the scenario's namespace", failure)],
         Ok(tenant) => {
             let namespace = tenant.namespace.clone();
             session.router.add(&namespace, recorder.clone());
@@ -174,11 +134,12 @@ fn without_secrets(token: &str, mut entries: Vec<Entry>) -> Vec<Entry> {
     entries
 }
 
-fn problem(doing: &str, what: &dyn std::fmt::Display, forbidden: bool) -> Problem {
+fn problem(doing: &str, failure: impl Into<Failure>) -> Problem {
+    let failure = failure.into();
     Problem {
         doing: doing.to_owned(),
-        what: what.to_string(),
-        forbidden,
+        what: failure.to_string(),
+        forbidden: failure.is_forbidden(),
     }
 }
 
@@ -192,10 +153,11 @@ impl Runner<'_> {
         let mut problems = Vec::from_iter(self.steps(stop, on_step).await);
         self.end_background().await;
         if let Some((name, why)) = forbidden::by_kubectl(&self.recorder.entries()) {
-            problems.insert(0, problem(&format!("kubectl step `{name}`"), &why, true));
+            let doing = format!("kubectl step `{name}`");
+            problems.insert(0, problem(&doing, Failure::refused(403, why)));
         }
         if let Err(what) = self.last_stamps().await {
-            problems.push(problem("collect the last stamps", &what, false));
+            problems.push(problem("collect the last stamps", what));
         }
         if !problems.is_empty() {
             self.describe_pods().await;
@@ -234,25 +196,20 @@ impl Runner<'_> {
                         self.recorder.note("optional", format!("{words}: timed out"));
                         Ok(())
                     }
-                    Err(_) => Err(StepError::TimedOut(cap.as_secs_f64())),
+                    Err(_) => Err(match forbidden::behind_a_timeout(&self.recorder.entries()) {
+                        Some(why) => Failure::refused(403, why),
+                        None => format!("timed out after {} s", cap.as_secs_f64()).into(),
+                    }),
                 },
             };
-            if let Err(what) = done {
-                let doing = format!("{words} ({})", step.place);
-                let behind = match what {
-                    StepError::TimedOut(_) => forbidden::behind_a_timeout(&self.recorder.entries()),
-                    _ => None,
-                };
-                return Some(match behind {
-                    Some(why) => problem(&doing, &why, true),
-                    None => problem(&doing, &what, what.is_forbidden()),
-                });
+            if let Err(failure) = done {
+                return Some(problem(&format!("{words} ({})", step.place), failure));
             }
         }
         None
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), StepError> {
+    async fn step(&mut self, step: &Step) -> Result<(), Failure> {
         let name = step.name.as_deref();
         match &step.action {
             Action::Apply { manifest, dry_run } => self.apply(*manifest, *dry_run, name).await,
@@ -339,7 +296,7 @@ impl Runner<'_> {
         manifest: usize,
         dry_run: bool,
         name: Option<&str>,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), Failure> {
         let manifest = self
             .scenario
             .manifests
@@ -357,7 +314,7 @@ impl Runner<'_> {
     }
 
     /// The manifest's objects with placeholders resolved and additions made.
-    async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, StepError> {
+    async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, Failure> {
         let text = self.filler(None).fill(&manifest.text).await?;
         let mut objects = objects(&manifest.path, &text)?;
         for object in &mut objects {
@@ -367,7 +324,7 @@ impl Runner<'_> {
     }
 
     /// The folder for kubectl, with its kubeconfig.
-    fn workplace(&self) -> Result<&Workplace, StepError> {
+    fn workplace(&self) -> Result<&Workplace, Failure> {
         if let Some(made) = self.workplace.get() {
             return Ok(made);
         }
@@ -385,7 +342,7 @@ impl Runner<'_> {
         args: Vec<String>,
         stdin: Option<String>,
         ordinary_user: bool,
-    ) -> Result<Program, StepError> {
+    ) -> Result<Program, Failure> {
         let kubectl = &self.session.target.kubectl;
         Ok(Program {
             command: kubectl.command(self.workplace()?, &args, ordinary_user),
@@ -397,7 +354,7 @@ impl Runner<'_> {
 
     /// Writes the files for the placeholders `{manifest}` and `{listing:NAME}` in `args`. They are removed with their
     /// folder.
-    async fn files(&self, args: &[String]) -> Result<(Option<TempDir>, Vec<Known>), StepError> {
+    async fn files(&self, args: &[String]) -> Result<(Option<TempDir>, Vec<Known>), Failure> {
         let mut files = Vec::new();
         let mentioned = |word: &str| args.iter().any(|arg| mentions(arg, word));
         if !mentioned("manifest") && !mentioned("listing") {
@@ -433,7 +390,7 @@ impl Runner<'_> {
     }
 
     /// Starts a container outside the cluster.
-    async fn outside(&mut self, name: &str, args: &[String]) -> Result<(), StepError> {
+    async fn outside(&mut self, name: &str, args: &[String]) -> Result<(), Failure> {
         let target = &self.session.target;
         let outside = target.outside.as_ref();
         let outside = outside.filter(|_| self.scenario.may(OUTSIDE, &target.allowed));
@@ -465,10 +422,17 @@ impl Runner<'_> {
         step: &str,
         begin: Timestamp,
         answer: Answer,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), Failure> {
         // Admission control forbids; only validation answers the question of a step.
         if !answer.accepted && (name.is_none() || answer.is_forbidden()) {
-            return Err(StepError::Rejected(answer));
+            let Answer {
+                code,
+                reason,
+                message,
+                ..
+            } = answer;
+            let what = format!("the API server rejected the request ({code} {reason}): {message}");
+            return Err(Failure::refused(code, what));
         }
         self.keep(name, step, begin, json!(answer));
         Ok(())
@@ -480,7 +444,7 @@ impl Runner<'_> {
             .output(name.unwrap_or(step), step, begin, end, data);
     }
 
-    async fn until(&self, moment: &str) -> Result<(), StepError> {
+    async fn until(&self, moment: &str) -> Result<(), Failure> {
         let wanted = self.scenario.moments.get(moment);
         let wanted = wanted.ok_or("the scenario declares no such moment")?;
         let matcher = MomentMatcher::new(wanted)?;
@@ -498,7 +462,7 @@ impl Runner<'_> {
         name: &str,
         background: bool,
         cap: Duration,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), Failure> {
         let called = program.shown.first().cloned().unwrap_or_default();
         let running = Running::start(program, name, &self.recorder)
             .map_err(|e| format!("failed to start {called}: {e}"))?;
@@ -521,7 +485,7 @@ impl Runner<'_> {
         args: &[String],
         name: Option<&str>,
         cap: Duration,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), Failure> {
         let target = &self.session.target;
         let shell = target.node_shell.as_ref();
         let Some(shell) = shell.filter(|_| self.scenario.may(NODE_SHELL, &target.allowed)) else {
@@ -557,7 +521,7 @@ impl Runner<'_> {
         self.run(program, name.unwrap_or("node"), false, cap).await
     }
 
-    async fn http(&self, through: &str, path: &str, name: Option<&str>) -> Result<(), StepError> {
+    async fn http(&self, through: &str, path: &str, name: Option<&str>) -> Result<(), Failure> {
         let begin = self.recorder.now();
         let port = self.forwarded_port(through).await?;
         let data = match super::http::get(port, path).await {
@@ -569,7 +533,7 @@ impl Runner<'_> {
     }
 
     /// Waits until a port-forward prints its local port.
-    async fn forwarded_port(&self, through: &str) -> Result<u16, StepError> {
+    async fn forwarded_port(&self, through: &str) -> Result<u16, Failure> {
         let mut port = None;
         let shows_port = |line: &LiveLine| {
             if line.output == through && port.is_none() {
@@ -597,8 +561,7 @@ impl Runner<'_> {
 
     /// Waits for every stamp that the witness received before the steps ended.
     async fn last_stamps(&self) -> Result<(), String> {
-        let wanted = self.session.witness.count().await;
-        let wanted = wanted.map_err(|e| e.to_string())?;
+        let wanted = self.session.witness.count().await?;
         let mut seen = self.session.stamps_seen.clone();
         match tokio::time::timeout(LAST_STAMPS, seen.wait_for(|n| *n >= wanted)).await {
             Ok(Ok(_)) => Ok(()),

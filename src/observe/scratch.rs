@@ -11,7 +11,7 @@ const PREFIX: &str = "hookproof-run-";
 #[derive(Debug)]
 pub struct Scratch {
     _folder: tempfile::TempDir,
-    path: Utf8PathBuf,
+    pub path: Utf8PathBuf,
 }
 
 impl Scratch {
@@ -27,10 +27,6 @@ impl Scratch {
             _folder: folder,
             path,
         })
-    }
-
-    pub fn path(&self) -> &Utf8Path {
-        &self.path
     }
 }
 
@@ -73,6 +69,6 @@ mod tests {
         std::fs::create_dir_all(&left).unwrap();
         assert!(clean() >= 1);
         assert!(!left.exists());
-        assert!(mine.path().exists());
+        assert!(mine.path.exists());
     }
 }

@@ -20,16 +20,17 @@ use tokio::task::JoinSet;
 use super::access::Access;
 use super::api::{ApiServer, Kinds};
 use super::command::Kubectl;
+use super::failure::Failure;
 use super::forbidden::is_forbidden;
 use super::outside::Outside;
 use super::rbac::Rules;
 use super::recorder::RunnerClock;
 use super::scratch::Scratch;
 use super::watch::{self, Router};
-use super::witness::{Witness, WitnessError};
+use super::witness::Witness;
 use super::workload::{AGENT_IMAGE, RUN_LABEL, SCENARIO_LABEL};
 use crate::catalogue::capability::{CLUSTER_OBJECTS, PRIVILEGED_PODS};
-use crate::catalogue::model::{Place, Scenario};
+use crate::catalogue::model::Scenario;
 use crate::evidence::ClusterFacts;
 
 const RENEW_INTERVAL: Duration = Duration::from_secs(10);
@@ -39,40 +40,6 @@ const LEASE_TIME: SignedDuration = SignedDuration::from_secs(45);
 const REMOVAL_TIME: Duration = Duration::from_secs(120);
 /// Name of the lease in the run's namespace.
 const LEASE: &str = "run";
-
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    #[error("failed to {doing}: {source}")]
-    Api {
-        doing: String,
-        source: Box<kube::Error>,
-    },
-    #[error("{0}: cannot derive the permissions that this needs; use another command or object")]
-    Unknown(Place),
-    #[error(transparent)]
-    Witness(#[from] WitnessError),
-    #[error(
-        "timed out after {} s: {count} namespaces of this run are still terminating; run \
-         `kubectl get ns -l {RUN_LABEL}` to list them and `hookproof clean` to retry",
-        REMOVAL_TIME.as_secs()
-    )]
-    Removal { count: usize },
-}
-
-impl SessionError {
-    /// Whether the cluster forbids it.
-    pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Api { source, .. } if is_forbidden(source))
-    }
-}
-
-fn api(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> SessionError {
-    let doing = doing.into();
-    |source| SessionError::Api {
-        doing,
-        source: Box::new(source),
-    }
-}
 
 /// Runs commands on nodes: the capability `node-shell`.
 #[derive(Debug, Clone)]
@@ -125,7 +92,7 @@ pub struct Session {
 
 impl Session {
     /// Creates the run's namespace, lease, witness and watches.
-    pub async fn start(run: &str, mut target: Target) -> Result<Arc<Self>, SessionError> {
+    pub async fn start(run: &str, mut target: Target) -> Result<Arc<Self>, Failure> {
         let client = target.client.clone();
         let namespace = format!("hookproof-{run}");
         create_namespace(&client, &namespace, &[(RUN_LABEL, run)]).await?;
@@ -162,8 +129,12 @@ impl Session {
         &self,
         scenario: &Scenario,
         attempt: u32,
-    ) -> Result<Tenant, SessionError> {
-        let rules = Rules::of_scenario(scenario).map_err(SessionError::Unknown)?;
+    ) -> Result<Tenant, Failure> {
+        let rules = Rules::of_scenario(scenario).map_err(|place| {
+            format!(
+                "{place}: cannot derive the permissions that this needs; use another command or object"
+            )
+        })?;
         let slug = slug(&scenario.id);
         let mut name = format!("hookproof-{}-{slug}", self.run);
         // Names of namespaces have at most 63 characters.
@@ -207,7 +178,7 @@ impl Session {
         // Boxed, as futures of requests are large.
         let granted = Box::pin(granted).await;
         let doing = format!("restrict the scenario to namespace {name}");
-        let (client, token) = granted.map_err(self::api(doing))?;
+        let (client, token) = granted.map_err(Failure::to(doing))?;
         let kinds = self.kinds.clone();
         Ok(Tenant {
             namespace: name,
@@ -217,7 +188,7 @@ impl Session {
     }
 
     /// Stops the watches and removes all objects of the run unless `keep` is set.
-    pub async fn finish(&self, keep: bool) -> Result<(), SessionError> {
+    pub async fn finish(&self, keep: bool) -> Result<(), Failure> {
         let removed = if keep {
             Ok(())
         } else {
@@ -245,7 +216,7 @@ async fn create_namespace(
     client: &Client,
     name: &str,
     labels: &[(&str, &str)],
-) -> Result<String, SessionError> {
+) -> Result<String, Failure> {
     let labels = labels.iter();
     let labels = labels.map(|(label, value)| ((*label).to_owned(), (*value).to_owned()));
     let mut namespace = Namespace::default();
@@ -253,13 +224,13 @@ async fn create_namespace(
     namespace.metadata.labels = Some(labels.collect());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let created = namespaces.create(&PostParams::default(), &namespace).await;
-    let created = created.map_err(api(format!("create namespace {name}")))?;
+    let created = created.map_err(Failure::to(format!("create namespace {name}")))?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": {"name": "default"}, "automountServiceAccountToken": false});
     let account = Patch::Apply(account);
     let applied = accounts.patch("default", &applying(), &account).await;
-    applied.map_err(api(format!(
+    applied.map_err(Failure::to(format!(
         "create the service account of namespace {name}"
     )))?;
     Ok(created.uid().unwrap_or_default())
@@ -271,22 +242,22 @@ fn applying() -> PatchParams {
 }
 
 /// Deletes a namespace without waiting for its removal.
-pub(super) async fn remove_namespace(client: &Client, name: &str) -> Result<(), SessionError> {
+pub(super) async fn remove_namespace(client: &Client, name: &str) -> Result<(), Failure> {
     // Long grace periods would delay the removal.
     let pods: Api<Pod> = Api::namespaced(client.clone(), name);
     let soon = DeleteParams::default().grace_period(1);
     let deleted = pods.delete_collection(&soon, &ListParams::default()).await;
-    deleted.map_err(api(format!("delete the pods of namespace {name}")))?;
+    deleted.map_err(Failure::to(format!("delete the pods of namespace {name}")))?;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     match namespaces.delete(name, &DeleteParams::default()).await {
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         deleted => deleted
             .map(drop)
-            .map_err(api(format!("delete namespace {name}"))),
+            .map_err(Failure::to(format!("delete namespace {name}"))),
     }
 }
 
-async fn renew(client: &Client, namespace: &str) -> Result<(), SessionError> {
+async fn renew(client: &Client, namespace: &str) -> Result<(), Failure> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
     // The API requires exactly six fractional digits in a MicroTime.
     let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
@@ -295,7 +266,9 @@ async fn renew(client: &Client, namespace: &str) -> Result<(), SessionError> {
         "spec": {"holderIdentity": "hookproof", "renewTime": now.to_string()},
     }));
     let renewed = leases.patch(LEASE, &applying(), &lease).await;
-    renewed.map_err(api("renew the run's lease")).map(drop)
+    renewed
+        .map_err(Failure::to("renew the run's lease"))
+        .map(drop)
 }
 
 async fn keep_renewing(client: Client, namespace: String) {
@@ -310,11 +283,11 @@ async fn keep_renewing(client: Client, namespace: String) {
 
 /// Removes all objects of runs whose lease has expired or is missing, or of every run if `all` is set.
 /// Returns the IDs of the removed runs.
-pub async fn clean(client: &Client, all: bool) -> Result<Vec<String>, SessionError> {
+pub async fn clean(client: &Client, all: bool) -> Result<Vec<String>, Failure> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let ours = ListParams::default().labels(RUN_LABEL);
     let found = namespaces.list(&ours).await;
-    let found = found.map_err(api("list the namespaces of earlier runs"))?;
+    let found = found.map_err(Failure::to("list the namespaces of earlier runs"))?;
     let runs = found.iter().filter_map(|ns| ns.labels().get(RUN_LABEL));
     let runs: BTreeSet<&String> = runs.collect();
     let now = server_time(client).await?;
@@ -329,11 +302,11 @@ pub async fn clean(client: &Client, all: bool) -> Result<Vec<String>, SessionErr
 }
 
 /// The API server's time. Runs of several machines compare their leases by it, as their clocks may differ.
-async fn server_time(client: &Client) -> Result<Timestamp, SessionError> {
+async fn server_time(client: &Client) -> Result<Timestamp, Failure> {
     let mut request = http::Request::new(kube::client::Body::empty());
     *request.uri_mut() = http::Uri::from_static("/version");
     let answer = client.send(request).await;
-    let answer = answer.map_err(api("read the time of the API server"))?;
+    let answer = answer.map_err(Failure::to("read the time of the API server"))?;
     let date = answer.headers().get(http::header::DATE);
     let date = date.and_then(|date| rfc2822::parse(date.to_str().ok()?).ok());
     Ok(date.map_or_else(Timestamp::now, |date| date.timestamp()))
@@ -345,11 +318,11 @@ async fn is_alive(
     run: &str,
     namespaces: &[Namespace],
     now: Timestamp,
-) -> Result<bool, SessionError> {
+) -> Result<bool, Failure> {
     let own = format!("hookproof-{run}");
     let leases: Api<Lease> = Api::namespaced(client.clone(), &own);
     let lease = leases.get_opt(LEASE).await;
-    let last = if let Some(lease) = lease.map_err(api("read a run's lease"))? {
+    let last = if let Some(lease) = lease.map_err(Failure::to("read a run's lease"))? {
         // The time of the change by the server's clock; `renewTime` is by the runner's.
         let fields = lease.metadata.managed_fields.into_iter().flatten();
         let written = fields.filter_map(|field| Some(field.time?.0)).max();
@@ -362,11 +335,11 @@ async fn is_alive(
 }
 
 /// Removes all objects with the label of a run and waits until they are gone.
-pub async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> {
+pub async fn remove_run(client: &Client, run: &str) -> Result<(), Failure> {
     let ours = ListParams::default().labels(&format!("{RUN_LABEL}={run}"));
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let found = namespaces.list(&ours).await;
-    let found = found.map_err(api("list the run's namespaces"))?;
+    let found = found.map_err(Failure::to("list the run's namespaces"))?;
     let classes: Api<PriorityClass> = Api::all(client.clone());
     let deleted = classes
         .delete_collection(&DeleteParams::default(), &ours)
@@ -374,7 +347,7 @@ pub async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> 
     match deleted {
         // Whoever may not delete them created none.
         Err(error) if !is_forbidden(&error) => {
-            return Err(api("delete the run's priority classes")(error));
+            return Err(Failure::to("delete the run's priority classes")(error));
         }
         _ => {}
     }
@@ -393,7 +366,11 @@ pub async fn remove_run(client: &Client, run: &str) -> Result<(), SessionError> 
         let left = namespaces.list(&ours).await;
         let count = left.map(|left| left.items.len()).unwrap_or_default();
         if count > 0 {
-            return Err(SessionError::Removal { count });
+            return Err(Failure::from(format!(
+                "timed out after {} s: {count} namespaces of this run are still terminating; run \
+                 `kubectl get ns -l {RUN_LABEL}` to list them and `hookproof clean` to retry",
+                REMOVAL_TIME.as_secs()
+            )));
         }
     }
     Ok(())

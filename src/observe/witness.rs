@@ -7,7 +7,7 @@ use std::time::Duration;
 use backon::{ConstantBuilder, Retryable};
 use futures::{AsyncBufReadExt, TryStreamExt};
 use hookproof_protocol::{FULL, KeptStamp, Release, TOKEN_HEADER, Time, env, path};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use kube::runtime::wait::{await_condition, conditions};
@@ -27,26 +27,6 @@ const READY_TIME: Duration = Duration::from_secs(90);
 /// often than this.
 const SILENCE: Duration = Duration::from_secs(15);
 
-#[derive(Debug, thiserror::Error)]
-pub enum WitnessError {
-    #[error("failed to create the witness pod: {0}")]
-    Create(String),
-    #[error(
-        "the witness pod was not running after {} s: {state}; run \
-         `kubectl -n {namespace} describe pod witness`, or `hookproof doctor` to check this machine",
-        READY_TIME.as_secs()
-    )]
-    NotReady {
-        namespace: String,
-        /// The pod's container statuses as JSON.
-        state: String,
-    },
-    #[error("the witness did not answer through the API server: {0}")]
-    Silent(#[source] Box<kube::Error>),
-    #[error("the witness sent an invalid time: {0}")]
-    Time(#[from] jiff::Error),
-}
-
 /// The witness of a run on one cluster.
 #[derive(Clone)]
 pub struct Witness {
@@ -65,7 +45,7 @@ impl Witness {
         run: &str,
         image: &str,
         token: &str,
-    ) -> Result<Self, WitnessError> {
+    ) -> Result<Self, String> {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -100,16 +80,15 @@ impl Witness {
             Ok(pod) => create(&pods, pod).await,
             Err(error) => Err(kube::Error::SerdeError(error)),
         };
-        created.map_err(|e| WitnessError::Create(e.to_string()))?;
+        created.map_err(|e| format!("failed to create the witness pod: {e}"))?;
         let running = await_condition(pods.clone(), "witness", conditions::is_pod_running());
         if tokio::time::timeout(READY_TIME, running).await.is_err() {
             return Err(not_ready(&pods, namespace).await);
         }
         let found = pods.get("witness").await.ok();
         let ip = found.and_then(|pod| pod.status?.pod_ip?.parse().ok());
-        let ip = ip.ok_or_else(|| {
-            WitnessError::Create("the pod is running but has no IP address".into())
-        })?;
+        let ip =
+            ip.ok_or("failed to create the witness pod: the pod is running but has no IP address")?;
         let witness = Self {
             client,
             namespace: namespace.to_owned(),
@@ -126,37 +105,35 @@ impl Witness {
 
     /// Measures how far the nodes' clock is ahead of this machine's. A difference below half the round trip
     /// counts as zero.
-    pub async fn clock(&self) -> Result<RunnerClock, WitnessError> {
-        let mut best: Option<(SignedDuration, SignedDuration)> = None;
+    pub async fn clock(&self) -> Result<RunnerClock, String> {
+        let mut measured = Vec::new();
         for _ in 0..5 {
             let sent = Timestamp::now();
             let time = self.time().await?;
             let trip = Timestamp::now().duration_since(sent);
-            let theirs: Timestamp = time.now.parse()?;
-            let offset = theirs.duration_since(sent) - trip / 2;
-            if best.is_none_or(|(shortest, _)| trip < shortest) {
-                best = Some((trip, offset));
-            }
+            let theirs = time.now.parse::<Timestamp>();
+            let theirs = theirs.map_err(|e| format!("the witness sent an invalid time: {e}"))?;
+            measured.push((trip, theirs.duration_since(sent) - trip / 2));
         }
-        Ok(match best {
+        Ok(match measured.into_iter().min_by_key(|(trip, _)| *trip) {
             Some((trip, offset)) if offset.abs() > trip / 2 => RunnerClock::new(offset),
             _ => RunnerClock::default(),
         })
     }
 
-    async fn time(&self) -> Result<Time, WitnessError> {
+    async fn time(&self) -> Result<Time, String> {
         let request = self.request(http::Method::GET, path::TIME, Vec::new());
         let time = async { self.client.request(request?).await };
         time.await.map_err(silent)
     }
 
     /// The number of stamps that the witness has received.
-    pub async fn count(&self) -> Result<u64, WitnessError> {
+    pub async fn count(&self) -> Result<u64, String> {
         Ok(self.time().await?.stamps)
     }
 
     /// Releases present and future holds.
-    pub async fn release(&self, wanted: &Release) -> Result<(), WitnessError> {
+    pub async fn release(&self, wanted: &Release) -> Result<(), String> {
         let body = serde_json::to_vec(wanted).unwrap_or_default();
         let request = self.request(http::Method::POST, path::RELEASE, body);
         let released = async { self.client.request_text(request?).await };
@@ -244,11 +221,11 @@ async fn create(pods: &Api<Pod>, mut pod: Pod) -> Result<(), kube::Error> {
     created.map(drop)
 }
 
-fn silent(error: kube::Error) -> WitnessError {
-    WitnessError::Silent(Box::new(error))
+fn silent(error: kube::Error) -> String {
+    format!("the witness did not answer through the API server: {error}")
 }
 
-async fn not_ready(pods: &Api<Pod>, namespace: &str) -> WitnessError {
+async fn not_ready(pods: &Api<Pod>, namespace: &str) -> String {
     let state = match pods.get("witness").await {
         Ok(pod) => pod
             .status
@@ -256,8 +233,9 @@ async fn not_ready(pods: &Api<Pod>, namespace: &str) -> WitnessError {
             .unwrap_or_default(),
         Err(error) => error.to_string(),
     };
-    WitnessError::NotReady {
-        namespace: namespace.to_owned(),
-        state,
-    }
+    format!(
+        "the witness pod was not running after {} s: {state}; run \
+         `kubectl -n {namespace} describe pod witness`, or `hookproof doctor` to check this machine",
+        READY_TIME.as_secs()
+    )
 }
