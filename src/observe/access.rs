@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::command::Server;
 use super::rbac::{RBAC, SCENARIO_ACCOUNT as ACCOUNT};
 use super::workload::RUN_LABEL;
 
@@ -34,12 +35,13 @@ pub(super) struct Access<'a> {
 
 impl Access<'_> {
     /// Creates the account and its roles, and returns a token of it, which is valid for the time that the steps may
-    /// take.
+    /// take, with a client.
     pub(super) async fn grant(
         &self,
         client: &Client,
+        server: &Server,
         needed: Duration,
-    ) -> Result<String, kube::Error> {
+    ) -> Result<(Client, String), kube::Error> {
         let (namespace, run) = (self.namespace, self.run);
         let metadata = json!({"name": ACCOUNT, "labels": {RUN_LABEL: run}});
         let subjects = json!([{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}]);
@@ -76,11 +78,15 @@ impl Access<'_> {
             .create_token_request(ACCOUNT, &PostParams::default(), &request)
             .await?;
         let token = answer.status.and_then(|status| status.token);
-        token.ok_or_else(|| kube::Error::Service("the API server sent no token".into()))
+        let none = || kube::Error::Service("the API server sent no token".into());
+        let token = token.ok_or_else(none)?;
+        let client = server.client(&token)?;
+        self.applied(&client).await?;
+        Ok((client, token))
     }
 
     /// Waits until the API server applies the roles. `client` is the account's.
-    pub(super) async fn applied(&self, client: &Client) -> Result<(), kube::Error> {
+    async fn applied(&self, client: &Client) -> Result<(), kube::Error> {
         // One rule shows whether a role is known.
         let in_namespace = self.in_namespace.first();
         let in_namespace = in_namespace.map(|rule| (rule, json!(self.namespace)));

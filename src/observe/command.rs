@@ -37,11 +37,12 @@ pub struct Kubectl {
     pub sandbox: Option<Utf8PathBuf>,
 }
 
-/// An unprivileged user, with a copy of kubectl that this user can run.
+/// User and group ID of `nobody` on common Linux distributions.
+const NOBODY: u32 = 65534;
+
+/// The unprivileged user `nobody`, with a copy of kubectl that this user can run.
 #[derive(Debug, Clone)]
 pub struct OrdinaryUser {
-    /// User and group ID.
-    pub id: u32,
     pub program: Utf8PathBuf,
     /// Discovery cache that the user can write to.
     pub cache: Utf8PathBuf,
@@ -139,14 +140,14 @@ impl Kubectl {
             options?.write_all(self.server.kubeconfig(token, namespace).as_bytes())
         };
         write(path.join(KUBECONFIG))?;
-        if let Some(user) = &self.ordinary {
+        if self.ordinary.is_some() {
             // Others may pass through the folder, but not list it.
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o711))?;
             let own = path.join(ORDINARY);
             std::fs::DirBuilder::new().mode(0o700).create(&own)?;
             write(own.join(KUBECONFIG))?;
             for path in [own.join(KUBECONFIG), own] {
-                chown(path, Some(user.id), Some(user.id))?;
+                chown(path, Some(NOBODY), Some(NOBODY))?;
             }
         }
         Ok(Workplace {
@@ -168,8 +169,8 @@ impl Kubectl {
         if self.sandbox.is_some() {
             command.args(["sandbox", "--port", &self.server.port().to_string()]);
             command.args(["--write", home.as_str(), "--write", cache.as_str()]);
-            if let Some(user) = ordinary {
-                command.args(["--uid", &user.id.to_string()]);
+            if ordinary.is_some() {
+                command.args(["--uid", &NOBODY.to_string()]);
             }
             command.args(["--", program.as_str()]);
         }
@@ -218,16 +219,9 @@ impl Running {
     pub fn start(mut program: Program, name: &str, recorder: &Recorder) -> std::io::Result<Self> {
         let begin = recorder.now();
         let stdin = program.stdin.take();
-        let pipe = |wanted| {
-            if wanted {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            }
-        };
         let mut child = program
             .command
-            .stdin(pipe(stdin.is_some()))
+            .stdin(stdin.as_ref().map_or_else(Stdio::null, |_| Stdio::piped()))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -335,8 +329,6 @@ pub fn ordinary_user(
     folder: &Utf8Path,
 ) -> std::io::Result<Option<OrdinaryUser>> {
     use std::os::unix::fs::{PermissionsExt, chown};
-    // `nobody` on common Linux distributions.
-    const NOBODY: u32 = 65534;
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
@@ -347,7 +339,6 @@ pub fn ordinary_user(
     std::fs::create_dir(&cache)?;
     chown(&cache, Some(NOBODY), Some(NOBODY))?;
     Ok(Some(OrdinaryUser {
-        id: NOBODY,
         program: copy,
         cache,
     }))

@@ -15,12 +15,13 @@ use camino::Utf8Path;
 use hookproof_protocol::{EVERY, Release, TOKEN_HEADER, Time, env, path};
 use itertools::Itertools as _;
 use jiff::Timestamp;
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::core::ApiResource;
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::api::kinds;
 use super::command::{Kubectl, Server};
 use super::rbac::resource_of;
 use super::scratch::Scratch;
@@ -29,16 +30,6 @@ use super::workload::AGENT_IMAGE;
 use crate::catalogue::capability::OUTSIDE;
 use crate::catalogue::model::{Catalogue, Scenario};
 use crate::evidence::ClusterFacts;
-
-/// API, kind, whether namespaced.
-const KINDS: [(&str, &str, bool); 6] = [
-    ("api/v1", "Namespace", false),
-    ("api/v1", "Node", false),
-    ("api/v1", "Pod", true),
-    ("api/v1", "Service", true),
-    ("api/v1", "ConfigMap", true),
-    ("apis/scheduling.k8s.io/v1", "PriorityClass", false),
-];
 
 const SCENARIO_TOKEN: &str = "Bearer of-scenario";
 
@@ -86,24 +77,17 @@ type Refusal = (u16, &'static str, &'static str);
 
 const NOT_FOUND: Refusal = (404, "NotFound", "not found");
 
-/// An answer other than the usual one to the next such request.
-struct Fault {
-    method: &'static str,
-    path: &'static str,
-    /// Without a refusal the connection is closed within the answer.
-    answer: Option<Refusal>,
-}
-
 #[derive(Default)]
 struct State {
     version: u64,
     objects: BTreeMap<Place, Value>,
     changes: Vec<(u64, &'static str, Place, Value)>,
     ends: Vec<End>,
-    requests: Vec<String>,
-    /// The requests with a bearer token.
-    with_token: Vec<String>,
-    faults: Vec<Fault>,
+    /// Whether by a scenario, and method and path with query.
+    requests: Vec<(bool, String)>,
+    /// Answers other than the usual one to the next request with a method and a part of the path: a refusal, or else
+    /// the connection is closed within the answer.
+    faults: Vec<(&'static str, &'static str, Option<Refusal>)>,
     /// As the witness sends them.
     stamps: Vec<Value>,
     releases: Vec<Release>,
@@ -166,7 +150,7 @@ impl State {
 
     /// Deletes as a client does: a pod whose process runs ends first.
     fn delete(&mut self, place: &Place) {
-        let runs = |pod: &Value| pod["status"]["phase"] == "Running" && is_played(pod);
+        let runs = |pod: &Value| pod["status"]["phase"] == "Running" && !processes(pod).is_empty();
         if place.plural == "pods" && self.objects.get(place).is_some_and(runs) {
             self.update(place, |pod| {
                 pod["metadata"]["deletionTimestamp"] = json!(Timestamp::now().to_string());
@@ -196,23 +180,15 @@ fn selected(object: &Value, query: &HashMap<String, String>) -> bool {
     labels && name.is_none_or(|name| metadata["name"] == name)
 }
 
-/// The agent's containers with their commands.
+/// The agent's containers with their commands, except the witness.
 fn processes(pod: &Value) -> Vec<(String, Vec<String>)> {
-    let containers = pod["spec"]["containers"].as_array();
-    let words = |container: &Value| -> Option<(String, Vec<String>)> {
-        let words = container["command"].as_array()?;
-        let words = words.iter().filter_map(Value::as_str).map(str::to_owned);
-        Some((container["name"].as_str()?.to_owned(), words.collect()))
-    };
-    let all = containers.into_iter().flatten().filter_map(words);
-    all.filter(|(_, words)| words.first().is_some_and(|first| first == "agent"))
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let all = containers.filter_map(|container| {
+        let words: Vec<String> = serde_json::from_value(container["command"].clone()).ok()?;
+        Some((container["name"].as_str()?.to_owned(), words))
+    });
+    all.filter(|(_, words)| words[0] == "agent" && words[1] != "witness")
         .collect()
-}
-
-fn is_played(pod: &Value) -> bool {
-    processes(pod)
-        .iter()
-        .any(|(_, words)| words[1] != "witness")
 }
 
 /// The state, with notice of its changes.
@@ -253,13 +229,11 @@ impl Shared {
             };
             state.create(&at, event);
         });
-        if !is_played(&pod) {
-            return;
-        }
-        let mut code = 0;
+        let mut ended = None;
         for (container, words) in processes(&pod) {
-            code = self.process(&place, &container, &words).await;
+            ended = Some(self.process(&place, &container, &words).await);
         }
+        let Some(code) = ended else { return };
         self.with(|state| {
             let phase = if code == 0 { "Succeeded" } else { "Failed" };
             let ended = state.update(&place, |pod| {
@@ -340,14 +314,12 @@ fn answered(shared: &Shared, parts: &Parts, body: &Bytes) -> Result<Response, Re
         value.and_then(|value| value.to_str().ok()).unwrap_or("")
     };
     let fault = shared.with(|state| {
+        let by_scenario = header("Authorization") == SCENARIO_TOKEN;
         let request = format!("{method} {}", parts.uri);
-        if header("Authorization") == SCENARIO_TOKEN {
-            state.with_token.push(request.clone());
-        }
-        state.requests.push(request);
+        state.requests.push((by_scenario, request));
         let mut all = state.faults.iter();
-        let at = all.position(|fault| fault.method == method && path.contains(fault.path));
-        at.map(|at| state.faults.remove(at).answer)
+        let at = all.position(|(of, part, _)| *of == method && path.contains(part));
+        at.map(|at| state.faults.remove(at).2)
     });
     match fault {
         Some(Some(refusal)) => return Err(refusal),
@@ -366,15 +338,15 @@ fn answered(shared: &Shared, parts: &Parts, body: &Bytes) -> Result<Response, Re
     if let Some((_, path)) = path.split_once("/pods/witness:8080/proxy") {
         return witness(shared, path, &query, header(TOKEN_HEADER), body);
     }
-    let api = path.trim_start_matches('/');
-    let kinds = KINDS.iter().filter(|(known, ..)| *known == api);
-    let kinds = kinds.map(|(_, kind, namespaced)| {
-        let plural = ApiResource::from_gvk(&GroupVersionKind::gvk("", "", kind)).plural;
-        json!({"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get"]})
+    let version = path.strip_prefix("/apis/").or(path.strip_prefix("/api/"));
+    let kinds = kinds().map(|(_, kind)| ApiResource::from_gvk(&kind));
+    let kinds = kinds.filter(|kind| version == Some(&kind.api_version));
+    let kinds = kinds.map(|kind| {
+        let namespaced = !["Node", "PriorityClass"].contains(&&*kind.kind);
+        json!({"name": kind.plural, "singularName": "", "namespaced": namespaced, "kind": kind.kind, "verbs": ["get"]})
     });
     let kinds = kinds.collect_vec();
     if !kinds.is_empty() {
-        let version = api.trim_start_matches("apis/").trim_start_matches("api/");
         let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": kinds});
         return Ok(success(&list));
     }
@@ -510,12 +482,8 @@ fn changes(shared: &Shared, collection: Place, query: HashMap<String, String>) -
             version > from && place.is_in(&collection) && selected(object, &query)
         });
         let new = new.map(|(_, kind, _, object)| json!({"type": kind, "object": object}));
-        let mut lines = new.collect_vec();
-        if *from < state.version {
-            *from = state.version;
-            lines.push(json!({"type": "BOOKMARK",
-                "object": {"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": from.to_string()}}}));
-        }
+        let lines = new.collect();
+        *from = state.version;
         lines
     })
 }
@@ -628,11 +596,7 @@ impl Fake {
 
     /// Answers the next such request with a refusal, or closes its connection.
     pub(crate) fn fault(&self, method: &'static str, path: &'static str, answer: Option<Refusal>) {
-        let fault = Fault {
-            method,
-            path,
-            answer,
-        };
+        let fault = (method, path, answer);
         self.shared.with(|state| state.faults.push(fault));
     }
 
@@ -684,16 +648,20 @@ impl Fake {
 
     /// Method and path with query of every request that contains `text`.
     pub(crate) fn requests(&self, text: &str) -> Vec<String> {
-        let mut found = self.shared.read().requests.clone();
-        found.retain(|request| request.contains(text));
-        found
+        let all = self.shared.read();
+        let all = all.requests.iter().map(|(_, request)| request);
+        all.filter(|request| request.contains(text))
+            .cloned()
+            .collect()
     }
 
-    /// The requests with this beginning and the token of a scenario.
-    pub(crate) fn with_token(&self, beginning: &str) -> Vec<String> {
-        let mut found = self.shared.read().with_token.clone();
-        found.retain(|request| request.starts_with(beginning));
-        found
+    /// The number of requests with this beginning and the token of a scenario.
+    pub(crate) fn by_scenario(&self, beginning: &str) -> usize {
+        let all = self.shared.read();
+        let is_one = |(by_scenario, request): &&(bool, String)| {
+            *by_scenario && request.starts_with(beginning)
+        };
+        all.requests.iter().filter(is_one).count()
     }
 
     /// An object that exists or existed.
@@ -708,8 +676,9 @@ impl Fake {
     /// Waits until this collection is watched.
     pub(crate) async fn watched(&self, path: &str) {
         let start = format!("GET {path}?");
-        let is_watch =
-            |request: &String| request.starts_with(&start) && request.contains("watch=true");
+        let is_watch = |(_, request): &(bool, String)| {
+            request.starts_with(&start) && request.contains("watch=true")
+        };
         let watched = self
             .shared
             .until(|state| state.requests.iter().any(is_watch));

@@ -37,11 +37,6 @@ const LAST_STAMPS: Duration = Duration::from_secs(10);
 /// Timeout for programs to exit once they are interrupted.
 const PROGRAM_END: Duration = Duration::from_secs(10);
 
-struct Background {
-    stop: CancellationToken,
-    done: JoinHandle<()>,
-}
-
 struct Runner<'a> {
     session: &'a Session,
     scenario: &'a Scenario,
@@ -50,7 +45,8 @@ struct Runner<'a> {
     workplace: OnceLock<Workplace>,
     recorder: Recorder,
     additions: Additions,
-    background: HashMap<String, Background>,
+    /// By name: what stops a program, and what ends with it.
+    background: HashMap<String, (CancellationToken, JoinHandle<()>)>,
     outside: Vec<(String, Host)>,
 }
 
@@ -82,7 +78,7 @@ pub async fn observe(
                     scenario: slug(&scenario.id),
                     images: session.target.images.clone(),
                     witness: session.witness.address.clone(),
-                    token: session.token.clone(),
+                    token: session.witness.token.clone(),
                 },
                 background: HashMap::new(),
                 outside: Vec::new(),
@@ -115,7 +111,7 @@ pub async fn observe(
         began,
         ended: session.clock.now(),
         attempt,
-        timeline: timeline::build(without_secrets(&session.token, recorder.entries())),
+        timeline: timeline::build(without_secrets(&session.witness.token, recorder.entries())),
         problems,
     }
 }
@@ -125,10 +121,8 @@ fn without_secrets(token: &str, mut entries: Vec<Entry>) -> Vec<Entry> {
     let secrets = Secrets::new(token);
     for entry in &mut entries {
         if let Seen::Output(output) = &mut entry.seen {
-            output
-                .data
-                .values_mut()
-                .for_each(|value| secrets.redact(value));
+            let values = output.data.values_mut();
+            values.for_each(|value| secrets.redact(value));
         }
     }
     entries
@@ -261,11 +255,11 @@ impl Runner<'_> {
                 Ok(self.session.witness.release(&wanted).await?)
             }
             Action::Stop { name } | Action::Ended { name } => match self.background.remove(name) {
-                Some(background) => {
+                Some((stop, done)) => {
                     if matches!(step.action, Action::Stop { .. }) {
-                        background.stop.cancel();
+                        stop.cancel();
                     }
-                    Ok(background.done.await.map_err(|e| e.to_string())?)
+                    Ok(done.await.map_err(|e| e.to_string())?)
                 }
                 None => Err(format!("no background step named `{name}` is running").into()),
             },
@@ -297,11 +291,8 @@ impl Runner<'_> {
         dry_run: bool,
         name: Option<&str>,
     ) -> Result<(), Failure> {
-        let manifest = self
-            .scenario
-            .manifests
-            .get(manifest)
-            .ok_or("the scenario has no such manifest")?;
+        let manifest = self.scenario.manifests.get(manifest);
+        let manifest = manifest.ok_or("the scenario has no such manifest")?;
         let begin = self.recorder.now();
         for object in self.prepared(manifest).await? {
             let Tenant { api, namespace, .. } = &self.tenant;
@@ -471,8 +462,7 @@ impl Runner<'_> {
             let token = stop.clone();
             // Without a cap: it runs until it exits, until a `stop` step or until the end of the scenario.
             let done = tokio::spawn(async move { running.finish(Duration::MAX, &token).await });
-            self.background
-                .insert(name.to_owned(), Background { stop, done });
+            self.background.insert(name.to_owned(), (stop, done));
         } else {
             running.finish(cap, &stop).await;
         }
@@ -547,12 +537,9 @@ impl Runner<'_> {
     }
 
     async fn end_background(&mut self) {
-        for (name, background) in self.background.drain() {
-            background.stop.cancel();
-            if tokio::time::timeout(PROGRAM_END, background.done)
-                .await
-                .is_err()
-            {
+        for (name, (stop, done)) in self.background.drain() {
+            stop.cancel();
+            if tokio::time::timeout(PROGRAM_END, done).await.is_err() {
                 let text = format!("`{name}` did not exit within {} s", PROGRAM_END.as_secs());
                 self.recorder.note("background", text);
             }
@@ -561,7 +548,7 @@ impl Runner<'_> {
 
     /// Waits for every stamp that the witness received before the steps ended.
     async fn last_stamps(&self) -> Result<(), String> {
-        let wanted = self.session.witness.count().await?;
+        let wanted = self.session.witness.time().await?.stamps;
         let mut seen = self.session.stamps_seen.clone();
         match tokio::time::timeout(LAST_STAMPS, seen.wait_for(|n| *n >= wanted)).await {
             Ok(Ok(_)) => Ok(()),

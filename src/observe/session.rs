@@ -82,8 +82,6 @@ pub struct Session {
     kinds: Kinds,
     pub router: Router,
     pub witness: Witness,
-    /// The token that agents send to the witness.
-    pub token: String,
     pub clock: RunnerClock,
     /// The number of the last routed stamp.
     pub stamps_seen: tokio::sync::watch::Receiver<u64>,
@@ -117,7 +115,6 @@ impl Session {
             target,
             router,
             witness,
-            token,
             clock,
             stamps_seen,
             tasks: tokio::sync::Mutex::new(tasks),
@@ -169,14 +166,8 @@ impl Session {
         };
         let steps = scenario.steps.iter().map(|step| step.cap);
         let longest = steps.fold(REMOVAL_TIME, Duration::saturating_add);
-        let granted = async {
-            let token = access.grant(client, longest).await?;
-            let client = self.target.kubectl.server.client(&token)?;
-            access.applied(&client).await?;
-            Ok((client, token))
-        };
         // Boxed, as futures of requests are large.
-        let granted = Box::pin(granted).await;
+        let granted = Box::pin(access.grant(client, &self.target.kubectl.server, longest)).await;
         let doing = format!("restrict the scenario to namespace {name}");
         let (client, token) = granted.map_err(Failure::to(doing))?;
         let kinds = self.kinds.clone();

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::forbidden::is_forbidden;
@@ -32,7 +32,8 @@ const SILENCE: Duration = Duration::from_secs(15);
 pub struct Witness {
     client: Client,
     namespace: String,
-    token: String,
+    /// The token that agents send.
+    pub token: String,
     /// Base URL at which pods reach the witness.
     pub address: String,
 }
@@ -76,11 +77,9 @@ impl Witness {
                 }],
             },
         });
-        let created = match serde_json::from_value(pod) {
-            Ok(pod) => create(&pods, pod).await,
-            Err(error) => Err(kube::Error::SerdeError(error)),
-        };
-        created.map_err(|e| format!("failed to create the witness pod: {e}"))?;
+        create(&pods, pod)
+            .await
+            .map_err(|e| format!("failed to create the witness pod: {e}"))?;
         let running = await_condition(pods.clone(), "witness", conditions::is_pod_running());
         if tokio::time::timeout(READY_TIME, running).await.is_err() {
             return Err(not_ready(&pods, namespace).await);
@@ -121,23 +120,18 @@ impl Witness {
         })
     }
 
-    async fn time(&self) -> Result<Time, String> {
-        let request = self.request(http::Method::GET, path::TIME, Vec::new());
-        let time = async { self.client.request(request?).await };
-        time.await.map_err(silent)
-    }
-
-    /// The number of stamps that the witness has received.
-    pub async fn count(&self) -> Result<u64, String> {
-        Ok(self.time().await?.stamps)
+    /// The witness's clock and its number of stamps.
+    pub async fn time(&self) -> Result<Time, String> {
+        let request = self.request(http::Method::GET, path::TIME, Vec::new())?;
+        self.client.request(request).await.map_err(silent)
     }
 
     /// Releases present and future holds.
     pub async fn release(&self, wanted: &Release) -> Result<(), String> {
         let body = serde_json::to_vec(wanted).unwrap_or_default();
-        let request = self.request(http::Method::POST, path::RELEASE, body);
-        let released = async { self.client.request_text(request?).await };
-        released.await.map_err(silent).map(drop)
+        let request = self.request(http::Method::POST, path::RELEASE, body)?;
+        let released = self.client.request_text(request).await;
+        released.map_err(silent).map(drop)
     }
 
     /// Routes stamps to their scenarios. After a broken connection it resumes with the next stamp; the witness keeps
@@ -193,7 +187,7 @@ impl Witness {
         method: http::Method,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<http::Request<Vec<u8>>, kube::Error> {
+    ) -> Result<http::Request<Vec<u8>>, String> {
         let namespace = &self.namespace;
         http::Request::builder()
             .method(method)
@@ -204,12 +198,13 @@ impl Witness {
             .header(http::header::ACCEPT_ENCODING, "identity")
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)
-            .map_err(kube::Error::HttpError)
+            .map_err(|e| silent(kube::Error::HttpError(e)))
     }
 }
 
 /// Creates the witness pod; without a priority class if a quota reserves the class for other namespaces.
-async fn create(pods: &Api<Pod>, mut pod: Pod) -> Result<(), kube::Error> {
+async fn create(pods: &Api<Pod>, pod: Value) -> Result<(), kube::Error> {
+    let mut pod: Pod = serde_json::from_value(pod).map_err(kube::Error::SerdeError)?;
     let mut created = pods.create(&PostParams::default(), &pod).await;
     if let Err(error) = &created
         && is_forbidden(error)
@@ -227,10 +222,7 @@ fn silent(error: kube::Error) -> String {
 
 async fn not_ready(pods: &Api<Pod>, namespace: &str) -> String {
     let state = match pods.get("witness").await {
-        Ok(pod) => pod
-            .status
-            .and_then(|status| serde_json::to_string(&status.container_statuses).ok())
-            .unwrap_or_default(),
+        Ok(pod) => json!(pod.status.and_then(|status| status.container_statuses)).to_string(),
         Err(error) => error.to_string(),
     };
     format!(

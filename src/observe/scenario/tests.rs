@@ -365,7 +365,7 @@ async fn kubectl_runs_in_the_namespace_and_never_shows_the_token() {
     assert!(created.contains("hookproof/agent:test"), "{created}");
     assert!(created.contains("(token)"), "{created}");
     let whole = serde_json::to_string(&ran.evidence).unwrap();
-    assert!(!whole.contains(&ran.session.token));
+    assert!(!whole.contains(&ran.session.witness.token));
 }
 
 #[tokio::test]
@@ -474,7 +474,7 @@ async fn a_scenario_acts_with_few_permissions() {
         format!("GET {pods}/web"),
         format!("DELETE {pods}/web"),
     ] {
-        assert_eq!(ran.fake.with_token(&request).len(), 1, "{request}");
+        assert_eq!(ran.fake.by_scenario(&request), 1, "{request}");
     }
     let roles = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}");
     let last = |path: &str| {
