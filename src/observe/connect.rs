@@ -36,26 +36,12 @@ pub(crate) enum ConnectError {
     /// secrets.
     #[error("{0}")]
     Usage(String),
-    #[error("cannot create a client from the kubeconfig: {0}")]
-    Client(#[source] Box<kube::Error>),
-    #[error(
-        "the API server of {context} is unreachable: {source}; \
-         check with `kubectl --context {context} version`"
-    )]
-    Unreachable {
-        context: String,
-        source: Box<kube::Error>,
-    },
+    #[error("{0}")]
+    Failed(String),
     #[error(
         "no kubectl on PATH, which the claims about kubectl need; install it or pass --kubectl FILE"
     )]
     NoKubectl,
-    /// Images can be loaded directly only onto kind nodes.
-    #[error(
-        "cannot load the agent image onto the nodes of {0}, which are not kind nodes; push it \
-         with `hookproof agent-image push NAME` and pass --agent-image NAME"
-    )]
-    NeedsAgentImage(String),
     #[error("cannot create temporary files: {0}; check disk space")]
     Scratch(#[from] std::io::Error),
     #[error(transparent)]
@@ -111,9 +97,10 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
     let program = wanted.kubectl.or_else(|| find("kubectl"));
     let program = program.ok_or(ConnectError::NoKubectl)?;
     let gathered = facts::gather(&client, wanted.facts).await;
-    let (mut facts, nodes) = gathered.map_err(|source| ConnectError::Unreachable {
-        context: context.clone(),
-        source: Box::new(source),
+    let (mut facts, nodes) = gathered.map_err(|error| {
+        ConnectError::Failed(format!(
+            "the API server of {context} is unreachable: {error}; check with `kubectl --context {context} version`"
+        ))
     })?;
     if facts.name.is_empty() {
         facts.name.clone_from(&context);
@@ -132,7 +119,11 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
         None
     };
     if !known.contains_key(agent_image::NAME) {
-        return Err(ConnectError::NeedsAgentImage(context));
+        // Images can be loaded directly only onto kind nodes.
+        return Err(ConnectError::Failed(format!(
+            "cannot load the agent image onto the nodes of {context}, which are not kind nodes; push it \
+             with `hookproof agent-image push NAME` and pass --agent-image NAME"
+        )));
     }
     let network = std::env::var("KIND_EXPERIMENTAL_DOCKER_NETWORK");
     let agent = images.iter().find(|image| image.name == agent_image::NAME);
@@ -200,7 +191,8 @@ pub(crate) async fn client(
 fn client_of(mut config: Config) -> Result<Client, ConnectError> {
     // A watch may be silent for minutes; requests that must be fast have their own timeouts.
     config.read_timeout = None;
-    Client::try_from(config).map_err(|e| ConnectError::Client(Box::new(e)))
+    let text = "cannot create a client from the kubeconfig";
+    Client::try_from(config).map_err(|error| ConnectError::Failed(format!("{text}: {error}")))
 }
 
 /// The configuration of a client, see [`client`]. The cluster is not contacted.

@@ -23,11 +23,8 @@ const RUN: &Table = &[
     ("", "events", &["list", "watch"]),
     ("", "namespaces", &["create", "delete", "list", "watch"]),
     ("", "nodes", &["list"]),
-    (
-        "",
-        "pods",
-        &["create", "deletecollection", "get", "list", "watch"],
-    ),
+    ("", "pods", &["create", "deletecollection"]),
+    ("", "pods", READ),
     ("", "pods/proxy", &["create", "get"]),
     ("", "serviceaccounts", &["create", "patch"]),
     ("", TOKENS, &["create"]),
@@ -193,12 +190,8 @@ impl Rules {
     fn add_action(&mut self, action: &Action, objects: &[Resource]) -> Option<()> {
         match action {
             Action::Apply { .. } => self.add_objects(objects, &["create"]),
-            Action::Delete { object, .. } => {
-                self.add_named(object, &["delete"])?;
-            }
-            Action::Get { object } => {
-                self.add_named(object, &["get"])?;
-            }
+            Action::Delete { object, .. } => return self.add_named(object, &["delete"]).map(drop),
+            Action::Get { object } => return self.add_named(object, &["get"]).map(drop),
             Action::Kubectl { args, .. } => {
                 self.add_kubectl(args, objects)?;
                 args.iter().for_each(|arg| self.add_services(arg));

@@ -416,14 +416,11 @@ impl Runner<'_> {
     ) -> Result<(), Failure> {
         // Admission control forbids; only validation answers the question of a step.
         if !answer.accepted && (name.is_none() || answer.is_forbidden()) {
-            let Answer {
-                code,
-                reason,
-                message,
-                ..
-            } = answer;
-            let what = format!("the API server rejected the request ({code} {reason}): {message}");
-            return Err(Failure::refused(code, what));
+            let what = format!(
+                "the API server rejected the request ({} {}): {}",
+                answer.code, answer.reason, answer.message
+            );
+            return Err(Failure::refused(answer.code, what));
         }
         self.keep(name, step, begin, json!(answer));
         Ok(())

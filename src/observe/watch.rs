@@ -131,7 +131,9 @@ fn event_seen(name: String, event: &Value) -> EventSeen {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let time = |value: &Value| value.as_str().and_then(|t| t.parse::<Timestamp>().ok());
     let involved = &event["involvedObject"];
-    let source = text(&event["source"]["component"]);
+    let count = event["count"].as_u64();
+    let count = count.or_else(|| event["series"]["count"].as_u64());
+    let component = text(&event["source"]["component"]);
     EventSeen {
         name,
         kind: text(&involved["kind"]),
@@ -140,15 +142,10 @@ fn event_seen(name: String, event: &Value) -> EventSeen {
         type_: text(&event["type"]),
         reason: text(&event["reason"]),
         message: text(&event["message"]),
-        count: event["count"]
-            .as_u64()
-            .or_else(|| event["series"]["count"].as_u64())
-            .and_then(|count| u32::try_from(count).ok())
-            .unwrap_or(1),
-        component: if source.is_empty() {
-            text(&event["reportingComponent"])
-        } else {
-            source
+        count: count.and_then(|count| count.try_into().ok()).unwrap_or(1),
+        component: match component.as_str() {
+            "" => text(&event["reportingComponent"]),
+            _ => component,
         },
         first: time(&event["firstTimestamp"]).or_else(|| time(&event["eventTime"])),
         last: time(&event["lastTimestamp"]).or_else(|| time(&event["eventTime"])),
@@ -157,11 +154,9 @@ fn event_seen(name: String, event: &Value) -> EventSeen {
 
 /// `spec.containers{web}` → `web`.
 fn container_of(field_path: &str) -> String {
-    field_path
-        .split_once('{')
-        .and_then(|(_, rest)| rest.strip_suffix('}'))
-        .unwrap_or_default()
-        .to_owned()
+    let rest = field_path.split_once('{').map(|(_, rest)| rest);
+    let inside = rest.and_then(|rest| rest.strip_suffix('}'));
+    inside.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -55,10 +55,7 @@ impl Witness {
                 "automountServiceAccountToken": false,
                 "terminationGracePeriodSeconds": 0,
                 // As the Pod Security level `restricted` demands.
-                "securityContext": {
-                    "runAsNonRoot": true, "runAsUser": 1000,
-                    "seccompProfile": {"type": "RuntimeDefault"},
-                },
+                "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
                 // Scenarios that evict or preempt pods must not remove the witness.
                 "priorityClassName": "system-cluster-critical",
                 "tolerations": [{"operator": "Exists"}],
@@ -67,13 +64,8 @@ impl Witness {
                     "command": ["agent", "witness", "--listen", format!("0.0.0.0:{PORT}")],
                     "env": [{"name": env::TOKEN, "value": token}],
                     "ports": [{"containerPort": PORT}],
-                    "securityContext": {
-                        "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
-                    },
-                    "readinessProbe": {
-                        "httpGet": {"path": path::HEALTH, "port": PORT},
-                        "periodSeconds": 1
-                    },
+                    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+                    "readinessProbe": {"httpGet": {"path": path::HEALTH, "port": PORT}, "periodSeconds": 1},
                 }],
             },
         });
