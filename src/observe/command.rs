@@ -1,5 +1,8 @@
 //! Programs that a scenario runs, kubectl and commands on nodes. Every line of output is timestamped.
 
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -29,24 +32,21 @@ const OUTPUT_LIMIT: usize = 256 * 1024;
 pub struct Kubectl {
     pub program: Utf8PathBuf,
     pub server: Server,
-    /// Discovery cache, shared by all calls of a run.
-    pub cache: Utf8PathBuf,
-    /// Set when the runner is root: what kubectl needs to run as an unprivileged user.
-    pub ordinary: Option<OrdinaryUser>,
+    /// The run's temporary folder, which every user can enter.
+    pub folder: Utf8PathBuf,
+    /// Whether it can run as an unprivileged user: the runner is root.
+    pub ordinary: bool,
     /// The hookproof that runs kubectl in a sandbox; `None` in tests.
     pub sandbox: Option<Utf8PathBuf>,
 }
 
-/// User and group ID of `nobody` on common Linux distributions.
+/// User and group ID of `nobody` on common Linux distributions, the unprivileged user.
 const NOBODY: u32 = 65534;
-
-/// The unprivileged user `nobody`, with a copy of kubectl that this user can run.
-#[derive(Debug, Clone)]
-pub struct OrdinaryUser {
-    pub program: Utf8PathBuf,
-    /// Discovery cache that the user can write to.
-    pub cache: Utf8PathBuf,
-}
+/// A copy of kubectl that the unprivileged user can run.
+const COPY: &str = "kubectl";
+/// Discovery caches, shared by all calls of a run.
+const CACHE: &str = "kubectl-cache";
+const ORDINARY_CACHE: &str = "ordinary-cache";
 
 /// How to reach an API server, without credentials.
 #[derive(Debug, Clone)]
@@ -120,19 +120,35 @@ const ORDINARY: &str = "ordinary";
 const KUBECONFIG: &str = "kubeconfig";
 
 impl Kubectl {
+    /// Prepares the temporary folder of a run.
+    pub fn new(program: Utf8PathBuf, server: Server, folder: &Utf8Path) -> std::io::Result<Self> {
+        let ordinary = rustix::process::geteuid().is_root();
+        if ordinary {
+            let copy = folder.join(COPY);
+            fs::copy(&program, &copy)?;
+            fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+            let cache = folder.join(ORDINARY_CACHE);
+            fs::create_dir(&cache)?;
+            chown(&cache, Some(NOBODY), Some(NOBODY))?;
+        }
+        fs::create_dir(folder.join(CACHE))?;
+        Ok(Self {
+            program,
+            server,
+            folder: folder.to_owned(),
+            ordinary,
+            sandbox: Some(utf8(&std::env::current_exe()?)?),
+        })
+    }
+
     /// Creates a folder for a scenario in the run's temporary folder.
     pub fn workplace(&self, namespace: &str, token: &str) -> std::io::Result<Workplace> {
-        use std::os::unix::fs::{
-            DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown,
-        };
-        let parent = self.cache.parent().unwrap_or(Utf8Path::new("/tmp"));
         let folder = tempfile::Builder::new()
             .prefix("scenario-")
-            .tempdir_in(parent)?;
+            .tempdir_in(&self.folder)?;
         let path = utf8(folder.path())?;
         let write = |path: Utf8PathBuf| {
-            use std::io::Write as _;
-            let options = std::fs::OpenOptions::new()
+            let options = fs::OpenOptions::new()
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
@@ -140,11 +156,11 @@ impl Kubectl {
             options?.write_all(self.server.kubeconfig(token, namespace).as_bytes())
         };
         write(path.join(KUBECONFIG))?;
-        if self.ordinary.is_some() {
+        if self.ordinary {
             // Others may pass through the folder, but not list it.
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o711))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o711))?;
             let own = path.join(ORDINARY);
-            std::fs::DirBuilder::new().mode(0o700).create(&own)?;
+            fs::DirBuilder::new().mode(0o700).create(&own)?;
             write(own.join(KUBECONFIG))?;
             for path in [own.join(KUBECONFIG), own] {
                 chown(path, Some(NOBODY), Some(NOBODY))?;
@@ -160,16 +176,22 @@ impl Kubectl {
     /// Builds a kubectl command with the scenario's kubeconfig, namespace and `args`. It gets no environment but its
     /// home, and runs in a sandbox.
     pub fn command(&self, at: &Workplace, args: &[String], ordinary_user: bool) -> Command {
-        let ordinary = self.ordinary.as_ref().filter(|_| ordinary_user);
-        let (program, home, cache) = match ordinary {
-            Some(user) => (&user.program, at.path.join(ORDINARY), &user.cache),
-            None => (&self.program, at.path.clone(), &self.cache),
+        let ordinary = self.ordinary && ordinary_user;
+        let in_folder = |name| self.folder.join(name);
+        let (program, home, cache) = if ordinary {
+            (
+                in_folder(COPY),
+                at.path.join(ORDINARY),
+                in_folder(ORDINARY_CACHE),
+            )
+        } else {
+            (self.program.clone(), at.path.clone(), in_folder(CACHE))
         };
-        let mut command = Command::new(self.sandbox.as_ref().unwrap_or(program));
+        let mut command = Command::new(self.sandbox.as_ref().unwrap_or(&program));
         if self.sandbox.is_some() {
             command.args(["sandbox", "--port", &self.server.port().to_string()]);
             command.args(["--write", home.as_str(), "--write", cache.as_str()]);
-            if ordinary.is_some() {
+            if ordinary {
                 command.args(["--uid", &NOBODY.to_string()]);
             }
             command.args(["--", program.as_str()]);
@@ -274,9 +296,9 @@ impl Running {
             "stderr": text("stderr"),
             "lines": printed,
         });
-        let step = self.program.step;
+        let Self { name, begin, .. } = &self;
         self.recorder
-            .output(&self.name, step, self.begin, end, data);
+            .output(name, self.program.step, *begin, end, data);
     }
 
     async fn interrupt(&mut self) {
@@ -320,26 +342,4 @@ async fn lines(
         }
     }
     kept
-}
-
-/// Creates an [`OrdinaryUser`] with its copy in `folder`, which every user must be able to enter. `None`
-/// if the runner is not root.
-pub fn ordinary_user(
-    program: &Utf8Path,
-    folder: &Utf8Path,
-) -> std::io::Result<Option<OrdinaryUser>> {
-    use std::os::unix::fs::{PermissionsExt, chown};
-    if !rustix::process::geteuid().is_root() {
-        return Ok(None);
-    }
-    let copy = folder.join("kubectl");
-    std::fs::copy(program, &copy)?;
-    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755))?;
-    let cache = folder.join("ordinary-cache");
-    std::fs::create_dir(&cache)?;
-    chown(&cache, Some(NOBODY), Some(NOBODY))?;
-    Ok(Some(OrdinaryUser {
-        program: copy,
-        cache,
-    }))
 }

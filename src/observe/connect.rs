@@ -21,10 +21,10 @@ use crate::cluster::error::ClusterError;
 use crate::cluster::nginx_image;
 use crate::cluster::pod_image::PodImage;
 use crate::evidence::ClusterFacts;
-use crate::observe::command::{Kubectl, Server, ordinary_user};
+use crate::observe::command::{Kubectl, Server};
 use crate::observe::facts;
 use crate::observe::outside::Outside;
-use crate::observe::scratch::{Scratch, utf8};
+use crate::observe::scratch::Scratch;
 use crate::observe::session::{NodeShell, Target};
 
 /// The name of the cluster that this process runs in.
@@ -145,18 +145,9 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
     facts
         .capabilities
         .extend(capabilities.map(|(name, _)| (*name).to_owned()));
-    let kubectl = Kubectl {
-        ordinary: ordinary_user(&program, &scratch.path)?,
-        program,
-        server: Server::of(&config),
-        cache: scratch.path.join("kubectl-cache"),
-        // This program runs kubectl in a sandbox.
-        sandbox: Some(utf8(&std::env::current_exe()?)?),
-    };
-    std::fs::create_dir(&kubectl.cache)?;
     Ok(Target {
         client,
-        kubectl,
+        kubectl: Kubectl::new(program, Server::of(&config), &scratch.path)?,
         facts,
         images: known,
         node_shell,
@@ -292,10 +283,10 @@ async fn load_all(
     images: &[PodImage],
     known: &mut BTreeMap<String, String>,
 ) -> Result<(), ConnectError> {
-    for image in images {
-        if known.contains_key(image.name) {
-            continue;
-        }
+    let missing = images
+        .iter()
+        .filter(|image| !known.contains_key(image.name));
+    for image in missing.collect_vec() {
         for node in nodes {
             let (node, image) = (node.clone(), image.clone());
             blocking(move || image.load_onto(&node)).await?;

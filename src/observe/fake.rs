@@ -19,7 +19,7 @@ use kube::core::ApiResource;
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::api::kinds;
 use super::command::{Kubectl, Server};
@@ -74,6 +74,10 @@ enum End {
 
 /// Status code, reason and message.
 type Refusal = (u16, &'static str, &'static str);
+
+pub(crate) fn refusal(code: u16, reason: &'static str) -> Refusal {
+    (code, reason, "refused by the test")
+}
 
 const NOT_FOUND: Refusal = (404, "NotFound", "not found");
 
@@ -532,15 +536,9 @@ fn success(object: &Value) -> Response {
 /// The server; stops when dropped.
 pub(crate) struct Fake {
     shared: Shared,
-    server: JoinHandle<()>,
+    _server: AbortOnDropHandle<()>,
     config: Config,
     pub(crate) client: Client,
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
 }
 
 impl Fake {
@@ -556,7 +554,7 @@ impl Fake {
         let config = Config::new(format!("http://{address}").parse().unwrap());
         Self {
             shared,
-            server,
+            _server: AbortOnDropHandle::new(server),
             client: Client::try_from(config.clone()).unwrap(),
             config,
         }
@@ -570,8 +568,8 @@ impl Fake {
             kubectl: Kubectl {
                 program: Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kubectl"),
                 server: Server::of(&self.config),
-                cache: scratch.path.join("cache"),
-                ordinary: None,
+                folder: scratch.path.clone(),
+                ordinary: false,
                 sandbox: None,
             },
             facts: ClusterFacts {
@@ -598,17 +596,6 @@ impl Fake {
     pub(crate) fn fault(&self, method: &'static str, path: &'static str, answer: Option<Refusal>) {
         let fault = (method, path, answer);
         self.shared.with(|state| state.faults.push(fault));
-    }
-
-    /// Answers the next such request with a status code and a reason.
-    pub(crate) fn refuse(
-        &self,
-        method: &'static str,
-        path: &'static str,
-        code: u16,
-        reason: &'static str,
-    ) {
-        self.fault(method, path, Some((code, reason, "refused by the test")));
     }
 
     /// Closes all watches and streams.

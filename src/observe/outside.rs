@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use hookproof_protocol::{Stamp, env};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::recorder::Recorder;
 use super::scratch::has_exited;
@@ -34,7 +34,7 @@ pub struct Host {
     /// The container's address on the nodes' network.
     pub address: IpAddr,
     container: Option<Container>,
-    reader: JoinHandle<()>,
+    _reader: AbortOnDropHandle<()>,
 }
 
 impl Outside {
@@ -79,14 +79,13 @@ impl Outside {
         Ok(Host {
             address,
             container: Some(container),
-            reader,
+            _reader: AbortOnDropHandle::new(reader),
         })
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.reader.abort();
         // The removal takes a while, in which other scenarios go on.
         let container = self.container.take();
         std::thread::spawn(move || drop(container));

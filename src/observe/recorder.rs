@@ -9,23 +9,15 @@ use crate::evidence::{Clock, Entry, Note, Output, Seen, Stamp};
 /// The runner's clock, corrected by its offset from the nodes' clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RunnerClock {
-    offset: SignedDuration,
+    /// What is added to this machine's time.
+    pub offset: SignedDuration,
 }
 
 impl RunnerClock {
-    /// Creates a clock that adds `offset` to this machine's time.
-    pub fn new(offset: SignedDuration) -> Self {
-        Self { offset }
-    }
-
     /// The current time by the nodes' clock, as estimated by the runner.
     pub fn now(self) -> Timestamp {
         let now = Timestamp::now();
         now.checked_add(self.offset).unwrap_or(now)
-    }
-
-    pub fn offset_seconds(self) -> f64 {
-        self.offset.as_secs_f64()
     }
 }
 

@@ -102,6 +102,16 @@ pub async fn observe(
             problems
         }
     };
+    let ended = session.clock.now();
+    let mut entries = recorder.entries();
+    // The run's token, which allows writing to the evidence, and credentials of any kind.
+    let secrets = Secrets::new(&session.witness.token);
+    for entry in &mut entries {
+        if let Seen::Output(output) = &mut entry.seen {
+            let values = output.data.values_mut();
+            values.for_each(|value| secrets.redact(value));
+        }
+    }
     Evidence {
         schema: SCHEMA.to_owned(),
         scenario: scenario.id.clone(),
@@ -109,23 +119,11 @@ pub async fn observe(
         run: session.run.clone(),
         cluster: scenario.facts(&session.target.facts, &session.target.allowed),
         began,
-        ended: session.clock.now(),
+        ended,
         attempt,
-        timeline: timeline::build(without_secrets(&session.witness.token, recorder.entries())),
+        timeline: timeline::build(entries),
         problems,
     }
-}
-
-/// Redacts secrets: the run's token, which allows writing to the evidence, and credentials of any kind.
-fn without_secrets(token: &str, mut entries: Vec<Entry>) -> Vec<Entry> {
-    let secrets = Secrets::new(token);
-    for entry in &mut entries {
-        if let Seen::Output(output) = &mut entry.seen {
-            let values = output.data.values_mut();
-            values.for_each(|value| secrets.redact(value));
-        }
-    }
-    entries
 }
 
 fn problem(doing: &str, failure: impl Into<Failure>) -> Problem {
@@ -211,7 +209,7 @@ impl Runner<'_> {
                 let begin = self.recorder.now();
                 let Tenant { api, namespace, .. } = &self.tenant;
                 let answer = api.delete(object, namespace, *grace).await?;
-                self.answered(name, "delete", begin, answer)
+                self.answered(name, "delete", begin, &answer)
             }
             Action::Until { moment, .. } => self.until(moment).await,
             Action::Kubectl {
@@ -255,9 +253,9 @@ impl Runner<'_> {
                 Ok(self.session.witness.release(&wanted).await?)
             }
             Action::Stop { name } | Action::Ended { name } => match self.background.remove(name) {
-                Some((stop, done)) => {
+                Some((token, done)) => {
                     if matches!(step.action, Action::Stop { .. }) {
-                        stop.cancel();
+                        token.cancel();
                     }
                     Ok(done.await.map_err(|e| e.to_string())?)
                 }
@@ -298,10 +296,10 @@ impl Runner<'_> {
             let Tenant { api, namespace, .. } = &self.tenant;
             let answer = api.create(&object, namespace, dry_run).await?;
             if !answer.accepted {
-                return self.answered(name, "apply", begin, answer);
+                return self.answered(name, "apply", begin, &answer);
             }
         }
-        self.answered(name, "apply", begin, Answer::accepted(201))
+        self.answered(name, "apply", begin, &Answer::accepted(201))
     }
 
     /// The manifest's objects with placeholders resolved and additions made.
@@ -412,7 +410,7 @@ impl Runner<'_> {
         name: Option<&str>,
         step: &str,
         begin: Timestamp,
-        answer: Answer,
+        answer: &Answer,
     ) -> Result<(), Failure> {
         // Admission control forbids; only validation answers the question of a step.
         if !answer.accepted && (name.is_none() || answer.is_forbidden()) {
@@ -436,11 +434,10 @@ impl Runner<'_> {
         let wanted = self.scenario.moments.get(moment);
         let wanted = wanted.ok_or("the scenario declares no such moment")?;
         let matcher = MomentMatcher::new(wanted)?;
-        let matches = |entry: &Entry| matcher.matches(entry);
-        let matches_line = |line: &LiveLine| matcher.matches_line(&line.output, &line.text);
-        self.recorder
-            .wait(wanted.nth.max(1), matches, matches_line)
-            .await;
+        let of_entry = |entry: &Entry| matcher.matches(entry);
+        let of_line = |line: &LiveLine| matcher.matches_line(&line.output, &line.text);
+        let nth = wanted.nth.max(1);
+        self.recorder.wait(nth, of_entry, of_line).await;
         Ok(())
     }
 

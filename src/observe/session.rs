@@ -100,7 +100,7 @@ impl Session {
         let image = image.map_or(AGENT_IMAGE, String::as_str);
         let witness = Witness::start(client.clone(), &namespace, run, image, &token).await?;
         let clock = witness.clock().await?;
-        target.facts.clock_offset = clock.offset_seconds();
+        target.facts.clock_offset = clock.offset.as_secs_f64();
 
         let router = Router::default();
         let mut tasks = JoinSet::new();
@@ -220,16 +220,12 @@ async fn create_namespace(
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": {"name": "default"}, "automountServiceAccountToken": false});
     let account = Patch::Apply(account);
-    let applied = accounts.patch("default", &applying(), &account).await;
+    let params = PatchParams::apply("hookproof").force();
+    let applied = accounts.patch("default", &params, &account).await;
     applied.map_err(Failure::to(format!(
         "create the service account of namespace {name}"
     )))?;
     Ok(created.uid().unwrap_or_default())
-}
-
-/// Server-side apply.
-fn applying() -> PatchParams {
-    PatchParams::apply("hookproof").force()
 }
 
 /// Deletes a namespace without waiting for its removal.
@@ -256,7 +252,8 @@ async fn renew(client: &Client, namespace: &str) -> Result<(), Failure> {
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE},
         "spec": {"holderIdentity": "hookproof", "renewTime": now.to_string()},
     }));
-    let renewed = leases.patch(LEASE, &applying(), &lease).await;
+    let params = PatchParams::apply("hookproof").force();
+    let renewed = leases.patch(LEASE, &params, &lease).await;
     renewed
         .map_err(Failure::to("renew the run's lease"))
         .map(drop)

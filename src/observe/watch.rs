@@ -17,9 +17,7 @@ use crate::evidence::{EventSeen, PodChange, PodSeen, Seen};
 
 /// Maps namespaces to the timelines of running scenarios.
 #[derive(Debug, Clone, Default)]
-pub struct Router {
-    recorders: Arc<Mutex<HashMap<String, Recorder>>>,
-}
+pub struct Router(Arc<Mutex<HashMap<String, Recorder>>>);
 
 impl Router {
     /// Routes changes in `namespace` to `recorder`.
@@ -45,9 +43,7 @@ impl Router {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Recorder>> {
-        self.recorders
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -107,7 +107,7 @@ impl Witness {
             measured.push((trip, theirs.duration_since(sent) - trip / 2));
         }
         Ok(match measured.into_iter().min_by_key(|(trip, _)| *trip) {
-            Some((trip, offset)) if offset.abs() > trip / 2 => RunnerClock::new(offset),
+            Some((trip, offset)) if offset.abs() > trip / 2 => RunnerClock { offset },
             _ => RunnerClock::default(),
         })
     }
@@ -115,7 +115,7 @@ impl Witness {
     /// The witness's clock and its number of stamps.
     pub async fn time(&self) -> Result<Time, String> {
         let request = self.request(http::Method::GET, path::TIME, Vec::new())?;
-        self.client.request(request).await.map_err(silent)
+        self.client.request(request).await.map_err(|e| silent(&e))
     }
 
     /// Releases present and future holds.
@@ -123,7 +123,7 @@ impl Witness {
         let body = serde_json::to_vec(wanted).unwrap_or_default();
         let request = self.request(http::Method::POST, path::RELEASE, body)?;
         let released = self.client.request_text(request).await;
-        released.map_err(silent).map(drop)
+        released.map_err(|e| silent(&e)).map(drop)
     }
 
     /// Routes stamps to their scenarios. After a broken connection it resumes with the next stamp; the witness keeps
@@ -190,7 +190,7 @@ impl Witness {
             .header(http::header::ACCEPT_ENCODING, "identity")
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)
-            .map_err(|e| silent(kube::Error::HttpError(e)))
+            .map_err(|e| silent(&kube::Error::HttpError(e)))
     }
 }
 
@@ -208,7 +208,7 @@ async fn create(pods: &Api<Pod>, pod: Value) -> Result<(), kube::Error> {
     created.map(drop)
 }
 
-fn silent(error: kube::Error) -> String {
+fn silent(error: &kube::Error) -> String {
     format!("the witness did not answer through the API server: {error}")
 }
 

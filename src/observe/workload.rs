@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn the_error_numbers_the_invalid_document() {
         let error = objects("m.yaml", "apiVersion: v1\nkind: Pod\n---\n- a\n").unwrap_err();
-        assert!(error.to_string().contains("document 2"), "{error}");
+        assert!(error.contains("document 2"), "{error}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::evidence::{Output, PodChange, PodSeen};
-use crate::observe::fake::{self, Fake};
+use crate::observe::fake::{self, Fake, refusal};
 use crate::observe::session::{NodeShell, Target, clean};
 
 fn scenario(actions: &str, steps: &str) -> Scenario {
@@ -58,8 +58,8 @@ async fn run_on(scenario: Scenario, change: impl FnOnce(&mut Target)) -> Ran {
     let fake = Fake::start().await;
     let mut target = fake.target();
     change(&mut target);
-    let session = Session::start("run1", target).await.unwrap();
-    observed(fake, session, &scenario, |_, _, _| {}).await
+    let session = Box::pin(Session::start("run1", target)).await.unwrap();
+    Box::pin(observed(fake, session, &scenario, |_, _, _| {})).await
 }
 
 async fn run(actions: &str, steps: &str) -> Ran {
@@ -231,7 +231,7 @@ async fn a_refusal_is_a_problem(
     #[case] expected: &str,
 ) {
     let ran = run_with("hold=go", steps, |fake| {
-        fake.refuse(method, path, 422, "Invalid");
+        fake.fault(method, path, Some(refusal(422, "Invalid")));
     })
     .await;
     ran.has_problem(expected);
@@ -247,7 +247,7 @@ async fn a_refusal_of_a_named_step_is_its_output(
     #[case] steps: &str,
 ) {
     let ran = run_with("wait", steps, |fake| {
-        fake.refuse(method, path, 422, "Invalid");
+        fake.fault(method, path, Some(refusal(422, "Invalid")));
     })
     .await
     .without_problems();
@@ -271,7 +271,7 @@ async fn what_the_cluster_forbids_is_recorded_as_such(
     #[case] steps: &str,
 ) {
     let ran = run_with("wait", steps, |fake| {
-        fake.refuse(method, path, 403, "Forbidden");
+        fake.fault(method, path, Some(refusal(403, "Forbidden")));
     })
     .await;
     let forbidden = ran.evidence.forbidden().unwrap();
@@ -426,7 +426,7 @@ async fn commands_on_nodes_need_the_capability() {
     );
 
     let ran = run_on(scenario("wait", steps), |target| {
-        allow_nodes(target, "node-1")
+        allow_nodes(target, "node-1");
     });
     let ran = ran.await.without_problems();
     assert_eq!(ran.output("uptime").data["stdout"], "node-1 uptime -p\n");
@@ -445,7 +445,7 @@ fn allow_nodes(target: &mut Target, node: &str) {
 async fn commands_run_on_nodes_of_the_cluster_only() {
     let steps = "  - apply\n  - until: web.running\n  - {node: uptime -p, pod: web, as: uptime}";
     let ran = run_on(scenario("wait", steps), |target| {
-        allow_nodes(target, "other")
+        allow_nodes(target, "other");
     })
     .await;
     ran.has_problem("`node-1`, which is not a node of this cluster");
@@ -665,7 +665,7 @@ async fn a_quota_of_priority_classes_does_not_keep_the_witness_away() {
 #[tokio::test]
 async fn a_session_without_a_witness_does_not_start() {
     let fake = Fake::start().await;
-    fake.refuse("POST", "/pods", 403, "Forbidden");
+    fake.fault("POST", "/pods", Some(refusal(403, "Forbidden")));
     let session = Session::start("run1", fake.target()).await;
     let error = session.map(drop).unwrap_err().to_string();
     assert!(

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 use crate::catalogue::model::Verdict;
-use crate::observe::fake::{Fake, catalogue};
+use crate::observe::fake::{Fake, catalogue, refusal};
 
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n    - name: main\n      \
     image: hookproof/agent\n      command: [agent, entrypoint]\n";
@@ -138,7 +138,7 @@ async fn a_verdict_that_stays_unexpected_is_final() {
 async fn a_problem_is_tried_again() {
     let run = prepare(suite(""), 2).await;
     run.fake
-        .refuse("POST", "test-one/pods", 500, "InternalError");
+        .fault("POST", "test-one/pods", Some(refusal(500, "InternalError")));
     let Finished { ended, .. } = finish(run).await;
     assert_eq!(verdicts(&ended[0].1), [Verdict::Confirmed]);
     let problem = &ended[0].0.earlier[0].problems[0];
@@ -149,7 +149,7 @@ async fn a_problem_is_tried_again() {
 async fn problems_of_the_last_attempt_give_no_verdict() {
     let run = prepare(suite(""), 1).await;
     run.fake
-        .refuse("POST", "test-one/pods", 500, "InternalError");
+        .fault("POST", "test-one/pods", Some(refusal(500, "InternalError")));
     let Finished { ended, .. } = finish(run).await;
     assert_eq!(verdicts(&ended[0].1), []);
     assert_eq!(ended[0].0.problems.len(), 1);
