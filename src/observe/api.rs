@@ -39,15 +39,18 @@ impl Answer {
 /// The kinds that were looked up, shared by all scenarios.
 pub(super) type Kinds = Arc<Mutex<HashMap<GroupVersionKind, (ApiResource, Scope)>>>;
 
-/// An API server with the permissions of a client.
+/// The API server in the namespace of a scenario, with the only account that the scenario's steps use.
 pub struct ApiServer {
+    pub(super) namespace: String,
     pub(super) client: Client,
+    /// The credential of the client.
+    pub(super) token: String,
     pub(super) kinds: Kinds,
 }
 
 impl ApiServer {
     /// The path of the collection of a kind's objects. Kinds are looked up once.
-    async fn collection(&self, gvk: &GroupVersionKind, namespace: &str) -> Result<String, Failure> {
+    async fn collection(&self, gvk: &GroupVersionKind) -> Result<String, Failure> {
         let kinds = || self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let known = kinds().get(gvk).cloned();
         let (resource, scope) = if let Some(known) = known {
@@ -60,18 +63,13 @@ impl ApiServer {
             kinds().insert(gvk.clone(), found.clone());
             found
         };
-        let namespace = (scope == Scope::Namespaced).then_some(namespace);
+        let namespace = (scope == Scope::Namespaced).then_some(&*self.namespace);
         Ok(DynamicObject::url_path(&resource, namespace))
     }
 
     /// Creates an object with strict field validation, as `kubectl create` does.
-    pub async fn create(
-        &self,
-        object: &Value,
-        namespace: &str,
-        dry_run: bool,
-    ) -> Result<Answer, Failure> {
-        let path = self.collection(&gvk_of(object)?, namespace).await?;
+    pub async fn create(&self, object: &Value, dry_run: bool) -> Result<Answer, Failure> {
+        let path = self.collection(&gvk_of(object)?).await?;
         let dry = if dry_run { "&dryRun=All" } else { "" };
         let uri = format!("{path}?fieldManager=hookproof&fieldValidation=Strict{dry}");
         let body = serde_json::to_vec(object).map_err(|e| e.to_string())?;
@@ -79,21 +77,16 @@ impl ApiServer {
     }
 
     /// Deletes `kind/name`.
-    pub async fn delete(
-        &self,
-        object: &str,
-        namespace: &str,
-        grace: Option<i64>,
-    ) -> Result<Answer, Failure> {
-        let uri = self.find(object, namespace).await?;
+    pub async fn delete(&self, object: &str, grace: Option<i64>) -> Result<Answer, Failure> {
+        let uri = self.find(object).await?;
         let body = grace.map_or(json!({}), |seconds| json!({"gracePeriodSeconds": seconds}));
         let body = body.to_string().into_bytes();
         self.change(http::Method::DELETE, uri, body).await
     }
 
     /// Reads `kind/name`.
-    pub async fn get(&self, object: &str, namespace: &str) -> Result<Value, Failure> {
-        let uri = self.find(object, namespace).await?;
+    pub async fn get(&self, object: &str) -> Result<Value, Failure> {
+        let uri = self.find(object).await?;
         let doing = format!("get {object}");
         let request = http::Request::get(uri).body(Vec::new());
         let request = request.map_err(|e| unbuilt(&doing, &e))?;
@@ -102,21 +95,21 @@ impl ApiServer {
     }
 
     /// Reads `kind/name` if it exists.
-    pub async fn get_opt(&self, object: &str, namespace: &str) -> Result<Option<Value>, Failure> {
+    pub async fn get_opt(&self, object: &str) -> Result<Option<Value>, Failure> {
         // The kind first, so that only the object can be what is not found.
-        self.find(object, namespace).await?;
-        match self.get(object, namespace).await {
+        self.find(object).await?;
+        match self.get(object).await {
             Err(failure) if failure.is_not_found() => Ok(None),
             found => found.map(Some),
         }
     }
 
     /// The path of `kind/name`.
-    async fn find(&self, object: &str, namespace: &str) -> Result<String, Failure> {
+    async fn find(&self, object: &str) -> Result<String, Failure> {
         let (kind, name) = object.split_once('/').ok_or_else(|| {
             format!("invalid object `{object}`: expected KIND/NAME, for example pod/web")
         })?;
-        let path = self.collection(&gvk_by_word(kind)?, namespace).await?;
+        let path = self.collection(&gvk_by_word(kind)?).await?;
         Ok(format!("{path}/{name}"))
     }
 

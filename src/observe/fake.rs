@@ -550,11 +550,11 @@ impl Fake {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Router::new().fallback(answer).with_state(shared.clone());
-        let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        let server = async move { axum::serve(listener, routes).await.unwrap() };
         let config = Config::new(format!("http://{address}").parse().unwrap());
         Self {
             shared,
-            _server: AbortOnDropHandle::new(server),
+            _server: AbortOnDropHandle::new(tokio::spawn(server)),
             client: Client::try_from(config.clone()).unwrap(),
             config,
         }

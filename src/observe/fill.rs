@@ -9,7 +9,6 @@ use crate::catalogue::placeholder::{Placeholder, split};
 /// Sources of placeholder values.
 pub struct Filler<'a> {
     pub api: &'a ApiServer,
-    pub namespace: &'a str,
     /// The pod of placeholders without a name.
     pub pod: Option<&'a str>,
     pub known: Vec<Known>,
@@ -52,7 +51,7 @@ impl Filler<'_> {
         };
         let unknown = || format!("{shown} has no value yet; add an `until` step before this one");
         let (kind, path) = match word {
-            "namespace" => return Ok(self.namespace.to_owned()),
+            "namespace" => return Ok(self.api.namespace.clone()),
             "manifest" | "listing" | "outside_ip" => {
                 let mut known = self.known.iter().filter(|known| known.word == word);
                 let found = match name {
@@ -71,7 +70,7 @@ impl Filler<'_> {
         };
         let name = name.or(self.pod).ok_or_else(unknown)?;
         let object = format!("{kind}/{name}");
-        let found = self.api.get(&object, self.namespace).await;
+        let found = self.api.get(&object).await;
         let object = found.map_err(|e| format!("{shown}: {e}"))?;
         let value = object.pointer(path).and_then(Value::as_str);
         let value = value.filter(|text| !text.is_empty()).ok_or_else(unknown)?;

@@ -75,11 +75,11 @@ impl Outside {
             .kill_on_drop(true)
             .spawn()
             .map_err(|e| format!("cannot read the output of the container {name}: {e}"))?;
-        let reader = tokio::spawn(follow(logs, recorder.clone()));
+        let reader = follow(logs, recorder.clone());
         Ok(Host {
             address,
             container: Some(container),
-            _reader: AbortOnDropHandle::new(reader),
+            _reader: AbortOnDropHandle::new(tokio::spawn(reader)),
         })
     }
 }

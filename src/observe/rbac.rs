@@ -54,8 +54,6 @@ const CHANGE: &[&str] = &["get", "patch"];
 const CREATE: &[&str] = &["create", "get"];
 /// Verbs that read. Scenarios only read events, which are evidence, namespaces and nodes.
 const READ: &[&str] = &["get", "list", "watch"];
-/// Of the API server: its metrics show feature gates.
-const METRICS: &str = "/metrics";
 
 /// Resources that only kubectl commands name, with their API groups.
 const MORE: [(&str, &str); 3] = [
@@ -343,7 +341,8 @@ impl Account<'_> {
         let mut roles = vec![(
             role.clone(),
             "What every run and its scenarios need",
-            self.rules.to_yaml() + &format!("  - {{nonResourceURLs: [{METRICS}], verbs: [get]}}\n"),
+            // The metrics of the API server show feature gates.
+            self.rules.to_yaml() + "  - {nonResourceURLs: [/metrics], verbs: [get]}\n",
         )];
         for (capability, rules) in &self.more {
             if *rules != Rules::default() {

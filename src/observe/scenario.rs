@@ -18,7 +18,7 @@ use crate::catalogue::model::{Manifest, Scenario};
 use crate::catalogue::placeholder::mentions;
 use crate::catalogue::step::{Action, Step, refused};
 
-use super::api::Answer;
+use super::api::{Answer, ApiServer};
 use super::command::{Program, Running, Workplace};
 use super::failure::Failure;
 use super::fill::{Filler, Known};
@@ -27,7 +27,7 @@ use super::listing;
 use super::outside::Host;
 use super::recorder::{LiveLine, Recorder};
 use super::secrets::Secrets;
-use super::session::{Session, Tenant, remove_namespace, slug};
+use super::session::{Session, remove_namespace, slug};
 use super::timeline;
 use super::workload::{Additions, objects, without_bookkeeping};
 use crate::evidence::{Entry, Evidence, Problem, SCHEMA, Seen};
@@ -40,7 +40,7 @@ const PROGRAM_END: Duration = Duration::from_secs(10);
 struct Runner<'a> {
     session: &'a Session,
     scenario: &'a Scenario,
-    tenant: Tenant,
+    api: ApiServer,
     /// Where kubectl runs, once a step needs it.
     workplace: OnceLock<Workplace>,
     recorder: Recorder,
@@ -64,13 +64,13 @@ pub async fn observe(
     let began = session.clock.now();
     let problems = match session.scenario_namespace(scenario, attempt).await {
         Err(failure) => vec![problem("create the scenario's namespace", failure)],
-        Ok(tenant) => {
-            let namespace = tenant.namespace.clone();
+        Ok(api) => {
+            let namespace = api.namespace.clone();
             session.router.add(&namespace, recorder.clone());
             let mut runner = Runner {
                 session,
                 scenario,
-                tenant,
+                api,
                 workplace: OnceLock::new(),
                 recorder: recorder.clone(),
                 additions: Additions {
@@ -207,8 +207,7 @@ impl Runner<'_> {
             Action::Apply { manifest, dry_run } => self.apply(*manifest, *dry_run, name).await,
             Action::Delete { object, grace } => {
                 let begin = self.recorder.now();
-                let Tenant { api, namespace, .. } = &self.tenant;
-                let answer = api.delete(object, namespace, *grace).await?;
+                let answer = self.api.delete(object, *grace).await?;
                 self.answered(name, "delete", begin, &answer)
             }
             Action::Until { moment, .. } => self.until(moment).await,
@@ -243,7 +242,7 @@ impl Runner<'_> {
                 start,
             } => {
                 let wanted = Release {
-                    namespace: self.tenant.namespace.clone(),
+                    namespace: self.api.namespace.clone(),
                     name: hold.clone(),
                     pod: pod.clone(),
                     container: container.clone(),
@@ -264,9 +263,8 @@ impl Runner<'_> {
             Action::Http { through, path } => self.http(through, path, name).await,
             Action::Get { object } => {
                 let begin = self.recorder.now();
-                let Tenant { api, namespace, .. } = &self.tenant;
                 // An object that is gone is an answer too: the output then has no `object`.
-                let data = match api.get_opt(object, namespace).await? {
+                let data = match self.api.get_opt(object).await? {
                     Some(mut object) => {
                         without_bookkeeping(&mut object);
                         json!({"object": object})
@@ -293,8 +291,7 @@ impl Runner<'_> {
         let manifest = manifest.ok_or("the scenario has no such manifest")?;
         let begin = self.recorder.now();
         for object in self.prepared(manifest).await? {
-            let Tenant { api, namespace, .. } = &self.tenant;
-            let answer = api.create(&object, namespace, dry_run).await?;
+            let answer = self.api.create(&object, dry_run).await?;
             if !answer.accepted {
                 return self.answered(name, "apply", begin, &answer);
             }
@@ -317,10 +314,8 @@ impl Runner<'_> {
         if let Some(made) = self.workplace.get() {
             return Ok(made);
         }
-        let Tenant {
-            namespace, token, ..
-        } = &self.tenant;
-        let made = self.session.target.kubectl.workplace(namespace, token);
+        let kubectl = &self.session.target.kubectl;
+        let made = kubectl.workplace(&self.api.namespace, &self.api.token);
         let made = made.map_err(|e| format!("failed to create kubectl's folder: {e}"))?;
         Ok(self.workplace.get_or_init(|| made))
     }
@@ -397,8 +392,7 @@ impl Runner<'_> {
             value: host.address.to_string(),
         });
         Filler {
-            api: &self.tenant.api,
-            namespace: &self.tenant.namespace,
+            api: &self.api,
             pod,
             known: addresses.collect(),
         }
@@ -480,8 +474,7 @@ impl Runner<'_> {
             );
             return Ok(());
         };
-        let Tenant { api, namespace, .. } = &self.tenant;
-        let object = api.get(&format!("pod/{pod}"), namespace).await?;
+        let object = self.api.get(&format!("pod/{pod}")).await?;
         let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
         if node.is_empty() {
             let text =

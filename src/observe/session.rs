@@ -68,13 +68,6 @@ pub struct Target {
     pub _scratch: Scratch,
 }
 
-/// The namespace of a scenario, and the only account that its steps use.
-pub(super) struct Tenant {
-    pub(super) namespace: String,
-    pub(super) api: ApiServer,
-    pub(super) token: String,
-}
-
 /// A run on a cluster.
 pub struct Session {
     pub run: String,
@@ -126,7 +119,7 @@ impl Session {
         &self,
         scenario: &Scenario,
         attempt: u32,
-    ) -> Result<Tenant, Failure> {
+    ) -> Result<ApiServer, Failure> {
         let rules = Rules::of_scenario(scenario).map_err(|place| {
             format!(
                 "{place}: cannot derive the permissions that this needs; use another command or object"
@@ -170,11 +163,11 @@ impl Session {
         let granted = Box::pin(access.grant(client, &self.target.kubectl.server, longest)).await;
         let doing = format!("restrict the scenario to namespace {name}");
         let (client, token) = granted.map_err(Failure::to(doing))?;
-        let kinds = self.kinds.clone();
-        Ok(Tenant {
+        Ok(ApiServer {
             namespace: name,
-            api: ApiServer { client, kinds },
+            client,
             token,
+            kinds: self.kinds.clone(),
         })
     }
 
