@@ -24,12 +24,14 @@ use tokio_util::task::AbortOnDropHandle;
 use super::api::kinds;
 use super::command::{Kubectl, Server};
 use super::rbac::resource_of;
-use super::scratch::Scratch;
+use super::scratch::{Scratch, utf8};
 use super::session::{Session, Target};
 use super::workload::AGENT_IMAGE;
 use crate::catalogue::capability::OUTSIDE;
+use crate::catalogue::load::{Source, load};
 use crate::catalogue::model::{Catalogue, Scenario};
 use crate::evidence::ClusterFacts;
+use crate::file::write_atomic;
 
 const SCENARIO_TOKEN: &str = "Bearer of-scenario";
 
@@ -682,7 +684,13 @@ pub(crate) fn catalogue(manifest: &str, fields: &str, steps: &str) -> Catalogue 
          holds: first(stamps(web.entrypoint, 'ended')).data.code == 0\n    \
          fails: first(stamps(web.entrypoint, 'ended')).data.code == 1\n    expect: confirmed\n"
     );
-    crate::fixture::catalogue("test/one", manifest, &suite)
+    let folder = tempfile::tempdir().unwrap();
+    let path = utf8(folder.path()).unwrap();
+    for (part, text) in [("manifests", manifest), ("suites", &suite)] {
+        let file = path.join(format!("{part}/test/one.yaml"));
+        write_atomic(&file, text.as_bytes()).unwrap();
+    }
+    load(&[Source::Folder(path)]).checked().unwrap()
 }
 
 pub(crate) fn scenario(manifest: &str, fields: &str, steps: &str) -> Scenario {
