@@ -237,6 +237,9 @@ impl Rules {
             },
             "scale" => {
                 let (group, resource) = self.add_named(words.next()?, &["get"])?;
+                if MORE.contains(&(&group, &resource)) {
+                    return None;
+                }
                 let scale = format!("{resource}/scale");
                 self.add(&group, &scale, &["get", "patch", "update"]);
                 return Some(());
@@ -486,6 +489,7 @@ mod tests {
     #[case("kubectl: get gadgets")]
     #[case("kubectl: get secrets")]
     #[case("kubectl: delete ns other")]
+    #[case("kubectl: scale events/x --replicas=0")]
     #[case("kubectl: create token default")]
     #[case("kubectl: create clusterrolebinding x --clusterrole=cluster-admin --group=x")]
     fn a_step_whose_needs_are_unknown_is_named(#[case] step: &str) {
