@@ -89,7 +89,7 @@ impl ApiServer {
         let uri = self.find(object).await?;
         let doing = format!("get {object}");
         let request = http::Request::get(uri).body(Vec::new());
-        let request = request.map_err(|e| unbuilt(&doing, &e))?;
+        let request = request.map_err(|e| format!("failed to {doing}: {e}"))?;
         let found = self.client.request(request).await;
         found.map_err(Failure::to(doing))
     }
@@ -125,7 +125,7 @@ impl ApiServer {
             .uri(uri)
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)
-            .map_err(|e| unbuilt(&doing, &e))?;
+            .map_err(|e| format!("failed to {doing}: {e}"))?;
         match self.client.request::<Value>(request).await {
             Ok(_) => Ok(Answer::accepted(200)),
             Err(kube::Error::Api(status)) => Ok(Answer {
@@ -137,10 +137,6 @@ impl ApiServer {
             Err(e) => Err(Failure::to(doing)(e)),
         }
     }
-}
-
-fn unbuilt(doing: &str, error: &http::Error) -> String {
-    format!("failed to {doing}: {error}")
 }
 
 pub(super) fn gvk_of(object: &Value) -> Result<GroupVersionKind, &'static str> {
@@ -168,11 +164,9 @@ const KINDS: [(&str, &str); 10] = [
 
 /// The kinds that steps name, with the word for each.
 pub(super) fn kinds() -> impl Iterator<Item = (String, GroupVersionKind)> {
+    let gvk = |group, kind| GroupVersionKind::gvk(group, "v1", kind);
     let kinds = KINDS.iter();
-    kinds.map(|(group, kind)| {
-        let gvk = GroupVersionKind::gvk(group, "v1", kind);
-        (kind.to_ascii_lowercase(), gvk)
-    })
+    kinds.map(move |(group, kind)| (kind.to_ascii_lowercase(), gvk(group, kind)))
 }
 
 fn gvk_by_word(word: &str) -> Result<GroupVersionKind, String> {

@@ -160,15 +160,13 @@ pub(crate) async fn target(wanted: Wanted, images: &[PodImage]) -> Result<Target
 
 /// The configuration for the service account of the pod that this process runs in.
 pub(crate) fn in_cluster() -> Result<Config, ConnectError> {
-    let text = |error| match error {
-        InClusterError::ReadEnvironmentVariable(_) => {
-            "--in-cluster works only in a pod: KUBERNETES_SERVICE_HOST is not set; \
-             pass --context for an existing cluster"
-                .to_owned()
-        }
+    let not_in_pod = "--in-cluster works only in a pod: KUBERNETES_SERVICE_HOST is not set; \
+        pass --context for an existing cluster";
+    let config = Config::incluster().map_err(|error| match error {
+        InClusterError::ReadEnvironmentVariable(_) => not_in_pod.to_owned(),
         error => format!("cannot use the service account of this pod: {error}"),
-    };
-    Config::incluster().map_err(|error| ConnectError::Usage(text(error)))
+    });
+    config.map_err(ConnectError::Usage)
 }
 
 /// Creates a client for a context, by default the current one of the default kubeconfig.

@@ -255,9 +255,7 @@ impl Shared {
     }
 
     async fn process(&self, place: &Place, container: &str, words: &[String]) -> u8 {
-        let Place {
-            namespace, name, ..
-        } = place;
+        let (namespace, name) = (&place.namespace, &place.name);
         let mut seq = 0;
         let mut stamp = |stamp: &str, data: Value| {
             seq += 1;

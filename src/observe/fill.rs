@@ -14,13 +14,9 @@ pub struct Filler<'a> {
     pub known: Vec<Known>,
 }
 
-/// A value that the runner knows without asking the API server: the file with a prepared manifest, by its path as in
+/// Word, name and value of a placeholder whose value the runner knows without asking the API server: the file with a prepared manifest, by its path as in
 /// the suite; the file with a listing of a document; or the address of a container outside the cluster.
-pub struct Known {
-    pub word: &'static str,
-    pub name: String,
-    pub value: String,
-}
+pub type Known = (&'static str, String, String);
 
 impl Filler<'_> {
     /// Resolves every placeholder in `text`.
@@ -53,13 +49,13 @@ impl Filler<'_> {
         let (kind, path) = match word {
             "namespace" => return Ok(self.api.namespace.clone()),
             "manifest" | "listing" | "outside_ip" => {
-                let mut known = self.known.iter().filter(|known| known.word == word);
+                let mut known = self.known.iter().filter(|(of, ..)| *of == word);
                 let found = match name {
-                    Some(name) => known.find(|known| known.name == name),
+                    Some(name) => known.find(|(_, known, _)| known == name),
                     // The first manifest.
                     None => known.next().filter(|_| word == "manifest"),
                 };
-                return found.map(|found| found.value.clone()).ok_or_else(unknown);
+                return found.map(|(.., value)| value.clone()).ok_or_else(unknown);
             }
             "pod_ip" => ("pod", "/status/podIP"),
             "pod_uid" => ("pod", "/metadata/uid"),

@@ -22,11 +22,12 @@ pub async fn get(port: u16, path: &str) -> Result<(u16, String), String> {
         let response = response.map_err(|e| format!("no response: {e}"))?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), BODY_LIMIT).collect();
-        let body = body
-            .await
-            .map_err(|e| format!("failed to read the response body: {e}"))?
-            .to_bytes();
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        let body = body.await;
+        let body = body.map_err(|e| format!("failed to read the response body: {e}"))?;
+        Ok((
+            status,
+            String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+        ))
     };
     tokio::time::timeout(TIMEOUT, answer)
         .await

@@ -160,13 +160,6 @@ impl Rules {
         }
     }
 
-    /// Adds verbs on each of the scenario's objects.
-    fn add_objects(&mut self, objects: &[Resource], verbs: &[&'static str]) {
-        for (group, resource) in objects {
-            self.add(group, resource, verbs);
-        }
-    }
-
     /// Adds verbs on a kind as steps and kubectl name it: `pod`, `pods`, `deployment/web`. Returns its resource.
     fn add_named(&mut self, words: &str, verbs: &[&'static str]) -> Option<Resource> {
         let word = words.split('/').next()?.to_ascii_lowercase();
@@ -185,7 +178,11 @@ impl Rules {
     /// Adds what an action needs; `objects` are those of the scenario's manifests. `None` if that is not known.
     fn add_action(&mut self, action: &Action, objects: &[Resource]) -> Option<()> {
         match action {
-            Action::Apply { .. } => self.add_objects(objects, &["create"]),
+            Action::Apply { .. } => {
+                for (group, resource) in objects {
+                    self.add(group, resource, &["create"]);
+                }
+            }
             Action::Delete { object, .. } => return self.add_named(object, &["delete"]).map(drop),
             Action::Get { object } => return self.add_named(object, &["get"]).map(drop),
             Action::Kubectl { args, .. } => {
@@ -217,7 +214,9 @@ impl Rules {
             "create" if raw => return self.add_raw(words.next()?, "create"),
             "create" if !has("-f") && !has("--filename") => CREATE,
             "apply" | "create" => {
-                self.add_objects(objects, APPLY);
+                for (group, resource) in objects {
+                    self.add(group, resource, APPLY);
+                }
                 if args.iter().any(|arg| mentions(arg, "listing")) {
                     self.add_table(LISTED);
                 }

@@ -350,8 +350,7 @@ impl Runner<'_> {
             let path = folder.path().join(file);
             let value = path.display().to_string();
             std::fs::write(path, text).map_err(|e| format!("failed to write {value}: {e}"))?;
-            let name = name.to_owned();
-            files.push(Known { word, name, value });
+            files.push((word, name.to_owned(), value));
             Ok::<_, String>(())
         };
         if mentioned("manifest") {
@@ -386,10 +385,9 @@ impl Runner<'_> {
     }
 
     fn filler<'b>(&'b self, pod: Option<&'b str>) -> Filler<'b> {
-        let addresses = self.outside.iter().map(|(name, host)| Known {
-            word: "outside_ip",
-            name: name.clone(),
-            value: host.address.to_string(),
+        let addresses = self.outside.iter().map(|(name, host)| {
+            let address = host.address.to_string();
+            ("outside_ip", name.clone(), address)
         });
         Filler {
             api: &self.api,

@@ -322,10 +322,8 @@ pub async fn remove_run(client: &Client, run: &str) -> Result<(), Failure> {
     let found = namespaces.list(&ours).await;
     let found = found.map_err(Failure::to("list the run's namespaces"))?;
     let classes: Api<PriorityClass> = Api::all(client.clone());
-    let deleted = classes
-        .delete_collection(&DeleteParams::default(), &ours)
-        .await;
-    match deleted {
+    let params = DeleteParams::default();
+    match classes.delete_collection(&params, &ours).await {
         // Whoever may not delete them created none.
         Err(error) if !is_forbidden(&error) => {
             return Err(Failure::to("delete the run's priority classes")(error));

@@ -48,14 +48,17 @@ impl Additions {
     pub fn add_to(&self, object: &mut Value) {
         with_defaults(object);
         self.label(object);
-        match object["kind"].as_str() {
-            Some("Pod") => self.add_to_containers(&mut object["spec"]),
+        let spec = match object["kind"].as_str() {
+            Some("Pod") => &mut object["spec"],
             Some("Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet") => {
                 let template = &mut object["spec"]["template"];
                 self.label(template);
-                self.add_to_containers(&mut template["spec"]);
+                &mut template["spec"]
             }
-            _ => {}
+            _ => return,
+        };
+        for container in containers(spec) {
+            self.add_to_container(container);
         }
     }
 
@@ -69,10 +72,6 @@ impl Additions {
         }
         labels[RUN_LABEL] = json!(self.run);
         labels[SCENARIO_LABEL] = json!(self.scenario);
-    }
-
-    fn add_to_containers(&self, spec: &mut Value) {
-        containers(spec).for_each(|container| self.add_to_container(container));
     }
 
     fn add_to_container(&self, container: &mut Value) {
