@@ -75,11 +75,10 @@ impl Outside {
             .kill_on_drop(true)
             .spawn()
             .map_err(|e| format!("cannot read the output of the container {name}: {e}"))?;
-        let reader = follow(logs, recorder.clone());
         Ok(Host {
             address,
             container: Some(container),
-            _reader: AbortOnDropHandle::new(tokio::spawn(reader)),
+            _reader: AbortOnDropHandle::new(tokio::spawn(follow(logs, recorder.clone()))),
         })
     }
 }

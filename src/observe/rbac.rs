@@ -226,10 +226,8 @@ impl Rules {
             "describe" => &["get", "list"],
             "delete" => &["delete", "get", "list", "watch"],
             "patch" | "label" | "annotate" => CHANGE,
-            "set" => {
-                words.next()?;
-                CHANGE
-            }
+            // `set env deployment/web`
+            "set" => words.next().map(|_| CHANGE)?,
             "rollout" => match words.next()? {
                 "status" => READ,
                 _ => CHANGE,
