@@ -1,6 +1,8 @@
 //! Programs that a scenario runs, kubectl and commands on nodes. Every line of output is timestamped.
 
-use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,14 +12,15 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use kube::config::AuthInfo;
 use kube::{Client, Config};
-use serde_json::{Value, json};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt as _, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::recorder::Recorder;
-use crate::evidence::{Clock, Output, Seen};
+use super::scratch::utf8;
 
 /// Time between SIGINT and SIGKILL.
 const STOP_TIME: Duration = Duration::from_secs(5);
@@ -29,23 +32,21 @@ const OUTPUT_LIMIT: usize = 256 * 1024;
 pub struct Kubectl {
     pub program: Utf8PathBuf,
     pub server: Server,
-    /// Discovery cache, shared by all calls of a run.
-    pub cache: Utf8PathBuf,
-    /// Set when the runner is root: what kubectl needs to run as an unprivileged user.
-    pub ordinary: Option<OrdinaryUser>,
+    /// The run's temporary folder, which every user can enter.
+    pub folder: Utf8PathBuf,
+    /// Whether it can run as an unprivileged user: the runner is root.
+    pub ordinary: bool,
     /// The hookproof that runs kubectl in a sandbox; `None` in tests.
     pub sandbox: Option<Utf8PathBuf>,
 }
 
-/// An unprivileged user, with a copy of kubectl that this user can run.
-#[derive(Debug, Clone)]
-pub struct OrdinaryUser {
-    /// User and group ID.
-    pub id: u32,
-    pub program: Utf8PathBuf,
-    /// Discovery cache that the user can write to.
-    pub cache: Utf8PathBuf,
-}
+/// User and group ID of `nobody` on common Linux distributions, the unprivileged user.
+const NOBODY: u32 = 65534;
+/// A copy of kubectl that the unprivileged user can run.
+const COPY: &str = "kubectl";
+/// Discovery caches, shared by all calls of a run.
+const CACHE: &str = "kubectl-cache";
+const ORDINARY_CACHE: &str = "ordinary-cache";
 
 /// How to reach an API server, without credentials.
 #[derive(Debug, Clone)]
@@ -109,7 +110,7 @@ impl Server {
 /// A scenario's folder for kubectl: its home and working directory, with a kubeconfig. Removed on drop.
 #[derive(Debug)]
 pub struct Workplace {
-    path: Utf8PathBuf,
+    pub(super) path: Utf8PathBuf,
     namespace: String,
     _folder: tempfile::TempDir,
 }
@@ -118,27 +119,36 @@ pub struct Workplace {
 const ORDINARY: &str = "ordinary";
 const KUBECONFIG: &str = "kubeconfig";
 
-impl Workplace {
-    pub fn path(&self) -> &Utf8Path {
-        &self.path
-    }
-}
-
 impl Kubectl {
+    /// Prepares the temporary folder of a run.
+    pub fn new(program: Utf8PathBuf, server: Server, folder: &Utf8Path) -> std::io::Result<Self> {
+        let ordinary = rustix::process::geteuid().is_root();
+        if ordinary {
+            let copy = folder.join(COPY);
+            fs::copy(&program, &copy)?;
+            fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+            let cache = folder.join(ORDINARY_CACHE);
+            fs::create_dir(&cache)?;
+            chown(&cache, Some(NOBODY), Some(NOBODY))?;
+        }
+        fs::create_dir(folder.join(CACHE))?;
+        Ok(Self {
+            program,
+            server,
+            folder: folder.to_owned(),
+            ordinary,
+            sandbox: Some(utf8(&std::env::current_exe()?)?),
+        })
+    }
+
     /// Creates a folder for a scenario in the run's temporary folder.
     pub fn workplace(&self, namespace: &str, token: &str) -> std::io::Result<Workplace> {
-        use std::os::unix::fs::{
-            DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown,
-        };
-        let parent = self.cache.parent().unwrap_or(Utf8Path::new("/tmp"));
         let folder = tempfile::Builder::new()
             .prefix("scenario-")
-            .tempdir_in(parent)?;
-        let path = Utf8PathBuf::from_path_buf(folder.path().to_owned())
-            .map_err(|path| std::io::Error::other(format!("{} is not UTF-8", path.display())))?;
+            .tempdir_in(&self.folder)?;
+        let path = utf8(folder.path())?;
         let write = |path: Utf8PathBuf| {
-            use std::io::Write as _;
-            let options = std::fs::OpenOptions::new()
+            let options = fs::OpenOptions::new()
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
@@ -146,14 +156,14 @@ impl Kubectl {
             options?.write_all(self.server.kubeconfig(token, namespace).as_bytes())
         };
         write(path.join(KUBECONFIG))?;
-        if let Some(user) = &self.ordinary {
+        if self.ordinary {
             // Others may pass through the folder, but not list it.
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o711))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o711))?;
             let own = path.join(ORDINARY);
-            std::fs::DirBuilder::new().mode(0o700).create(&own)?;
+            fs::DirBuilder::new().mode(0o700).create(&own)?;
             write(own.join(KUBECONFIG))?;
             for path in [own.join(KUBECONFIG), own] {
-                chown(path, Some(user.id), Some(user.id))?;
+                chown(path, Some(NOBODY), Some(NOBODY))?;
             }
         }
         Ok(Workplace {
@@ -166,36 +176,34 @@ impl Kubectl {
     /// Builds a kubectl command with the scenario's kubeconfig, namespace and `args`. It gets no environment but its
     /// home, and runs in a sandbox.
     pub fn command(&self, at: &Workplace, args: &[String], ordinary_user: bool) -> Command {
-        let ordinary = self.ordinary.as_ref().filter(|_| ordinary_user);
-        let (program, home, cache) = match ordinary {
-            Some(user) => (&user.program, at.path().join(ORDINARY), &user.cache),
-            None => (&self.program, at.path().to_owned(), &self.cache),
-        };
-        let mut command = if let Some(sandbox) = &self.sandbox {
-            let mut command = Command::new(sandbox);
-            command.args(["sandbox", "--port", &self.server.port().to_string()]);
-            for path in [&home, cache] {
-                command.arg("--write").arg(path);
-            }
-            if let Some(user) = ordinary {
-                command.arg("--uid").arg(user.id.to_string());
-            }
-            command.arg("--").arg(program);
-            command
+        let ordinary = self.ordinary && ordinary_user;
+        let in_folder = |name| self.folder.join(name);
+        let (program, home, cache) = if ordinary {
+            (
+                in_folder(COPY),
+                at.path.join(ORDINARY),
+                in_folder(ORDINARY_CACHE),
+            )
         } else {
-            Command::new(program)
+            (self.program.clone(), at.path.clone(), in_folder(CACHE))
         };
+        let mut command = Command::new(self.sandbox.as_ref().unwrap_or(&program));
+        if self.sandbox.is_some() {
+            command.args(["sandbox", "--port", &self.server.port().to_string()]);
+            command.args(["--write", home.as_str(), "--write", cache.as_str()]);
+            if ordinary {
+                command.args(["--uid", &NOBODY.to_string()]);
+            }
+            command.args(["--", program.as_str()]);
+        }
         command
             .env_clear()
             .env("HOME", &home)
             .env("TMPDIR", &home)
             .current_dir(&home)
-            .arg("--kubeconfig")
-            .arg(home.join(KUBECONFIG))
-            .arg("--cache-dir")
-            .arg(cache)
-            .arg("--namespace")
-            .arg(&at.namespace)
+            .args(["--kubeconfig", home.join(KUBECONFIG).as_str()])
+            .args(["--cache-dir", cache.as_str()])
+            .args(["--namespace", &at.namespace])
             .args(args);
         command
     }
@@ -210,35 +218,32 @@ pub struct Program {
     pub stdin: Option<String>,
 }
 
-/// Time of arrival, stream and text.
-type Line = (Timestamp, &'static str, String);
+/// A line of output, as evidence has it.
+#[derive(serde::Serialize)]
+struct Line {
+    /// Time of arrival.
+    at: Timestamp,
+    stream: &'static str,
+    text: String,
+}
 
 pub struct Running {
+    program: Program,
     name: String,
-    step: &'static str,
-    argv: Vec<String>,
     begin: Timestamp,
     child: Child,
-    readers: Vec<JoinHandle<Vec<Line>>>,
+    readers: [JoinHandle<Vec<Line>>; 2],
     recorder: Recorder,
 }
 
 impl Running {
     /// Starts a program. Its output is recorded under `name`.
-    pub fn start(program: Program, name: &str, recorder: &Recorder) -> std::io::Result<Self> {
-        let Program {
-            mut command,
-            step,
-            shown,
-            stdin,
-        } = program;
-        let begin = recorder.clock().now();
-        let mut child = command
-            .stdin(if stdin.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
+    pub fn start(mut program: Program, name: &str, recorder: &Recorder) -> std::io::Result<Self> {
+        let begin = recorder.now();
+        let stdin = program.stdin.take();
+        let mut child = program
+            .command
+            .stdin(stdin.as_ref().map_or_else(Stdio::null, |_| Stdio::piped()))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -247,27 +252,14 @@ impl Running {
             // A program that exits before it has read everything explains why in its own output.
             tokio::spawn(async move { pipe.write_all(text.as_bytes()).await });
         }
-        let mut readers = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            readers.push(tokio::spawn(lines(
-                stdout,
-                "stdout",
-                name.to_owned(),
-                recorder.clone(),
-            )));
-        }
-        if let Some(stderr) = child.stderr.take() {
-            readers.push(tokio::spawn(lines(
-                stderr,
-                "stderr",
-                name.to_owned(),
-                recorder.clone(),
-            )));
-        }
+        let to = || (name.to_owned(), recorder.clone());
+        let readers = [
+            tokio::spawn(lines(child.stdout.take(), "stdout", to())),
+            tokio::spawn(lines(child.stderr.take(), "stderr", to())),
+        ];
         Ok(Self {
+            program,
             name: name.to_owned(),
-            step,
-            argv: shown,
             begin,
             child,
             readers,
@@ -282,78 +274,55 @@ impl Running {
             () = tokio::time::sleep(cap) => None,
             () = stop.cancelled() => None,
         };
-        let stopped = ended.is_none();
-        let status = match ended {
-            Some(status) => status.ok(),
-            None => self.interrupt().await,
-        };
-        let end = self.recorder.clock().now();
+        if ended.is_none() {
+            self.interrupt().await;
+        }
+        let end = self.recorder.now();
         let mut printed = Vec::new();
         for reader in &mut self.readers {
             printed.extend(reader.await.unwrap_or_default());
         }
-        printed.sort_by_key(|(at, _, _)| *at);
+        printed.sort_by_key(|line| line.at);
         let text = |stream: &str| -> String {
-            let mut text = String::new();
-            for (_, _, line) in printed.iter().filter(|(_, from, _)| *from == stream) {
-                text.push_str(line);
-                text.push('\n');
-            }
-            text
+            let lines = printed.iter().filter(|line| line.stream == stream);
+            lines.flat_map(|line| [&line.text, "\n"]).collect()
         };
-        let lines: Vec<Value> = printed
-            .iter()
-            .map(|(at, stream, text)| json!({"at": at, "stream": stream, "text": text}))
-            .collect();
-        // An interrupted program's exit code is the runner's doing.
-        let exit_code = if stopped {
-            None
-        } else {
-            status.and_then(|s| s.code())
-        };
-        let data = BTreeMap::from([
-            ("argv".to_owned(), json!(self.argv)),
-            ("exit_code".to_owned(), json!(exit_code)),
-            ("stopped".to_owned(), json!(stopped)),
-            ("stdout".to_owned(), json!(text("stdout"))),
-            ("stderr".to_owned(), json!(text("stderr"))),
-            ("lines".to_owned(), Value::Array(lines)),
-        ]);
-        let output = Output {
-            name: self.name,
-            step: self.step.to_owned(),
-            begin: self.begin,
-            end,
-            data,
-        };
+        let data = json!({
+            "argv": self.program.shown,
+            // An interrupted program's exit code is the runner's doing.
+            "exit_code": ended.as_ref().and_then(|status| status.as_ref().ok()?.code()),
+            "stopped": ended.is_none(),
+            "stdout": text("stdout"),
+            "stderr": text("stderr"),
+            "lines": printed,
+        });
+        let Self { name, begin, .. } = &self;
         self.recorder
-            .record(self.begin, Clock::Runner, Seen::Output(output));
+            .output(name, self.program.step, *begin, end, data);
     }
 
-    async fn interrupt(&mut self) -> Option<std::process::ExitStatus> {
-        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok())
-            && let Some(pid) = rustix::process::Pid::from_raw(pid)
-        {
+    async fn interrupt(&mut self) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(pid) = id.and_then(Pid::from_raw) {
             // Fails if the program has already exited, which the wait below finds out.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+            let _ = kill_process(pid, Signal::INT);
         }
-        if let Ok(status) = tokio::time::timeout(STOP_TIME, self.child.wait()).await {
-            return status.ok();
+        let exited = tokio::time::timeout(STOP_TIME, self.child.wait()).await;
+        if exited.is_err() {
+            // Nothing can be done about a program that survives SIGKILL.
+            let _ = self.child.kill().await;
         }
-        // Nothing can be done about a program that survives SIGKILL.
-        let _ = self.child.kill().await;
-        None
     }
 }
 
 async fn lines(
-    from: impl AsyncRead + Unpin,
+    from: Option<impl AsyncRead + Unpin>,
     stream: &'static str,
-    name: String,
-    recorder: Recorder,
+    (name, recorder): (String, Recorder),
 ) -> Vec<Line> {
-    let mut reader = BufReader::new(from);
     let (mut kept, mut size, mut buffer) = (Vec::new(), 0, Vec::new());
+    let Some(from) = from else { return kept };
+    let mut reader = BufReader::new(from);
     // Invalid UTF-8 becomes replacement characters.
     // A line may never end.
     while (&mut reader)
@@ -362,40 +331,15 @@ async fn lines(
         .await
         .is_ok_and(|n| n > 0)
     {
-        let line = String::from_utf8_lossy(&buffer)
-            .trim_end_matches(['\n', '\r'])
-            .to_owned();
+        let text = String::from_utf8_lossy(&buffer);
+        let text = text.trim_end_matches(['\n', '\r']).to_owned();
         buffer.clear();
-        size += line.len();
+        size += text.len();
         if size <= OUTPUT_LIMIT {
-            recorder.line(&name, &line);
-            kept.push((recorder.clock().now(), stream, line));
+            recorder.line(&name, &text);
+            let at = recorder.now();
+            kept.push(Line { at, stream, text });
         }
     }
     kept
-}
-
-/// Creates an [`OrdinaryUser`] with its copy in `folder`, which every user must be able to enter. `None`
-/// if the runner is not root.
-pub fn ordinary_user(
-    program: &Utf8Path,
-    folder: &Utf8Path,
-) -> std::io::Result<Option<OrdinaryUser>> {
-    use std::os::unix::fs::{PermissionsExt, chown};
-    // `nobody` on common Linux distributions.
-    const NOBODY: u32 = 65534;
-    if !rustix::process::geteuid().is_root() {
-        return Ok(None);
-    }
-    let copy = folder.join("kubectl");
-    std::fs::copy(program, &copy)?;
-    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755))?;
-    let cache = folder.join("ordinary-cache");
-    std::fs::create_dir(&cache)?;
-    chown(&cache, Some(NOBODY), Some(NOBODY))?;
-    Ok(Some(OrdinaryUser {
-        id: NOBODY,
-        program: copy,
-        cache,
-    }))
 }

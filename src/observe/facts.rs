@@ -1,39 +1,38 @@
 //! Facts about a cluster, as reported by its API server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Node;
+use itertools::Itertools as _;
+use k8s_openapi::api::core::v1::{Node, NodeSystemInfo};
 use kube::api::ListParams;
 use kube::{Api, Client};
 
 use crate::evidence::ClusterFacts;
 use crate::gates::affects_hooks;
 
-/// Reads versions, nodes, container runtimes and, if the metrics are readable, feature gates.
-pub async fn gather(client: &Client, mut facts: ClusterFacts) -> Result<ClusterFacts, kube::Error> {
+/// Reads versions, nodes, container runtimes and, if the metrics are readable, feature gates. Also returns the nodes.
+pub async fn gather(
+    client: &Client,
+    mut facts: ClusterFacts,
+) -> Result<(ClusterFacts, Vec<Node>), kube::Error> {
     facts.kubernetes = client.apiserver_version().await?.git_version;
-    let nodes = Api::<Node>::all(client.clone())
-        .list(&ListParams::default())
-        .await?;
-    facts.nodes = u32::try_from(nodes.items.len()).unwrap_or(u32::MAX);
-    let mut kubelets = BTreeSet::new();
-    let mut runtimes = BTreeSet::new();
-    for info in nodes
-        .items
-        .into_iter()
-        .filter_map(|node| node.status?.node_info)
-    {
-        kubelets.insert(info.kubelet_version);
-        runtimes.insert(info.container_runtime_version);
-    }
-    facts.kubelets = kubelets.into_iter().collect();
-    facts.container_runtimes = runtimes.into_iter().collect();
+    let nodes = Api::<Node>::all(client.clone());
+    let nodes = nodes.list(&ListParams::default()).await?.items;
+    facts.nodes = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+    let infos = nodes
+        .iter()
+        .filter_map(|node| node.status.as_ref()?.node_info.as_ref());
+    let distinct = |of: fn(&NodeSystemInfo) -> &String| -> Vec<String> {
+        infos.clone().map(of).sorted().dedup().cloned().collect()
+    };
+    facts.kubelets = distinct(|info| &info.kubelet_version);
+    facts.container_runtimes = distinct(|info| &info.container_runtime_version);
     if let Ok(request) = http::Request::get("/metrics").body(Vec::new())
         && let Ok(metrics) = client.request_text(request).await
     {
         facts.gates_seen = gates_in(&metrics);
     }
-    Ok(facts)
+    Ok((facts, nodes))
 }
 
 /// Parses `kubernetes_feature_enabled{name="X",stage="Y"} 1`.

@@ -3,53 +3,42 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Query, Request, State as Shown};
+use axum::http::request::Parts;
 use axum::response::Response;
-use camino::{Utf8Path, Utf8PathBuf};
-use futures::Stream;
-use hookproof_protocol::{EVERY, KeptStamp, Release, Stamp, TOKEN_HEADER, Time, env, path};
+use camino::Utf8Path;
+use hookproof_protocol::{EVERY, Release, TOKEN_HEADER, Time, env, path};
 use itertools::Itertools as _;
 use jiff::Timestamp;
+use kube::core::ApiResource;
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
+use super::api::kinds;
 use super::command::{Kubectl, Server};
-use super::scratch::Scratch;
+use super::rbac::resource_of;
+use super::scratch::{Scratch, utf8};
 use super::session::{Session, Target};
 use super::workload::AGENT_IMAGE;
 use crate::catalogue::capability::OUTSIDE;
 use crate::catalogue::load::{Source, load};
-use crate::catalogue::model::Catalogue;
+use crate::catalogue::model::{Catalogue, Scenario};
 use crate::evidence::ClusterFacts;
-
-/// API, kind, plural name, whether namespaced.
-const KINDS: [(&str, &str, &str, bool); 6] = [
-    ("api/v1", "Namespace", "namespaces", false),
-    ("api/v1", "Node", "nodes", false),
-    ("api/v1", "Pod", "pods", true),
-    ("api/v1", "Service", "services", true),
-    ("api/v1", "ConfigMap", "configmaps", true),
-    (
-        "apis/scheduling.k8s.io/v1",
-        "PriorityClass",
-        "priorityclasses",
-        false,
-    ),
-];
+use crate::file::write_atomic;
 
 const SCENARIO_TOKEN: &str = "Bearer of-scenario";
 
-/// Where an object is: API, plural name, namespace, name.
+/// Where an object is: API group, plural name, namespace, name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    api: String,
+    group: String,
     plural: String,
     namespace: String,
     name: String,
@@ -58,31 +47,20 @@ struct Place {
 impl Place {
     /// Reads a path; a collection has no name, and all namespaces are none.
     fn of(path: &str) -> Option<Self> {
-        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-        let (api, rest) = match parts.as_slice() {
-            ["api", version, rest @ ..] => (format!("api/{version}"), rest),
-            ["apis", group, version, rest @ ..] => (format!("apis/{group}/{version}"), rest),
-            _ => return None,
-        };
-        let (namespace, plural, name) = match rest {
-            ["namespaces", namespace, plural] => (*namespace, *plural, ""),
-            ["namespaces", namespace, plural, name] => (*namespace, *plural, *name),
-            ["namespaces", namespace, plural, _, "token"] => (*namespace, *plural, "account/token"),
-            [plural] => ("", *plural, ""),
-            [plural, name] => ("", *plural, *name),
-            _ => return None,
-        };
+        let (group, plural, name) = resource_of(path)?;
+        let (_, inside) = path.split_once("/namespaces/").unwrap_or_default();
+        let (namespace, _) = inside.split_once('/').unwrap_or_default();
         Some(Self {
-            api,
-            plural: plural.to_owned(),
+            group,
+            plural,
             namespace: namespace.to_owned(),
-            name: name.to_owned(),
+            name,
         })
     }
 
     /// Whether this object is in the collection.
     fn is_in(&self, collection: &Self) -> bool {
-        self.api == collection.api
+        self.group == collection.group
             && self.plural == collection.plural
             && (collection.namespace.is_empty() || collection.namespace == self.namespace)
     }
@@ -96,19 +74,14 @@ enum End {
     Expired,
 }
 
-/// An answer other than the usual one to the next such request.
-struct Fault {
-    method: &'static str,
-    path: &'static str,
-    answer: Answer,
+/// Status code, reason and message.
+type Refusal = (u16, &'static str, &'static str);
+
+pub(crate) fn refusal(code: u16, reason: &'static str) -> Refusal {
+    (code, reason, "refused by the test")
 }
 
-enum Answer {
-    /// Status code, reason and message.
-    Refused(u16, &'static str, &'static str),
-    /// The connection is closed within the answer.
-    Broken,
-}
+const NOT_FOUND: Refusal = (404, "NotFound", "not found");
 
 #[derive(Default)]
 struct State {
@@ -116,11 +89,13 @@ struct State {
     objects: BTreeMap<Place, Value>,
     changes: Vec<(u64, &'static str, Place, Value)>,
     ends: Vec<End>,
-    requests: Vec<String>,
-    /// The requests with a bearer token.
-    with_token: Vec<String>,
-    faults: Vec<Fault>,
-    stamps: Vec<KeptStamp>,
+    /// Whether by a scenario, and method and path with query.
+    requests: Vec<(bool, String)>,
+    /// Answers other than the usual one to the next request with a method and a part of the path: a refusal, or else
+    /// the connection is closed within the answer.
+    faults: Vec<(&'static str, &'static str, Option<Refusal>)>,
+    /// As the witness sends them.
+    stamps: Vec<Value>,
     releases: Vec<Release>,
     exit_codes: VecDeque<u8>,
 }
@@ -158,25 +133,30 @@ impl State {
         Some(self.change("MODIFIED", place, object))
     }
 
+    /// Creates an object, or replaces all but its metadata.
+    fn put(&mut self, place: &Place, mut object: Value) -> Value {
+        let Some(old) = self.objects.get(place) else {
+            return self.create(place, object);
+        };
+        object["metadata"] = old["metadata"].clone();
+        self.change("MODIFIED", place, object)
+    }
+
     fn remove(&mut self, place: &Place) {
         let Some(object) = self.objects.get(place).cloned() else {
             return;
         };
         if place.plural == "namespaces" {
-            let inside = self
-                .objects
-                .keys()
-                .filter(|other| other.namespace == place.name);
-            for other in inside.cloned().collect_vec() {
-                self.remove(&other);
-            }
+            let all = self.objects.keys().cloned().collect_vec();
+            let inside = all.iter().filter(|other| other.namespace == place.name);
+            inside.for_each(|other| self.remove(other));
         }
         self.change("DELETED", place, object);
     }
 
     /// Deletes as a client does: a pod whose process runs ends first.
     fn delete(&mut self, place: &Place) {
-        let runs = |pod: &Value| pod["status"]["phase"] == "Running" && is_played(pod);
+        let runs = |pod: &Value| pod["status"]["phase"] == "Running" && !processes(pod).is_empty();
         if place.plural == "pods" && self.objects.get(place).is_some_and(runs) {
             self.update(place, |pod| {
                 pod["metadata"]["deletionTimestamp"] = json!(Timestamp::now().to_string());
@@ -186,10 +166,9 @@ impl State {
         }
     }
 
-    fn list(&self, collection: &Place, query: &HashMap<String, String>) -> Vec<Value> {
-        let all = self.objects.iter();
+    fn list(&self, collection: &Place, query: &HashMap<String, String>) -> Vec<(Place, Value)> {
+        let all = self.objects.clone().into_iter();
         all.filter(|(place, object)| place.is_in(collection) && selected(object, query))
-            .map(|(_, object)| object.clone())
             .collect()
     }
 }
@@ -207,52 +186,40 @@ fn selected(object: &Value, query: &HashMap<String, String>) -> bool {
     labels && name.is_none_or(|name| metadata["name"] == name)
 }
 
-/// The agent's containers with their commands.
+/// The agent's containers with their commands, except the witness.
 fn processes(pod: &Value) -> Vec<(String, Vec<String>)> {
-    let containers = pod["spec"]["containers"].as_array();
-    let words = |container: &Value| -> Option<(String, Vec<String>)> {
-        let words = container["command"].as_array()?;
-        let words = words.iter().filter_map(Value::as_str).map(str::to_owned);
-        Some((container["name"].as_str()?.to_owned(), words.collect()))
-    };
-    let all = containers.into_iter().flatten().filter_map(words);
-    all.filter(|(_, words)| words.first().is_some_and(|first| first == "agent"))
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let all = containers.filter_map(|container| {
+        let words: Vec<String> = serde_json::from_value(container["command"].clone()).ok()?;
+        Some((container["name"].as_str()?.to_owned(), words))
+    });
+    all.filter(|(_, words)| words[0] == "agent" && words[1] != "witness")
         .collect()
 }
 
-fn is_played(pod: &Value) -> bool {
-    processes(pod)
-        .iter()
-        .any(|(_, words)| words[1] != "witness")
-}
-
-struct Shared {
-    state: Mutex<State>,
-    changed: watch::Sender<()>,
-}
+/// The state, with notice of its changes.
+#[derive(Clone)]
+struct Shared(watch::Sender<State>);
 
 impl Shared {
-    /// Every use may have changed something.
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
-        let done = work(&mut self.lock());
-        self.changed.send_replace(());
-        done
+        let mut done = None;
+        self.0.send_modify(|state| done = Some(work(state)));
+        done.unwrap()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+    fn read(&self) -> watch::Ref<'_, State> {
+        self.0.borrow()
     }
 
     /// Completes when `done` is true.
     async fn until(&self, done: impl Fn(&State) -> bool) {
-        let mut changes = self.changed.subscribe();
-        while !done(&self.lock()) {
-            changes.changed().await.unwrap();
-        }
+        let mut changes = self.0.subscribe();
+        drop(changes.wait_for(|state| done(state)).await.unwrap());
     }
 
     /// What the kubelet does with a new pod.
-    async fn kubelet(self: Arc<Self>, place: Place, pod: Value) {
+    async fn kubelet(self, place: Place, pod: Value) {
         self.with(|state| {
             state.update(&place, |pod| {
                 pod["spec"]["nodeName"] = json!("node-1");
@@ -268,13 +235,11 @@ impl Shared {
             };
             state.create(&at, event);
         });
-        if !is_played(&pod) {
-            return;
-        }
-        let mut code = 0;
+        let mut ended = None;
         for (container, words) in processes(&pod) {
-            code = self.process(&place, &container, &words).await;
+            ended = Some(self.process(&place, &container, &words).await);
         }
+        let Some(code) = ended else { return };
         self.with(|state| {
             let phase = if code == 0 { "Succeeded" } else { "Failed" };
             let ended = state.update(&place, |pod| {
@@ -290,41 +255,27 @@ impl Shared {
     }
 
     async fn process(&self, place: &Place, container: &str, words: &[String]) -> u8 {
+        let (namespace, name) = (&place.namespace, &place.name);
         let mut seq = 0;
-        let mut stamp = |name: &str, data: Value| {
+        let mut stamp = |stamp: &str, data: Value| {
             seq += 1;
+            let now = Timestamp::now().to_string();
             self.with(|state| {
-                let n = state.stamps.len() as u64 + 1;
-                state.stamps.push(KeptStamp {
-                    n,
-                    start: 1,
-                    received: Timestamp::now().to_string(),
-                    stamp: Stamp {
-                        at: Timestamp::now().to_string(),
-                        namespace: place.namespace.clone(),
-                        pod: place.name.clone(),
-                        pod_uid: "uid".to_owned(),
-                        container: container.to_owned(),
-                        instance: "1".to_owned(),
-                        role: words[1].clone(),
-                        process: format!("{}-{container}", place.name),
-                        pid: 1,
-                        seq,
-                        name: name.to_owned(),
-                        data,
-                    },
-                });
+                let n = state.stamps.len() + 1;
+                state.stamps.push(json!({"n": n, "start": 1, "received": now, "at": now,
+                    "namespace": namespace, "pod": name, "pod_uid": "uid", "container": container, "instance": "1",
+                    "role": words[1], "process": format!("{name}-{container}"), "pid": 1, "seq": seq,
+                    "stamp": stamp, "data": data}));
             });
         };
-        let mut code = self.lock().exit_codes.pop_front().unwrap_or(0);
+        let mut code = self.with(|state| state.exit_codes.pop_front()).unwrap_or(0);
         stamp("begun", json!({}));
         for word in &words[2..] {
             match word.split_once('=').unwrap_or((word, "")) {
                 ("hold", name) => {
                     stamp("held", json!({"name": name}));
                     let released = |release: &Release| {
-                        release.namespace == place.namespace
-                            && [name, EVERY].contains(&&*release.name)
+                        release.namespace == *namespace && [name, EVERY].contains(&&*release.name)
                     };
                     self.until(|state| state.releases.iter().any(released))
                         .await;
@@ -346,297 +297,266 @@ impl Shared {
     }
 }
 
-async fn answer(Shown(shared): Shown<Arc<Shared>>, request: Request) -> Response {
+async fn answer(Shown(shared): Shown<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
+    let answered = answered(&shared, &parts, &body);
+    answered.unwrap_or_else(|(code, reason, message)| {
+        let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+            "reason": reason, "message": message});
+        let mut response = success(&status);
+        *response.status_mut() = code.try_into().unwrap();
+        response
+    })
+}
+
+fn answered(shared: &Shared, parts: &Parts, body: &Bytes) -> Result<Response, Refusal> {
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let query: Query<HashMap<String, String>> = Query::try_from_uri(&parts.uri).unwrap();
+    let header = |name: &str| {
+        let value = parts.headers.get(name);
+        value.and_then(|value| value.to_str().ok()).unwrap_or("")
+    };
     let fault = shared.with(|state| {
+        let by_scenario = header("Authorization") == SCENARIO_TOKEN;
         let request = format!("{method} {}", parts.uri);
-        if parts
-            .headers
-            .get("Authorization")
-            .is_some_and(|by| by == SCENARIO_TOKEN)
-        {
-            state.with_token.push(request.clone());
-        }
-        state.requests.push(request);
-        let faults = &mut state.faults;
-        let mut all = faults.iter();
-        let at = all.position(|fault| fault.method == method && path.contains(fault.path));
-        at.map(|at| faults.remove(at).answer)
+        state.requests.push((by_scenario, request));
+        let mut all = state.faults.iter();
+        let at = all.position(|(of, part, _)| *of == method && path.contains(part));
+        at.map(|at| state.faults.remove(at).2)
     });
     match fault {
-        Some(Answer::Refused(code, reason, message)) => return refused(code, reason, message),
-        Some(Answer::Broken) => {
-            let broken =
-                futures::stream::once(async { Err::<String, _>(std::io::Error::other("broken")) });
-            return Response::new(Body::from_stream(broken));
+        Some(Some(refusal)) => return Err(refusal),
+        Some(None) => {
+            let broken = Err::<String, _>(std::io::Error::other("broken"));
+            let broken = Body::from_stream(futures::stream::iter([broken]));
+            return Ok(Response::new(broken));
         }
         None => {}
     }
     if path == "/version" {
         let version = json!({"major": "1", "minor": "36", "gitVersion": "v1.36.3", "gitCommit": "", "gitTreeState": "",
             "buildDate": "", "goVersion": "", "compiler": "", "platform": ""});
-        return success(&version);
+        return Ok(success(&version));
     }
     if let Some((_, path)) = path.split_once("/pods/witness:8080/proxy") {
-        let token = parts
-            .headers
-            .get(TOKEN_HEADER)
-            .and_then(|token| token.to_str().ok());
-        return witness(&shared, path, &query, token.unwrap_or_default(), &body);
+        return witness(shared, path, &query, header(TOKEN_HEADER), body);
     }
-    let api = path.trim_start_matches('/');
-    let kinds = KINDS.iter().filter(|(known, ..)| *known == api);
-    let kinds = kinds.map(|(_, kind, plural, namespaced)| {
-        json!({"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get"]})
+    let version = path.strip_prefix("/apis/").or(path.strip_prefix("/api/"));
+    let kinds = kinds().map(|(_, kind)| ApiResource::from_gvk(&kind));
+    let kinds = kinds.filter(|kind| version == Some(&kind.api_version));
+    let kinds = kinds.map(|kind| {
+        let namespaced = !["Node", "PriorityClass"].contains(&&*kind.kind);
+        json!({"name": kind.plural, "singularName": "", "namespaced": namespaced, "kind": kind.kind, "verbs": ["get"]})
     });
     let kinds = kinds.collect_vec();
     if !kinds.is_empty() {
-        let version = api.trim_start_matches("apis/").trim_start_matches("api/");
         let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": kinds});
-        return success(&list);
+        return Ok(success(&list));
     }
-    match Place::of(path) {
-        Some(place) => objects(&shared, method, place, query.0, &body),
-        None => refused(404, "NotFound", "the fake server does not know this path"),
-    }
+    objects(
+        shared,
+        method,
+        Place::of(path).ok_or(NOT_FOUND)?,
+        query.0,
+        body,
+    )
 }
 
 /// Requests for an object or a collection.
 fn objects(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     method: &str,
     mut place: Place,
     query: HashMap<String, String>,
     body: &Bytes,
-) -> Response {
+) -> Result<Response, Refusal> {
     let sent = || serde_json::from_slice::<Value>(body).unwrap();
-    match (method, place.name.is_empty()) {
+    let answer = match (method, place.name.is_empty()) {
         ("GET", true) if query.get("watch").is_some_and(|watch| watch == "true") => {
-            changes(shared, place, query)
+            return Ok(changes(shared, place, query));
         }
         ("GET", true) => {
-            let state = shared.lock();
-            success(&json!({"kind": "List", "apiVersion": "v1",
-                "metadata": {"resourceVersion": state.version.to_string()}, "items": state.list(&place, &query)}))
+            let state = shared.read();
+            let items = state.list(&place, &query);
+            let items = items.into_iter().map(|(_, object)| object).collect_vec();
+            json!({"kind": "List", "apiVersion": "v1", "items": items,
+                "metadata": {"resourceVersion": state.version.to_string()}})
         }
-        ("GET", false) => match shared.lock().objects.get(&place) {
-            Some(object) => success(object),
-            None => refused(404, "NotFound", "not found"),
-        },
-        ("POST", false) if place.name.ends_with("/token") => success(
-            &json!({"metadata": {}, "spec": sent()["spec"], "status": {"token": "of-scenario",
-                "expirationTimestamp": Timestamp::now().to_string()}}),
-        ),
+        ("GET", false) => shared
+            .read()
+            .objects
+            .get(&place)
+            .cloned()
+            .ok_or(NOT_FOUND)?,
+        ("POST", false) if place.plural == "serviceaccounts/token" => {
+            json!({"metadata": {}, "spec": sent()["spec"], "status": {"token": "of-scenario",
+                "expirationTimestamp": Timestamp::now().to_string()}})
+        }
         ("POST", true) if place.plural == "selfsubjectaccessreviews" => {
-            success(&json!({"metadata": {}, "spec": sent()["spec"], "status": {"allowed": true}}))
+            json!({"metadata": {}, "spec": sent()["spec"], "status": {"allowed": true}})
         }
+        ("POST", true) if query.contains_key("dryRun") => sent(),
         ("POST", true) => {
             let object = sent();
             place.name = object["metadata"]["name"].as_str().unwrap().to_owned();
-            if query.contains_key("dryRun") {
-                return success(&object);
-            }
-            create(shared, &place, object)
+            create(shared, &place, object)?
         }
-        ("PATCH", false) => shared.with(|state| {
-            let mut object = sent();
-            let old = state.objects.get(&place).map(|old| old["metadata"].clone());
-            success(&match old {
-                Some(metadata) => {
-                    object["metadata"] = metadata;
-                    state.change("MODIFIED", &place, object)
-                }
-                None => state.create(&place, object),
-            })
-        }),
+        ("PATCH", false) => shared.with(|state| state.put(&place, sent())),
         ("DELETE", true) => shared.with(|state| {
-            let found = state.objects.iter();
-            let found =
-                found.filter(|(other, object)| other.is_in(&place) && selected(object, &query));
-            for place in found.map(|(other, _)| other.clone()).collect_vec() {
+            for (place, _) in state.list(&place, &query) {
                 state.delete(&place);
             }
-            success(&json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}))
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})
         }),
-        ("DELETE", false) => shared.with(|state| match state.objects.get(&place).cloned() {
-            Some(object) => {
-                state.delete(&place);
-                success(&object)
-            }
-            None => refused(404, "NotFound", "not found"),
-        }),
-        _ => refused(
-            405,
-            "MethodNotAllowed",
-            "the fake server does not know this method",
-        ),
-    }
+        ("DELETE", false) => shared.with(|state| {
+            let object = state.objects.get(&place).cloned().ok_or(NOT_FOUND)?;
+            state.delete(&place);
+            Ok(object)
+        })?,
+        _ => {
+            return Err((
+                405,
+                "MethodNotAllowed",
+                "the fake server does not know this method",
+            ));
+        }
+    };
+    Ok(success(&answer))
 }
 
-fn create(shared: &Arc<Shared>, place: &Place, mut object: Value) -> Response {
+fn create(shared: &Shared, place: &Place, mut object: Value) -> Result<Value, Refusal> {
+    let is_pod = place.plural == "pods";
+    if is_pod {
+        object["status"] = json!({"phase": "Pending"});
+    }
     let created = shared.with(|state| {
-        if state.objects.contains_key(place) {
-            return None;
-        }
-        if place.plural == "pods" {
-            object["status"] = json!({"phase": "Pending"});
-        }
-        Some(state.create(place, object))
+        let is_new = !state.objects.contains_key(place);
+        is_new.then(|| state.create(place, object))
     });
-    let Some(created) = created else {
-        return refused(409, "AlreadyExists", "already exists");
-    };
-    if place.plural == "pods" {
+    let created = created.ok_or((409, "AlreadyExists", "already exists"))?;
+    if is_pod {
         tokio::spawn(shared.clone().kubelet(place.clone(), created.clone()));
     }
-    success(&created)
+    Ok(created)
 }
 
 fn witness(
-    shared: &Arc<Shared>,
+    shared: &Shared,
     path: &str,
     query: &HashMap<String, String>,
     token: &str,
     body: &Bytes,
-) -> Response {
+) -> Result<Response, Refusal> {
     let is_token = |pod: &Value| {
         let variable = &pod["spec"]["containers"][0]["env"][0];
         variable["name"] == env::TOKEN && variable["value"] == token
     };
     let known = |(place, pod): (&Place, &Value)| place.name == "witness" && is_token(pod);
-    if !shared.lock().objects.iter().any(known) {
-        return refused(503, "ServiceUnavailable", "no witness with this token");
+    if !shared.read().objects.iter().any(known) {
+        return Err((503, "ServiceUnavailable", "no witness with this token"));
     }
     match path {
-        path::TIME => success(&json!(Time {
+        path::TIME => Ok(success(&json!(Time {
             now: Timestamp::now().to_string(),
-            stamps: shared.lock().stamps.len() as u64,
-        })),
+            stamps: shared.read().stamps.len() as u64,
+        }))),
         path::RELEASE => {
             let release = serde_json::from_slice(body).unwrap();
             shared.with(|state| state.releases.push(release));
-            success(&json!({}))
+            Ok(success(&json!({})))
         }
         path::STAMPS => {
             let next: usize = query["from"].parse().unwrap();
-            stream(shared, next - 1, |state, next| {
-                let new = state.stamps.iter().skip(*next).map(|stamp| json!(stamp));
+            Ok(stream(shared, next - 1, |state, next| {
+                let new = state.stamps.iter().skip(*next).cloned().collect();
                 *next = state.stamps.len();
-                new.collect()
-            })
+                new
+            }))
         }
-        _ => refused(404, "NotFound", "the fake witness does not know this path"),
+        _ => Err(NOT_FOUND),
     }
 }
 
 /// A watch of a collection.
-fn changes(shared: &Arc<Shared>, collection: Place, query: HashMap<String, String>) -> Response {
+fn changes(shared: &Shared, collection: Place, query: HashMap<String, String>) -> Response {
     let from: u64 = query["resourceVersion"].parse().unwrap();
     stream(shared, from, move |state, from| {
         let new = state.changes.iter().filter(|(version, _, place, object)| {
             version > from && place.is_in(&collection) && selected(object, &query)
         });
         let new = new.map(|(_, kind, _, object)| json!({"type": kind, "object": object}));
-        let mut lines = new.collect_vec();
-        if *from < state.version {
-            *from = state.version;
-            lines.push(json!({"type": "BOOKMARK",
-                "object": {"kind": "Pod", "apiVersion": "v1", "metadata": {"resourceVersion": from.to_string()}}}));
-        }
+        let lines = new.collect();
+        *from = state.version;
         lines
     })
 }
 
 /// A body with the new lines after every change, until watches end.
 fn stream<T: Send + 'static>(
-    shared: &Arc<Shared>,
-    position: T,
-    new: impl Fn(&State, &mut T) -> Vec<Value> + Send + Sync + 'static,
+    shared: &Shared,
+    mut position: T,
+    new: impl Fn(&State, &mut T) -> Vec<Value> + Send + 'static,
 ) -> Response {
-    let opened = shared.lock().ends.len();
-    let (shared, new) = (shared.clone(), Arc::new(new));
-    let changed = shared.changed.subscribe();
-    let lines = futures::stream::unfold(Some((position, changed)), move |open| {
-        let (shared, new) = (shared.clone(), new.clone());
-        async move {
-            let (mut position, mut changed) = open?;
-            loop {
-                let (lines, end) = {
-                    let state = shared.lock();
-                    changed.mark_unchanged();
-                    (new(&state, &mut position), state.ends.get(opened).copied())
-                };
-                match end {
-                    None => {}
-                    Some(End::Closed) => return None,
-                    Some(End::Expired) => {
-                        let gone = json!({"type": "ERROR", "object": {"kind": "Status", "apiVersion": "v1",
-                            "status": "Failure", "code": 410, "reason": "Expired", "message": "too old resource version"}});
-                        return Some((Ok(format!("{gone}\n")), None));
-                    }
+    let opened = shared.read().ends.len();
+    let mut changes = shared.0.subscribe();
+    let (sender, body) = futures::channel::mpsc::unbounded();
+    tokio::spawn(async move {
+        loop {
+            let (lines, end) = {
+                let state = changes.borrow_and_update();
+                (new(&state, &mut position), state.ends.get(opened).copied())
+            };
+            let lines = match end {
+                Some(End::Closed) => return,
+                Some(End::Expired) => {
+                    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410,
+                        "reason": "Expired", "message": "too old resource version"});
+                    vec![json!({"type": "ERROR", "object": status})]
                 }
-                if !lines.is_empty() {
-                    let text = lines.iter().join("\n") + "\n";
-                    return Some((Ok::<_, std::io::Error>(text), Some((position, changed))));
-                }
-                changed.changed().await.ok()?;
+                None => lines,
+            };
+            if !lines.is_empty() {
+                let text = lines.iter().join("\n") + "\n";
+                // Fails if the client has closed the connection.
+                let _ = sender.unbounded_send(Ok::<_, std::io::Error>(text));
+            }
+            if end.is_some() || changes.changed().await.is_err() {
+                return;
             }
         }
     });
-    body(lines)
-}
-
-fn body(lines: impl Stream<Item = Result<String, std::io::Error>> + Send + 'static) -> Response {
-    Response::new(Body::from_stream(lines))
+    Response::new(Body::from_stream(body))
 }
 
 fn success(object: &Value) -> Response {
     Response::new(Body::from(object.to_string()))
 }
 
-fn refused(code: u16, reason: &str, message: &str) -> Response {
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
-        "message": message});
-    let mut response = success(&status);
-    *response.status_mut() = axum::http::StatusCode::from_u16(code).unwrap();
-    response
-}
-
 /// The server; stops when dropped.
 pub(crate) struct Fake {
-    shared: Arc<Shared>,
-    server: JoinHandle<()>,
-    port: u16,
+    shared: Shared,
+    _server: AbortOnDropHandle<()>,
+    config: Config,
     pub(crate) client: Client,
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
 }
 
 impl Fake {
     pub(crate) async fn start() -> Self {
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            changed: watch::Sender::new(()),
-        });
-        shared.lock().version = 1;
+        let shared = Shared(watch::Sender::new(State {
+            version: 1,
+            ..State::default()
+        }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let address = listener.local_addr().unwrap();
         let routes = Router::new().fallback(answer).with_state(shared.clone());
-        let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        let config = Config::new(format!("http://127.0.0.1:{port}").parse().unwrap());
-        let client = Client::try_from(config).unwrap();
+        let server = async move { axum::serve(listener, routes).await.unwrap() };
+        let config = Config::new(format!("http://{address}").parse().unwrap());
         Self {
             shared,
-            server,
-            port,
-            client,
+            _server: AbortOnDropHandle::new(tokio::spawn(server)),
+            client: Client::try_from(config.clone()).unwrap(),
+            config,
         }
     }
 
@@ -647,9 +567,9 @@ impl Fake {
             client: self.client.clone(),
             kubectl: Kubectl {
                 program: Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kubectl"),
-                server: Server::of(&self.config()),
-                cache: scratch.path().join("cache"),
-                ordinary: None,
+                server: Server::of(&self.config),
+                folder: scratch.path.clone(),
+                ordinary: false,
                 sandbox: None,
             },
             facts: ClusterFacts {
@@ -668,48 +588,14 @@ impl Fake {
         }
     }
 
-    fn config(&self) -> Config {
-        Config::new(format!("http://127.0.0.1:{}", self.port).parse().unwrap())
-    }
-
     pub(crate) async fn session(&self) -> Arc<Session> {
         Session::start("run1", self.target()).await.unwrap()
     }
 
-    /// Answers the next such request with a status code, a reason and a message.
-    pub(crate) fn refuse(
-        &self,
-        method: &'static str,
-        path: &'static str,
-        code: u16,
-        reason: &'static str,
-    ) {
-        let answer = Answer::Refused(code, reason, "refused by the test");
-        self.shared.lock().faults.push(Fault {
-            method,
-            path,
-            answer,
-        });
-    }
-
-    /// Forbids the next pod, with this message.
-    pub(crate) fn forbid_pod(&self, message: &'static str) {
-        let answer = Answer::Refused(403, "Forbidden", message);
-        self.shared.lock().faults.push(Fault {
-            method: "POST",
-            path: "/pods",
-            answer,
-        });
-    }
-
-    /// Closes the connection of the next such request.
-    pub(crate) fn cut(&self, method: &'static str, path: &'static str) {
-        let answer = Answer::Broken;
-        self.shared.lock().faults.push(Fault {
-            method,
-            path,
-            answer,
-        });
+    /// Answers the next such request with a refusal, or closes its connection.
+    pub(crate) fn fault(&self, method: &'static str, path: &'static str, answer: Option<Refusal>) {
+        let fault = (method, path, answer);
+        self.shared.with(|state| state.faults.push(fault));
     }
 
     /// Closes all watches and streams.
@@ -725,14 +611,7 @@ impl Fake {
     /// Creates or replaces an object, without a kubelet.
     pub(crate) fn put(&self, path: &str, object: Value) {
         let place = Place::of(path).unwrap();
-        self.shared.with(|state| match state.objects.get(&place) {
-            Some(old) => {
-                let mut object = object;
-                object["metadata"] = old["metadata"].clone();
-                state.change("MODIFIED", &place, object)
-            }
-            None => state.create(&place, object),
-        });
+        self.shared.with(|state| state.put(&place, object));
     }
 
     pub(crate) fn remove(&self, path: &str) {
@@ -742,40 +621,40 @@ impl Fake {
 
     /// The exit codes of the next processes.
     pub(crate) fn exit_with(&self, codes: impl IntoIterator<Item = u8>) {
-        self.shared.lock().exit_codes.extend(codes);
+        self.shared.with(|state| state.exit_codes.extend(codes));
     }
 
     /// The names of all namespaces.
     pub(crate) fn namespaces(&self) -> Vec<String> {
-        let state = self.shared.lock();
-        let all = state
-            .objects
-            .keys()
-            .filter(|place| place.plural == "namespaces");
-        all.map(|place| place.name.clone()).collect()
+        let state = self.shared.read();
+        let all = state.objects.keys();
+        all.filter(|place| place.plural == "namespaces")
+            .map(|place| place.name.clone())
+            .collect()
     }
 
     /// Method and path with query of every request that contains `text`.
     pub(crate) fn requests(&self, text: &str) -> Vec<String> {
-        let state = self.shared.lock();
-        let requests = state.requests.iter();
-        requests
-            .filter(|request| request.contains(text))
+        let all = self.shared.read();
+        let all = all.requests.iter().map(|(_, request)| request);
+        all.filter(|request| request.contains(text))
             .cloned()
             .collect()
     }
 
-    /// The requests with this beginning and the token of a scenario.
-    pub(crate) fn with_token(&self, beginning: &str) -> Vec<String> {
-        let mut found = self.shared.lock().with_token.clone();
-        found.retain(|request| request.starts_with(beginning));
-        found
+    /// The number of requests with this beginning and the token of a scenario.
+    pub(crate) fn by_scenario(&self, beginning: &str) -> usize {
+        let all = self.shared.read();
+        let is_one = |(by_scenario, request): &&(bool, String)| {
+            *by_scenario && request.starts_with(beginning)
+        };
+        all.requests.iter().filter(is_one).count()
     }
 
     /// An object that exists or existed.
     pub(crate) fn last(&self, path: &str) -> Option<Value> {
         let place = Place::of(path)?;
-        let state = self.shared.lock();
+        let state = self.shared.read();
         let mut changes = state.changes.iter().rev();
         let found = changes.find(|(_, _, known, _)| *known == place);
         found.map(|(.., object)| object.clone())
@@ -784,8 +663,9 @@ impl Fake {
     /// Waits until this collection is watched.
     pub(crate) async fn watched(&self, path: &str) {
         let start = format!("GET {path}?");
-        let is_watch =
-            |request: &String| request.starts_with(&start) && request.contains("watch=true");
+        let is_watch = |(_, request): &(bool, String)| {
+            request.starts_with(&start) && request.contains("watch=true")
+        };
         let watched = self
             .shared
             .until(|state| state.requests.iter().any(is_watch));
@@ -794,17 +674,32 @@ impl Fake {
     }
 }
 
-/// The catalogue of a suite `test/one` with its manifest `one.yaml`.
-pub(crate) fn catalogue(manifest: &str, suite: &str) -> Catalogue {
+/// The catalogue of a suite `test/one`, with further fields and a claim about the entrypoint of the pod `web`.
+pub(crate) fn catalogue(manifest: &str, fields: &str, steps: &str) -> Catalogue {
+    let suite = format!(
+        "scenario: a test\nmanifest: manifests/test/one.yaml\ntakes: 5s\n{fields}steps:\n{steps}\nclaims:\n  - id: test.claim\n    \
+         says: The process exits with code 0.\n    control: runs(web.entrypoint) == 1\n    \
+         holds: first(stamps(web.entrypoint, 'ended')).data.code == 0\n    \
+         fails: first(stamps(web.entrypoint, 'ended')).data.code == 1\n    expect: confirmed\n"
+    );
     let folder = tempfile::tempdir().unwrap();
-    let path = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
-    for (file, text) in [
-        ("manifests/one.yaml", manifest),
-        ("suites/test/one.yaml", suite),
-    ] {
-        let file = path.join(file);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
+    let path = utf8(folder.path()).unwrap();
+    for (part, text) in [("manifests", manifest), ("suites", &suite)] {
+        let file = path.join(format!("{part}/test/one.yaml"));
+        write_atomic(&file, text.as_bytes()).unwrap();
     }
     load(&[Source::Folder(path)]).checked().unwrap()
+}
+
+pub(crate) fn scenario(manifest: &str, fields: &str, steps: &str) -> Scenario {
+    let mut scenarios = catalogue(manifest, fields, steps).scenarios;
+    scenarios.pop_first().unwrap().1
+}
+
+/// A pod `web` whose entrypoint runs the agent's actions.
+pub(crate) fn pod(actions: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:\n    - name: main\n      \
+         image: hookproof/agent\n      command: [agent, entrypoint, {actions}]\n"
+    )
 }

@@ -3,38 +3,24 @@
 
 use serde_json::Value;
 
-use super::api::{ApiError, ApiServer};
+use super::api::ApiServer;
 use crate::catalogue::placeholder::{Placeholder, split};
-
-#[derive(Debug, thiserror::Error)]
-pub enum FillError {
-    #[error("{{{placeholder}}}: {source}")]
-    Api {
-        placeholder: String,
-        source: ApiError,
-    },
-    /// The object has no such value yet.
-    #[error("{{{0}}} has no value yet; add an `until` step before this one")]
-    Unknown(String),
-}
 
 /// Sources of placeholder values.
 pub struct Filler<'a> {
     pub api: &'a ApiServer,
-    pub namespace: &'a str,
     /// The pod of placeholders without a name.
     pub pod: Option<&'a str>,
-    /// Files with prepared manifests, by path as in the suite; the first one is `{manifest}`.
-    pub manifests: &'a [(String, String)],
-    /// Files with listings of documents, by name.
-    pub listings: &'a [(String, String)],
-    /// Addresses of containers outside the cluster, by name.
-    pub outside: &'a [(String, String)],
+    pub known: Vec<Known>,
 }
+
+/// Word, name and value of a placeholder whose value the runner knows without asking the API server: the file with a prepared manifest, by its path as in
+/// the suite; the file with a listing of a document; or the address of a container outside the cluster.
+pub type Known = (&'static str, String, String);
 
 impl Filler<'_> {
     /// Resolves every placeholder in `text`.
-    pub async fn fill(&self, text: &str) -> Result<String, FillError> {
+    pub async fn fill(&self, text: &str) -> Result<String, String> {
         let mut filled = String::new();
         for part in split(text) {
             match part {
@@ -46,7 +32,7 @@ impl Filler<'_> {
     }
 
     /// Resolves every placeholder in each of `texts`.
-    pub async fn fill_all(&self, texts: &[String]) -> Result<Vec<String>, FillError> {
+    pub async fn fill_all(&self, texts: &[String]) -> Result<Vec<String>, String> {
         let mut filled = Vec::with_capacity(texts.len());
         for text in texts {
             filled.push(self.fill(text).await?);
@@ -54,55 +40,37 @@ impl Filler<'_> {
         Ok(filled)
     }
 
-    async fn value(&self, placeholder: Placeholder<'_>) -> Result<String, FillError> {
-        let shown = match placeholder.name {
-            Some(name) => format!("{}:{name}", placeholder.word),
-            None => placeholder.word.to_owned(),
+    async fn value(&self, Placeholder { word, name }: Placeholder<'_>) -> Result<String, String> {
+        let shown = match name {
+            Some(name) => format!("{{{word}:{name}}}"),
+            None => format!("{{{word}}}"),
         };
-        let unknown = || FillError::Unknown(shown.clone());
-        match placeholder.word {
-            "namespace" => return Ok(self.namespace.to_owned()),
-            word @ ("manifest" | "listing" | "outside_ip") => {
-                let mut known = match word {
-                    "manifest" => self.manifests.iter(),
-                    "listing" => self.listings.iter(),
-                    _ => self.outside.iter(),
-                };
-                let found = match placeholder.name {
-                    Some(name) => known.find(|(known, _)| known == name),
+        let unknown = || format!("{shown} has no value yet; add an `until` step before this one");
+        let (kind, path) = match word {
+            "namespace" => return Ok(self.api.namespace.clone()),
+            "manifest" | "listing" | "outside_ip" => {
+                let mut known = self.known.iter().filter(|(of, ..)| *of == word);
+                let found = match name {
+                    Some(name) => known.find(|(_, known, _)| known == name),
+                    // The first manifest.
                     None => known.next().filter(|_| word == "manifest"),
                 };
-                return found.map(|(_, value)| value.clone()).ok_or_else(unknown);
+                return found.map(|(.., value)| value.clone()).ok_or_else(unknown);
             }
-            _ => {}
-        }
-        let name = placeholder.name.or(self.pod).ok_or_else(unknown)?;
-        let kind = if placeholder.word == "cluster_ip" {
-            "service"
-        } else {
-            "pod"
+            "pod_ip" => ("pod", "/status/podIP"),
+            "pod_uid" => ("pod", "/metadata/uid"),
+            "host_ip" => ("pod", "/status/hostIP"),
+            "node_name" => ("pod", "/spec/nodeName"),
+            "container_id" => ("pod", "/status/containerStatuses/0/containerID"),
+            _ => ("service", "/spec/clusterIP"),
         };
-        let object = self
-            .api
-            .get(&format!("{kind}/{name}"), self.namespace)
-            .await;
-        let object = object.map_err(|source| FillError::Api {
-            placeholder: shown.clone(),
-            source,
-        })?;
-        let value: &Value = match placeholder.word {
-            "pod_ip" => &object["status"]["podIP"],
-            "pod_uid" => &object["metadata"]["uid"],
-            "host_ip" => &object["status"]["hostIP"],
-            "node_name" => &object["spec"]["nodeName"],
-            "container_id" => &object["status"]["containerStatuses"][0]["containerID"],
-            _ => &object["spec"]["clusterIP"],
-        };
-        let text = value
-            .as_str()
-            .filter(|text| !text.is_empty())
-            .ok_or_else(unknown)?;
+        let name = name.or(self.pod).ok_or_else(unknown)?;
+        let object = format!("{kind}/{name}");
+        let found = self.api.get(&object).await;
+        let object = found.map_err(|e| format!("{shown}: {e}"))?;
+        let value = object.pointer(path).and_then(Value::as_str);
+        let value = value.filter(|text| !text.is_empty()).ok_or_else(unknown)?;
         // `containerd://ID`
-        Ok(text.rsplit("://").next().unwrap_or(text).to_owned())
+        Ok(value.rsplit("://").next().unwrap_or(value).to_owned())
     }
 }

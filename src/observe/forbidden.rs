@@ -21,11 +21,8 @@ pub(super) fn is_forbidden(error: &kube::Error) -> bool {
 pub(super) fn by_kubectl(entries: &[Entry]) -> Option<(String, String)> {
     entries.iter().find_map(|entry| match &entry.seen {
         Seen::Output(output) if output.step == "kubectl" => {
-            let (_, why) = output
-                .data
-                .get("stderr")?
-                .as_str()?
-                .split_once(BY_KUBECTL)?;
+            let printed = output.data.get("stderr")?.as_str()?;
+            let (_, why) = printed.split_once(BY_KUBECTL)?;
             let why = why.lines().next().unwrap_or_default();
             Some((output.name.clone(), why.to_owned()))
         }
@@ -55,17 +52,14 @@ pub(super) fn behind_a_timeout(entries: &[Entry]) -> Option<String> {
 
 fn no_image(pod: &Value) -> Option<String> {
     let lists = ["initContainerStatuses", "containerStatuses"];
-    let containers = lists.map(|list| pod["status"][list].as_array());
-    containers
-        .into_iter()
-        .flatten()
-        .flatten()
-        .find_map(|container| {
-            let reason = container["state"]["waiting"]["reason"].as_str()?;
-            let image = container["image"].as_str().unwrap_or_default();
-            // The registries of experiments are part of what is observed.
-            let own = image.starts_with("127.0.0.1:");
-            (NO_IMAGE.contains(&reason) && !own)
-                .then(|| format!("a node cannot pull the image {image} ({reason})"))
-        })
+    let lists = lists.map(|list| pod["status"][list].as_array());
+    let mut containers = lists.into_iter().flatten().flatten();
+    containers.find_map(|container| {
+        let reason = container["state"]["waiting"]["reason"].as_str()?;
+        let image = container["image"].as_str().unwrap_or_default();
+        // The registries of experiments are part of what is observed.
+        let own = image.starts_with("127.0.0.1:");
+        (NO_IMAGE.contains(&reason) && !own)
+            .then(|| format!("a node cannot pull the image {image} ({reason})"))
+    })
 }

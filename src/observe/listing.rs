@@ -26,24 +26,8 @@ pub fn read(documents: &Utf8Path, citation: &Citation) -> Result<String, String>
 
 fn listing(lines: &[&str]) -> String {
     let is_fence = |line: &str| line.trim_start().starts_with("```");
-    let inner: Vec<&str> = lines
-        .iter()
-        .copied()
-        .filter(|line| !is_fence(line))
-        .collect();
-    let indented = |line: &&str| line.len() - line.trim_start_matches(' ').len();
-    let shared = inner
-        .iter()
-        .filter(|line| !line.trim().is_empty())
-        .map(indented)
-        .min()
-        .unwrap_or_default();
-    let mut text = String::new();
-    for line in inner {
-        text.push_str(line.get(shared..).unwrap_or_default());
-        text.push('\n');
-    }
-    text
+    let inner = lines.iter().filter(|line| !is_fence(line));
+    textwrap::dedent(&inner.flat_map(|line| [line, "\n"]).collect::<String>())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod api;
 pub mod command;
 pub(crate) mod connect;
 pub mod facts;
+pub mod failure;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod fill;

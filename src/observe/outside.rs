@@ -2,19 +2,18 @@
 //! the runner reads their stamps from standard error.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::process::Stdio;
 
 use camino::Utf8PathBuf;
 use hookproof_protocol::{Stamp, env};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::recorder::Recorder;
+use super::scratch::has_exited;
 use crate::cluster::command::{blocking, capture};
 use crate::cluster::docker::{self, Container, docker, load_image};
-use crate::cluster::error::ClusterError;
 
 /// Label with the runner's process ID, by which a later run finds the containers of a killed run.
 const LABEL: &str = "hookproof.outside";
@@ -30,25 +29,12 @@ pub struct Outside {
     pub archive: Utf8PathBuf,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum OutsideError {
-    #[error("failed to run a container outside the cluster: {0}")]
-    Docker(#[from] ClusterError),
-    #[error("docker shows no address of the container {name}: `{shown}`")]
-    Address { name: String, shown: String },
-    #[error("cannot read the output of the container {name}: {source}")]
-    Logs {
-        name: String,
-        source: std::io::Error,
-    },
-}
-
 /// A running container; removed on drop.
 pub struct Host {
     /// The container's address on the nodes' network.
     pub address: IpAddr,
     container: Option<Container>,
-    reader: JoinHandle<()>,
+    _reader: AbortOnDropHandle<()>,
 }
 
 impl Outside {
@@ -58,55 +44,47 @@ impl Outside {
         name: &str,
         args: &[String],
         recorder: &Recorder,
-    ) -> Result<Host, OutsideError> {
-        let (outside, words) = (self.clone(), args.to_vec());
-        let pod = name.to_owned();
-        let (container, shown) = blocking(move || {
+    ) -> Result<Host, String> {
+        let mut words = vec![
+            format!("--network={}", self.network),
+            format!("--label={LABEL}={}", std::process::id()),
+            format!("--env={}={name}", env::POD),
+            format!("--env={}=outside", env::CONTAINER),
+            self.image.clone(),
+        ];
+        words.extend_from_slice(args);
+        let outside = self.clone();
+        let started = blocking(move || {
             load_image(&outside.image, &outside.archive)?;
-            let container = outside.run(&pod, &words)?;
+            let container = Container::start(words.iter().map(String::as_str))?;
             let format = "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
             let mut inspect = docker(["inspect", format, &container.id]);
             let shown = capture("inspecting a container", &mut inspect)?;
             Ok((container, shown))
-        })
-        .await?;
-        let address = shown.parse().map_err(|_| OutsideError::Address {
-            name: name.to_owned(),
-            shown,
-        })?;
+        });
+        let (container, shown) = started
+            .await
+            .map_err(|e| format!("failed to run a container outside the cluster: {e}"))?;
+        let address = shown
+            .parse()
+            .map_err(|_| format!("docker shows no address of the container {name}: `{shown}`"))?;
         let logs = Command::from(docker(["logs", "--follow", &container.id]))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|source| OutsideError::Logs {
-                name: name.to_owned(),
-                source,
-            })?;
-        let reader = tokio::spawn(follow(logs, recorder.clone()));
+            .map_err(|e| format!("cannot read the output of the container {name}: {e}"))?;
         Ok(Host {
             address,
             container: Some(container),
-            reader,
+            _reader: AbortOnDropHandle::new(tokio::spawn(follow(logs, recorder.clone()))),
         })
-    }
-
-    fn run(&self, pod: &str, args: &[String]) -> Result<Container, ClusterError> {
-        let options = [
-            format!("--network={}", self.network),
-            format!("--label={LABEL}={}", std::process::id()),
-            format!("--env={}={pod}", env::POD),
-            format!("--env={}=outside", env::CONTAINER),
-            self.image.clone(),
-        ];
-        Container::start(options.iter().chain(args).map(String::as_str))
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.reader.abort();
         // The removal takes a while, in which other scenarios go on.
         let container = self.container.take();
         std::thread::spawn(move || drop(container));
@@ -149,9 +127,8 @@ pub(crate) async fn clean() -> usize {
 
 /// The container of a line of container and process id, if the process has exited.
 fn left_behind(line: &str) -> Option<String> {
-    let (container, pid) = line.split_once(' ')?;
-    let exited = !Path::new("/proc").join(pid).exists();
-    exited.then(|| container.to_owned())
+    let (container, process) = line.split_once(' ')?;
+    has_exited(process.parse().ok()?).then(|| container.to_owned())
 }
 
 #[cfg(test)]

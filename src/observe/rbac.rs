@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use itertools::{Either, Itertools as _};
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 
 use crate::catalogue::manifest::documents;
@@ -11,18 +13,18 @@ use crate::catalogue::model::{Place, Scenario};
 use crate::catalogue::placeholder::mentions;
 use crate::catalogue::step::Action;
 
-use super::api::KINDS;
+use super::api::{gvk_of, kinds};
+
+/// API group, resource and verbs.
+type Table = [(&'static str, &'static str, &'static [&'static str])];
 
 /// What the runner itself does: namespaces with a lease and a witness, watches, and cleanup.
-const RUN: [(&str, &str, &[&str]); 10] = [
+const RUN: &Table = &[
     ("", "events", &["list", "watch"]),
     ("", "namespaces", &["create", "delete", "list", "watch"]),
     ("", "nodes", &["list"]),
-    (
-        "",
-        "pods",
-        &["create", "deletecollection", "get", "list", "watch"],
-    ),
+    ("", "pods", &["create", "deletecollection"]),
+    ("", "pods", READ),
     ("", "pods/proxy", &["create", "get"]),
     ("", "serviceaccounts", &["create", "patch"]),
     ("", TOKENS, &["create"]),
@@ -30,16 +32,13 @@ const RUN: [(&str, &str, &[&str]); 10] = [
     (RBAC, "rolebindings", &["create"]),
     (RBAC, "roles", &["create"]),
 ];
-const RBAC: &str = "rbac.authorization.k8s.io";
+pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 /// The service account of a scenario in its namespace, and the name of its role. A run requests tokens of this account
 /// only. Its role has rules that the runner has too, so that RBAC lets the runner create it.
 pub(super) const SCENARIO_ACCOUNT: &str = "hookproof-scenario";
 const TOKENS: &str = "serviceaccounts/token";
 /// What every scenario may do in its namespace: kubectl looks up names, and describes pods with their events.
-const SCENARIO: [(&str, &str, &[&str]); 2] = [
-    ("", "events", &["list"]),
-    ("", "pods", &["get", "list", "watch"]),
-];
+const SCENARIO: &Table = &[("", "events", &["list"]), ("", "pods", READ)];
 /// The resources outside namespaces that scenarios may use with the capability `cluster-objects`.
 const IN_CLUSTER: [(&str, &str); 3] = [
     ("", "namespaces"),
@@ -47,11 +46,14 @@ const IN_CLUSTER: [(&str, &str); 3] = [
     ("scheduling.k8s.io", "priorityclasses"),
 ];
 /// What listings of documents may contain: documents are read when the scenario runs.
-const LISTED: [(&str, &str); 2] = [("", "pods"), ("apps", "deployments")];
+const LISTED: &Table = &[("", "pods", APPLY), ("apps", "deployments", APPLY)];
+/// What `kubectl apply` needs.
+const APPLY: &[&str] = &["create", "get", "patch"];
+const CHANGE: &[&str] = &["get", "patch"];
+/// What creating an object, or connecting to a pod, needs.
+const CREATE: &[&str] = &["create", "get"];
 /// Verbs that read. Scenarios only read events, which are evidence, namespaces and nodes.
-const READ: [&str; 3] = ["get", "list", "watch"];
-/// Of the API server: its metrics show feature gates.
-const METRICS: &str = "/metrics";
+const READ: &[&str] = &["get", "list", "watch"];
 
 /// Resources that only kubectl commands name, with their API groups.
 const MORE: [(&str, &str); 3] = [
@@ -60,62 +62,55 @@ const MORE: [(&str, &str); 3] = [
     ("discovery.k8s.io", "endpointslices"),
 ];
 
-/// Verbs by API group and resource, such as `pods/exec`.
+/// API group and resource, such as `pods/exec`.
+type Resource = (String, String);
+
+/// Verbs by resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Rules(BTreeMap<(String, String), BTreeSet<&'static str>>);
+pub(crate) struct Rules(BTreeMap<Resource, BTreeSet<&'static str>>);
 
 impl Rules {
     /// What every run needs.
     pub(crate) fn of_a_run() -> Self {
         let mut rules = Self::default();
-        for (group, resource, verbs) in RUN {
-            rules.add(group, resource, verbs);
-        }
+        rules.add_table(RUN);
         rules
     }
 
     /// What a scenario may do. Fails with the step or manifest whose needs are not known.
     pub(crate) fn of_scenario(scenario: &Scenario) -> Result<Self, Place> {
         let mut rules = Self::default();
-        for (group, resource, verbs) in SCENARIO {
-            rules.add(group, resource, verbs);
-        }
+        rules.add_table(SCENARIO);
         rules.add_scenario(scenario)?;
-        for ((_, resource), verbs) in &mut rules.0 {
+        rules.0.retain(|(_, resource), verbs| {
             match resource.as_str() {
                 "events" | "namespaces" | "nodes" => verbs.retain(|verb| READ.contains(verb)),
                 TOKENS => verbs.clear(),
                 _ => {}
             }
-        }
-        rules.0.retain(|_, verbs| !verbs.is_empty());
+            !verbs.is_empty()
+        });
         Ok(rules)
     }
 
     /// Adds what the runner does for a scenario with the capability `cluster-objects`.
     pub(crate) fn add_cluster_roles(&mut self) {
-        for resource in ["clusterrolebindings", "clusterroles"] {
-            self.add(RBAC, resource, &["create"]);
-        }
+        self.add_table(&[
+            (RBAC, "clusterrolebindings", &["create"]),
+            (RBAC, "clusterroles", &["create"]),
+        ]);
     }
 
-    /// The rules for objects in namespaces, as a role has them.
-    pub(super) fn in_namespace(&self) -> Vec<Value> {
-        self.where_in_cluster(false)
-    }
-
-    /// The rules for objects outside namespaces that a scenario may use.
-    pub(super) fn in_cluster(&self) -> Vec<Value> {
-        self.where_in_cluster(true)
-    }
-
-    fn where_in_cluster(&self, wanted: bool) -> Vec<Value> {
-        let is_in_cluster = |group: &str, resource: &str| IN_CLUSTER.contains(&(group, resource));
-        let rules = self.0.iter();
-        let rules = rules.filter(|((group, resource), _)| is_in_cluster(group, resource) == wanted);
-        rules
-            .map(|((group, resource), verbs)| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs}))
-            .collect()
+    /// The rules, as roles have them: for objects in namespaces, and for those outside that a scenario may use.
+    pub(super) fn by_scope(&self) -> (Vec<Value>, Vec<Value>) {
+        self.0.iter().partition_map(|((group, resource), verbs)| {
+            let rule = json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+            if IN_CLUSTER.contains(&(group, resource)) {
+                Either::Right(rule)
+            } else {
+                Either::Left(rule)
+            }
+        })
     }
 
     /// Adds what a scenario needs. Fails with the step or manifest whose needs are not known.
@@ -127,54 +122,31 @@ impl Rules {
                 line: 1,
                 column: 1,
             })?);
-            if mentions(&manifest.text, "cluster_ip") {
-                self.add("", "services", &["get"]);
-            }
+            self.add_services(&manifest.text);
         }
         for step in &scenario.steps {
-            let unknown = || step.place.clone();
-            match &step.action {
-                Action::Apply { .. } => {
-                    for (group, resource) in &objects {
-                        self.add(group, resource, &["create"]);
-                    }
-                }
-                Action::Delete { object, .. } => {
-                    self.add_named(object, &["delete"]).ok_or_else(unknown)?;
-                }
-                Action::Get { object } => self.add_named(object, &["get"]).ok_or_else(unknown)?,
-                Action::Kubectl { args, .. } => {
-                    self.add_kubectl(args, &objects).ok_or_else(unknown)?;
-                    if args.iter().any(|arg| mentions(arg, "cluster_ip")) {
-                        self.add("", "services", &["get"]);
-                    }
-                }
-                Action::Until { .. }
-                | Action::Outside { .. }
-                | Action::Node { .. }
-                | Action::Release { .. }
-                | Action::Stop { .. }
-                | Action::Ended { .. }
-                | Action::Http { .. }
-                | Action::Pause { .. } => {}
-            }
+            let added = self.add_action(&step.action, &objects);
+            added.ok_or_else(|| step.place.clone())?;
         }
         Ok(())
     }
 
+    /// Adds what a text with placeholders needs beyond pods.
+    fn add_services(&mut self, text: &str) {
+        if mentions(text, "cluster_ip") {
+            self.add("", "services", &["get"]);
+        }
+    }
+
     /// These rules without those of `other`.
     pub(crate) fn without(mut self, other: &Self) -> Self {
-        for (resource, verbs) in &mut self.0 {
+        self.0.retain(|resource, verbs| {
             if let Some(known) = other.0.get(resource) {
                 verbs.retain(|verb| !known.contains(verb));
             }
-        }
-        self.0.retain(|_, verbs| !verbs.is_empty());
+            !verbs.is_empty()
+        });
         self
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     fn add(&mut self, group: &str, resource: &str, verbs: &[&'static str]) {
@@ -182,83 +154,101 @@ impl Rules {
         self.0.entry(key).or_default().extend(verbs);
     }
 
-    /// Adds verbs on a kind as steps and kubectl name it: `pod`, `pods`, `deployment/web`.
-    fn add_named(&mut self, words: &str, verbs: &[&'static str]) -> Option<()> {
+    fn add_table(&mut self, table: &Table) {
+        for (group, resource, verbs) in table {
+            self.add(group, resource, verbs);
+        }
+    }
+
+    /// Adds verbs on a kind as steps and kubectl name it: `pod`, `pods`, `deployment/web`. Returns its resource.
+    fn add_named(&mut self, words: &str, verbs: &[&'static str]) -> Option<Resource> {
         let word = words.split('/').next()?.to_ascii_lowercase();
-        let kinds = KINDS.iter();
-        let mut kinds =
-            kinds.filter(|(singular, .., plural)| [*singular, *plural].contains(&&*word));
+        let known = kinds().map(|(singular, gvk)| (singular, ApiResource::from_gvk(&gvk)));
+        let mut known = known.filter(|(singular, kind)| *singular == word || kind.plural == word);
         let mut more = MORE.iter().filter(|(_, plural)| *plural == word);
-        let ((Some((_, group, .., plural)), _) | (None, Some((group, plural)))) =
-            (kinds.next(), more.next())
-        else {
-            return None;
+        let (group, plural) = match (known.next(), more.next()) {
+            (Some((_, kind)), _) => (kind.group, kind.plural),
+            (None, Some((group, plural))) => ((*group).to_owned(), (*plural).to_owned()),
+            (None, None) => return None,
         };
-        self.add(group, plural, verbs);
+        self.add(&group, &plural, verbs);
+        Some((group, plural))
+    }
+
+    /// Adds what an action needs; `objects` are those of the scenario's manifests. `None` if that is not known.
+    fn add_action(&mut self, action: &Action, objects: &[Resource]) -> Option<()> {
+        match action {
+            Action::Apply { .. } => {
+                for (group, resource) in objects {
+                    self.add(group, resource, &["create"]);
+                }
+            }
+            Action::Delete { object, .. } => return self.add_named(object, &["delete"]).map(drop),
+            Action::Get { object } => return self.add_named(object, &["get"]).map(drop),
+            Action::Kubectl { args, .. } => {
+                self.add_kubectl(args, objects)?;
+                for arg in args {
+                    self.add_services(arg);
+                }
+            }
+            Action::Until { .. }
+            | Action::Outside { .. }
+            | Action::Node { .. }
+            | Action::Release { .. }
+            | Action::Stop { .. }
+            | Action::Ended { .. }
+            | Action::Http { .. }
+            | Action::Pause { .. } => {}
+        }
         Some(())
     }
 
-    /// Adds what a kubectl command needs; `objects` are those of the scenario's manifests.
-    fn add_kubectl(&mut self, args: &[String], objects: &[(String, String)]) -> Option<()> {
+    /// Adds what a kubectl command needs.
+    fn add_kubectl(&mut self, args: &[String], objects: &[Resource]) -> Option<()> {
+        let has = |flag: &str| args.iter().any(|arg| arg.starts_with(flag));
         let raw = args.iter().any(|arg| arg == "--raw");
-        let mut words = args
-            .iter()
-            .map(String::as_str)
-            .filter(|arg| !arg.starts_with('-'));
-        match (words.next()?, raw) {
-            ("get", true) => return self.add_raw(words.next()?, "get"),
-            ("create", true) => return self.add_raw(words.next()?, "create"),
-            ("create", _)
-                if !args
-                    .iter()
-                    .any(|arg| arg.starts_with("-f") || arg.starts_with("--filename")) =>
-            {
-                self.add_named(words.next()?, &["create", "get"])?;
-            }
-            ("apply" | "create", _) => {
-                let listed = args.iter().any(|arg| mentions(arg, "listing"));
-                let listed = LISTED.into_iter().filter(|_| listed);
-                let objects = objects
-                    .iter()
-                    .map(|(group, resource)| (&**group, &**resource));
-                for (group, resource) in objects.chain(listed) {
-                    self.add(group, resource, &["create", "get", "patch"]);
+        let words = args.iter().map(String::as_str);
+        let mut words = words.filter(|arg| !arg.starts_with('-'));
+        let verbs: &[_] = match words.next()? {
+            "get" if raw => return self.add_raw(words.next()?, "get"),
+            "create" if raw => return self.add_raw(words.next()?, "create"),
+            "create" if !has("-f") && !has("--filename") => CREATE,
+            "apply" | "create" => {
+                for (group, resource) in objects {
+                    self.add(group, resource, APPLY);
                 }
+                if args.iter().any(|arg| mentions(arg, "listing")) {
+                    self.add_table(LISTED);
+                }
+                return Some(());
             }
-            ("get" | "wait", _) => self.add_named(words.next()?, &["get", "list", "watch"])?,
-            ("describe", _) => self.add_named(words.next()?, &["get", "list"])?,
-            ("delete", _) => self.add_named(words.next()?, &["delete", "get", "list", "watch"])?,
-            ("patch" | "label" | "annotate", _) => {
-                self.add_named(words.next()?, &["get", "patch"])?;
-            }
-            ("set", _) => self.add_named(words.nth(1)?, &["get", "patch"])?,
-            ("rollout", _) => match words.next()? {
-                "status" => self.add_named(words.next()?, &["get", "list", "watch"])?,
-                _ => self.add_named(words.next()?, &["get", "patch"])?,
+            "get" | "wait" => READ,
+            "describe" => &["get", "list"],
+            "delete" => &["delete", "get", "list", "watch"],
+            "patch" | "label" | "annotate" => CHANGE,
+            // `set env deployment/web`
+            "set" => words.next().map(|_| CHANGE)?,
+            "rollout" => match words.next()? {
+                "status" => READ,
+                _ => CHANGE,
             },
-            ("scale", _) => {
-                let resource = words.next()?;
-                self.add_named(resource, &["get"])?;
-                let (word, _) = resource.split_once('/').unwrap_or((resource, ""));
-                let (_, group, .., plural) = KINDS
-                    .iter()
-                    .find(|(singular, .., plural)| [*singular, *plural].contains(&word))?;
-                self.add(
-                    group,
-                    &format!("{plural}/scale"),
-                    &["get", "patch", "update"],
-                );
+            "scale" => {
+                let (group, resource) = self.add_named(words.next()?, &["get"])?;
+                if MORE.contains(&(&group, &resource)) {
+                    return None;
+                }
+                let scale = format!("{resource}/scale");
+                self.add(&group, &scale, &["get", "patch", "update"]);
+                return Some(());
             }
-            ("exec", _) => self.add_of_pod(words.next()?, "exec", &["create", "get"])?,
-            ("attach", _) => self.add_of_pod(words.next()?, "attach", &["create", "get"])?,
-            ("port-forward", _) => {
-                self.add_of_pod(words.next()?, "portforward", &["create", "get"])?;
-            }
-            ("logs", _) => self.add_of_pod(words.next()?, "log", &["get"])?,
-            ("explain" | "version" | "api-resources", _) => {}
+            "exec" => return self.add_of_pod(words.next()?, "exec", CREATE),
+            "attach" => return self.add_of_pod(words.next()?, "attach", CREATE),
+            "port-forward" => return self.add_of_pod(words.next()?, "portforward", CREATE),
+            "logs" => return self.add_of_pod(words.next()?, "log", &["get"]),
+            "explain" | "version" | "api-resources" => return Some(()),
             _ => return None,
-        }
-        Some(())
+        };
+        self.add_named(words.next()?, verbs).map(drop)
     }
 
     /// Adds verbs on a part of pods, which kubectl finds by the pod's name or by an object that selects it.
@@ -280,48 +270,35 @@ impl Rules {
     }
 
     /// The rules in YAML, one resource per line.
-    pub(crate) fn to_yaml(&self) -> String {
-        let mut text = String::new();
-        for ((group, resource), verbs) in &self.0 {
+    fn to_yaml(&self) -> String {
+        let rules = self.0.iter().map(|((group, resource), verbs)| {
             let group = if group.is_empty() { "\"\"" } else { group };
-            let verbs = verbs.iter().copied().collect::<Vec<_>>().join(", ");
             let names = match resource.as_str() {
                 TOKENS => format!("resourceNames: [{SCENARIO_ACCOUNT}], "),
                 _ => String::new(),
             };
-            let _ = writeln!(
-                text,
-                "  - {{apiGroups: [{group}], resources: [{resource}], {names}verbs: [{verbs}]}}"
-            );
-        }
-        text
+            let verbs = verbs.iter().join(", ");
+            format!(
+                "  - {{apiGroups: [{group}], resources: [{resource}], {names}verbs: [{verbs}]}}\n"
+            )
+        });
+        rules.collect()
     }
 }
 
-/// API group and resource of each object of a manifest.
-fn of_manifest(text: &str) -> Option<Vec<(String, String)>> {
+/// The resource of each object of a manifest.
+fn of_manifest(text: &str) -> Option<Vec<Resource>> {
     let objects = documents(text).ok()?;
-    let resource = |kind: &str| {
-        let known = KINDS.iter().find(|(.., known, _)| *known == kind);
-        // The API conventions form the plural like this.
-        known.map_or_else(
-            || format!("{}s", kind.to_ascii_lowercase()),
-            |known| known.4.to_owned(),
-        )
-    };
-    let named = objects.iter().map(|object| {
-        let group = object["apiVersion"]
-            .as_str()?
-            .split_once('/')
-            .map_or("", |(group, _)| group);
-        Some((group.to_owned(), resource(object["kind"].as_str()?)))
+    let resources = objects.iter().map(|object| {
+        let kind = ApiResource::from_gvk(&gvk_of(object).ok()?);
+        Some((kind.group, kind.plural))
     });
-    named.collect()
+    resources.collect()
 }
 
 /// API group, resource and, if present, the name of the object of a path such as
 /// `/api/v1/namespaces/x/pods/web:80/proxy/y`.
-fn resource_of(path: &str) -> Option<(String, String, String)> {
+pub(super) fn resource_of(path: &str) -> Option<(String, String, String)> {
     let path = path.split('?').next()?;
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (group, rest) = match parts.as_slice() {
@@ -329,16 +306,14 @@ fn resource_of(path: &str) -> Option<(String, String, String)> {
         ["apis", group, _, rest @ ..] => (*group, rest),
         _ => return None,
     };
-    let rest = match rest {
-        ["namespaces", _, inner @ ..] if !inner.is_empty() => inner,
-        rest => rest,
-    };
-    let resource = match rest {
-        [resource] | [resource, _] => (*resource).to_owned(),
-        [resource, _, part, ..] => format!("{resource}/{part}"),
+    let (resource, name) = match rest {
+        ["namespaces", _, resource] | [resource] => ((*resource).to_owned(), ""),
+        ["namespaces", _, resource, name] | [resource, name] => ((*resource).to_owned(), *name),
+        ["namespaces", _, resource, name, part, ..] | [resource, name, part, ..] => {
+            (format!("{resource}/{part}"), *name)
+        }
         [] => return None,
     };
-    let name = rest.get(1).copied().unwrap_or_default();
     Some((group.to_owned(), resource, name.to_owned()))
 }
 
@@ -356,34 +331,29 @@ pub(crate) struct Account<'a> {
 impl Account<'_> {
     /// The manifests. The roles are cluster-wide, because every run creates its own namespaces.
     pub(crate) fn to_yaml(&self) -> String {
-        let Self {
-            namespace, name, ..
-        } = self;
+        let (namespace, name) = (self.namespace, self.name);
         let mut text = format!(
             "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n---\n\
              apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}, namespace: {namespace}}}\n"
         );
         // Roles of accounts in different namespaces have different names.
         let role = format!("{namespace}:{name}");
-        let metrics = format!("  - {{nonResourceURLs: [{METRICS}], verbs: [get]}}\n");
-        let base = (
-            "",
+        let mut roles = vec![(
+            role.clone(),
             "What every run and its scenarios need",
-            self.rules.to_yaml() + &metrics,
-        );
-        let more = self.more.iter().filter(|(_, rules)| !rules.is_empty());
-        let more = more.map(|(capability, rules)| {
-            (
-                *capability,
-                "What scenarios with this capability need in addition",
-                rules.to_yaml(),
-            )
-        });
-        for (capability, what, rules) in std::iter::once(base).chain(more) {
-            let role = match capability {
-                "" => role.clone(),
-                capability => format!("{role}:{capability}"),
-            };
+            // The metrics of the API server show feature gates.
+            self.rules.to_yaml() + "  - {nonResourceURLs: [/metrics], verbs: [get]}\n",
+        )];
+        for (capability, rules) in &self.more {
+            if *rules != Rules::default() {
+                roles.push((
+                    format!("{role}:{capability}"),
+                    "What scenarios with this capability need in addition",
+                    rules.to_yaml(),
+                ));
+            }
+        }
+        for (role, what, rules) in roles {
             let _ = write!(
                 text,
                 "---\n# {what}.\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\n\
@@ -405,7 +375,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::observe::fake::{Fake, catalogue};
+    use crate::observe::fake::{self, Fake, pod};
     use crate::observe::scenario::observe;
     use crate::observe::session::clean;
 
@@ -433,17 +403,8 @@ mod tests {
     }
 
     fn scenario(steps: &str) -> Scenario {
-        let manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n    - name: main\n      \
-            image: hookproof/agent\n      command: [agent, entrypoint, hold=x]\n---\napiVersion: v1\nkind: ConfigMap\n\
-            metadata: {name: x}\n";
-        let suite = format!(
-            "scenario: a test\nmanifest: manifests/one.yaml\ntakes: 5s\nsteps:\n{steps}\nclaims:\n  - id: test.claim\n    \
-             says: The process exits with code 0.\n    control: runs(web.entrypoint) == 1\n    \
-             holds: first(stamps(web.entrypoint, 'ended')).data.code == 0\n    \
-             fails: first(stamps(web.entrypoint, 'ended')).data.code == 1\n"
-        );
-        let scenarios = catalogue(manifest, &suite).scenarios;
-        scenarios.into_values().next().unwrap()
+        let other = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n";
+        fake::scenario(&(pod("hold=x") + other), "", steps)
     }
 
     fn rules(steps: &str) -> Result<Rules, Place> {
@@ -513,10 +474,19 @@ mod tests {
         assert_eq!(shown.join("; "), expected);
     }
 
+    #[test]
+    fn plurals_follow_the_api_conventions() {
+        let manifest = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n";
+        let resource = ("networking.k8s.io", "networkpolicies");
+        let resource = (resource.0.to_owned(), resource.1.to_owned());
+        assert_eq!(of_manifest(manifest), Some(vec![resource]));
+    }
+
     #[rstest]
     #[case("kubectl: get gadgets")]
     #[case("kubectl: get secrets")]
     #[case("kubectl: delete ns other")]
+    #[case("kubectl: scale events/x --replicas=0")]
     #[case("kubectl: create token default")]
     #[case("kubectl: create clusterrolebinding x --clusterrole=cluster-admin --group=x")]
     fn a_step_whose_needs_are_unknown_is_named(#[case] step: &str) {
@@ -543,30 +513,24 @@ mod tests {
                 "{{\"apiGroups\":[\"{group}\"],\"resources\":[\"{resource}\"],\"verbs\":{verbs}}}"
             )
         });
-        let shown = rules
-            .in_namespace()
-            .iter()
-            .map(Value::to_string)
-            .collect::<Vec<_>>();
+        let (in_namespace, in_cluster) = rules.by_scope();
+        let shown = in_namespace.iter().map(Value::to_string).collect_vec();
         assert_eq!(shown, base);
-        assert!(rules.in_cluster().is_empty());
+        assert!(in_cluster.is_empty(), "{in_cluster:?}");
     }
 
     #[test]
     fn rules_outside_namespaces_are_apart() {
         let scenario = scenario("  - delete: priorityclass/x\n  - {get: node/node-1, as: node}\n");
-        let rules = Rules::of_scenario(&scenario).unwrap();
-        let resources = |rules: &[Value]| -> Vec<String> {
+        let (in_namespace, in_cluster) = Rules::of_scenario(&scenario).unwrap().by_scope();
+        let resources = |rules: &[Value]| {
             rules
                 .iter()
-                .map(|rule| rule["resources"][0].to_string())
-                .collect()
+                .map(|rule| rule["resources"][0].clone())
+                .collect_vec()
         };
-        assert_eq!(
-            resources(&rules.in_cluster()),
-            ["\"nodes\"", "\"priorityclasses\""]
-        );
-        assert_eq!(resources(&rules.in_namespace()), ["\"events\"", "\"pods\""]);
+        assert_eq!(resources(&in_cluster), ["nodes", "priorityclasses"]);
+        assert_eq!(resources(&in_namespace), ["events", "pods"]);
     }
 
     #[tokio::test]

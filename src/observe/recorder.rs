@@ -1,32 +1,23 @@
 //! The growing timeline of one scenario. All sources write to it; steps wait on it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::evidence::{Clock, Entry, Note, Seen, Stamp};
+use crate::evidence::{Clock, Entry, Note, Output, Seen, Stamp};
 
 /// The runner's clock, corrected by its offset from the nodes' clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RunnerClock {
-    offset: SignedDuration,
+    /// What is added to this machine's time.
+    pub offset: SignedDuration,
 }
 
 impl RunnerClock {
-    /// Creates a clock that adds `offset` to this machine's time.
-    pub fn new(offset: SignedDuration) -> Self {
-        Self { offset }
-    }
-
     /// The current time by the nodes' clock, as estimated by the runner.
     pub fn now(self) -> Timestamp {
         let now = Timestamp::now();
         now.checked_add(self.offset).unwrap_or(now)
-    }
-
-    pub fn offset_seconds(self) -> f64 {
-        self.offset.as_secs_f64()
     }
 }
 
@@ -47,36 +38,28 @@ struct Written {
 #[derive(Debug, Clone)]
 pub struct Recorder {
     clock: RunnerClock,
-    written: Arc<Mutex<Written>>,
-    changed: watch::Sender<usize>,
+    written: watch::Sender<Written>,
 }
 
 impl Recorder {
     pub fn new(clock: RunnerClock) -> Self {
-        let (changed, _) = watch::channel(0);
         Self {
             clock,
-            written: Arc::default(),
-            changed,
+            written: watch::Sender::default(),
         }
     }
 
-    pub fn clock(&self) -> RunnerClock {
-        self.clock
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Written> {
-        // A panic elsewhere leaves the list intact: only complete entries are pushed.
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The current time of the runner.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Adds an entry with a time given by its source.
     pub fn record(&self, at: Timestamp, clock: Clock, seen: Seen) {
-        let mut written = self.lock();
-        let n = u32::try_from(written.entries.len()).unwrap_or(u32::MAX);
-        written.entries.push(Entry { n, at, clock, seen });
-        drop(written);
-        self.changed.send_modify(|version| *version += 1);
+        self.written.send_modify(|Written { entries, .. }| {
+            let n = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+            entries.push(Entry { n, at, clock, seen });
+        });
     }
 
     /// Adds a stamp of the container's start with this number.
@@ -100,7 +83,7 @@ impl Recorder {
 
     /// Adds an entry with the current time of the runner.
     pub fn record_now(&self, seen: Seen) {
-        self.record(self.clock.now(), Clock::Runner, seen);
+        self.record(self.now(), Clock::Runner, seen);
     }
 
     pub fn note(&self, note: &str, text: impl Into<String>) {
@@ -110,18 +93,28 @@ impl Recorder {
         }));
     }
 
+    /// Adds the result of a step; `data` is an object.
+    pub fn output(&self, name: &str, step: &str, begin: Timestamp, end: Timestamp, data: Value) {
+        let output = Output {
+            name: name.to_owned(),
+            step: step.to_owned(),
+            begin,
+            end,
+            data: serde_json::from_value(data).unwrap_or_default(),
+        };
+        self.record(begin, Clock::Runner, Seen::Output(output));
+    }
+
     /// Adds a line of a running step, for steps that wait for it.
     pub fn line(&self, output: &str, text: &str) {
-        self.lock().lines.push(LiveLine {
-            output: output.to_owned(),
-            text: text.to_owned(),
-        });
-        self.changed.send_modify(|version| *version += 1);
+        let (output, text) = (output.to_owned(), text.to_owned());
+        self.written
+            .send_modify(|written| written.lines.push(LiveLine { output, text }));
     }
 
     /// All entries so far, in order of arrival.
     pub fn entries(&self) -> Vec<Entry> {
-        self.lock().entries.clone()
+        self.written.borrow().entries.clone()
     }
 
     /// Waits until `wanted` entries and lines match. Each is checked once. There is no timeout; the caller
@@ -132,12 +125,12 @@ impl Recorder {
         mut entry_matches: impl FnMut(&Entry) -> bool,
         mut line_matches: impl FnMut(&LiveLine) -> bool,
     ) {
-        let mut changes = self.changed.subscribe();
+        let mut changes = self.written.subscribe();
         let (mut next_entry, mut next_line, mut found) = (0, 0, 0);
         loop {
-            changes.borrow_and_update();
+            // Copies, so that sources can write meanwhile.
             let (entries, lines) = {
-                let Written { entries, lines } = &*self.lock();
+                let Written { entries, lines } = &*changes.borrow_and_update();
                 (entries[next_entry..].to_vec(), lines[next_line..].to_vec())
             };
             next_entry += entries.len();

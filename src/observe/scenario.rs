@@ -1,12 +1,13 @@
 //! Runs a scenario's steps on a cluster and returns the evidence.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use hookproof_protocol::{EVERY, Release};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -17,97 +18,36 @@ use crate::catalogue::moment::MomentMatcher;
 use crate::catalogue::placeholder::mentions;
 use crate::catalogue::step::{Action, Step, refused};
 
-use super::api::{Answer, ApiError, ApiServer};
+use super::api::{Answer, ApiServer};
 use super::command::{Program, Running, Workplace};
-use super::fill::{FillError, Filler};
+use super::failure::Failure;
+use super::fill::{Filler, Known};
 use super::forbidden;
 use super::listing;
-use super::outside::{Host, OutsideError};
-use super::recorder::Recorder;
+use super::outside::Host;
+use super::recorder::{LiveLine, Recorder};
 use super::secrets::Secrets;
-use super::session::{Session, Tenant, slug};
+use super::session::{Session, remove_namespace, slug};
 use super::timeline;
-use super::witness::WitnessError;
-use super::workload::{Additions, ManifestError, objects, without_bookkeeping};
-use crate::evidence::{Clock, Entry, Evidence, Output, Problem, SCHEMA, Seen};
+use super::workload::{Additions, objects, without_bookkeeping};
+use crate::evidence::{Entry, Evidence, Problem, SCHEMA, Seen};
 
 /// Timeout for the last stamps to arrive after the steps.
 const LAST_STAMPS: Duration = Duration::from_secs(10);
 /// Timeout for programs to exit once they are interrupted.
 const PROGRAM_END: Duration = Duration::from_secs(10);
 
-/// Why a step failed.
-#[derive(Debug, thiserror::Error)]
-enum StepError {
-    #[error(transparent)]
-    Api(#[from] ApiError),
-    #[error(transparent)]
-    Fill(#[from] FillError),
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    #[error(transparent)]
-    Witness(#[from] WitnessError),
-    #[error(transparent)]
-    Outside(#[from] OutsideError),
-    #[error("the API server rejected the request ({} {}): {}", .0.code, .0.reason, .0.message)]
-    Rejected(Answer),
-    #[error("timed out after {0} s")]
-    TimedOut(f64),
-    #[error("{0}")]
-    Other(String),
-}
-
-impl StepError {
-    fn is_forbidden(&self) -> bool {
-        match self {
-            Self::Rejected(answer) => answer.is_forbidden(),
-            Self::Api(ApiError::Request { source, .. }) => forbidden::is_forbidden(source),
-            _ => false,
-        }
-    }
-}
-
-impl From<String> for StepError {
-    fn from(text: String) -> Self {
-        Self::Other(text)
-    }
-}
-
-impl From<&str> for StepError {
-    fn from(text: &str) -> Self {
-        Self::Other(text.to_owned())
-    }
-}
-
-struct Background {
-    stop: CancellationToken,
-    done: JoinHandle<()>,
-}
-
-/// Files that a command reads; removed on drop.
-#[derive(Default)]
-struct Files {
-    /// Prepared manifests, by path as in the suite.
-    manifests: Vec<(String, String)>,
-    /// Listings of documents, by name.
-    listings: Vec<(String, String)>,
-    folder: Option<tempfile::TempDir>,
-}
-
 struct Runner<'a> {
     session: &'a Session,
     scenario: &'a Scenario,
-    /// With the scenario's permissions.
     api: ApiServer,
-    token: String,
     /// Where kubectl runs, once a step needs it.
     workplace: OnceLock<Workplace>,
-    namespace: String,
     recorder: Recorder,
     additions: Additions,
-    background: HashMap<String, Background>,
+    /// By name: what stops a program, and what ends with it.
+    background: HashMap<String, (CancellationToken, JoinHandle<()>)>,
     outside: Vec<(String, Host)>,
-    stop: CancellationToken,
 }
 
 /// Runs the scenario's steps in a new namespace and records everything. Failures are recorded in
@@ -122,52 +62,28 @@ pub async fn observe(
 ) -> Evidence {
     let recorder = Recorder::new(session.clock);
     let began = session.clock.now();
-    let mut problems = Vec::new();
-    match session.scenario_namespace(scenario, attempt).await {
-        Err(error) => problems.push(Problem {
-            forbidden: error.is_forbidden(),
-            ..problem("create the scenario's namespace", &error)
-        }),
-        Ok(Tenant {
-            namespace,
-            api,
-            token,
-        }) => {
+    let problems = match session.scenario_namespace(scenario, attempt).await {
+        Err(failure) => vec![problem("create the scenario's namespace", failure)],
+        Ok(api) => {
+            let namespace = api.namespace.clone();
             session.router.add(&namespace, recorder.clone());
             let mut runner = Runner {
                 session,
                 scenario,
                 api,
-                token,
                 workplace: OnceLock::new(),
-                namespace: namespace.clone(),
                 recorder: recorder.clone(),
                 additions: Additions {
                     run: session.run.clone(),
                     scenario: slug(&scenario.id),
                     images: session.target.images.clone(),
                     witness: session.witness.address.clone(),
-                    token: session.token.clone(),
+                    token: session.witness.token.clone(),
                 },
                 background: HashMap::new(),
                 outside: Vec::new(),
-                stop: stop.clone(),
             };
-            problems.extend(runner.steps(on_step).await);
-            runner.end_background().await;
-            if let Some((name, why)) = forbidden::by_kubectl(&recorder.entries()) {
-                let problem = Problem {
-                    forbidden: true,
-                    ..problem(&format!("kubectl step `{name}`"), &why)
-                };
-                problems.insert(0, problem);
-            }
-            if let Err(error) = runner.last_stamps().await {
-                problems.push(error);
-            }
-            if !problems.is_empty() {
-                runner.describe_pods().await;
-            }
+            let problems = runner.observe(stop, on_step).await;
             session.router.remove(&namespace);
             // A pod is not removed while one of its hooks is running.
             let every = Release {
@@ -178,10 +94,22 @@ pub async fn observe(
             if let Err(error) = session.witness.release(&every).await {
                 tracing::warn!("{error}");
             }
-            if !keep && let Err(error) = session.remove_namespace(&namespace).await {
+            if !keep && let Err(error) = remove_namespace(&session.target.client, &namespace).await
+            {
                 // The end of the run retries and reports a failure.
                 tracing::warn!("{error}");
             }
+            problems
+        }
+    };
+    let ended = session.clock.now();
+    let mut entries = recorder.entries();
+    // The run's token, which allows writing to the evidence, and credentials of any kind.
+    let secrets = Secrets::new(&session.witness.token);
+    for entry in &mut entries {
+        if let Seen::Output(output) = &mut entry.seen {
+            let values = output.data.values_mut();
+            values.for_each(|value| secrets.redact(value));
         }
     }
     Evidence {
@@ -191,37 +119,49 @@ pub async fn observe(
         run: session.run.clone(),
         cluster: scenario.facts(&session.target.facts, &session.target.allowed),
         began,
-        ended: session.clock.now(),
+        ended,
         attempt,
-        timeline: timeline::build(without_secrets(&session.token, recorder.entries())),
+        timeline: timeline::build(entries),
         problems,
     }
 }
 
-/// Redacts secrets: the run's token, which allows writing to the evidence, and credentials of any kind.
-fn without_secrets(token: &str, mut entries: Vec<Entry>) -> Vec<Entry> {
-    let secrets = Secrets::new(token);
-    for entry in &mut entries {
-        if let Seen::Output(output) = &mut entry.seen {
-            output
-                .data
-                .values_mut()
-                .for_each(|value| secrets.redact(value));
-        }
-    }
-    entries
-}
-
-fn problem(doing: &str, what: &dyn std::fmt::Display) -> Problem {
+fn problem(doing: &str, failure: impl Into<Failure>) -> Problem {
+    let failure = failure.into();
     Problem {
         doing: doing.to_owned(),
-        what: what.to_string(),
-        forbidden: false,
+        what: failure.to_string(),
+        forbidden: failure.is_forbidden(),
     }
 }
 
 impl Runner<'_> {
-    async fn steps(&mut self, on_step: impl Fn(String)) -> Option<Problem> {
+    /// Runs the steps, and waits for everything that they caused. The most important problem comes first.
+    async fn observe(
+        &mut self,
+        stop: &CancellationToken,
+        on_step: impl Fn(String),
+    ) -> Vec<Problem> {
+        let mut problems = Vec::from_iter(self.steps(stop, on_step).await);
+        self.end_background().await;
+        if let Some((name, why)) = forbidden::by_kubectl(&self.recorder.entries()) {
+            let doing = format!("kubectl step `{name}`");
+            problems.insert(0, problem(&doing, Failure::refused(403, why)));
+        }
+        if let Err(what) = self.last_stamps().await {
+            problems.push(problem("collect the last stamps", what));
+        }
+        if !problems.is_empty() {
+            self.describe_pods().await;
+        }
+        problems
+    }
+
+    async fn steps(
+        &mut self,
+        stop: &CancellationToken,
+        on_step: impl Fn(String),
+    ) -> Option<Problem> {
         for step in &self.scenario.steps {
             let words = step.in_words(&self.scenario.manifests);
             let version = &self.session.target.facts.kubernetes;
@@ -234,7 +174,6 @@ impl Runner<'_> {
             }
             on_step(words.clone());
             self.recorder.note("step", words.clone());
-            let stop = self.stop.clone();
             let cap = step.cap;
             // A program is interrupted at its cap; then its output is kept.
             let limit = match step.action {
@@ -249,38 +188,27 @@ impl Runner<'_> {
                         self.recorder.note("optional", format!("{words}: timed out"));
                         Ok(())
                     }
-                    Err(_) => Err(StepError::TimedOut(cap.as_secs_f64())),
+                    Err(_) => Err(match forbidden::behind_a_timeout(&self.recorder.entries()) {
+                        Some(why) => Failure::refused(403, why),
+                        None => format!("timed out after {} s", cap.as_secs_f64()).into(),
+                    }),
                 },
             };
-            if let Err(what) = done {
-                let doing = format!("{words} ({})", step.place);
-                let behind = match what {
-                    StepError::TimedOut(_) => forbidden::behind_a_timeout(&self.recorder.entries()),
-                    _ => None,
-                };
-                return Some(match behind {
-                    Some(why) => Problem {
-                        forbidden: true,
-                        ..problem(&doing, &why)
-                    },
-                    None => Problem {
-                        forbidden: what.is_forbidden(),
-                        ..problem(&doing, &what)
-                    },
-                });
+            if let Err(failure) = done {
+                return Some(problem(&format!("{words} ({})", step.place), failure));
             }
         }
         None
     }
 
-    async fn step(&mut self, step: &Step) -> Result<(), StepError> {
+    async fn step(&mut self, step: &Step) -> Result<(), Failure> {
         let name = step.name.as_deref();
         match &step.action {
             Action::Apply { manifest, dry_run } => self.apply(*manifest, *dry_run, name).await,
             Action::Delete { object, grace } => {
-                let begin = self.recorder.clock().now();
-                let answer = self.api.delete(object, &self.namespace, *grace).await?;
-                self.answered(name, "delete", begin, answer)
+                let begin = self.recorder.now();
+                let answer = self.api.delete(object, *grace).await?;
+                self.answered(name, "delete", begin, &answer)
             }
             Action::Until { moment, .. } => self.until(moment).await,
             Action::Kubectl {
@@ -289,30 +217,19 @@ impl Runner<'_> {
                 background,
                 ordinary_user,
             } => {
-                let files = self.files(args).await?;
-                let outside = self.outside_addresses();
-                let filler = Filler {
-                    manifests: &files.manifests,
-                    listings: &files.listings,
-                    ..self.filler(None, &outside)
-                };
+                let (_folder, files) = self.files(args).await?;
+                let mut filler = self.filler(None);
+                filler.known.extend(files);
                 let args = filler.fill_all(args).await?;
                 let stdin = match stdin {
                     Some(text) => Some(filler.fill(text).await?),
                     None => None,
                 };
-                let workplace = self.workplace()?;
                 // Placeholders may have changed what was checked when the suite was read.
-                if let Some(message) = refused(&args, Some(workplace.path())) {
+                if let Some(message) = refused(&args, Some(&self.workplace()?.path)) {
                     return Err(message.into());
                 }
-                let kubectl = &self.session.target.kubectl;
-                let program = Program {
-                    command: kubectl.command(workplace, &args, *ordinary_user),
-                    step: "kubectl",
-                    shown: std::iter::once("kubectl".to_owned()).chain(args).collect(),
-                    stdin,
-                };
+                let program = self.kubectl(args, stdin, *ordinary_user)?;
                 self.run(program, name.unwrap_or("kubectl"), *background, step.cap)
                     .await
             }
@@ -325,7 +242,7 @@ impl Runner<'_> {
                 start,
             } => {
                 let wanted = Release {
-                    namespace: self.namespace.clone(),
+                    namespace: self.api.namespace.clone(),
                     name: hold.clone(),
                     pod: pod.clone(),
                     container: container.clone(),
@@ -335,24 +252,25 @@ impl Runner<'_> {
                 Ok(self.session.witness.release(&wanted).await?)
             }
             Action::Stop { name } | Action::Ended { name } => match self.background.remove(name) {
-                Some(background) => {
+                Some((token, done)) => {
                     if matches!(step.action, Action::Stop { .. }) {
-                        background.stop.cancel();
+                        token.cancel();
                     }
-                    Ok(background.done.await.map_err(|e| e.to_string())?)
+                    Ok(done.await.map_err(|e| e.to_string())?)
                 }
                 None => Err(format!("no background step named `{name}` is running").into()),
             },
             Action::Http { through, path } => self.http(through, path, name).await,
             Action::Get { object } => {
-                let begin = self.recorder.clock().now();
-                let found = self.api.get_opt(object, &self.namespace).await?;
-                let mut data = BTreeMap::new();
+                let begin = self.recorder.now();
                 // An object that is gone is an answer too: the output then has no `object`.
-                if let Some(mut object) = found {
-                    without_bookkeeping(&mut object);
-                    data.insert("object".to_owned(), object);
-                }
+                let data = match self.api.get_opt(object).await? {
+                    Some(mut object) => {
+                        without_bookkeeping(&mut object);
+                        json!({"object": object})
+                    }
+                    None => json!({}),
+                };
                 self.keep(name, "get", begin, data);
                 Ok(())
             }
@@ -368,26 +286,22 @@ impl Runner<'_> {
         manifest: usize,
         dry_run: bool,
         name: Option<&str>,
-    ) -> Result<(), StepError> {
-        let manifest = self
-            .scenario
-            .manifests
-            .get(manifest)
-            .ok_or("the scenario has no such manifest")?;
-        let begin = self.recorder.clock().now();
+    ) -> Result<(), Failure> {
+        let manifest = self.scenario.manifests.get(manifest);
+        let manifest = manifest.ok_or("the scenario has no such manifest")?;
+        let begin = self.recorder.now();
         for object in self.prepared(manifest).await? {
-            let answer = self.api.create(&object, &self.namespace, dry_run).await?;
+            let answer = self.api.create(&object, dry_run).await?;
             if !answer.accepted {
-                return self.answered(name, "apply", begin, answer);
+                return self.answered(name, "apply", begin, &answer);
             }
         }
-        self.answered(name, "apply", begin, Answer::accepted(201))
+        self.answered(name, "apply", begin, &Answer::accepted(201))
     }
 
     /// The manifest's objects with placeholders resolved and additions made.
-    async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, StepError> {
-        let outside = self.outside_addresses();
-        let text = self.filler(None, &outside).fill(&manifest.text).await?;
+    async fn prepared(&self, manifest: &Manifest) -> Result<Vec<Value>, Failure> {
+        let text = self.filler(None).fill(&manifest.text).await?;
         let mut objects = objects(&manifest.path, &text)?;
         for object in &mut objects {
             self.additions.add_to(object);
@@ -396,37 +310,55 @@ impl Runner<'_> {
     }
 
     /// The folder for kubectl, with its kubeconfig.
-    fn workplace(&self) -> Result<&Workplace, StepError> {
+    fn workplace(&self) -> Result<&Workplace, Failure> {
         if let Some(made) = self.workplace.get() {
             return Ok(made);
         }
         let kubectl = &self.session.target.kubectl;
-        let made = kubectl.workplace(&self.namespace, &self.token);
+        let made = kubectl.workplace(&self.api.namespace, &self.api.token);
         let made = made.map_err(|e| format!("failed to create kubectl's folder: {e}"))?;
         Ok(self.workplace.get_or_init(|| made))
     }
 
-    /// Writes the files for the placeholders `{manifest}` and `{listing:NAME}` in `args`.
-    async fn files(&self, args: &[String]) -> Result<Files, StepError> {
-        let mut files = Files::default();
+    /// A kubectl command of the scenario.
+    fn kubectl(
+        &self,
+        args: Vec<String>,
+        stdin: Option<String>,
+        ordinary_user: bool,
+    ) -> Result<Program, Failure> {
+        let kubectl = &self.session.target.kubectl;
+        Ok(Program {
+            command: kubectl.command(self.workplace()?, &args, ordinary_user),
+            step: "kubectl",
+            shown: std::iter::once("kubectl".to_owned()).chain(args).collect(),
+            stdin,
+        })
+    }
+
+    /// Writes the files for the placeholders `{manifest}` and `{listing:NAME}` in `args`. They are removed with their
+    /// folder.
+    async fn files(&self, args: &[String]) -> Result<(Option<TempDir>, Vec<Known>), Failure> {
+        let mut files = Vec::new();
         let mentioned = |word: &str| args.iter().any(|arg| mentions(arg, word));
         if !mentioned("manifest") && !mentioned("listing") {
-            return Ok(files);
+            return Ok((None, files));
         }
-        let folder = tempfile::tempdir_in(self.workplace()?.path())
+        let folder = tempfile::tempdir_in(&self.workplace()?.path)
             .map_err(|e| format!("failed to create a temporary directory: {e}"))?;
-        let write = |name: String, text: &str| -> Result<String, String> {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text)
-                .map_err(|e| format!("failed to write {}: {e}", path.display()))?;
-            Ok(path.display().to_string())
+        let mut write = |word, name: &str, file: String, text: &str| {
+            let path = folder.path().join(file);
+            let value = path.display().to_string();
+            std::fs::write(path, text).map_err(|e| format!("failed to write {value}: {e}"))?;
+            files.push((word, name.to_owned(), value));
+            Ok::<_, String>(())
         };
         if mentioned("manifest") {
             for (index, manifest) in self.scenario.manifests.iter().enumerate() {
                 let objects = self.prepared(manifest).await?;
                 let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-                let file = write(format!("{index}.json"), &list.to_string())?;
-                files.manifests.push((manifest.path.clone(), file));
+                let file = format!("{index}.json");
+                write("manifest", &manifest.path, file, &list.to_string())?;
             }
         }
         if mentioned("listing") {
@@ -434,42 +366,33 @@ impl Runner<'_> {
             let documents = documents.ok_or("the run has no documents; pass --documents")?;
             for (name, citation) in &self.scenario.listings {
                 let text = listing::read(documents, citation)?;
-                let file = write(format!("{name}.yaml"), &text)?;
-                files.listings.push((name.clone(), file));
+                write("listing", name, format!("{name}.yaml"), &text)?;
             }
         }
-        files.folder = Some(folder);
-        Ok(files)
+        Ok((Some(folder), files))
     }
 
     /// Starts a container outside the cluster.
-    async fn outside(&mut self, name: &str, args: &[String]) -> Result<(), StepError> {
+    async fn outside(&mut self, name: &str, args: &[String]) -> Result<(), Failure> {
         let target = &self.session.target;
         let outside = target.outside.as_ref();
         let outside = outside.filter(|_| self.scenario.may(OUTSIDE, &target.allowed));
         let outside = outside.ok_or("the cluster has no capability `outside`")?;
-        let addresses = self.outside_addresses();
-        let args = self.filler(None, &addresses).fill_all(args).await?;
+        let args = self.filler(None).fill_all(args).await?;
         let host = outside.start(name, &args, &self.recorder).await?;
         self.outside.push((name.to_owned(), host));
         Ok(())
     }
 
-    fn outside_addresses(&self) -> Vec<(String, String)> {
-        let hosts = self.outside.iter();
-        hosts
-            .map(|(name, host)| (name.clone(), host.address.to_string()))
-            .collect()
-    }
-
-    fn filler<'b>(&'b self, pod: Option<&'b str>, outside: &'b [(String, String)]) -> Filler<'b> {
+    fn filler<'b>(&'b self, pod: Option<&'b str>) -> Filler<'b> {
+        let addresses = self.outside.iter().map(|(name, host)| {
+            let address = host.address.to_string();
+            ("outside_ip", name.clone(), address)
+        });
         Filler {
             api: &self.api,
-            namespace: &self.namespace,
             pod,
-            manifests: &[],
-            listings: &[],
-            outside,
+            known: addresses.collect(),
         }
     }
 
@@ -479,54 +402,34 @@ impl Runner<'_> {
         name: Option<&str>,
         step: &str,
         begin: Timestamp,
-        answer: Answer,
-    ) -> Result<(), StepError> {
+        answer: &Answer,
+    ) -> Result<(), Failure> {
         // Admission control forbids; only validation answers the question of a step.
         if !answer.accepted && (name.is_none() || answer.is_forbidden()) {
-            return Err(StepError::Rejected(answer));
+            let what = format!(
+                "the API server rejected the request ({} {}): {}",
+                answer.code, answer.reason, answer.message
+            );
+            return Err(Failure::refused(answer.code, what));
         }
-        let data = BTreeMap::from([
-            ("accepted".to_owned(), json!(answer.accepted)),
-            ("code".to_owned(), json!(answer.code)),
-            ("reason".to_owned(), json!(answer.reason)),
-            ("message".to_owned(), json!(answer.message)),
-        ]);
-        self.keep(name, step, begin, data);
+        self.keep(name, step, begin, json!(answer));
         Ok(())
     }
 
-    fn keep(
-        &self,
-        name: Option<&str>,
-        step: &str,
-        begin: Timestamp,
-        data: BTreeMap<String, Value>,
-    ) {
-        let output = Output {
-            name: name.unwrap_or(step).to_owned(),
-            step: step.to_owned(),
-            begin,
-            end: self.recorder.clock().now(),
-            data,
-        };
+    fn keep(&self, name: Option<&str>, step: &str, begin: Timestamp, data: Value) {
+        let end = self.recorder.now();
         self.recorder
-            .record(begin, Clock::Runner, Seen::Output(output));
+            .output(name.unwrap_or(step), step, begin, end, data);
     }
 
-    async fn until(&self, moment: &str) -> Result<(), StepError> {
-        let wanted = self
-            .scenario
-            .moments
-            .get(moment)
-            .ok_or("the scenario declares no such moment")?;
+    async fn until(&self, moment: &str) -> Result<(), Failure> {
+        let wanted = self.scenario.moments.get(moment);
+        let wanted = wanted.ok_or("the scenario declares no such moment")?;
         let matcher = MomentMatcher::new(wanted)?;
-        self.recorder
-            .wait(
-                wanted.nth.max(1),
-                |entry| matcher.matches(entry),
-                |line| matcher.matches_line(&line.output, &line.text),
-            )
-            .await;
+        let of_entry = |entry: &Entry| matcher.matches(entry);
+        let of_line = |line: &LiveLine| matcher.matches_line(&line.output, &line.text);
+        let nth = wanted.nth.max(1);
+        self.recorder.wait(nth, of_entry, of_line).await;
         Ok(())
     }
 
@@ -536,7 +439,7 @@ impl Runner<'_> {
         name: &str,
         background: bool,
         cap: Duration,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), Failure> {
         let called = program.shown.first().cloned().unwrap_or_default();
         let running = Running::start(program, name, &self.recorder)
             .map_err(|e| format!("failed to start {called}: {e}"))?;
@@ -545,8 +448,7 @@ impl Runner<'_> {
             let token = stop.clone();
             // Without a cap: it runs until it exits, until a `stop` step or until the end of the scenario.
             let done = tokio::spawn(async move { running.finish(Duration::MAX, &token).await });
-            self.background
-                .insert(name.to_owned(), Background { stop, done });
+            self.background.insert(name.to_owned(), (stop, done));
         } else {
             running.finish(cap, &stop).await;
         }
@@ -559,7 +461,7 @@ impl Runner<'_> {
         args: &[String],
         name: Option<&str>,
         cap: Duration,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), Failure> {
         let target = &self.session.target;
         let shell = target.node_shell.as_ref();
         let Some(shell) = shell.filter(|_| self.scenario.may(NODE_SHELL, &target.allowed)) else {
@@ -570,7 +472,7 @@ impl Runner<'_> {
             );
             return Ok(());
         };
-        let object = self.api.get(&format!("pod/{pod}"), &self.namespace).await?;
+        let object = self.api.get(&format!("pod/{pod}")).await?;
         let node = object["spec"]["nodeName"].as_str().unwrap_or_default();
         if node.is_empty() {
             let text =
@@ -579,18 +481,12 @@ impl Runner<'_> {
         }
         // The name leads to a container of this machine, and a manifest can set it.
         if !shell.nodes.iter().any(|known| known == node) {
-            return Err(
-                format!("pod {pod} is on `{node}`, which is not a node of this cluster").into(),
-            );
+            let text = format!("pod {pod} is on `{node}`, which is not a node of this cluster");
+            return Err(text.into());
         }
-        let outside = self.outside_addresses();
-        let filler = self.filler(Some(pod), &outside);
-        let args = filler.fill_all(args).await?;
-        let mut all = shell.prefix.clone();
-        all.push(node.to_owned());
-        all.extend(args.iter().cloned());
-        let mut command = Command::new(&all[0]);
-        command.args(&all[1..]);
+        let args = self.filler(Some(pod)).fill_all(args).await?;
+        let mut command = Command::new(&shell.prefix[0]);
+        command.args(&shell.prefix[1..]).arg(node).args(&args);
         let program = Program {
             command,
             step: "node",
@@ -600,49 +496,35 @@ impl Runner<'_> {
         self.run(program, name.unwrap_or("node"), false, cap).await
     }
 
-    async fn http(&self, through: &str, path: &str, name: Option<&str>) -> Result<(), StepError> {
-        let begin = self.recorder.clock().now();
+    async fn http(&self, through: &str, path: &str, name: Option<&str>) -> Result<(), Failure> {
+        let begin = self.recorder.now();
         let port = self.forwarded_port(through).await?;
-        let (status, body, error) = match super::http::get(port, path).await {
-            Ok((status, body)) => (json!(status), json!(body), Value::Null),
-            Err(error) => (Value::Null, Value::Null, json!(error.to_string())),
+        let data = match super::http::get(port, path).await {
+            Ok((status, body)) => json!({"status": status, "body": body, "error": null}),
+            Err(error) => json!({"status": null, "body": null, "error": error}),
         };
-        let data = BTreeMap::from([
-            ("status".to_owned(), status),
-            ("body".to_owned(), body),
-            ("error".to_owned(), error),
-        ]);
         self.keep(name, "http", begin, data);
         Ok(())
     }
 
     /// Waits until a port-forward prints its local port.
-    async fn forwarded_port(&self, through: &str) -> Result<u16, StepError> {
+    async fn forwarded_port(&self, through: &str) -> Result<u16, Failure> {
         let mut port = None;
-        let found = self.recorder.wait(
-            1,
-            |_| false,
-            |line| {
-                if line.output == through && port.is_none() {
-                    port = line
-                        .text
-                        .strip_prefix("Forwarding from 127.0.0.1:")
-                        .and_then(|rest| rest.split(' ').next()?.parse().ok());
-                }
-                port.is_some()
-            },
-        );
-        found.await;
+        let shows_port = |line: &LiveLine| {
+            if line.output == through && port.is_none() {
+                let rest = line.text.strip_prefix("Forwarding from 127.0.0.1:");
+                port = rest.and_then(|rest| rest.split(' ').next()?.parse().ok());
+            }
+            port.is_some()
+        };
+        self.recorder.wait(1, |_| false, shows_port).await;
         Ok(port.ok_or_else(|| format!("`{through}` printed no local port"))?)
     }
 
     async fn end_background(&mut self) {
-        for (name, background) in self.background.drain() {
-            background.stop.cancel();
-            if tokio::time::timeout(PROGRAM_END, background.done)
-                .await
-                .is_err()
-            {
+        for (name, (stop, done)) in self.background.drain() {
+            stop.cancel();
+            if tokio::time::timeout(PROGRAM_END, done).await.is_err() {
                 let text = format!("`{name}` did not exit within {} s", PROGRAM_END.as_secs());
                 self.recorder.note("background", text);
             }
@@ -650,49 +532,26 @@ impl Runner<'_> {
     }
 
     /// Waits for every stamp that the witness received before the steps ended.
-    async fn last_stamps(&self) -> Result<(), Problem> {
-        let doing = "collect the last stamps";
-        let wanted = self
-            .session
-            .witness
-            .count()
-            .await
-            .map_err(|e| problem(doing, &e))?;
+    async fn last_stamps(&self) -> Result<(), String> {
+        let wanted = self.session.witness.time().await?.stamps;
         let mut seen = self.session.stamps_seen.clone();
         match tokio::time::timeout(LAST_STAMPS, seen.wait_for(|n| *n >= wanted)).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(problem(
-                doing,
-                &format!(
-                    "the witness has {wanted} stamps; fewer arrived within {} s",
-                    LAST_STAMPS.as_secs()
-                ),
+            _ => Err(format!(
+                "the witness has {wanted} stamps; fewer arrived within {} s",
+                LAST_STAMPS.as_secs()
             )),
         }
     }
 
     /// Records `kubectl describe pods` for diagnosis before the namespace is removed.
     async fn describe_pods(&self) {
-        let Ok(workplace) = self.workplace() else {
-            return;
-        };
-        let kubectl = &self.session.target.kubectl;
-        let args: Vec<String> = ["describe", "pods"]
-            .iter()
-            .map(|arg| (*arg).to_owned())
-            .collect();
-        let command = kubectl.command(workplace, &args, false);
-        let shown = vec!["kubectl".into(), "describe".into(), "pods".into()];
-        let program = Program {
-            command,
-            step: "kubectl",
-            shown,
-            stdin: None,
-        };
-        if let Ok(running) = Running::start(program, "at_problem", &self.recorder) {
-            running
-                .finish(Duration::from_secs(10), &CancellationToken::new())
-                .await;
+        let args = ["describe", "pods"].map(str::to_owned).to_vec();
+        if let Ok(program) = self.kubectl(args, None, false)
+            && let Ok(running) = Running::start(program, "at_problem", &self.recorder)
+        {
+            let cap = Duration::from_secs(10);
+            running.finish(cap, &CancellationToken::new()).await;
         }
     }
 }

@@ -10,8 +10,8 @@ const PREFIX: &str = "hookproof-run-";
 /// A directory that is removed on drop. Every user may enter it; only the owner may write.
 #[derive(Debug)]
 pub struct Scratch {
-    folder: tempfile::TempDir,
-    path: Utf8PathBuf,
+    _folder: tempfile::TempDir,
+    pub path: Utf8PathBuf,
 }
 
 impl Scratch {
@@ -22,15 +22,17 @@ impl Scratch {
             .prefix(&format!("{PREFIX}{}-", std::process::id()))
             .tempdir()?;
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
-        let path = Utf8PathBuf::from_path_buf(folder.path().to_owned())
-            .map_err(|p| std::io::Error::other(format!("{} is not UTF-8", p.display())))?;
-        Ok(Self { folder, path })
+        let path = utf8(folder.path())?;
+        Ok(Self {
+            _folder: folder,
+            path,
+        })
     }
+}
 
-    pub fn path(&self) -> &Utf8Path {
-        debug_assert_eq!(self.folder.path(), self.path.as_std_path());
-        &self.path
-    }
+pub(super) fn utf8(path: &Path) -> std::io::Result<Utf8PathBuf> {
+    let utf8 = Utf8Path::from_path(path).map(Utf8Path::to_owned);
+    utf8.ok_or_else(|| std::io::Error::other(format!("{} is not UTF-8", path.display())))
 }
 
 /// Removes the directories of processes that have exited. Returns their number.
@@ -38,16 +40,11 @@ pub fn clean() -> usize {
     let Ok(entries) = std::env::temp_dir().read_dir() else {
         return 0;
     };
-    entries
-        .filter_map(Result::ok)
-        .filter(|entry| {
-            entry
-                .file_name()
-                .to_str()
-                .and_then(owner)
-                .is_some_and(is_gone)
-        })
-        .filter(|entry| std::fs::remove_dir_all(entry.path()).is_ok())
+    let left = entries.filter_map(Result::ok).filter(|entry| {
+        let name = entry.file_name();
+        name.to_str().and_then(owner).is_some_and(has_exited)
+    });
+    left.filter(|entry| std::fs::remove_dir_all(entry.path()).is_ok())
         .count()
 }
 
@@ -55,8 +52,8 @@ fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
 
-fn is_gone(pid: u32) -> bool {
-    !Path::new("/proc").join(pid.to_string()).exists()
+pub(super) fn has_exited(process: u32) -> bool {
+    !Path::new("/proc").join(process.to_string()).exists()
 }
 
 #[cfg(test)]
@@ -72,6 +69,6 @@ mod tests {
         std::fs::create_dir_all(&left).unwrap();
         assert!(clean() >= 1);
         assert!(!left.exists());
-        assert!(mine.path().exists());
+        assert!(mine.path.exists());
     }
 }

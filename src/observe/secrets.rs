@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use itertools::Itertools as _;
 use regex::{Captures, Regex};
 use serde_json::Value;
 
@@ -22,16 +23,12 @@ pub(super) struct Secrets {
 
 impl Secrets {
     pub(super) fn new(token: &str) -> Self {
-        let encoded = encoded(token);
-        let encoded = encoded.iter().map(|text| {
+        let encoded = encoded(token).into_iter().map(|text| {
             // Programs that encode break lines anywhere.
-            let chars: Vec<String> = text
-                .chars()
-                .map(|c| regex::escape(&c.to_string()))
-                .collect();
+            let mut chars = text.chars().map(|c| regex::escape(&c.to_string()));
             chars.join(r"[\r\n]*")
         });
-        let all: Vec<String> = encoded.chain(FORMS.map(str::to_owned)).collect();
+        let mut all = encoded.chain(FORMS.map(str::to_owned));
         Self {
             token: token.to_owned(),
             // A test compiles these forms.
@@ -58,10 +55,7 @@ impl Secrets {
         for stream in ["stdout", "stderr"] {
             let of_stream = |item: &&mut Value| item["stream"] == stream;
             let mut lines: Vec<&mut Value> = items.iter_mut().filter(of_stream).collect();
-            let text: Vec<&str> = lines
-                .iter()
-                .filter_map(|line| line["text"].as_str())
-                .collect();
+            let mut text = lines.iter().filter_map(|line| line["text"].as_str());
             let Some(masked) = self.masked(&text.join("\n")) else {
                 continue;
             };
@@ -77,11 +71,8 @@ impl Secrets {
     fn masked(&self, text: &str) -> Option<String> {
         let plain = text.replace(&self.token, "(token)");
         let mask = |found: &Captures<'_>| -> String {
-            let breaks: String = found[0]
-                .chars()
-                .filter(|c| matches!(c, '\r' | '\n'))
-                .collect();
-            format!("(secret){breaks}")
+            let breaks = found[0].matches(['\r', '\n']);
+            format!("(secret){}", breaks.format(""))
         };
         let masked = match &self.forms {
             Some(forms) => forms.replace_all(&plain, mask).into_owned(),

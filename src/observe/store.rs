@@ -1,9 +1,8 @@
 //! Evidence files: written atomically, one timeline entry per line, so that they are readable and diffable.
 
-use std::fmt::Write as _;
-
 use camino::{Utf8Path, Utf8PathBuf};
-use serde_json::Value;
+use itertools::Itertools as _;
+use serde_json::json;
 use thiserror::Error;
 
 use crate::evidence::{Evidence, SCHEMA};
@@ -18,48 +17,26 @@ pub enum StoreError {
     },
     #[error(transparent)]
     Write(#[from] WriteError),
-    #[error("invalid evidence file {path}: {reason}")]
-    Broken { path: Utf8PathBuf, reason: String },
-    #[error(
-        "unsupported format {found} of evidence file {path}: expected {SCHEMA}; judge it with the version of \
-         hookproof that wrote it, or record it again"
-    )]
-    OtherSchema { path: Utf8PathBuf, found: String },
+    #[error("{0}")]
+    Invalid(String),
 }
 
-/// Writes evidence, replacing an existing file atomically. Creates missing directories.
+fn invalid(path: &Utf8Path, reason: impl std::fmt::Display) -> StoreError {
+    StoreError::Invalid(format!("invalid evidence file {path}: {reason}"))
+}
+
+/// Writes evidence with one timeline entry per line, replacing an existing file atomically. Creates missing directories.
 pub fn write(path: &Utf8Path, evidence: &Evidence) -> Result<(), StoreError> {
-    let text = to_text(evidence).map_err(|error| StoreError::Broken {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })?;
-    Ok(write_private(path, text.as_bytes())?)
-}
-
-/// The text of an evidence file, with one timeline entry per line.
-pub fn to_text(evidence: &Evidence) -> serde_json::Result<String> {
-    let mut whole = serde_json::to_value(evidence)?;
-    let timeline = whole.get_mut("timeline").map(Value::take);
-    let mut text = String::from("{\n");
-    let fields = whole
-        .as_object()
-        .map(|fields| fields.iter().collect::<Vec<_>>());
-    for (n, (name, value)) in fields.unwrap_or_default().into_iter().enumerate() {
-        if n > 0 {
-            text.push_str(",\n");
+    let whole = serde_json::to_value(evidence).map_err(|e| invalid(path, e))?;
+    let fields = whole.as_object().into_iter().flatten();
+    let mut fields = fields.map(|(name, value)| match value.as_array() {
+        Some(entries) if name == "timeline" && !entries.is_empty() => {
+            format!("{}: [\n{}\n]", json!(name), entries.iter().join(",\n"))
         }
-        let value = match &timeline {
-            Some(Value::Array(entries)) if name == "timeline" && !entries.is_empty() => {
-                let lines: Vec<String> = entries.iter().map(ToString::to_string).collect();
-                format!("[\n{}\n]", lines.join(",\n"))
-            }
-            Some(timeline) if name == "timeline" => timeline.to_string(),
-            _ => value.to_string(),
-        };
-        let _ = write!(text, "{}: {value}", Value::from(name.as_str()));
-    }
-    text.push_str("\n}\n");
-    Ok(text)
+        _ => format!("{}: {value}", json!(name)),
+    });
+    let text = format!("{{\n{}\n}}\n", fields.join(",\n"));
+    Ok(write_private(path, text.as_bytes())?)
 }
 
 /// What the names of files of earlier attempts contain before the attempt's number.
@@ -80,25 +57,19 @@ pub fn is_earlier(path: &Utf8Path) -> bool {
 
 /// Reads an evidence file.
 pub fn read(path: &Utf8Path) -> Result<Evidence, StoreError> {
-    let io = |source| StoreError::Read {
+    let bytes = file::read(path, limit::EVIDENCE).map_err(|source| StoreError::Read {
         path: path.to_owned(),
         source,
-    };
-    let broken = |reason: String| StoreError::Broken {
-        path: path.to_owned(),
-        reason,
-    };
-    let bytes = file::read(path, limit::EVIDENCE).map_err(io)?;
-    let head: Head = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
+    })?;
+    let head: Head = serde_json::from_slice(&bytes).map_err(|e| invalid(path, e))?;
     match head.schema.as_deref() {
-        None => return Err(broken("missing field `schema`".to_owned())),
-        Some(SCHEMA) => {}
-        Some(found) => {
-            let (path, found) = (path.to_owned(), found.to_owned());
-            return Err(StoreError::OtherSchema { path, found });
-        }
+        None => Err(invalid(path, "missing field `schema`")),
+        Some(SCHEMA) => serde_json::from_slice(&bytes).map_err(|e| invalid(path, e)),
+        Some(found) => Err(StoreError::Invalid(format!(
+            "unsupported format {found} of evidence file {path}: expected {SCHEMA}; judge it with the version of \
+             hookproof that wrote it, or record it again"
+        ))),
     }
-    serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))
 }
 
 /// What is read first, so that an unsupported format is not read as a whole.

@@ -3,14 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::recorder::Recorder;
 use super::workload::{RUN_LABEL, essential};
@@ -18,9 +17,7 @@ use crate::evidence::{EventSeen, PodChange, PodSeen, Seen};
 
 /// Maps namespaces to the timelines of running scenarios.
 #[derive(Debug, Clone, Default)]
-pub struct Router {
-    recorders: Arc<Mutex<HashMap<String, Recorder>>>,
-}
+pub struct Router(Arc<Mutex<HashMap<String, Recorder>>>);
 
 impl Router {
     /// Routes changes in `namespace` to `recorder`.
@@ -46,77 +43,67 @@ impl Router {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Recorder>> {
-        self.recorders
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Watches the run's pods until cancelled.
-pub async fn pods(client: Client, run: String, router: Router, stop: CancellationToken) {
-    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Pod>(&()));
+/// Watches the run's pods.
+pub async fn pods(client: Client, run: String, router: Router) {
+    let api = Api::all_with(client, &ApiResource::erase::<Pod>(&()));
     let config = watcher::Config::default().labels(&format!("{RUN_LABEL}={run}"));
     // A new list repeats objects that have not changed; these are not recorded again.
     let mut shown = HashMap::new();
-    let seen = |router: &Router, change, object: DynamicObject| {
-        let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let key = object.metadata.uid.clone().unwrap_or_default();
-        let version = object.metadata.resource_version.clone();
-        if change == PodChange::Applied && shown.get(&key) == Some(&version) {
+    follow(api, config, "pods", &router, |change, object| {
+        let metadata = &object.metadata;
+        let version = metadata.resource_version.clone();
+        let last = shown.insert(metadata.uid.clone(), version.clone());
+        if change == PodChange::Applied && last == Some(version) {
             return;
         }
-        shown.insert(key, version);
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        if let Some(recorder) = router.find(namespace) {
+            recorder.record_now(Seen::Pod(PodSeen {
+                pod: metadata.name.clone().unwrap_or_default(),
+                change,
+                object: essential(&serde_json::to_value(&object).unwrap_or_default()),
+            }));
+        }
+    })
+    .await;
+}
+
+/// Watches Events. They have no labels to select, so most are read and dropped.
+pub async fn events(client: Client, router: Router) {
+    let api = Api::all_with(client, &ApiResource::erase::<Event>(&()));
+    let mut shown = HashSet::new();
+    let config = watcher::Config::default();
+    follow(api, config, "events", &router, |change, object| {
+        let metadata = object.metadata;
+        let namespace = metadata.namespace.unwrap_or_default();
         let Some(recorder) = router.find(&namespace) else {
             return;
         };
-        let pod = object.metadata.name.clone().unwrap_or_default();
-        let object = serde_json::to_value(&object).unwrap_or_default();
-        recorder.record_now(Seen::Pod(PodSeen {
-            pod,
-            change,
-            object: essential(&object),
-        }));
-    };
-    follow(api, config, "pods", router, stop, seen).await;
-}
-
-/// Watches Events until cancelled. Events have no labels to select, so most are read and dropped.
-pub async fn events(client: Client, router: Router, stop: CancellationToken) {
-    let api: Api<DynamicObject> = Api::all_with(client, &ApiResource::erase::<Event>(&()));
-    let mut shown = HashSet::new();
-    let seen = |router: &Router, change, object: DynamicObject| {
-        let metadata = object.metadata;
-        let Some(recorder) = router.find(&metadata.namespace.unwrap_or_default()) else {
-            return;
-        };
         let key = (metadata.uid, metadata.resource_version);
-        if change == PodChange::Deleted || !shown.insert(key) {
-            return;
+        if change == PodChange::Applied && shown.insert(key) {
+            let name = metadata.name.unwrap_or_default();
+            recorder.record_now(Seen::Event(event_seen(name, &object.data)));
         }
-        let name = metadata.name.unwrap_or_default();
-        recorder.record_now(Seen::Event(event_seen(name, &object.data)));
-    };
-    let config = watcher::Config::default();
-    follow(api, config, "events", router, stop, seen).await;
+    })
+    .await;
 }
 
 async fn follow(
     api: Api<DynamicObject>,
     config: watcher::Config,
     what: &str,
-    router: Router,
-    stop: CancellationToken,
-    mut seen: impl FnMut(&Router, PodChange, DynamicObject),
+    router: &Router,
+    mut seen: impl FnMut(PodChange, DynamicObject),
 ) {
     let mut stream = watcher(api, config).default_backoff().boxed();
     let mut lists = 0;
-    loop {
-        let next = tokio::select! {
-            () = stop.cancelled() => return,
-            next = stream.try_next() => next,
-        };
+    while let Some(next) = stream.next().await {
         match next {
-            Ok(Some(watcher::Event::Init)) => {
+            Ok(watcher::Event::Init) => {
                 lists += 1;
                 if lists > 1 {
                     let text = format!(
@@ -125,14 +112,13 @@ async fn follow(
                     router.note_all("gap", &text);
                 }
             }
-            Ok(Some(watcher::Event::InitApply(object) | watcher::Event::Apply(object))) => {
-                seen(&router, PodChange::Applied, object);
+            Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
+                seen(PodChange::Applied, object);
             }
-            Ok(Some(watcher::Event::Delete(object))) => seen(&router, PodChange::Deleted, object),
-            Ok(Some(watcher::Event::InitDone)) => {}
+            Ok(watcher::Event::Delete(object)) => seen(PodChange::Deleted, object),
+            Ok(watcher::Event::InitDone) => {}
             // The watcher resumes by itself; only a new list is a gap.
             Err(error) => tracing::warn!("watch of {what} failed: {error}"),
-            Ok(None) => return,
         }
     }
 }
@@ -141,7 +127,9 @@ fn event_seen(name: String, event: &Value) -> EventSeen {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let time = |value: &Value| value.as_str().and_then(|t| t.parse::<Timestamp>().ok());
     let involved = &event["involvedObject"];
-    let source = text(&event["source"]["component"]);
+    let count = event["count"].as_u64();
+    let count = count.or_else(|| event["series"]["count"].as_u64());
+    let component = text(&event["source"]["component"]);
     EventSeen {
         name,
         kind: text(&involved["kind"]),
@@ -150,15 +138,10 @@ fn event_seen(name: String, event: &Value) -> EventSeen {
         type_: text(&event["type"]),
         reason: text(&event["reason"]),
         message: text(&event["message"]),
-        count: event["count"]
-            .as_u64()
-            .or_else(|| event["series"]["count"].as_u64())
-            .and_then(|count| u32::try_from(count).ok())
-            .unwrap_or(1),
-        component: if source.is_empty() {
-            text(&event["reportingComponent"])
-        } else {
-            source
+        count: count.and_then(|count| count.try_into().ok()).unwrap_or(1),
+        component: match component.as_str() {
+            "" => text(&event["reportingComponent"]),
+            _ => component,
         },
         first: time(&event["firstTimestamp"]).or_else(|| time(&event["eventTime"])),
         last: time(&event["lastTimestamp"]).or_else(|| time(&event["eventTime"])),
@@ -167,11 +150,9 @@ fn event_seen(name: String, event: &Value) -> EventSeen {
 
 /// `spec.containers{web}` → `web`.
 fn container_of(field_path: &str) -> String {
-    field_path
-        .split_once('{')
-        .and_then(|(_, rest)| rest.strip_suffix('}'))
-        .unwrap_or_default()
-        .to_owned()
+    let rest = field_path.split_once('{').map(|(_, rest)| rest);
+    let inside = rest.and_then(|rest| rest.strip_suffix('}'));
+    inside.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

@@ -29,37 +29,18 @@ pub struct Additions {
     pub token: String,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
-    #[error("{place}: invalid YAML: {what}")]
-    Yaml {
-        /// Path, line and column.
-        place: String,
-        what: String,
-    },
-    #[error("{path}: document {number} is not a Kubernetes object: expected apiVersion and kind")]
-    NoObject {
-        path: String,
-        /// Number of the document in the file, from 1.
-        number: usize,
-    },
-}
-
 /// Parses the objects of a manifest. Octal file modes are numbers, as in kubectl.
-pub fn objects(path: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
-    let documents = documents(text).map_err(|(line, column, what)| ManifestError::Yaml {
-        place: format!("{path}:{line}:{column}"),
-        what,
-    })?;
-    for (index, object) in documents.iter().enumerate() {
-        if !object["apiVersion"].is_string() || !object["kind"].is_string() {
-            return Err(ManifestError::NoObject {
-                path: path.to_owned(),
-                number: index + 1,
-            });
-        }
+pub fn objects(path: &str, text: &str) -> Result<Vec<Value>, String> {
+    let documents = documents(text)
+        .map_err(|(line, column, what)| format!("{path}:{line}:{column}: invalid YAML: {what}"))?;
+    let is_object = |object: &Value| object["apiVersion"].is_string() && object["kind"].is_string();
+    match documents.iter().position(|object| !is_object(object)) {
+        Some(index) => Err(format!(
+            "{path}: document {} is not a Kubernetes object: expected apiVersion and kind",
+            index + 1
+        )),
+        None => Ok(documents),
     }
-    Ok(documents)
 }
 
 impl Additions {
@@ -67,14 +48,17 @@ impl Additions {
     pub fn add_to(&self, object: &mut Value) {
         with_defaults(object);
         self.label(object);
-        match object["kind"].as_str() {
-            Some("Pod") => self.add_to_pod_spec(&mut object["spec"]),
+        let spec = match object["kind"].as_str() {
+            Some("Pod") => &mut object["spec"],
             Some("Deployment" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicaSet") => {
                 let template = &mut object["spec"]["template"];
                 self.label(template);
-                self.add_to_pod_spec(&mut template["spec"]);
+                &mut template["spec"]
             }
-            _ => {}
+            _ => return,
+        };
+        for container in containers(spec) {
+            self.add_to_container(container);
         }
     }
 
@@ -84,21 +68,10 @@ impl Additions {
         }
         let labels = &mut object["metadata"]["labels"];
         if !labels.is_object() {
-            *labels = Value::Object(Map::new());
+            *labels = json!({});
         }
         labels[RUN_LABEL] = json!(self.run);
         labels[SCENARIO_LABEL] = json!(self.scenario);
-    }
-
-    fn add_to_pod_spec(&self, spec: &mut Value) {
-        for list in ["initContainers", "containers"] {
-            let Some(containers) = spec.get_mut(list).and_then(Value::as_array_mut) else {
-                continue;
-            };
-            for container in containers {
-                self.add_to_container(container);
-            }
-        }
     }
 
     fn add_to_container(&self, container: &mut Value) {
@@ -132,21 +105,22 @@ pub fn without_bookkeeping(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }
-    for list in ["initContainers", "containers"] {
-        let containers = object.pointer_mut(&format!("/spec/{list}"));
-        for container in containers
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
-            if let Some(variables) = container.get_mut("env").and_then(Value::as_array_mut) {
-                variables.retain(|variable| {
-                    let name = variable["name"].as_str().unwrap_or_default();
-                    !name.starts_with(env::PREFIX)
-                });
-            }
+    for container in object.get_mut("spec").into_iter().flat_map(containers) {
+        if let Some(variables) = container.get_mut("env").and_then(Value::as_array_mut) {
+            variables.retain(|variable| {
+                let name = variable["name"].as_str().unwrap_or_default();
+                !name.starts_with(env::PREFIX)
+            });
         }
     }
+}
+
+/// The containers of a pod's spec.
+fn containers(spec: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let fields = spec.as_object_mut().into_iter().flatten();
+    let lists =
+        fields.filter(|(name, _)| ["initContainers", "containers"].contains(&name.as_str()));
+    lists.filter_map(|(_, list)| list.as_array_mut()).flatten()
 }
 
 /// Reduces a pod to the fields that a verdict can depend on, to keep evidence small.
@@ -207,7 +181,7 @@ mod tests {
     #[test]
     fn the_error_numbers_the_invalid_document() {
         let error = objects("m.yaml", "apiVersion: v1\nkind: Pod\n---\n- a\n").unwrap_err();
-        assert!(error.to_string().contains("document 2"), "{error}");
+        assert!(error.contains("document 2"), "{error}");
     }
 
     #[test]

@@ -3,22 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use itertools::Itertools as _;
 use rstest::rstest;
 
 use super::*;
-use crate::evidence::{PodChange, PodSeen};
-use crate::observe::fake::{Fake, catalogue};
-use crate::observe::session::{NodeShell, clean};
-
-/// A pod `web` whose entrypoint runs the agent's actions.
-fn pod(actions: &str) -> String {
-    format!(
-        "apiVersion: v1\nkind: Pod\nmetadata: {{name: web}}\nspec:\n  containers:\n    - name: main\n      \
-         image: hookproof/agent\n      command: [agent, entrypoint, {actions}]\n"
-    )
-}
+use crate::evidence::{Output, PodChange, PodSeen};
+use crate::observe::fake::{self, Fake, refusal};
+use crate::observe::session::{NodeShell, Target, clean};
 
 fn scenario(actions: &str, steps: &str) -> Scenario {
     let needs = if steps.contains("{node:") {
@@ -26,14 +19,7 @@ fn scenario(actions: &str, steps: &str) -> Scenario {
     } else {
         ""
     };
-    let suite = format!(
-        "scenario: a test\nmanifest: manifests/one.yaml\ntakes: 5s\n{needs}steps:\n{steps}\nclaims:\n  - id: test.claim\n    \
-         says: The process exits with code 0.\n    control: runs(web.entrypoint) == 1\n    \
-         holds: first(stamps(web.entrypoint, 'ended')).data.code == 0\n    \
-         fails: first(stamps(web.entrypoint, 'ended')).data.code == 1\n"
-    );
-    let catalogue = catalogue(&pod(actions), &suite);
-    catalogue.scenarios.into_values().next().unwrap()
+    fake::scenario(&fake::pod(actions), needs, steps)
 }
 
 struct Ran {
@@ -47,7 +33,7 @@ async fn run_with(actions: &str, steps: &str, prepare: impl FnOnce(&Fake)) -> Ra
     let fake = Fake::start().await;
     let session = fake.session().await;
     prepare(&fake);
-    observed(fake, session, &scenario(actions, steps), |_, _| {}).await
+    observed(fake, session, &scenario(actions, steps), |_, _, _| {}).await
 }
 
 /// Runs a scenario; `on_step` may stop it.
@@ -55,16 +41,25 @@ async fn observed(
     fake: Fake,
     session: Arc<Session>,
     scenario: &Scenario,
-    on_step: impl Fn(&str, &CancellationToken),
+    on_step: impl Fn(&str, &Fake, &CancellationToken),
 ) -> Ran {
     let stop = CancellationToken::new();
-    let on_step = |step: String| on_step(&step, &stop);
+    let on_step = |step: String| on_step(&step, &fake, &stop);
     let evidence = observe(&session, scenario, 1, false, &stop, on_step).await;
     Ran {
         evidence,
         fake,
         session,
     }
+}
+
+/// Runs a scenario on a cluster that differs from the usual one.
+async fn run_on(scenario: Scenario, change: impl FnOnce(&mut Target)) -> Ran {
+    let fake = Fake::start().await;
+    let mut target = fake.target();
+    change(&mut target);
+    let session = Box::pin(Session::start("run1", target)).await.unwrap();
+    Box::pin(observed(fake, session, &scenario, |_, _, _| {})).await
 }
 
 async fn run(actions: &str, steps: &str) -> Ran {
@@ -181,7 +176,7 @@ async fn a_step_for_other_versions_is_left_out() {
     );
     assert_eq!(
         ran.notes("step"),
-        ["apply manifests/one.yaml", "delete pod/web"]
+        ["apply manifests/test/one.yaml", "delete pod/web"]
     );
 }
 
@@ -236,14 +231,14 @@ async fn a_refusal_is_a_problem(
     #[case] expected: &str,
 ) {
     let ran = run_with("hold=go", steps, |fake| {
-        fake.refuse(method, path, 422, "Invalid");
+        fake.fault(method, path, Some(refusal(422, "Invalid")));
     })
     .await;
     ran.has_problem(expected);
 }
 
 #[rstest]
-#[case::apply("POST", "/pods", "  - {apply: manifests/one.yaml, as: answer}")]
+#[case::apply("POST", "/pods", "  - {apply: manifests/test/one.yaml, as: answer}")]
 #[case::delete("DELETE", "/pods/web", "  - apply\n  - {delete: pod/web, as: answer}")]
 #[tokio::test]
 async fn a_refusal_of_a_named_step_is_its_output(
@@ -252,7 +247,7 @@ async fn a_refusal_of_a_named_step_is_its_output(
     #[case] steps: &str,
 ) {
     let ran = run_with("wait", steps, |fake| {
-        fake.refuse(method, path, 422, "Invalid");
+        fake.fault(method, path, Some(refusal(422, "Invalid")));
     })
     .await
     .without_problems();
@@ -265,7 +260,7 @@ async fn a_refusal_of_a_named_step_is_its_output(
 }
 
 #[rstest]
-#[case::pod_security("POST", "/pods", "  - {apply: manifests/one.yaml, as: answer}")]
+#[case::pod_security("POST", "/pods", "  - {apply: manifests/test/one.yaml, as: answer}")]
 #[case::quota("POST", "/namespaces", "  - apply")]
 #[case::delete("DELETE", "/pods/web", "  - apply\n  - delete: pod/web")]
 #[case::read("GET", "/pods/web", "  - apply\n  - {get: pod/web, as: found}")]
@@ -276,7 +271,7 @@ async fn what_the_cluster_forbids_is_recorded_as_such(
     #[case] steps: &str,
 ) {
     let ran = run_with("wait", steps, |fake| {
-        fake.refuse(method, path, 403, "Forbidden");
+        fake.fault(method, path, Some(refusal(403, "Forbidden")));
     })
     .await;
     let forbidden = ran.evidence.forbidden().unwrap();
@@ -309,30 +304,28 @@ async fn a_timeout_may_be_due_to_what_the_cluster_forbids(
     let session = fake.session().await;
     fake.watched("/api/v1/events").await;
     let scenario = scenario("hold=go", "  - apply\n  - {until: web.gone, cap: 2s}");
-    let (stop, put) = (
-        CancellationToken::new(),
-        std::sync::atomic::AtomicBool::new(false),
-    );
-    let on_step = |step: String| {
-        if step.starts_with("wait") && !put.swap(true, std::sync::atomic::Ordering::SeqCst) {
+    let put = AtomicBool::new(false);
+    let ran = observed(fake, session, &scenario, |step, fake, _| {
+        if step.starts_with("wait") && !put.swap(true, Ordering::SeqCst) {
             fake.put(path, object.clone());
         }
-    };
-    let evidence = observe(&session, &scenario, 1, false, &stop, on_step).await;
-    let forbidden = evidence.forbidden().map(|problem| problem.what.as_str());
-    assert_eq!(forbidden, Some(expected), "{:#?}", evidence.problems);
+    })
+    .await;
+    let forbidden = ran.evidence.forbidden();
+    let forbidden = forbidden.map(|problem| problem.what.as_str());
+    assert_eq!(forbidden, Some(expected), "{:#?}", ran.evidence.problems);
 }
 
 #[tokio::test]
 async fn a_closed_connection_is_a_problem_even_of_a_named_step() {
-    let steps = "  - {apply: manifests/one.yaml, as: answer}";
-    let ran = run_with("wait", steps, |fake| fake.cut("POST", "/pods")).await;
+    let steps = "  - {apply: manifests/test/one.yaml, as: answer}";
+    let ran = run_with("wait", steps, |fake| fake.fault("POST", "/pods", None)).await;
     ran.has_problem("failed to POST");
 }
 
 #[tokio::test]
 async fn a_dry_run_creates_nothing() {
-    let steps = "  - {apply: manifests/one.yaml, dry_run: true, as: answer}";
+    let steps = "  - {apply: manifests/test/one.yaml, dry_run: true, as: answer}";
     let ran = passes("wait", steps).await;
     assert_eq!(ran.output("answer").data["accepted"], true);
     assert_eq!(ran.stamps(), [""; 0]);
@@ -372,7 +365,7 @@ async fn kubectl_runs_in_the_namespace_and_never_shows_the_token() {
     assert!(created.contains("hookproof/agent:test"), "{created}");
     assert!(created.contains("(token)"), "{created}");
     let whole = serde_json::to_string(&ran.evidence).unwrap();
-    assert!(!whole.contains(&ran.session.token));
+    assert!(!whole.contains(&ran.session.witness.token));
 }
 
 #[tokio::test]
@@ -432,37 +425,30 @@ async fn commands_on_nodes_need_the_capability() {
         ["node uptime -p: the cluster has no node-shell"]
     );
 
-    let fake = Fake::start().await;
-    let mut target = fake.target();
+    let ran = run_on(scenario("wait", steps), |target| {
+        allow_nodes(target, "node-1");
+    });
+    let ran = ran.await.without_problems();
+    assert_eq!(ran.output("uptime").data["stdout"], "node-1 uptime -p\n");
+}
+
+/// Allows commands on one node.
+fn allow_nodes(target: &mut Target, node: &str) {
     target.allowed = vec!["node-shell".to_owned()];
     target.node_shell = Some(NodeShell {
         prefix: vec!["echo".to_owned()],
-        nodes: vec!["node-1".to_owned()],
+        nodes: vec![node.to_owned()],
     });
-    let session = Session::start("run1", target).await.unwrap();
-    let ran = observed(fake, session, &scenario("wait", steps), |_, _| {}).await;
-    let ran = ran.without_problems();
-    assert_eq!(ran.output("uptime").data["stdout"], "node-1 uptime -p\n");
 }
 
 #[tokio::test]
 async fn commands_run_on_nodes_of_the_cluster_only() {
     let steps = "  - apply\n  - until: web.running\n  - {node: uptime -p, pod: web, as: uptime}";
-    let fake = Fake::start().await;
-    let mut target = fake.target();
-    target.allowed = vec!["node-shell".to_owned()];
-    target.node_shell = Some(NodeShell {
-        prefix: vec!["echo".to_owned()],
-        nodes: vec!["other".to_owned()],
-    });
-    let session = Session::start("run1", target).await.unwrap();
-    let stop = CancellationToken::new();
-    let evidence = observe(&session, &scenario("wait", steps), 1, false, &stop, |_| {}).await;
-    let problem = &evidence.problems[0].what;
-    assert!(
-        problem.contains("`node-1`, which is not a node of this cluster"),
-        "{problem}"
-    );
+    let ran = run_on(scenario("wait", steps), |target| {
+        allow_nodes(target, "other");
+    })
+    .await;
+    ran.has_problem("`node-1`, which is not a node of this cluster");
 }
 
 const NAMESPACE: &str = "hookproof-run1-test-one";
@@ -488,14 +474,15 @@ async fn a_scenario_acts_with_few_permissions() {
         format!("GET {pods}/web"),
         format!("DELETE {pods}/web"),
     ] {
-        assert_eq!(ran.fake.with_token(&request).len(), 1, "{request}");
+        assert_eq!(ran.fake.by_scenario(&request), 1, "{request}");
     }
     let roles = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMESPACE}");
-    let role = ran
-        .fake
-        .last(&format!("{roles}/roles/hookproof-scenario"))
-        .unwrap();
-    let permitted = role["rules"].to_string();
+    let last = |path: &str| {
+        ran.fake
+            .last(&format!("{roles}/{path}/hookproof-scenario"))
+            .unwrap()
+    };
+    let permitted = last("roles")["rules"].to_string();
     for absent in [
         "secrets",
         "token",
@@ -508,24 +495,15 @@ async fn a_scenario_acts_with_few_permissions() {
     ] {
         assert!(!permitted.contains(absent), "{absent}: {permitted}");
     }
-    let binding = ran
-        .fake
-        .last(&format!("{roles}/rolebindings/hookproof-scenario"))
-        .unwrap();
-    assert_eq!(binding["roleRef"]["kind"], "Role");
+    assert_eq!(last("rolebindings")["roleRef"]["kind"], "Role");
     assert_eq!(ran.fake.requests("clusterrole"), [""; 0]);
-    let printed = ran.output("environment").data["stdout"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let mut names: Vec<&str> = printed
+    let printed = ran.output("environment").data["stdout"].as_str().unwrap();
+    let names = printed
         .lines()
-        .filter_map(|line| Some(line.split_once('=')?.0))
-        .collect();
+        .filter_map(|line| Some(line.split_once('=')?.0));
     // The shell of the test's kubectl adds two of its own.
-    names.retain(|name| !["PWD", "OLDPWD", "_", "SHLVL", "port"].contains(name));
-    names.sort_unstable();
-    assert_eq!(names, ["HOME", "TMPDIR"]);
+    let names = names.filter(|name| !["PWD", "OLDPWD", "_", "SHLVL", "port"].contains(name));
+    assert_eq!(names.sorted().collect_vec(), ["HOME", "TMPDIR"]);
 }
 
 /// Capabilities of suites that are not built in need `--allow`.
@@ -543,22 +521,18 @@ async fn capabilities_are_granted_as_allowed(
     scenario.needs.capabilities = vec!["privileged-pods".to_owned(), "cluster-objects".to_owned()];
     let allowed: Vec<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(scenario.denied(&allowed).is_none(), cluster_roles > 0);
-    let fake = Fake::start().await;
-    let mut target = fake.target();
-    target.allowed = allowed;
-    let session = Session::start("run1", target).await.unwrap();
-    let stop = CancellationToken::new();
-    observe(&session, &scenario, 1, false, &stop, |_| {}).await;
-    let namespace = fake
-        .last(&format!("/api/v1/namespaces/{NAMESPACE}"))
-        .unwrap();
+    let ran = run_on(scenario, |target| target.allowed = allowed).await;
+    let namespace = format!("/api/v1/namespaces/{NAMESPACE}");
+    let namespace = ran.fake.last(&namespace).unwrap();
     let labels = &namespace["metadata"]["labels"];
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], level);
-    let created = fake.requests("POST /apis/rbac.authorization.k8s.io/v1/clusterrole");
+    let created = ran
+        .fake
+        .requests("POST /apis/rbac.authorization.k8s.io/v1/clusterrole");
     assert_eq!(created.len(), cluster_roles, "{created:?}");
     if cluster_roles > 0 {
         let path = format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{NAMESPACE}");
-        let role = fake.last(&path).unwrap();
+        let role = ran.fake.last(&path).unwrap();
         assert_eq!(role["metadata"]["ownerReferences"][0]["kind"], "Namespace");
     }
 }
@@ -572,19 +546,12 @@ async fn interrupted(interrupt: impl Fn(&Fake)) -> Ran {
     fake.watched("/api/v1/pods").await;
     fake.watched("/api/v1/events").await;
     let scenario = scenario("stamp=a, hold=go, stamp=b", IN_THE_MIDDLE);
-    let stop = CancellationToken::new();
-    let evidence = observe(&session, &scenario, 1, false, &stop, |step| {
+    let ran = observed(fake, session, &scenario, |step, fake, _| {
         if step == "release the hold go" {
-            interrupt(&fake);
+            interrupt(fake);
         }
-    })
-    .await;
-    let ran = Ran {
-        evidence,
-        fake,
-        session,
-    }
-    .without_problems();
+    });
+    let ran = ran.await.without_problems();
     assert_eq!(
         ran.stamps(),
         ["begun", "a", "held", "released", "b", "ended"]
@@ -610,11 +577,16 @@ async fn an_interrupted_scenario_leaves_nothing() {
     let fake = Fake::start().await;
     let session = fake.session().await;
     let steps = "  - apply\n  - until: web.entrypoint.held\n  - until: web.failed";
-    let ran = observed(fake, session, &scenario("hold=go", steps), |step, stop| {
-        if step == "wait until web.failed" {
-            stop.cancel();
-        }
-    })
+    let ran = observed(
+        fake,
+        session,
+        &scenario("hold=go", steps),
+        |step, _, stop| {
+            if step == "wait until web.failed" {
+                stop.cancel();
+            }
+        },
+    )
     .await;
     ran.has_problem("the run was interrupted");
     ran.session.finish(false).await.unwrap();
@@ -684,7 +656,8 @@ async fn a_run_of_another_machine_is_removed_only_if_it_is_dead(
 #[tokio::test]
 async fn a_quota_of_priority_classes_does_not_keep_the_witness_away() {
     let fake = Fake::start().await;
-    fake.forbid_pod("insufficient quota to match these scopes");
+    let quota = "insufficient quota to match these scopes";
+    fake.fault("POST", "/pods", Some((403, "Forbidden", quota)));
     let session = Session::start("run1", fake.target()).await.unwrap();
     session.finish(false).await.unwrap();
 }
@@ -692,7 +665,7 @@ async fn a_quota_of_priority_classes_does_not_keep_the_witness_away() {
 #[tokio::test]
 async fn a_session_without_a_witness_does_not_start() {
     let fake = Fake::start().await;
-    fake.refuse("POST", "/pods", 403, "Forbidden");
+    fake.fault("POST", "/pods", Some(refusal(403, "Forbidden")));
     let session = Session::start("run1", fake.target()).await;
     let error = session.map(drop).unwrap_err().to_string();
     assert!(

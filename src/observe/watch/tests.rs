@@ -33,8 +33,7 @@ impl Watched {
         let router = Router::default();
         let recorder = Recorder::new(RunnerClock::default());
         router.add("ns", recorder.clone());
-        let stop = CancellationToken::new();
-        tokio::spawn(pods(fake.client.clone(), "r".to_owned(), router, stop));
+        tokio::spawn(pods(fake.client.clone(), "r".to_owned(), router));
         let watched = Self { fake, recorder };
         watched.shows("Pending").await;
         watched.fake.watched("/api/v1/pods").await;

@@ -8,21 +8,15 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::super::plan::Plan;
 use super::*;
 use crate::catalogue::model::{Catalogue, Verdict};
-use crate::observe::fake::{Fake, catalogue};
+use crate::observe::fake::{Fake, catalogue, refusal};
 
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n    - name: main\n      \
     image: hookproof/agent\n      command: [agent, entrypoint]\n";
 
 /// The suite `test/one` with its only claim, and further fields.
 fn suite(fields: &str) -> Catalogue {
-    let text = format!(
-        "scenario: a test\nmanifest: manifests/one.yaml\ntakes: 5s\n{fields}steps:\n  - apply\n  \
-         - until: web.terminated\n  - until: web.entrypoint.ended\nclaims:\n  - id: test.claim\n    \
-         says: The process exits with code 0.\n    control: runs(web.entrypoint) == 1\n    \
-         holds: first(stamps(web.entrypoint, 'ended')).data.code == 0\n    \
-         fails: first(stamps(web.entrypoint, 'ended')).data.code == 1\n    expect: confirmed\n"
-    );
-    catalogue(POD, &text)
+    let steps = "  - apply\n  - until: web.terminated\n  - until: web.entrypoint.ended";
+    catalogue(POD, fields, steps)
 }
 
 struct Prepared {
@@ -146,7 +140,7 @@ async fn a_verdict_that_stays_unexpected_is_final() {
 async fn a_problem_is_tried_again() {
     let run = prepare(suite(""), 2).await;
     run.fake
-        .refuse("POST", "test-one/pods", 500, "InternalError");
+        .fault("POST", "test-one/pods", Some(refusal(500, "InternalError")));
     let Finished { ended, .. } = finish(run).await;
     assert_eq!(verdicts(&ended[0].1), [Verdict::Confirmed]);
     let problem = &ended[0].0.earlier[0].problems[0];
@@ -157,7 +151,7 @@ async fn a_problem_is_tried_again() {
 async fn problems_of_the_last_attempt_give_no_verdict() {
     let run = prepare(suite(""), 1).await;
     run.fake
-        .refuse("POST", "test-one/pods", 500, "InternalError");
+        .fault("POST", "test-one/pods", Some(refusal(500, "InternalError")));
     let Finished { ended, .. } = finish(run).await;
     assert_eq!(verdicts(&ended[0].1), []);
     assert_eq!(ended[0].0.problems.len(), 1);
