@@ -169,12 +169,12 @@ pub(super) fn kinds() -> impl Iterator<Item = (String, GroupVersionKind)> {
     kinds.map(move |(group, kind)| (kind.to_ascii_lowercase(), gvk(group, kind)))
 }
 
-fn gvk_by_word(word: &str) -> Result<GroupVersionKind, String> {
+fn gvk_by_word(word: &str) -> Result<GroupVersionKind, Failure> {
     let found = kinds().find(|(known, _)| known == word);
     found.map(|(_, gvk)| gvk).ok_or_else(|| {
-        format!(
+        Failure::from(format!(
             "unsupported kind `{word}`: expected pod, service, node, configmap, \
              deployment, replicaset, statefulset, daemonset, job or priorityclass"
-        )
+        ))
     })
 }

@@ -16,7 +16,7 @@ impl Failure {
     }
 
     /// A failed request to the API server.
-    pub(super) fn to(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+    pub(crate) fn to(doing: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let doing = doing.into();
         move |error| Self {
             what: format!("failed to {doing}: {error}"),

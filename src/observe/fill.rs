@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::api::ApiServer;
+use super::failure::Failure;
 use crate::catalogue::placeholder::{Placeholder, split};
 
 /// Sources of placeholder values.
@@ -20,7 +21,7 @@ pub type Known = (&'static str, String, String);
 
 impl Filler<'_> {
     /// Resolves every placeholder in `text`.
-    pub async fn fill(&self, text: &str) -> Result<String, String> {
+    pub async fn fill(&self, text: &str) -> Result<String, Failure> {
         let mut filled = String::new();
         for part in split(text) {
             match part {
@@ -32,7 +33,7 @@ impl Filler<'_> {
     }
 
     /// Resolves every placeholder in each of `texts`.
-    pub async fn fill_all(&self, texts: &[String]) -> Result<Vec<String>, String> {
+    pub async fn fill_all(&self, texts: &[String]) -> Result<Vec<String>, Failure> {
         let mut filled = Vec::with_capacity(texts.len());
         for text in texts {
             filled.push(self.fill(text).await?);
@@ -40,7 +41,7 @@ impl Filler<'_> {
         Ok(filled)
     }
 
-    async fn value(&self, Placeholder { word, name }: Placeholder<'_>) -> Result<String, String> {
+    async fn value(&self, Placeholder { word, name }: Placeholder<'_>) -> Result<String, Failure> {
         let shown = match name {
             Some(name) => format!("{{{word}:{name}}}"),
             None => format!("{{{word}}}"),
@@ -55,7 +56,7 @@ impl Filler<'_> {
                     // The first manifest.
                     None => known.next().filter(|_| word == "manifest"),
                 };
-                return found.map(|(.., value)| value.clone()).ok_or_else(unknown);
+                return Ok(found.map(|(.., value)| value.clone()).ok_or_else(unknown)?);
             }
             "pod_ip" => ("pod", "/status/podIP"),
             "pod_uid" => ("pod", "/metadata/uid"),

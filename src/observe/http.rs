@@ -6,13 +6,15 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
+use super::failure::Failure;
+
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes; a longer body is an error.
 const BODY_LIMIT: usize = 64 * 1024;
 
 /// Gets `http://127.0.0.1:PORT/PATH` and returns the status and the body. A failed request is evidence for claims
 /// about port-forward, not a problem.
-pub async fn get(port: u16, path: &str) -> Result<(u16, String), String> {
+pub async fn get(port: u16, path: &str) -> Result<(u16, String), Failure> {
     let request = http::Request::get(format!("http://127.0.0.1:{port}{path}"))
         .body(Empty::<&[u8]>::new())
         .map_err(|e| format!("invalid path: {e}"))?;
@@ -29,7 +31,6 @@ pub async fn get(port: u16, path: &str) -> Result<(u16, String), String> {
             String::from_utf8_lossy(&body.to_bytes()).into_owned(),
         ))
     };
-    tokio::time::timeout(TIMEOUT, answer)
-        .await
-        .map_err(|_| format!("timed out after {} s", TIMEOUT.as_secs()))?
+    let answered = tokio::time::timeout(TIMEOUT, answer).await;
+    answered.map_err(|_| format!("timed out after {} s", TIMEOUT.as_secs()))?
 }

@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::failure::Failure;
 use super::recorder::Recorder;
 use super::scratch::has_exited;
 use crate::cluster::command::{blocking, capture};
@@ -44,7 +45,7 @@ impl Outside {
         name: &str,
         args: &[String],
         recorder: &Recorder,
-    ) -> Result<Host, String> {
+    ) -> Result<Host, Failure> {
         let mut words = vec![
             format!("--network={}", self.network),
             format!("--label={LABEL}={}", std::process::id()),

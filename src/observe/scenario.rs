@@ -501,7 +501,7 @@ impl Runner<'_> {
         let port = self.forwarded_port(through).await?;
         let data = match super::http::get(port, path).await {
             Ok((status, body)) => json!({"status": status, "body": body, "error": null}),
-            Err(error) => json!({"status": null, "body": null, "error": error}),
+            Err(error) => json!({"status": null, "body": null, "error": error.to_string()}),
         };
         self.keep(name, "http", begin, data);
         Ok(())
@@ -532,15 +532,15 @@ impl Runner<'_> {
     }
 
     /// Waits for every stamp that the witness received before the steps ended.
-    async fn last_stamps(&self) -> Result<(), String> {
+    async fn last_stamps(&self) -> Result<(), Failure> {
         let wanted = self.session.witness.time().await?.stamps;
         let mut seen = self.session.stamps_seen.clone();
         match tokio::time::timeout(LAST_STAMPS, seen.wait_for(|n| *n >= wanted)).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(format!(
+            _ => Err(Failure::from(format!(
                 "the witness has {wanted} stamps; fewer arrived within {} s",
                 LAST_STAMPS.as_secs()
-            )),
+            ))),
         }
     }
 

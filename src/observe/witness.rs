@@ -15,6 +15,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::failure::Failure;
 use super::forbidden::is_forbidden;
 use super::recorder::RunnerClock;
 use super::watch::Router;
@@ -46,7 +47,7 @@ impl Witness {
         run: &str,
         image: &str,
         token: &str,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Failure> {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let pod = json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -74,7 +75,7 @@ impl Witness {
             .map_err(|e| format!("failed to create the witness pod: {e}"))?;
         let running = await_condition(pods.clone(), "witness", conditions::is_pod_running());
         if tokio::time::timeout(READY_TIME, running).await.is_err() {
-            return Err(not_ready(&pods, namespace).await);
+            return Err(not_ready(&pods, namespace).await.into());
         }
         let found = pods.get("witness").await.ok();
         let ip = found.and_then(|pod| pod.status?.pod_ip?.parse().ok());
@@ -96,7 +97,7 @@ impl Witness {
 
     /// Measures how far the nodes' clock is ahead of this machine's. A difference below half the round trip
     /// counts as zero.
-    pub async fn clock(&self) -> Result<RunnerClock, String> {
+    pub async fn clock(&self) -> Result<RunnerClock, Failure> {
         let mut measured = Vec::new();
         for _ in 0..5 {
             let sent = Timestamp::now();
@@ -113,13 +114,13 @@ impl Witness {
     }
 
     /// The witness's clock and its number of stamps.
-    pub async fn time(&self) -> Result<Time, String> {
+    pub async fn time(&self) -> Result<Time, Failure> {
         let request = self.request(http::Method::GET, path::TIME, Vec::new())?;
         self.client.request(request).await.map_err(|e| silent(&e))
     }
 
     /// Releases present and future holds.
-    pub async fn release(&self, wanted: &Release) -> Result<(), String> {
+    pub async fn release(&self, wanted: &Release) -> Result<(), Failure> {
         let body = serde_json::to_vec(wanted).unwrap_or_default();
         let request = self.request(http::Method::POST, path::RELEASE, body)?;
         let released = self.client.request_text(request).await;
@@ -179,7 +180,7 @@ impl Witness {
         method: http::Method,
         path: &str,
         body: Vec<u8>,
-    ) -> Result<http::Request<Vec<u8>>, String> {
+    ) -> Result<http::Request<Vec<u8>>, Failure> {
         let namespace = &self.namespace;
         http::Request::builder()
             .method(method)
@@ -208,8 +209,8 @@ async fn create(pods: &Api<Pod>, pod: Value) -> Result<(), kube::Error> {
     created.map(drop)
 }
 
-fn silent(error: &kube::Error) -> String {
-    format!("the witness did not answer through the API server: {error}")
+fn silent(error: &kube::Error) -> Failure {
+    format!("the witness did not answer through the API server: {error}").into()
 }
 
 async fn not_ready(pods: &Api<Pod>, namespace: &str) -> String {

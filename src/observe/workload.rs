@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use hookproof_protocol::env;
 use serde_json::{Map, Value, json};
 
+use super::failure::Failure;
 use crate::catalogue::manifest::{documents, with_defaults};
 
 /// Label with the run's ID on every object that a run creates.
@@ -30,15 +31,15 @@ pub struct Additions {
 }
 
 /// Parses the objects of a manifest. Octal file modes are numbers, as in kubectl.
-pub fn objects(path: &str, text: &str) -> Result<Vec<Value>, String> {
+pub fn objects(path: &str, text: &str) -> Result<Vec<Value>, Failure> {
     let documents = documents(text)
         .map_err(|(line, column, what)| format!("{path}:{line}:{column}: invalid YAML: {what}"))?;
     let is_object = |object: &Value| object["apiVersion"].is_string() && object["kind"].is_string();
     match documents.iter().position(|object| !is_object(object)) {
-        Some(index) => Err(format!(
+        Some(index) => Err(Failure::from(format!(
             "{path}: document {} is not a Kubernetes object: expected apiVersion and kind",
             index + 1
-        )),
+        ))),
         None => Ok(documents),
     }
 }
@@ -181,7 +182,7 @@ mod tests {
     #[test]
     fn the_error_numbers_the_invalid_document() {
         let error = objects("m.yaml", "apiVersion: v1\nkind: Pod\n---\n- a\n").unwrap_err();
-        assert!(error.contains("document 2"), "{error}");
+        assert!(error.to_string().contains("document 2"), "{error}");
     }
 
     #[test]

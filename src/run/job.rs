@@ -16,6 +16,8 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
+use crate::observe::failure::Failure;
+
 /// The results of a shard in its pod.
 const RESULTS: &str = "/results";
 /// Exit code of the run, when its results are complete.
@@ -118,7 +120,7 @@ impl Running {
         into: &Utf8Path,
         limit: Duration,
         say: impl Fn(String),
-    ) -> Result<Vec<Shard>, String> {
+    ) -> Result<Vec<Shard>, Failure> {
         let Self {
             namespace, name, ..
         } = self;
@@ -143,7 +145,7 @@ impl Running {
                 job = jobs.try_next() => {
                     let job = watched(job, "watch the Job")?;
                     if let Some(why) = job.as_ref().and_then(failure) {
-                        return Err(format!("the Job failed: {why}; `kubectl logs` shows what its pods printed"));
+                        return Err(format!("the Job failed: {why}; `kubectl logs` shows what its pods printed").into());
                     }
                 }
                 pod = pods.try_next() => {
@@ -162,13 +164,13 @@ impl Running {
                             copied.insert(index, Shard { pod, folder });
                             say(format!("shard {shard} copied: {} of {count}", copied.len()));
                         }
-                        State::Collected => return Err(format!("shard {shard} was collected earlier")),
+                        State::Collected => return Err(format!("shard {shard} was collected earlier").into()),
                     }
                 }
                 () = tokio::time::sleep_until(deadline) => {
                     let missing = (0..count).filter(|index| !copied.contains_key(index));
                     let missing = missing.map(|index| (index + 1).to_string()).join(", ");
-                    return Err(format!("timed out: shards {missing} have not ended; raise --timeout"));
+                    return Err(format!("timed out: shards {missing} have not ended; raise --timeout").into());
                 }
             }
         }
@@ -176,7 +178,7 @@ impl Running {
     }
 
     /// Lets the pods end.
-    pub(crate) async fn release(&self, shards: &[Shard]) -> Result<(), String> {
+    pub(crate) async fn release(&self, shards: &[Shard]) -> Result<(), Failure> {
         for shard in shards {
             let touch = self.exec(&shard.pod, &["touch", COLLECTED]);
             let output = tokio::process::Command::from(touch).output().await;
@@ -197,7 +199,7 @@ impl Running {
     }
 
     /// Copies the results of a pod into a new folder. Returns the results folder in it.
-    async fn copy_one(&self, pod: &str, into: Utf8PathBuf) -> Result<Utf8PathBuf, String> {
+    async fn copy_one(&self, pod: &str, into: Utf8PathBuf) -> Result<Utf8PathBuf, Failure> {
         let mut tar = self.exec(pod, &["tar", "-C", RESULTS, "-cf", "-", "."]);
         let copy = move || {
             let mut child = tar
@@ -220,7 +222,8 @@ impl Running {
             return Err(format!(
                 "pod {pod} has no results: its run exited with code {}; `kubectl logs {pod}` shows why",
                 code.trim()
-            ));
+            )
+            .into());
         }
         Ok(folder)
     }
@@ -254,9 +257,9 @@ fn succeeded(output: &Output) -> io::Result<()> {
 }
 
 /// An object from a watch; none if the watch was interrupted, which then resumes by itself.
-fn watched<T>(seen: Result<Option<T>, watcher::Error>, doing: &str) -> Result<Option<T>, String> {
+fn watched<T>(seen: Result<Option<T>, watcher::Error>, doing: &str) -> Result<Option<T>, Failure> {
     seen.or_else(|error| match error {
-        watcher::Error::InitialListFailed(source) => Err(format!("failed to {doing}: {source}")),
+        watcher::Error::InitialListFailed(source) => Err(Failure::to(doing)(source)),
         error => {
             tracing::warn!("{doing}: {error}");
             Ok(None)
