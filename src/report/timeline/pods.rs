@@ -1,8 +1,6 @@
 //! Timeline lanes of what Kubernetes reports: a phase lane per pod, a state lane per container, a lane per
 //! object with events.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::model::{Bar, Clock, Lane, Look, lane};
@@ -21,7 +19,6 @@ pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
             bar.open = false;
         }
     }
-    group(&mut lanes);
     let mut events = Vec::new();
     for entry in &evidence.timeline {
         if let Seen::Event(seen) = &entry.seen {
@@ -30,15 +27,6 @@ pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
     }
     lanes.extend(events);
     lanes
-}
-
-/// Moves lanes of the same object together, in the order in which the objects appeared.
-pub(super) fn group(lanes: &mut [Lane]) {
-    let mut first = BTreeMap::new();
-    for (at, lane) in lanes.iter().enumerate() {
-        first.entry(lane.of.clone()).or_insert(at);
-    }
-    lanes.sort_by_key(|lane| first.get(&lane.of).copied());
 }
 
 /// When pod status first showed that a container's start had ended, or the end of the scenario.
@@ -145,22 +133,22 @@ fn state(status: &Value) -> (Look, String, String) {
     }
     if let Some(terminated) = state("terminated") {
         let code = terminated["exitCode"].as_i64().unwrap_or_default();
-        let reason = match text(terminated, "/reason") {
-            reason if reason.is_empty() => reason,
-            reason => format!(", {reason}"),
+        let look = if code == 0 {
+            Look::Terminated
+        } else {
+            Look::Failed
         };
-        let look = match code {
-            0 => Look::Terminated,
-            _ => Look::Failed,
+        let label = match text(terminated, "/reason").as_str() {
+            "" => format!("Terminated: exit {code}"),
+            reason => format!("Terminated: exit {code}, {reason}"),
         };
-        return (look, format!("Terminated: exit {code}{reason}"), restarts);
+        return (look, label, restarts);
     }
-    let reason = match text(status, "/state/waiting/reason") {
-        reason if reason.is_empty() => "no reason".to_owned(),
-        reason => reason,
+    let label = match text(status, "/state/waiting/reason").as_str() {
+        "" => "Waiting: no reason".to_owned(),
+        reason => shorten(&format!("Waiting: {reason}"), 48),
     };
     let message = text(status, "/state/waiting/message");
-    let label = shorten(&format!("Waiting: {reason}"), 48);
     (Look::Waiting, label, shorten(&message, 300))
 }
 
