@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use camino::Utf8PathBuf;
 
 use crate::catalogue::model::Scenario;
-use crate::report::explain::{Recorded, applied, page};
+use crate::report::explain::{applied, page};
 use crate::report::json::{RESULTS_FILE, read_results};
 use crate::report::matrix::data::Matrix;
 use crate::report::matrix::text::{answer, section};
@@ -64,15 +64,12 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     } else {
         None
     };
-    let recorded = Recorded {
-        folder: &folder,
-        results: results.as_ref(),
-    };
     for (n, (claim, scenario)) in found.into_iter().enumerate() {
         if n > 0 {
             line!("\n{}\n", "─".repeat(layout.width));
         }
-        super::print::page(&page(claim, scenario, recorded, layout));
+        let results = results.as_ref();
+        super::print::page(&page(claim, scenario, &folder, results, layout));
         super::print::page(&section(&view, &claim.id, layout));
     }
     Ok(Exit::AsExpected)
