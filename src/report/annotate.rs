@@ -1,6 +1,6 @@
 //! A document as an HTML page in which each cited passage is marked with the verdict.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use itertools::Itertools as _;
 use minijinja::Environment;
@@ -20,7 +20,8 @@ use crate::catalogue::model::Verdict;
 use crate::document::{Document, Piece};
 
 /// The combined verdict of a claim over all columns, from the most to the least important.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 enum Overall {
     /// Refuted in each column that decided it.
     Wrong,
@@ -37,14 +38,10 @@ enum Overall {
 impl Overall {
     fn of(states: &[State]) -> Self {
         let any = |verdict| states.contains(&State::Verdict(verdict));
-        match (
-            any(Verdict::Confirmed),
-            any(Verdict::Refuted),
-            any(Verdict::Qualified),
-        ) {
-            (false, false, false) => Self::Open,
-            (true, false, false) => Self::Holds,
-            (false, true, false) => Self::Wrong,
+        match [Verdict::Confirmed, Verdict::Refuted, Verdict::Qualified].map(any) {
+            [false, false, false] => Self::Open,
+            [true, false, false] => Self::Holds,
+            [false, true, false] => Self::Wrong,
             _ => Self::Depends,
         }
     }
@@ -75,16 +72,6 @@ impl Overall {
         format!("{number} {}", if number == 1 { one } else { several })
     }
 
-    fn word(self) -> &'static str {
-        match self {
-            Self::Holds => "holds",
-            Self::Depends => "holds under a condition",
-            Self::Wrong => "wrong",
-            Self::Changed => "changed since it was tested",
-            Self::Open => "not decided",
-        }
-    }
-
     /// Whether the note is shown, not only on demand.
     fn is_prominent(self) -> bool {
         self <= Self::Changed
@@ -106,11 +93,9 @@ pub struct Annotated {
 #[derive(Serialize)]
 struct Note {
     #[serde(skip)]
-    overall: Overall,
-    #[serde(skip)]
     ranges: Ranges,
+    overall: Overall,
     key: &'static str,
-    word: &'static str,
     id: String,
     says: String,
     instead: Option<String>,
@@ -124,7 +109,6 @@ struct Note {
 #[derive(Serialize)]
 struct Found {
     key: &'static str,
-    word: &'static str,
     reason: String,
     /// Labels, with the paths of the evidence.
     columns: Vec<(String, Option<String>)>,
@@ -137,13 +121,19 @@ impl Note {
     }
 }
 
-/// Notes by their verdict.
-fn by_overall<'a>(notes: impl IntoIterator<Item = &'a Note>) -> Vec<(Overall, Vec<&'a Note>)> {
-    let notes = notes.into_iter().into_group_map_by(|note| note.overall);
-    notes
-        .into_iter()
-        .sorted_by_key(|(overall, _)| *overall)
-        .collect()
+/// The wanted notes that are not known yet, by verdict. They are known from now on.
+fn new<'a>(
+    notes: &'a [Note],
+    known: &mut BTreeSet<&'a str>,
+    is_wanted: impl Fn(&Note) -> bool,
+) -> BTreeMap<Overall, Vec<&'a Note>> {
+    let mut new: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for note in notes.iter().filter(|note| is_wanted(note)) {
+        if known.insert(&note.id) {
+            new.entry(note.overall).or_default().push(note);
+        }
+    }
+    new
 }
 
 /// Renders a document as HTML with its cited passages marked. `report` is the URL of the results folder, with a slash at
@@ -159,8 +149,7 @@ pub fn annotate(
     let coverage = Coverage::of(document, claims, &results.accounts);
     let pieces = document.pieces();
     let notes = notes(document, &pieces, results, &labels);
-    let groups = by_overall(&notes);
-    let groups = groups.iter();
+    let groups = new(&notes, &mut BTreeSet::new(), |_| true).into_iter();
     let tallies = groups.map(|(overall, notes)| (overall.key(), overall.counted(notes.len())));
     let tallies = tallies.collect_vec();
     let words = tallies.iter().map(|(_, words)| words).join(", ");
@@ -209,12 +198,12 @@ struct Marker<'a> {
     environment: &'a Environment<'a>,
     /// Lines that no claim cites, although a claim could.
     open: &'a BTreeSet<usize>,
-    /// Numbers of the notes that are written.
-    noted: BTreeSet<usize>,
+    /// Claims whose note is written.
+    noted: BTreeSet<&'a str>,
     /// Lines with an anchor.
     lines: BTreeSet<usize>,
-    /// Numbers of the notes to which the current block refers.
-    referred: BTreeSet<usize>,
+    /// Claims to which the current block refers.
+    referred: BTreeSet<&'a str>,
 }
 
 impl Marker<'_> {
@@ -267,10 +256,8 @@ impl Marker<'_> {
     }
 
     /// The notes of claims that have none yet; empty if there are none.
-    fn notes(&mut self, wanted: impl Fn(&Note) -> bool) -> Result<String, minijinja::Error> {
-        let new = self.notes.iter().enumerate();
-        let new = new.filter(|(at, note)| wanted(note) && self.noted.insert(*at));
-        let groups = by_overall(new.map(|(_, note)| note)).into_iter();
+    fn notes(&mut self, is_wanted: impl Fn(&Note) -> bool) -> Result<String, minijinja::Error> {
+        let groups = new(self.notes, &mut self.noted, is_wanted).into_iter();
         let groups = groups.map(|(overall, notes)| {
             json!({
                 "key": overall.key(),
@@ -292,22 +279,18 @@ impl Marker<'_> {
     fn start_of_passage(&mut self, line: usize, in_link: bool) -> String {
         use std::fmt::Write as _;
 
-        let here = self.notes.iter().enumerate();
-        let here = here
-            .filter(|(_, note)| note.is_on(line, line))
-            .collect_vec();
+        let is_here = |note: &Note| note.is_on(line, line);
+        let here = self.notes.iter().filter(|note| is_here(note));
         // The worst verdict decides the passage's colour.
-        let Some(worst) = here.iter().map(|(_, note)| note.overall).min() else {
+        let Some(worst) = here.map(|note| note.overall).min() else {
             if self.open.contains(&line) {
                 return "<mark class=\"m-open\" title=\"no claim cites this\">".to_owned();
             }
             return String::new();
         };
         let mut out = String::new();
-        let new = here
-            .into_iter()
-            .filter(|(at, _)| !in_link && self.referred.insert(*at));
-        for (overall, notes) in by_overall(new.map(|(_, note)| note)) {
+        let is_new = |note: &Note| !in_link && is_here(note);
+        for (overall, notes) in new(self.notes, &mut self.referred, is_new) {
             let (key, words) = (overall.key(), overall.counted(notes.len()));
             let id = url_path(&notes[0].id);
             let _ = write!(
@@ -360,7 +343,6 @@ fn notes(
         Some(Note {
             overall,
             key: overall.key(),
-            word: overall.word(),
             id: one_line(&claim.id),
             says: one_line(&claim.says),
             instead: claim.instead.as_deref().map(one_line).filter(|_| corrected),
@@ -377,14 +359,13 @@ fn found(claim: &ClaimInfo, results: &Results, labels: &[String]) -> Vec<Found> 
     let mut found: Vec<Found> = Vec::new();
     for (cell, label) in results.cells(claim).zip(labels) {
         let column = (label.clone(), cell.evidence().map(url_path));
-        let (key, word) = (cell.state().key(), cell.state().word());
+        let key = cell.state().key();
         let reason = clean(&cell.reason());
         let mut known = found.iter_mut();
         match known.find(|same| same.key == key && same.reason == reason) {
             Some(same) => same.columns.push(column),
             None => found.push(Found {
                 key,
-                word,
                 reason,
                 columns: vec![column],
             }),

@@ -12,7 +12,7 @@ use itertools::Itertools as _;
 use super::essentials::{outcome_word, verdict_in_words, without_outcome};
 use super::results::Results;
 use super::terminal::Layout;
-use super::text::{line_numbers, one_line, value};
+use super::text::{line_numbers, value};
 use super::view::{Cell, State, place};
 use crate::catalogue::model::{Claim, Needs, Scenario};
 use crate::catalogue::step::{Action, Step};
@@ -40,13 +40,10 @@ pub(crate) fn page(
         let used = used_values(scenario, claim);
         let values = scenario.values.iter();
         let values = values.filter(|(name, _)| used.contains(name.as_str()));
-        let values = values.map(|(name, value)| (name, value));
-        let values = values.collect_vec();
-        let expressions = claim
-            .expressions()
-            .chain(values.iter().map(|(_, value)| *value));
-        let texts = expressions.map(|expression| expression.text.as_str());
-        let texts = texts.collect_vec();
+        let values = values.map(|(name, value)| (name, value)).collect_vec();
+        let all = values.iter().map(|(_, value)| *value);
+        let all = claim.expressions().chain(all);
+        let texts = all.map(|expression| &*expression.text).collect_vec();
         let remark = "the first time, unless it says otherwise";
         sheet.table("Moments", remark, &moments::in_words(scenario, &texts));
         sheet.values("Values", &values);
@@ -60,17 +57,12 @@ pub(crate) fn page(
 
 fn statement(sheet: &mut Sheet, claim: &Claim) {
     sheet.entry("claim", 8, &claim.says);
-    if let Some(instead) = &claim.instead {
-        sheet.entry("actually", 8, instead);
-    }
+    sheet.entry("actually", 8, claim.instead.as_deref().unwrap_or_default());
     if claim.cites.is_empty() {
         sheet.entry("source", 8, "no document; the suite adds this claim");
     }
-    for (cite, label) in claim
-        .cites
-        .iter()
-        .zip(iter::once("source").chain(iter::repeat("")))
-    {
+    let labels = iter::once("source").chain(iter::repeat(""));
+    for (cite, label) in claim.cites.iter().zip(labels) {
         let source = format!("{}, {}", cite.document, place(cite, line_numbers));
         sheet.entry(label, 8, &source);
     }
@@ -82,10 +74,7 @@ fn experiment(sheet: &mut Sheet, scenario: &Scenario) {
     sheet.entry("scenario", 8, &title);
     let file = &scenario.place.file;
     sheet.entry("suite", 8, file.strip_prefix("./").unwrap_or(file));
-    let needs = needs(&scenario.needs);
-    if !needs.is_empty() {
-        sheet.entry("needs", 8, &needs.join("; "));
-    }
+    sheet.entry("needs", 8, &needs(&scenario.needs).join("; "));
     for (number, step) in (1..).zip(steps(scenario)) {
         sheet.entry(&format!("{number:>2}."), 3, &step);
     }
@@ -152,10 +141,7 @@ fn checks(sheet: &mut Sheet, claim: &Claim) {
         if several {
             sheet.subheading(&check.name);
         }
-        let wanted = needs(&check.needs);
-        if !wanted.is_empty() {
-            sheet.entry("only with", 11, &wanted.join("; "));
-        }
+        sheet.entry("only with", 11, &needs(&check.needs).join("; "));
         sheet.expression("control", 11, &check.control.text);
         sheet.expression("confirms if", 11, &check.holds.text);
         sheet.expression("refutes if", 11, &check.fails.text);
@@ -203,19 +189,16 @@ fn found(sheet: &mut Sheet, claim: &Claim, folder: &Utf8Path, results: Option<&R
     for cluster in &results.clusters {
         let cell = Cell::of(cluster, info);
         let facts = &cluster.facts;
-        let version = match facts.kubernetes.as_str() {
-            "" => one_line(&facts.name),
-            version => one_line(version),
+        let version = match facts.kubernetes.trim_start_matches('v') {
+            "" => &facts.name,
+            version => version,
         };
         let profile = match facts.profile.as_str() {
             "" | "default" => String::new(),
-            profile => format!(" ({})", one_line(profile)),
+            profile => format!(" ({profile})"),
         };
-        sheet.subheading(&format!(
-            "Kubernetes {}{profile}: {}",
-            version.trim_start_matches('v'),
-            verdict_in_words(&cell)
-        ));
+        let verdict = verdict_in_words(&cell);
+        sheet.subheading(&format!("Kubernetes {version}{profile}: {verdict}"));
         let Some(judgement) = cell.judgement() else {
             sheet.hanging(&cell.reason());
             continue;
@@ -249,10 +232,8 @@ fn needs(needs: &Needs) -> Vec<String> {
         let on = if *on { "on" } else { "off" };
         format!("feature gate {gate} {on}")
     });
-    let capabilities = needs
-        .capabilities
-        .iter()
-        .map(|name| format!("capability {name}"));
+    let capabilities = needs.capabilities.iter();
+    let capabilities = capabilities.map(|name| format!("capability {name}"));
     versions.chain(gates).chain(capabilities).collect()
 }
 

@@ -89,10 +89,12 @@ impl Sheet {
         }
     }
 
-    /// A label and its text in two columns.
+    /// A label and its text in two columns, unless the text is empty.
     pub(super) fn entry(&mut self, label: &str, width: usize, text: &str) {
-        let lines = wrap(text, self.room(self.text_column(width)), "");
-        self.columns(label, width, &lines);
+        if !text.is_empty() {
+            let lines = wrap(text, self.room(self.text_column(width)), "");
+            self.columns(label, width, &lines);
+        }
     }
 
     /// A label and an expression in two columns.

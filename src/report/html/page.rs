@@ -137,7 +137,7 @@ pub(super) fn totals(number: impl Fn(State) -> usize) -> Vec<Value> {
     let totals = State::ALL.into_iter().map(|state| (state, number(state)));
     let totals = totals.filter(|(_, number)| *number > 0);
     totals
-        .map(|(state, number)| json!({"key": state.key(), "word": state.word(), "number": number}))
+        .map(|(state, number)| json!({"key": state.key(), "number": number}))
         .collect()
 }
 
@@ -150,20 +150,15 @@ pub(super) fn documents(results: &Results) -> BTreeSet<String> {
 fn row<'a>(results: &Results, claim: &'a ClaimInfo) -> Row<'a> {
     let cells = results.cells(claim).collect_vec();
     let mut states = cells.iter().map(|cell| cell.state().key()).collect_vec();
-    if differs(results, claim) {
-        states.push("differs");
-    }
-    if cells.iter().any(Cell::changed) {
-        states.push("changed");
-    }
-    let cells = cells.iter().map(|cell| {
-        let state = cell.state();
-        json!({"key": state.key(), "word": state.word(), "changed": cell.changed()})
-    });
+    states.extend(differs(results, claim).then_some("differs"));
+    states.extend(cells.iter().any(Cell::changed).then_some("changed"));
+    let cells = cells.iter();
+    let cells = cells.map(|cell| json!({"key": cell.state().key(), "changed": cell.changed()}));
+    let cells = cells.collect();
     Row {
         claim,
         states,
-        cells: cells.collect(),
+        cells,
     }
 }
 

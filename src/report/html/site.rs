@@ -67,12 +67,8 @@ pub(crate) fn write(
             let own = differences.iter().filter(|one| one.claim.id == claim.id);
             let mut on = own.map(|one| &site.view.profiles[one.profile].label);
             let on = on.join(", ");
-            let (kind, what, upstream) = cause.map_or(
-                ("Unexplained", "the verdict differs", "no cause known"),
-                |cause| (cause.kind.word(), &*cause.what, &*cause.upstream),
-            );
-            (!on.is_empty())
-                .then(|| json!({"kind": kind, "what": what, "upstream": upstream, "on": on}))
+            let cause = cause.map(|cause| (cause.kind.word(), &cause.what, &cause.upstream));
+            (!on.is_empty()).then(|| json!({"cause": cause, "on": on}))
         });
         let page = site.claim(claim, &causes.collect_vec());
         site.render(&format!("claims/{}.html", claim.id), "claim.html", page)?;
@@ -110,12 +106,8 @@ impl Site<'_> {
     }
 
     fn index(&self) -> Value {
-        let claims = self
-            .results
-            .claims
-            .iter()
-            .sorted_by_key(|claim| area(claim));
-        let claims = claims.collect_vec();
+        let claims = self.results.claims.iter();
+        let claims = claims.sorted_by_key(|claim| area(claim)).collect_vec();
         let rows = claims.iter().map(|claim| self.row(claim)).collect_vec();
         // For the filters.
         let details = claims
@@ -151,12 +143,8 @@ impl Site<'_> {
 
     fn row<'c>(&self, claim: &'c ClaimInfo) -> Row<'c> {
         let mut states = self.states(claim).into_iter().map(State::key).collect_vec();
-        if self.view.differs(&claim.id) {
-            states.push("differs");
-        }
-        if self.view.is_flaky(&claim.id) {
-            states.push("flaky");
-        }
+        states.extend(self.view.differs(&claim.id).then_some("differs"));
+        states.extend(self.view.is_flaky(&claim.id).then_some("flaky"));
         let cells = self.view.all(&claim.id).map(|(profile, found)| {
             let key = match &found {
                 Found::Flaky(_) => "flaky",
@@ -184,7 +172,7 @@ impl Site<'_> {
             let cell = Cell::of(&self.results.clusters[at], claim);
             json!({
                 "label": self.labels[at], "anchor": self.anchors[at],
-                "key": cell.state().key(), "word": cell.state().word(), "reason": cell.reason(),
+                "key": cell.state().key(), "reason": cell.reason(),
                 "observed": self.view.matrix.columns[at].observed(), "evidence": cell.evidence(),
             })
         });

@@ -29,7 +29,7 @@ pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
         let look = if is_step { Look::Step } else { Look::Warning };
         let text = one_line(&note.text);
         let tip = format!("{}: {text}", one_line(&note.note));
-        steps.mark(at, look, &shorten(&text, 48), tip);
+        steps.mark(at, look, shorten(&text, 48), tip);
     }
     let mut lanes = vec![commands, steps];
     lanes.retain(|lane| !lane.bars.is_empty() || !lane.marks.is_empty());

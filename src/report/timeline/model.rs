@@ -96,15 +96,13 @@ impl Lane {
         }
     }
 
-    pub(super) fn mark(&mut self, at: f64, look: Look, label: &str, tip: String) {
-        let label = label.to_owned();
-        let mark = Mark {
+    pub(super) fn mark(&mut self, at: f64, look: Look, label: impl Into<String>, tip: String) {
+        self.marks.push(Mark {
             at,
             look,
-            label,
+            label: label.into(),
             tip,
-        };
-        self.marks.push(mark);
+        });
     }
 }
 

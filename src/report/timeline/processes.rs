@@ -145,5 +145,5 @@ fn mark(lane: &mut Lane, stamp: &Stamp, at: f64) {
         data => shorten(&one_line(&data.to_string()), 200),
     };
     let tip = format!("{} {data}", one_line(&stamp.stamp));
-    lane.mark(at, look, &shorten(label.trim(), 36), tip);
+    lane.mark(at, look, shorten(label.trim(), 36), tip);
 }
