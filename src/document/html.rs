@@ -1,5 +1,6 @@
 //! Reads the visible text of HTML as the events of Markdown, so that both are read and rendered in the same way.
 
+use std::iter;
 use std::ops::Range;
 
 use html5gum::emitters::default::DefaultEmitter;
@@ -26,7 +27,10 @@ const DEEPEST: usize = 32;
 
 /// The events of an HTML document with the offsets of their text. They are well-formed, whatever the document is.
 pub(super) fn events(html: &str) -> Vec<Located<'static>> {
-    let mut writer = Writer::default();
+    let mut writer = Writer {
+        html,
+        ..Writer::default()
+    };
     let mut emitter = DefaultEmitter::<usize>::new_with_span();
     emitter.naively_switch_states(true);
     for token in Tokenizer::new_with_emitter(html, emitter).flatten() {
@@ -65,7 +69,8 @@ struct Inline {
 }
 
 #[derive(Default)]
-struct Writer {
+struct Writer<'a> {
+    html: &'a str,
     events: Vec<Located<'static>>,
     /// Where the current token is.
     at: Range<usize>,
@@ -79,7 +84,7 @@ struct Writer {
     skipped: Option<(String, usize)>,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn push(&mut self, event: Event<'static>) {
         self.events.push((event, self.at.clone()));
     }
@@ -202,22 +207,25 @@ impl Writer {
         if self.skipped.is_some() || (text.trim().is_empty() && !self.is_in_text()) {
             return;
         }
+        // Lines begin elsewhere in the source, where entities are longer.
+        let start = self.at.start;
+        let source = self.html.get(self.at.clone()).unwrap_or_default();
+        let starts = source.match_indices('\n').map(|(at, _)| start + at + 1);
+        let mut starts = iter::once(start).chain(starts);
+        let mut blank = 0;
         if !self.is_in_text() && !self.is_in(TagEnd::Table) {
             let first = text.trim_start();
-            self.at.start = (self.at.start + text.len() - first.len()).min(self.at.end);
+            blank = text[..text.len() - first.len()].matches('\n').count();
             text = first;
         }
+        let start = starts.nth(blank).unwrap_or(start);
+        self.at.start = start;
         self.begin_text();
         let is_code = self.is_in(TagEnd::CodeBlock);
         if !is_code {
             self.open_inlines();
         }
-        // Entities make the text shorter than its source, but not its lines.
-        let start = self.at.start;
-        let mut offset = start;
         for line in text.split_inclusive('\n') {
-            self.at.start = offset.min(self.at.end);
-            offset += line.len();
             if !is_code && line.trim().is_empty() {
                 self.push(Event::SoftBreak);
             } else if is_code || self.code == 0 {
@@ -228,6 +236,7 @@ impl Writer {
                     self.push(Event::SoftBreak);
                 }
             }
+            self.at.start = starts.next().unwrap_or(self.at.start);
         }
         self.at.start = start;
     }
@@ -385,7 +394,7 @@ mod tests {
 <ul><li>one<li>two
 <ul><li>three</ul>
 </ul>
-<pre><code>a: 1
+<pre><code>a: &quot;&lt;&gt;&quot;
 b: 2
 </code></pre>
 <script>no()</script>
@@ -425,7 +434,7 @@ last
             "9-9: 9=one",
             "9-9: 9=two",
             "10-10: 10=three",
-            "12-13: 12=a: 1 13=b: 2",
+            "12-13: 12=a: \"<>\" 13=b: 2",
             "16-19: 17=A 17=B 18=c 18=d",
             "20-20: 20=last",
         ];
