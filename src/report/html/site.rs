@@ -21,7 +21,7 @@ use crate::report::matrix::data::Matrix;
 use crate::report::matrix::view::{Found, View};
 use crate::report::results::{ClaimInfo, Results, key};
 use crate::report::text::{line_numbers, one_line};
-use crate::report::view::{Cell, State, labels, number};
+use crate::report::view::{Cell, State, labels, number, place};
 
 /// What a site consists of, besides its marker.
 pub(crate) const PARTS: [&str; 6] = [
@@ -201,16 +201,16 @@ impl Site<'_> {
             let cites = wrong.iter().flat_map(|(claim, state)| {
                 let cites = claim.cites.iter();
                 let cites = cites.filter(|cite| one_line(&cite.document) == name);
-                cites.map(move |cite| (claim, state, &cite.lines))
+                cites.map(move |cite| (claim, state, cite))
             });
-            let cites = cites.sorted_by_key(|(.., lines)| {
-                let first = lines.split(|c: char| !c.is_ascii_digit()).next()?;
+            let cites = cites.sorted_by_key(|(.., cite)| {
+                let first = cite.lines.split(|c: char| !c.is_ascii_digit()).next()?;
                 first.parse::<usize>().ok()
             });
-            let claims = cites.map(|(claim, state, lines)| {
+            let claims = cites.map(|(claim, state, cite)| {
                 json!({
                     "key": state.key(), "id": claim.id, "says": claim.says,
-                    "instead": claim.instead, "lines": line_numbers(&one_line(lines)),
+                    "instead": claim.instead, "lines": place(cite, line_numbers),
                     "history": self.view.history(&claim.id),
                 })
             });
@@ -294,6 +294,29 @@ mod tests {
         }
         assert!(checked > 40);
         drop(folder);
+    }
+
+    /// Without the document, a quotation has no lines.
+    #[test]
+    fn a_quotation_without_lines_is_shown() {
+        let mut results = fixture::results();
+        for cite in results.claims.iter_mut().flat_map(|claim| &mut claim.cites) {
+            cite.lines.clear();
+            cite.quote = Some("The words.".to_owned());
+        }
+        let cited = results
+            .claims
+            .iter()
+            .filter(|claim| !claim.cites.is_empty());
+        let cited: Vec<String> = cited
+            .map(|claim| format!("claims/{}.html", claim.id))
+            .collect();
+        let (_keep, pages) = site(&results, &[]);
+        for (name, page) in pages {
+            if name == "wrong.html" || cited.contains(&name) {
+                assert!(page.contains("“The words.”"), "{name}");
+            }
+        }
     }
 
     #[test]
