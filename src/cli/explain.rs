@@ -6,7 +6,7 @@ use camino::Utf8PathBuf;
 use itertools::Itertools as _;
 
 use crate::catalogue::model::Scenario;
-use crate::report::explain::{Recorded, applied, page};
+use crate::report::explain::{applied, page};
 use crate::report::json::{RESULTS_FILE, read_results};
 use crate::report::matrix::data::Matrix;
 use crate::report::matrix::text::{answer, section};
@@ -63,15 +63,11 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     let exists = folder.join(RESULTS_FILE).exists();
     let results = exists.then(|| read_results(folder)).transpose();
     let results = results.map_err(Failure::usage)?;
-    let recorded = Recorded {
-        folder,
-        results: results.as_ref(),
-    };
     for (n, (claim, scenario)) in found.into_iter().enumerate() {
         if n > 0 {
             line!("\n{}\n", "─".repeat(layout.width));
         }
-        print::page(&page(claim, scenario, recorded, layout));
+        print::page(&page(claim, scenario, folder, results.as_ref(), layout));
         print::page(&section(&view, &claim.id, layout));
     }
     Ok(Exit::AsExpected)

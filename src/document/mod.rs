@@ -3,9 +3,8 @@
 mod format;
 mod html;
 mod pieces;
-mod quote;
 mod text;
 
 pub(crate) use pieces::Piece;
-pub(crate) use quote::QuoteError;
 pub use text::Document;
+pub(crate) use text::QuoteError;

@@ -1,11 +1,12 @@
 //! Reads a document as blocks and words with their line numbers.
 
+use std::iter;
 use std::ops::{Range, RangeInclusive};
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 use super::format::Format;
-use super::html::{self, Located};
+use super::html::{self, Located, is_leaf};
 
 /// A part of a document, in order.
 #[derive(Debug, PartialEq)]
@@ -22,7 +23,7 @@ pub(crate) enum Piece<'a> {
 /// Whatever the document contains, rendering the pieces as HTML gives neither scripts nor requests.
 pub(super) fn pieces(format: Format, text: &str) -> Vec<Piece<'_>> {
     let mut reader = Reader {
-        starts: std::iter::once(0)
+        starts: iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
             .collect(),
         pieces: Vec::new(),
@@ -66,56 +67,48 @@ impl<'a> Reader<'a> {
         self.starts.partition_point(|start| *start <= offset)
     }
 
-    fn read(&mut self, event: Event<'a>, range: &Range<usize>) {
+    fn read(&mut self, mut event: Event<'a>, range: &Range<usize>) {
         let line = self.line(range.start);
-        let last = self.line(range.end.saturating_sub(1)).max(line);
+        let lines = line..=self.line(range.end.saturating_sub(1)).max(line);
+        match &mut event {
+            // The page has a heading above the document's.
+            Event::Start(Tag::Heading { level, .. }) | Event::End(TagEnd::Heading(level)) => {
+                *level = HeadingLevel::try_from(*level as usize + 1).unwrap_or(HeadingLevel::H6);
+            }
+            Event::Start(tag @ (Tag::HtmlBlock | Tag::CodeBlock(_))) => {
+                *tag = Tag::CodeBlock(CodeBlockKind::Indented);
+            }
+            Event::End(end @ TagEnd::HtmlBlock) => *end = TagEnd::CodeBlock,
+            _ => {}
+        }
         match event {
-            Event::Text(text) => {
-                self.extend_loose(line..=last);
+            Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => {
+                self.extend_loose(lines);
                 for (nth, part) in text.split_inclusive('\n').enumerate() {
                     let part = Event::Text(part.to_owned().into());
                     self.pieces.push(Piece::Words(line + nth, part));
                 }
             }
-            Event::Html(text) | Event::InlineHtml(text) => {
-                self.read(Event::Text(text), range);
-            }
             Event::Code(text) => {
-                self.extend_loose(line..=last);
+                self.extend_loose(lines);
                 self.pieces.push(Piece::Words(line, Event::Code(text)));
             }
-            Event::Start(tag) if is_inline(&tag) => {
-                self.extend_loose(line..=last);
+            Event::Start(tag) if is_inline(tag.to_end()) => {
+                self.extend_loose(lines);
                 self.start_inline(tag);
             }
-            Event::End(end) if is_inline_end(end) => self.end_inline(end),
+            Event::End(end) if is_inline(end) => self.end_inline(end),
             Event::Start(tag) => {
                 self.end_loose();
-                let tag = match tag {
-                    // The page has a heading above the document's.
-                    Tag::Heading { level, .. } => Tag::Heading {
-                        level: lower(level),
-                        id: None,
-                        classes: Vec::new(),
-                        attrs: Vec::new(),
-                    },
-                    Tag::HtmlBlock | Tag::CodeBlock(_) => Tag::CodeBlock(CodeBlockKind::Indented),
-                    tag => tag,
-                };
                 if self.open.is_none() && is_leaf(tag.to_end()) {
                     self.open = Some(Open::Tagged);
-                    self.pieces.push(Piece::Block(line..=last));
+                    self.pieces.push(Piece::Block(lines));
                 }
                 self.pieces.push(Piece::Markup(Event::Start(tag)));
             }
             Event::End(end) => {
                 self.end_loose();
-                let end = match end {
-                    TagEnd::Heading(level) => TagEnd::Heading(lower(level)),
-                    TagEnd::HtmlBlock => TagEnd::CodeBlock,
-                    end => end,
-                };
-                self.pieces.push(Piece::Markup(Event::End(end)));
+                self.pieces.push(Piece::Markup(event));
                 if is_leaf(end) {
                     self.open = None;
                     self.pieces.push(Piece::BlockEnd);
@@ -182,56 +175,36 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn is_inline(tag: &Tag<'_>) -> bool {
-    is_inline_end(tag.to_end())
-}
-
-fn is_inline_end(end: TagEnd) -> bool {
+fn is_inline(end: TagEnd) -> bool {
     use TagEnd::{Emphasis, Image, Link, Strikethrough, Strong};
     matches!(end, Emphasis | Strong | Strikethrough | Link | Image)
 }
 
-/// Whether a block contains no blocks, except for the cells of a table.
-fn is_leaf(end: TagEnd) -> bool {
-    use TagEnd::{CodeBlock, Heading, Paragraph, Table};
-    matches!(end, Paragraph | Heading(_) | CodeBlock | Table)
-}
-
-fn lower(level: HeadingLevel) -> HeadingLevel {
-    HeadingLevel::try_from(level as usize + 1).unwrap_or(HeadingLevel::H6)
-}
-
 /// Lines as paragraphs, and adjacent lines of code as code blocks.
 fn plain(text: &str) -> Vec<Located<'_>> {
-    let mut events: Vec<Located<'_>> = Vec::new();
-    let mut at = 0;
-    let lines: Vec<(Range<usize>, &str)> = text
-        .split_inclusive('\n')
-        .map(|line| {
-            at += line.len();
-            (at - line.len()..at, line)
-        })
-        .filter(|(_, line)| !line.trim().is_empty())
-        .collect();
-    for run in lines.chunk_by(|(_, a), (_, b)| is_code(a) && is_code(b)) {
-        let [(first, line), rest @ ..] = run else {
-            continue;
-        };
-        let whole = first.start..rest.last().map_or(first.end, |(range, _)| range.end);
-        let code = !rest.is_empty() || line.starts_with("$ ");
-        let tag = if code {
+    let mut end = 0;
+    let lines = text.split_inclusive('\n').map(|line| {
+        end += line.len();
+        (line, end - line.len()..end)
+    });
+    let lines = lines.filter(|(line, _)| !line.trim().is_empty());
+    let lines: Vec<_> = lines.collect();
+    let runs = lines.chunk_by(|(a, _), (b, _)| is_code(a) && is_code(b));
+    let blocks = runs.flat_map(|run| {
+        let whole = run[0].1.start..run[run.len() - 1].1.end;
+        let tag = if run.len() > 1 || run[0].0.starts_with("$ ") {
             Tag::CodeBlock(CodeBlockKind::Indented)
         } else {
             Tag::Paragraph
         };
-        let end = tag.to_end();
-        events.push((Event::Start(tag), whole.clone()));
-        for (range, line) in run {
-            events.push((Event::Text((*line).into()), range.clone()));
-        }
-        events.push((Event::End(end), whole));
-    }
-    events
+        let end = (Event::End(tag.to_end()), whole.clone());
+        let lines = run.iter().cloned();
+        let lines = lines.map(|(line, range)| (Event::Text(line.into()), range));
+        iter::once((Event::Start(tag), whole))
+            .chain(lines)
+            .chain([end])
+    });
+    blocks.collect()
 }
 
 /// Whether a line of plain text looks like YAML or a command.
@@ -274,6 +247,32 @@ mod tests {
     #[case::image("![a](https://b.c)", "<p><span class=\"image\">image: a</span></p>\n")]
     fn renders_markdown(#[case] text: &str, #[case] html: &str) {
         assert_eq!(rendered(Format::Markdown, text), html);
+    }
+
+    #[rstest]
+    #[case::lists(
+        "<ul><li>a<ol><li>b</ol></ul>c",
+        "<ul>\n<li>\n<p>a</p>\n<ol>\n<li>\n<p>b</p>\n</li>\n</ol>\n</li>\n</ul>\n<p>c</p>\n"
+    )]
+    #[case::soup(
+        "<b>a<p>b</i></p></li>c<td>d",
+        "<p><strong>a</strong></p>\n<p>b</p>\n<p>c</p>\n<p>d</p>\n"
+    )]
+    #[case::script(
+        "a<script>alert(1)</script><img src=x onerror=y alt=z>",
+        "<p>a<span class=\"image\">image: z</span></p>\n"
+    )]
+    #[case::link(
+        "<a href='javascript:x'>a</a> <a href='https://b.c'>d</a>",
+        "<p>a\n<a href=\"https://b.c\">d</a></p>\n"
+    )]
+    #[case::table(
+        "<table><td>a</table>",
+        "<table><thead><tr><th>a</th></tr></thead><tbody>\n</tbody></table>\n"
+    )]
+    #[case::escaped("&lt;script&gt;", "<p>&lt;script&gt;</p>\n")]
+    fn renders_html(#[case] text: &str, #[case] html: &str) {
+        assert_eq!(rendered(Format::Html, text), html);
     }
 
     #[test]

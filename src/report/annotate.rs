@@ -1,100 +1,80 @@
 //! A document as an HTML page in which each cited passage is marked with the verdict.
 
-use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
+use std::collections::{BTreeMap, BTreeSet};
 
 use itertools::Itertools as _;
+use minijinja::Environment;
 use minijinja::value::Serde;
-use minijinja::{Environment, Value, context};
 use pulldown_cmark::{Event, Tag, TagEnd, html};
 use serde::Serialize;
+use serde_json::json;
 
 use super::coverage::Coverage;
 use super::error::ReportError;
 use super::html::environment;
-use super::passage::{self, Passage, written};
+use super::passage::{self, Ranges, written};
 use super::results::{ClaimInfo, Results};
 use super::text::{clean, count, line_numbers, one_line, url_path};
 use super::view::{State, labels};
 use crate::catalogue::model::Verdict;
 use crate::document::{Document, Piece};
-use crate::file::stays_inside;
 
-/// The combined verdict of a claim over all columns, from the least to the most important.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The combined verdict of a claim over all columns, from the most to the least important.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 enum Overall {
-    /// Not decided in any column.
-    Open,
-    /// Confirmed in each column that decided it.
-    Holds,
-    /// The cited text has changed since it was tested.
-    Changed,
-    /// True only in some columns, or under a condition.
-    Depends,
     /// Refuted in each column that decided it.
     Wrong,
+    /// True only in some columns, or under a condition.
+    Depends,
+    /// The cited text has changed since it was tested.
+    Changed,
+    /// Confirmed in each column that decided it.
+    Holds,
+    /// Not decided in any column.
+    Open,
 }
 
 impl Overall {
-    const ALL: [Self; 5] = [
-        Self::Wrong,
-        Self::Depends,
-        Self::Changed,
-        Self::Holds,
-        Self::Open,
-    ];
-
     fn of(states: &[State]) -> Self {
         let any = |verdict| states.contains(&State::Verdict(verdict));
-        match (
-            any(Verdict::Confirmed),
-            any(Verdict::Refuted),
-            any(Verdict::Qualified),
-        ) {
-            (false, false, false) => Self::Open,
-            (true, false, false) => Self::Holds,
-            (false, true, false) => Self::Wrong,
+        match [Verdict::Confirmed, Verdict::Refuted, Verdict::Qualified].map(any) {
+            [false, false, false] => Self::Open,
+            [true, false, false] => Self::Holds,
+            [false, true, false] => Self::Wrong,
             _ => Self::Depends,
         }
     }
 
-    /// The state whose mark and colour are used.
-    fn state(self) -> State {
-        match self {
+    /// The key of the state whose mark and colour are used.
+    fn key(self) -> &'static str {
+        let state = match self {
             Self::Holds => State::Verdict(Verdict::Confirmed),
             Self::Depends => State::Verdict(Verdict::Qualified),
             Self::Wrong => State::Verdict(Verdict::Refuted),
             Self::Open | Self::Changed => State::NotRun,
-        }
+        };
+        state.key()
     }
 
     /// `3 are wrong`, `1 is wrong`.
     fn counted(self, number: usize) -> String {
-        let word = self.word();
-        match (self, number) {
-            (Self::Holds | Self::Depends, 1) => format!("1 {word}"),
-            (Self::Holds, _) => format!("{number} hold"),
-            (Self::Depends, _) => format!("{number} hold under a condition"),
-            (Self::Wrong | Self::Open, 1) => format!("1 is {word}"),
-            (Self::Wrong | Self::Open, _) => format!("{number} are {word}"),
-            (Self::Changed, 1) => format!("1 has {word}"),
-            (Self::Changed, _) => format!("{number} have changed since they were tested"),
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Holds => "holds",
-            Self::Depends => "holds under a condition",
-            Self::Wrong => "wrong",
-            Self::Changed => "changed since it was tested",
-            Self::Open => "not decided",
-        }
+        let (one, several) = match self {
+            Self::Wrong => ("is wrong", "are wrong"),
+            Self::Depends => ("holds under a condition", "hold under a condition"),
+            Self::Changed => (
+                "has changed since it was tested",
+                "have changed since they were tested",
+            ),
+            Self::Holds => ("holds", "hold"),
+            Self::Open => ("is not decided", "are not decided"),
+        };
+        format!("{number} {}", if number == 1 { one } else { several })
     }
 
     /// Whether the note is shown, not only on demand.
     fn is_prominent(self) -> bool {
-        matches!(self, Self::Wrong | Self::Depends | Self::Changed)
+        self <= Self::Changed
     }
 }
 
@@ -109,10 +89,13 @@ pub struct Annotated {
     pub needs_attention: bool,
 }
 
+/// A claim that cites the document.
 #[derive(Serialize)]
 struct Note {
+    #[serde(skip)]
+    ranges: Ranges,
+    overall: Overall,
     key: &'static str,
-    word: &'static str,
     id: String,
     says: String,
     instead: Option<String>,
@@ -123,32 +106,34 @@ struct Note {
 }
 
 /// What columns with the same verdict and reason found.
-#[derive(Serialize, PartialEq)]
+#[derive(Serialize)]
 struct Found {
     key: &'static str,
-    word: &'static str,
     reason: String,
-    columns: Vec<Column>,
+    /// Labels, with the paths of the evidence.
+    columns: Vec<(String, Option<String>)>,
 }
 
-#[derive(Serialize, PartialEq)]
-struct Column {
-    label: String,
-    evidence: Option<String>,
-}
-
-/// A claim that cites the document.
-struct Cited<'a> {
-    claim: &'a ClaimInfo,
-    ranges: Vec<(usize, usize)>,
-    overall: Overall,
-}
-
-impl Cited<'_> {
-    fn on(&self, lines: &RangeInclusive<usize>) -> bool {
+impl Note {
+    fn is_on(&self, first: usize, last: usize) -> bool {
         let mut ranges = self.ranges.iter();
-        ranges.any(|(from, to)| from <= lines.end() && to >= lines.start())
+        ranges.any(|(from, to)| *from <= last && *to >= first)
     }
+}
+
+/// The wanted notes that are not known yet, by verdict. They are known from now on.
+fn new<'a>(
+    notes: &'a [Note],
+    known: &mut BTreeSet<&'a str>,
+    is_wanted: impl Fn(&Note) -> bool,
+) -> BTreeMap<Overall, Vec<&'a Note>> {
+    let mut new: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for note in notes.iter().filter(|note| is_wanted(note)) {
+        if known.insert(&note.id) {
+            new.entry(note.overall).or_default().push(note);
+        }
+    }
+    new
 }
 
 /// Renders a document as HTML with its cited passages marked. `report` is the URL of the results folder, with a slash at
@@ -162,33 +147,19 @@ pub fn annotate(
     let claims = results.claims.iter();
     let claims = claims.flat_map(|claim| claim.cites.iter().map(|cite| (claim.id.as_str(), cite)));
     let coverage = Coverage::of(document, claims, &results.accounts);
-    let cited = cited(document, results);
     let pieces = document.pieces();
-    let written = pieces.iter().filter_map(|piece| match piece {
-        Piece::Words(line, _) => Some(*line),
-        _ => None,
-    });
-    let written: BTreeSet<usize> = written.collect();
-    let notes = cited.iter();
-    let notes = notes
-        .map(|cited| note(cited, &written, results, &labels))
-        .collect_vec();
-    let numbers = cited.iter().map(|cited| cited.overall).counts();
-    let tallies = Overall::ALL.into_iter().filter_map(|overall| {
-        let number = *numbers.get(&overall)?;
-        Some((overall.state().key(), overall.counted(number)))
-    });
+    let notes = notes(document, &pieces, results, &labels);
+    let groups = new(&notes, &mut BTreeSet::new(), |_| true).into_iter();
+    let tallies = groups.map(|(overall, notes)| (overall.key(), overall.counted(notes.len())));
     let tallies = tallies.collect_vec();
     let words = tallies.iter().map(|(_, words)| words).join(", ");
-    let claims = count(cited.len(), "claim");
-    let mut prominent: Vec<(&Cited<'_>, &Note)> = cited.iter().zip(&notes).collect();
-    prominent.retain(|(cited, _)| cited.overall.is_prominent());
-    prominent.sort_by_key(|(cited, note)| (std::cmp::Reverse(cited.overall), note.line));
-    let prominent: Vec<&Note> = prominent.into_iter().map(|(_, note)| note).collect();
+    let claims = count(notes.len(), "claim");
+    let prominent = notes.iter().filter(|note| note.overall.is_prominent());
+    let prominent = prominent.sorted_by_key(|note| (note.overall, note.line));
+    let prominent = prominent.collect_vec();
 
     let environment = environment()?;
     let mut marker = Marker {
-        cited: &cited,
         notes: &notes,
         report,
         environment: &environment,
@@ -197,24 +168,20 @@ pub fn annotate(
         lines: BTreeSet::new(),
         referred: BTreeSet::new(),
     };
-    let body = marker.body(pieces)?;
-    let page = environment
-        .get_template("annotate.html")?
-        .render(context! {
-            style => Value::from_safe_string(include_str!("templates/style.css").to_owned()),
-            own_style => Value::from_safe_string(include_str!("templates/annotate.css").to_owned()),
-            document => document.name(),
-            claims => &claims,
-            columns => labels.join(", "),
-            tallies => &tallies,
-            coverage => coverage.summary(),
-            remains => coverage.remaining().count(),
-            prominent => Value::from(Serde(&prominent)),
-            report => report,
-            body => Value::from_safe_string(body),
-        })?;
+    let context = json!({
+        "document": document.name(),
+        "claims": claims,
+        "columns": labels.join(", "),
+        "tallies": tallies,
+        "coverage": coverage.summary(),
+        "remains": coverage.remaining().count(),
+        "prominent": prominent,
+        "report": report,
+        "body": marker.body(pieces)?,
+    });
+    let template = environment.get_template("annotate.html")?;
     Ok(Annotated {
-        page,
+        page: template.render(Serde(context))?,
         summary: if words.is_empty() {
             claims
         } else {
@@ -226,18 +193,17 @@ pub fn annotate(
 
 /// Adds marks and notes to the pieces of a document.
 struct Marker<'a> {
-    cited: &'a [Cited<'a>],
     notes: &'a [Note],
     report: &'a str,
     environment: &'a Environment<'a>,
     /// Lines that no claim cites, although a claim could.
     open: &'a BTreeSet<usize>,
     /// Claims whose note is written.
-    noted: BTreeSet<usize>,
+    noted: BTreeSet<&'a str>,
     /// Lines with an anchor.
     lines: BTreeSet<usize>,
     /// Claims to which the current block refers.
-    referred: BTreeSet<usize>,
+    referred: BTreeSet<&'a str>,
 }
 
 impl Marker<'_> {
@@ -249,7 +215,7 @@ impl Marker<'_> {
                 Piece::Block(lines) => {
                     self.referred.clear();
                     // A note appears where its claim is first cited.
-                    let notes = self.notes(|cited| cited.on(&lines))?;
+                    let notes = self.notes(|note| note.is_on(*lines.start(), *lines.end()))?;
                     let class = if notes.is_empty() { "" } else { " noted" };
                     let start = format!("<div class=\"block{class}\">{notes}");
                     events.push(Event::Html(start.into()));
@@ -290,35 +256,22 @@ impl Marker<'_> {
     }
 
     /// The notes of claims that have none yet; empty if there are none.
-    fn notes(&mut self, wanted: impl Fn(&Cited<'_>) -> bool) -> Result<String, minijinja::Error> {
-        let new = self.cited.iter();
-        let mut new = new.positions(&wanted).collect_vec();
-        new.retain(|at| !self.noted.contains(at));
-        if new.is_empty() {
+    fn notes(&mut self, is_wanted: impl Fn(&Note) -> bool) -> Result<String, minijinja::Error> {
+        let groups = new(self.notes, &mut self.noted, is_wanted).into_iter();
+        let groups = groups.map(|(overall, notes)| {
+            json!({
+                "key": overall.key(),
+                "words": overall.counted(notes.len()),
+                "is_prominent": overall.is_prominent(),
+                "notes": notes,
+            })
+        });
+        let groups = groups.collect_vec();
+        if groups.is_empty() {
             return Ok(String::new());
         }
-        let of = |overall: Overall| -> Vec<&Note> {
-            let new = new.iter().filter(|at| self.cited[**at].overall == overall);
-            new.map(|at| &self.notes[*at]).collect()
-        };
-        let prominent = Overall::ALL.into_iter().filter(|o| o.is_prominent());
-        let prominent: Vec<&Note> = prominent.flat_map(of).collect();
-        let groups: Vec<_> = [Overall::Holds, Overall::Open]
-            .into_iter()
-            .map(|overall| (overall, of(overall)))
-            .filter(|(_, notes)| !notes.is_empty())
-            .map(|(overall, notes)| (overall.state().key(), overall.counted(notes.len()), notes))
-            .collect();
-        let html = self
-            .environment
-            .get_template("notes.html")?
-            .render(context! {
-                prominent => Value::from(Serde(&prominent)),
-                groups => Value::from(Serde(&groups)),
-                report => self.report,
-            })?;
-        self.noted.extend(new);
-        Ok(html)
+        let template = self.environment.get_template("notes.html")?;
+        template.render(Serde(json!({"groups": groups, "report": self.report})))
     }
 
     /// References to the notes of a passage that begins here, and the start of the marked text. Empty if
@@ -326,111 +279,99 @@ impl Marker<'_> {
     fn start_of_passage(&mut self, line: usize, in_link: bool) -> String {
         use std::fmt::Write as _;
 
-        let here = self.cited.iter();
-        let here = here
-            .positions(|cited| cited.on(&(line..=line)))
-            .collect_vec();
+        let is_here = |note: &Note| note.is_on(line, line);
+        let here = self.notes.iter().filter(|note| is_here(note));
         // The worst verdict decides the passage's colour.
-        let Some(worst) = here.iter().map(|at| self.cited[*at].overall).max() else {
+        let Some(worst) = here.map(|note| note.overall).min() else {
             if self.open.contains(&line) {
                 return "<mark class=\"m-open\" title=\"no claim cites this\">".to_owned();
             }
             return String::new();
         };
         let mut out = String::new();
-        for overall in Overall::ALL.into_iter().filter(|_| !in_link) {
-            let of = here.iter().filter(|at| self.cited[**at].overall == overall);
-            let new = of.filter(|at| self.referred.insert(**at)).collect_vec();
-            if let Some(note) = new.first().and_then(|at| self.notes.get(**at)) {
-                let (key, words) = (note.key, overall.counted(new.len()));
-                let id = url_path(&note.id);
-                let _ = write!(
-                    out,
-                    "<a class=\"ref\" href=\"#{id}\" title=\"{words}\" aria-label=\"{words}\"><svg class=\"v v-{key}\" aria-hidden=\"true\"><use href=\"#v-{key}\"/></svg></a>"
-                );
-            }
+        let is_new = |note: &Note| !in_link && is_here(note);
+        for (overall, notes) in new(self.notes, &mut self.referred, is_new) {
+            let (key, words) = (overall.key(), overall.counted(notes.len()));
+            let id = url_path(&notes[0].id);
+            let _ = write!(
+                out,
+                "<a class=\"ref\" href=\"#{id}\" title=\"{words}\" aria-label=\"{words}\"><svg class=\"v v-{key}\" aria-hidden=\"true\"><use href=\"#v-{key}\"/></svg></a>"
+            );
         }
-        let key = worst.state().key();
         let anchor = self.lines.insert(line).then(|| format!(" id=\"L{line}\""));
-        let _ = write!(
-            out,
-            "<mark class=\"m-{key}\"{}>",
-            anchor.unwrap_or_default()
-        );
+        let (key, anchor) = (worst.key(), anchor.unwrap_or_default());
+        let _ = write!(out, "<mark class=\"m-{key}\"{anchor}>");
         out
     }
 }
 
-fn cited<'a>(document: &Document, results: &'a Results) -> Vec<Cited<'a>> {
-    let mut found = Vec::new();
-    for claim in &results.claims {
-        let (mut ranges, mut is_changed, mut is_cited) = (Vec::new(), false, false);
-        for cite in &claim.cites {
-            if cite.document != document.name() {
-                continue;
-            }
-            is_cited = true;
-            match passage::find(document, cite) {
-                Passage::At(found) => ranges.extend(found),
-                Passage::Changed(former) => {
-                    is_changed = true;
-                    ranges.extend(former);
-                }
-            }
+/// The claims that cite a document.
+fn notes(
+    document: &Document,
+    pieces: &[Piece<'_>],
+    results: &Results,
+    labels: &[String],
+) -> Vec<Note> {
+    let with_text = pieces.iter().filter_map(|piece| match piece {
+        Piece::Words(line, _) => Some(*line),
+        _ => None,
+    });
+    let with_text: BTreeSet<usize> = with_text.collect();
+    let first = |(from, to): &(usize, usize)| {
+        let mut lines = with_text.range(*from..=*(to.max(from)));
+        lines.next().copied()
+    };
+    let note = |claim: &ClaimInfo| {
+        let cites = claim.cites.iter();
+        let cites = cites.filter(|cite| cite.document == document.name());
+        let passages = cites
+            .map(|cite| passage::find(document, cite))
+            .collect_vec();
+        if passages.is_empty() {
+            return None;
         }
-        let states = results.cells(claim).map(|cell| cell.state()).collect_vec();
-        let overall = if is_changed {
+        let overall = if passages.iter().any(Result::is_err) {
             Overall::Changed
         } else {
-            Overall::of(&states)
+            Overall::of(&results.cells(claim).map(|cell| cell.state()).collect_vec())
         };
-        if is_cited {
-            found.push(Cited {
-                claim,
-                ranges,
-                overall,
-            });
-        }
-    }
-    found
+        let ranges = passages.into_iter();
+        let ranges: Ranges = ranges
+            .flat_map(|passage| passage.unwrap_or_else(|former| former))
+            .collect();
+        let corrected = matches!(overall, Overall::Wrong | Overall::Depends);
+        Some(Note {
+            overall,
+            key: overall.key(),
+            id: one_line(&claim.id),
+            says: one_line(&claim.says),
+            instead: claim.instead.as_deref().map(one_line).filter(|_| corrected),
+            lines: line_numbers(&written(&ranges)),
+            line: ranges.iter().find_map(first),
+            found: found(claim, results, labels),
+            ranges,
+        })
+    };
+    results.claims.iter().filter_map(note).collect()
 }
 
-fn note(cited: &Cited<'_>, text: &BTreeSet<usize>, results: &Results, labels: &[String]) -> Note {
-    let (claim, ranges, overall) = (cited.claim, &cited.ranges, cited.overall);
+fn found(claim: &ClaimInfo, results: &Results, labels: &[String]) -> Vec<Found> {
     let mut found: Vec<Found> = Vec::new();
     for (cell, label) in results.cells(claim).zip(labels) {
-        let evidence = cell.evidence().filter(|path| stays_inside(path.as_ref()));
-        let column = Column {
-            label: label.clone(),
-            evidence: evidence.map(url_path),
-        };
-        let (key, word) = (cell.state().key(), cell.state().word());
+        let column = (label.clone(), cell.evidence().map(url_path));
+        let key = cell.state().key();
         let reason = clean(&cell.reason());
-        let mut same = found
-            .iter_mut()
-            .filter(|f| f.key == key && f.reason == reason);
-        match same.next() {
+        let mut known = found.iter_mut();
+        match known.find(|same| same.key == key && same.reason == reason) {
             Some(same) => same.columns.push(column),
             None => found.push(Found {
                 key,
-                word,
                 reason,
                 columns: vec![column],
             }),
         }
     }
-    let corrected = matches!(overall, Overall::Wrong | Overall::Depends);
-    let in_text = |(from, to): &(usize, usize)| text.range(*from..=*(to.max(from))).next().copied();
-    Note {
-        key: overall.state().key(),
-        word: overall.word(),
-        id: one_line(&claim.id),
-        says: one_line(&claim.says),
-        instead: claim.instead.as_deref().map(one_line).filter(|_| corrected),
-        lines: line_numbers(&written(ranges)),
-        line: ranges.iter().find_map(in_text),
-        found,
-    }
+    found
 }
 
 #[cfg(test)]

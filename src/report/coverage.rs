@@ -1,14 +1,15 @@
 //! Which sentences of a document claims cite, which need no claim, and which remain.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::repeat_n;
 use std::ops::RangeInclusive;
 
 use itertools::Itertools as _;
 use pulldown_cmark::{Event, Tag};
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::passage::{self, Passage};
-use super::text::{clean, one_line};
+use super::passage;
+use super::text::one_line;
 use crate::catalogue::model::{Account, Citation};
 use crate::catalogue::parse;
 use crate::document::{Document, Piece};
@@ -40,10 +41,10 @@ pub(crate) struct Sentence {
 }
 
 /// What covers a line.
-#[derive(Debug, Default, Clone)]
-struct Line {
-    claims: Vec<String>,
-    because: Vec<String>,
+#[derive(Default)]
+struct Line<'a> {
+    claims: Vec<&'a str>,
+    because: Vec<&'a str>,
 }
 
 impl Coverage {
@@ -53,10 +54,10 @@ impl Coverage {
         claims: impl IntoIterator<Item = (&'a str, &'a Citation)>,
         accounts: impl IntoIterator<Item = &'a Account>,
     ) -> Self {
-        let mut lines: BTreeMap<usize, Line> = BTreeMap::new();
+        let mut lines: BTreeMap<usize, Line<'_>> = BTreeMap::new();
         for (id, citation) in claims {
             for line in cited(document, citation) {
-                lines.entry(line).or_default().claims.push(id.to_owned());
+                lines.entry(line).or_default().claims.push(id);
             }
         }
         let mut repeats_nothing = Vec::new();
@@ -64,26 +65,30 @@ impl Coverage {
             let repeated = account.repeats.as_deref().map(parse::lines);
             let repeated = repeated.and_then(Result::ok).unwrap_or_default();
             let mut repeated = repeated.iter().flat_map(|(from, to)| *from..=*to);
-            let here = cited(document, &account.cites);
-            let is_cited = |line: u32| {
-                let line = lines.get(&usize::try_from(line).unwrap_or(0));
+            let is_cited = |line| {
+                let line = lines.get(&(line as usize));
                 line.is_some_and(|line| !line.claims.is_empty())
             };
+            let here = cited(document, &account.cites).collect_vec();
             if !here.is_empty() && !repeated.all(is_cited) {
                 repeats_nothing.push(account.clone());
             }
             for line in here {
                 let because = &mut lines.entry(line).or_default().because;
-                because.push(account.because.clone());
+                because.push(&account.because);
             }
         }
         let pieces = document.pieces();
-        for line in headings(&pieces) {
-            lines
-                .entry(line)
-                .or_default()
-                .because
-                .push(HEADING.to_owned());
+        // As far as the format marks them.
+        let headings = pieces.windows(2).filter_map(|pair| match pair {
+            [
+                Piece::Block(lines),
+                Piece::Markup(Event::Start(Tag::Heading { .. })),
+            ] => Some(lines),
+            _ => None,
+        });
+        for line in headings.cloned().flatten() {
+            lines.entry(line).or_default().because.push(HEADING);
         }
         let mut sentences = sentences(&pieces);
         let within = sentences.iter().flat_map(|(_, lines)| lines.clone());
@@ -94,11 +99,10 @@ impl Coverage {
         } else {
             document.text()
         };
-        let outside = source
-            .lines()
-            .enumerate()
-            .filter(|(at, line)| has_words(line) && !is_fence(line) && !within.contains(&(at + 1)));
-        sentences.extend(outside.map(|(at, line)| (line.to_owned(), at + 1..=at + 1)));
+        let outside = (1..)
+            .zip(source.lines())
+            .filter(|(at, line)| has_words(line) && !is_fence(line) && !within.contains(at));
+        sentences.extend(outside.map(|(at, line)| (line.to_owned(), at..=at)));
         sentences.sort_by_key(|(_, lines)| *lines.start());
         let is_open = |at: &usize| {
             let line = lines.get(at);
@@ -110,18 +114,10 @@ impl Coverage {
             let lines = || range.clone().filter_map(|at| lines.get(&at));
             let uncited = lines().filter(|line| line.claims.is_empty());
             Sentence {
-                text: one_line(&clean(&text)),
+                text: one_line(&text),
                 remains: open.range(range.clone()).next().is_some(),
-                claims: lines()
-                    .flat_map(|line| &line.claims)
-                    .unique()
-                    .cloned()
-                    .collect(),
-                because: uncited
-                    .flat_map(|line| &line.because)
-                    .unique()
-                    .cloned()
-                    .collect(),
+                claims: unique(lines().flat_map(|line| &line.claims)),
+                because: unique(uncited.flat_map(|line| &line.because)),
                 lines: range,
             }
         });
@@ -150,19 +146,18 @@ impl Coverage {
     }
 }
 
-/// The lines of a document that a citation names, where they are now.
-fn cited(document: &Document, citation: &Citation) -> Vec<usize> {
-    if citation.document != document.name() {
-        return Vec::new();
-    }
-    match passage::find(document, citation) {
-        Passage::At(ranges) => ranges
-            .into_iter()
-            .flat_map(|(from, to)| from..=to)
-            .collect(),
-        // What the text says now has not been read.
-        Passage::Changed(_) => Vec::new(),
-    }
+/// The lines of a document that a citation names, where they are now. What a changed text says has not been read.
+fn cited(document: &Document, citation: &Citation) -> impl Iterator<Item = usize> + use<> {
+    let ranges = if citation.document == document.name() {
+        passage::find(document, citation).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    ranges.into_iter().flat_map(|(from, to)| from..=to)
+}
+
+fn unique<'a>(texts: impl Iterator<Item = &'a &'a str>) -> Vec<String> {
+    texts.unique().map(|text| (*text).to_owned()).collect()
 }
 
 fn has_words(text: &str) -> bool {
@@ -172,20 +167,6 @@ fn has_words(text: &str) -> bool {
 fn is_fence(line: &str) -> bool {
     let line = line.trim_start();
     line.starts_with("```") || line.starts_with("~~~")
-}
-
-/// The lines of headings, as far as the format marks them.
-fn headings(pieces: &[Piece<'_>]) -> Vec<usize> {
-    let mut block = &(0..=0);
-    let mut found = Vec::new();
-    for piece in pieces {
-        match piece {
-            Piece::Block(lines) => block = lines,
-            Piece::Markup(Event::Start(Tag::Heading { .. })) => found.extend(block.clone()),
-            _ => {}
-        }
-    }
-    found
 }
 
 /// The sentences of a document with their lines.
@@ -206,18 +187,15 @@ fn sentences(pieces: &[Piece<'_>]) -> Vec<(String, RangeInclusive<usize>)> {
                 block.push((*line, words.replace('\n', " ")));
             }
             Piece::Markup(_) | Piece::Words(..) => {}
-            Piece::BlockEnd => {
-                let block = std::mem::take(&mut block);
-                if by_line {
-                    found.extend(block.chunk_by(|a, b| a.0 == b.0).map(|line| {
-                        let text = line.iter().map(|(_, words)| words.as_str()).collect();
-                        let at = line.first().map_or(1, |(at, _)| *at);
-                        (text, at..=at)
-                    }));
-                } else {
-                    found.extend(of_block(&block));
-                }
+            Piece::BlockEnd if by_line => {
+                let lines = block.chunk_by(|a, b| a.0 == b.0);
+                found.extend(lines.map(|line| {
+                    let text = line.iter().map(|(_, words)| words.as_str()).collect();
+                    (text, line[0].0..=line[0].0)
+                }));
+                block.clear();
             }
+            Piece::BlockEnd => found.extend(of_block(&std::mem::take(&mut block))),
         }
     }
     found.retain(|(text, _)| has_words(text));
@@ -227,16 +205,11 @@ fn sentences(pieces: &[Piece<'_>]) -> Vec<(String, RangeInclusive<usize>)> {
 /// The sentences of a paragraph, given as words with their lines.
 fn of_block(block: &[(usize, String)]) -> Vec<(String, RangeInclusive<usize>)> {
     let text: String = block.iter().map(|(_, words)| words.as_str()).collect();
-    let mut end = 0;
-    let ends = block.iter().map(|(line, words)| {
-        end += words.len();
-        (end, *line)
-    });
-    let ends: Vec<(usize, usize)> = ends.collect();
-    let line = |offset: usize| {
-        let at = ends.partition_point(|(end, _)| *end <= offset);
-        ends.get(at).or(ends.last()).map_or(1, |(_, line)| *line)
-    };
+    // The line of each byte.
+    let lines = block.iter();
+    let lines = lines.flat_map(|(line, words)| repeat_n(*line, words.len()));
+    let lines = lines.collect_vec();
+    let line = |offset| lines.get(offset).or(lines.last()).copied().unwrap_or(1);
     text.split_sentence_bound_indices()
         .map(|(at, sentence)| {
             let skipped = sentence.len() - sentence.trim_start().len();

@@ -7,55 +7,40 @@ use crate::catalogue::model::Citation;
 use crate::catalogue::parse;
 use crate::document::Document;
 
-/// The location of a cited passage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Passage {
-    /// Line ranges, inclusive.
-    At(Vec<(usize, usize)>),
-    /// The cited text no longer exists; these are its former lines.
-    Changed(Vec<(usize, usize)>),
-}
+/// Ranges of lines, ends included.
+pub(super) type Ranges = Vec<(usize, usize)>;
 
-/// Finds a citation in a document. Quotations are found wherever they are. Lines added or removed above cited lines move
-/// all ranges by the same number. Lines without a digest are not checked.
-pub(super) fn find(document: &Document, citation: &Citation) -> Passage {
-    let former = parse::lines(&citation.lines);
+/// The lines of a citation in a document. If the cited text no longer exists, its former lines are the error. Quotations
+/// are found wherever they are. Lines added or removed above cited lines move all ranges by the same number. Lines
+/// without a digest are not checked.
+pub(super) fn find(document: &Document, citation: &Citation) -> Result<Ranges, Ranges> {
+    let former = parse::lines(&citation.lines).unwrap_or_default();
+    let former = former.into_iter();
+    let former: Ranges = former
+        .map(|(from, to)| (from as usize, to as usize))
+        .collect();
     if let Some(quote) = &citation.quote {
-        let former = former.ok().and_then(|ranges| moved(&ranges, 0));
-        return match document.quoted(quote, citation.occurrence) {
-            Ok(lines) => Passage::At(vec![(*lines.start(), *lines.end())]),
-            Err(_) => Passage::Changed(former.unwrap_or_default()),
-        };
+        let found = document.quoted(quote, citation.occurrence);
+        return found
+            .map(|lines| vec![lines.into_inner()])
+            .map_err(|_| former);
     }
+    let (Some(digest), false) = (&citation.digest, former.is_empty()) else {
+        return Ok(former);
+    };
     let text = document.text();
-    let Ok(ranges) = former else {
-        return Passage::At(Vec::new());
+    let count = isize::try_from(text.lines().count()).unwrap_or(isize::MAX);
+    let moved = |by: isize| -> Option<Ranges> {
+        let line = |line: usize| line.checked_add_signed(by);
+        let ranges = former.iter();
+        ranges
+            .map(|(from, to)| Some((line(*from)?, line(*to)?)))
+            .collect()
     };
-    let Some(digest) = &citation.digest else {
-        return Passage::At(moved(&ranges, 0).unwrap_or_default());
-    };
-    let count = i64::try_from(text.lines().count()).unwrap_or(i64::MAX);
     // The nearest place first.
-    let shifts = (0..=count).flat_map(|by| [by, -by]);
-    let found = shifts.into_iter().find_map(|by| {
-        let ranges = moved(&ranges, by)?;
-        (digest_of(text, &written(&ranges)).as_ref() == Ok(digest)).then_some(ranges)
-    });
-    match found {
-        Some(ranges) => Passage::At(ranges),
-        None => Passage::Changed(moved(&ranges, 0).unwrap_or_default()),
-    }
-}
-
-fn moved(ranges: &[(u32, u32)], by: i64) -> Option<Vec<(usize, usize)>> {
-    let line = |line: u32| {
-        let line = usize::try_from(i64::from(line) + by).ok()?;
-        (line > 0).then_some(line)
-    };
-    let ranges = ranges.iter();
-    ranges
-        .map(|(from, to)| Some((line(*from)?, line(*to)?)))
-        .collect()
+    let mut places = (0..=count).flat_map(|by| [by, -by]).filter_map(moved);
+    let found = places.find(|ranges| digest_of(text, &written(ranges)).as_ref() == Ok(digest));
+    found.ok_or(former)
 }
 
 /// Formats ranges as in citations: `64, 78-79`.
@@ -78,13 +63,17 @@ mod tests {
     const BEFORE: &str = "one\ntwo\nthree\nfour\nfive\n";
 
     #[rstest]
-    #[case::unchanged(BEFORE, "2, 4-5", Passage::At(vec![(2, 2), (4, 5)]))]
-    #[case::moved_down("zero\none\ntwo\nthree\nfour\nfive\n", "2, 4-5", Passage::At(vec![(3, 3), (5, 6)]))]
-    #[case::moved_up("two\nthree\nfour\nfive\n", "2, 4-5", Passage::At(vec![(1, 1), (3, 4)]))]
-    #[case::changed("one\ntwo\nthree\n4\nfive\n", "2, 4-5", Passage::Changed(vec![(2, 2), (4, 5)]))]
-    #[case::truncated("one\n", "4", Passage::Changed(vec![(4, 4)]))]
-    #[case::emptied("", "4", Passage::Changed(vec![(4, 4)]))]
-    fn finds_a_passage(#[case] now: &str, #[case] lines: &str, #[case] found: Passage) {
+    #[case::unchanged(BEFORE, "2, 4-5", Ok(vec![(2, 2), (4, 5)]))]
+    #[case::moved_down("zero\none\ntwo\nthree\nfour\nfive\n", "2, 4-5", Ok(vec![(3, 3), (5, 6)]))]
+    #[case::moved_up("two\nthree\nfour\nfive\n", "2, 4-5", Ok(vec![(1, 1), (3, 4)]))]
+    #[case::changed("one\ntwo\nthree\n4\nfive\n", "2, 4-5", Err(vec![(2, 2), (4, 5)]))]
+    #[case::truncated("one\n", "4", Err(vec![(4, 4)]))]
+    #[case::emptied("", "4", Err(vec![(4, 4)]))]
+    fn finds_a_passage(
+        #[case] now: &str,
+        #[case] lines: &str,
+        #[case] found: Result<Ranges, Ranges>,
+    ) {
         let citation = Citation {
             digest: Some(digest_of(BEFORE, lines).unwrap()),
             ..citation("d", lines)
@@ -93,10 +82,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case::moved("zero\n\nTwo\nwords.\n", Passage::At(vec![(3, 4)]))]
-    #[case::edited("Two lords.\n", Passage::Changed(vec![(7, 7)]))]
-    #[case::ambiguous("Two words.\n\nTwo words.\n", Passage::Changed(vec![(7, 7)]))]
-    fn finds_a_quotation(#[case] now: &str, #[case] found: Passage) {
+    #[case::moved("zero\n\nTwo\nwords.\n", Ok(vec![(3, 4)]))]
+    #[case::edited("Two lords.\n", Err(vec![(7, 7)]))]
+    #[case::ambiguous("Two words.\n\nTwo words.\n", Err(vec![(7, 7)]))]
+    fn finds_a_quotation(#[case] now: &str, #[case] found: Result<Ranges, Ranges>) {
         let citation = Citation {
             document: "d".into(),
             lines: "7".into(),

@@ -3,7 +3,8 @@
 mod moments;
 mod objects;
 mod sheet;
-mod steps;
+
+use std::iter;
 
 use camino::Utf8Path;
 use itertools::Itertools as _;
@@ -11,60 +12,60 @@ use itertools::Itertools as _;
 use super::essentials::{outcome_word, verdict_in_words, without_outcome};
 use super::results::Results;
 use super::terminal::Layout;
-use super::text::{line_numbers, one_line, value};
+use super::text::{line_numbers, value};
 use super::view::{Cell, State, place};
 use crate::catalogue::model::{Claim, Needs, Scenario};
+use crate::catalogue::step::{Action, Step};
 use crate::expr::{FUNCTIONS, calls, compile};
 use crate::judge::verdict::used_values;
 
 pub use objects::applied;
 use sheet::Sheet;
 
-/// Where verdicts are looked up.
-#[derive(Debug, Clone, Copy)]
-pub struct Recorded<'a> {
-    /// Results folder, for messages and paths.
-    pub folder: &'a Utf8Path,
-    /// Its results, if there are any.
-    pub results: Option<&'a Results>,
-}
-
-/// Renders the page of a claim. A claim without a scenario is not testable.
+/// Renders the page of a claim. A claim without a scenario is not testable. `results` are those of `folder`, if there
+/// are any.
 pub(crate) fn page(
     claim: &Claim,
     scenario: Option<&Scenario>,
-    recorded: Recorded<'_>,
+    folder: &Utf8Path,
+    results: Option<&Results>,
     layout: Layout,
 ) -> String {
     let mut sheet = Sheet::new(layout);
-    sheet.title(&claim.id);
+    sheet.heading(&claim.id, "");
     statement(&mut sheet, claim);
     if let Some(scenario) = scenario {
         experiment(&mut sheet, scenario);
         pods(&mut sheet, scenario);
-        let texts = texts(scenario, claim);
-        moments(&mut sheet, scenario, &texts);
-        values(&mut sheet, scenario, claim);
-        functions(&mut sheet, &texts);
+        let used = used_values(scenario, claim);
+        let values = scenario.values.iter();
+        let values = values.filter(|(name, _)| used.contains(name.as_str()));
+        let values = values.map(|(name, value)| (name, value)).collect_vec();
+        let all = values.iter().map(|(_, value)| *value);
+        let all = claim.expressions().chain(all);
+        let texts = all.map(|expression| &*expression.text).collect_vec();
+        let remark = "the first time, unless it says otherwise";
+        sheet.table("Moments", remark, &moments::in_words(scenario, &texts));
+        sheet.values("Values", &values);
+        sheet.table("Functions", "", &functions(&texts));
         checks(&mut sheet, claim);
     }
     expected(&mut sheet, claim);
-    found(&mut sheet, claim, recorded);
-    sheet.finish()
+    found(&mut sheet, claim, folder, results);
+    sheet.out
 }
 
 fn statement(sheet: &mut Sheet, claim: &Claim) {
     sheet.entry("claim", 8, &claim.says);
-    if let Some(instead) = &claim.instead {
-        sheet.entry("actually", 8, instead);
+    sheet.entry("actually", 8, claim.instead.as_deref().unwrap_or_default());
+    if claim.cites.is_empty() {
+        sheet.entry("source", 8, "no document; the suite adds this claim");
     }
-    let sources = claim.cites.iter();
-    let sources = sources.map(|cite| format!("{}, {}", cite.document, place(cite, line_numbers)));
-    let mut sources = sources.collect_vec();
-    if sources.is_empty() {
-        sources.push("no document; the suite adds this claim".to_owned());
+    let labels = iter::once("source").chain(iter::repeat(""));
+    for (cite, label) in claim.cites.iter().zip(labels) {
+        let source = format!("{}, {}", cite.document, place(cite, line_numbers));
+        sheet.entry(label, 8, &source);
     }
-    sheet.entries("source", 8, &sources);
 }
 
 fn experiment(sheet: &mut Sheet, scenario: &Scenario) {
@@ -73,53 +74,49 @@ fn experiment(sheet: &mut Sheet, scenario: &Scenario) {
     sheet.entry("scenario", 8, &title);
     let file = &scenario.place.file;
     sheet.entry("suite", 8, file.strip_prefix("./").unwrap_or(file));
-    let needs = needs(&scenario.needs);
-    if !needs.is_empty() {
-        sheet.entry("needs", 8, &needs.join("; "));
-    }
-    for (number, step) in (1..).zip(steps::in_words(scenario)) {
+    sheet.entry("needs", 8, &needs(&scenario.needs).join("; "));
+    for (number, step) in (1..).zip(steps(scenario)) {
         sheet.entry(&format!("{number:>2}."), 3, &step);
     }
 }
 
-fn pods(sheet: &mut Sheet, scenario: &Scenario) {
-    let objects = objects::in_words(scenario);
-    if objects.is_empty() {
-        return;
-    }
-    sheet.heading("Pods", "");
-    for object in objects {
-        sheet.hanging(&object);
-    }
-}
-
-fn moments(sheet: &mut Sheet, scenario: &Scenario, texts: &[&str]) {
-    let moments = moments::in_words(scenario, texts);
-    if moments.is_empty() {
-        return;
-    }
-    sheet.heading("Moments", "the first time, unless it says otherwise");
-    let width = sheet.column(moments.iter().map(|(name, _)| name.as_str()));
-    for (name, meaning) in moments {
-        sheet.entry(&name, width, &meaning);
-    }
-}
-
-fn values(sheet: &mut Sheet, scenario: &Scenario, claim: &Claim) {
-    let used = used_values(scenario, claim);
-    if used.is_empty() {
-        return;
-    }
-    sheet.heading("Values", "");
-    for (name, expression) in &scenario.values {
-        if used.contains(name.as_str()) {
-            sheet.expression(&format!("{name} ="), 0, &expression.text);
+/// A text for each step; adjacent steps that wait for moments are one.
+fn steps(scenario: &Scenario) -> Vec<String> {
+    let awaited = |step: &Step| match &step.action {
+        Action::Until {
+            moment,
+            optional: false,
+        } => Some(moment.clone()),
+        _ => None,
+    };
+    let groups = scenario
+        .steps
+        .chunk_by(|a, b| awaited(a).is_some() && awaited(b).is_some());
+    let texts = groups.map(|steps| {
+        let mut moments = steps.iter().filter_map(awaited).collect_vec();
+        match (moments.pop(), &steps[0].name) {
+            (Some(last), _) if moments.is_empty() => format!("wait until {last}"),
+            (Some(last), _) => format!("wait until {} and {last}", moments.join(", ")),
+            (None, name) => {
+                let name = name.as_ref().map(|name| format!(" → {name}"));
+                steps[0].in_words(&scenario.manifests) + &name.unwrap_or_default()
+            }
         }
+    });
+    texts.collect()
+}
+
+fn pods(sheet: &mut Sheet, scenario: &Scenario) {
+    for (nth, object) in objects::in_words(scenario).iter().enumerate() {
+        if nth == 0 {
+            sheet.heading("Pods", "");
+        }
+        sheet.hanging(object);
     }
 }
 
 /// The functions of suites that the expressions call, for readers who do not know them.
-fn functions(sheet: &mut Sheet, texts: &[&str]) {
+fn functions(texts: &[&str]) -> Vec<(String, String)> {
     let called = |name: &str| {
         texts.iter().any(|text| {
             compile(text).is_ok_and(|compiled| calls(compiled.expression()).contains(&name))
@@ -129,17 +126,10 @@ fn functions(sheet: &mut Sheet, texts: &[&str]) {
     let used = used.map(|function| {
         let parameters = function.parameters.iter().take(function.required());
         let parameters = parameters.map(|parameter| parameter.in_words()).join(", ");
-        (format!("{}({parameters})", function.name), function.doc)
+        let call = format!("{}({parameters})", function.name);
+        (call, function.doc.replace('`', ""))
     });
-    let used = used.collect_vec();
-    if used.is_empty() {
-        return;
-    }
-    sheet.heading("Functions", "");
-    let width = sheet.column(used.iter().map(|(name, _)| name.as_str()));
-    for (name, meaning) in used {
-        sheet.entry(&name, width, &meaning.replace('`', ""));
-    }
+    used.collect()
 }
 
 fn checks(sheet: &mut Sheet, claim: &Claim) {
@@ -151,21 +141,12 @@ fn checks(sheet: &mut Sheet, claim: &Claim) {
         if several {
             sheet.subheading(&check.name);
         }
-        let wanted = needs(&check.needs);
-        if !wanted.is_empty() {
-            sheet.entry("only with", 11, &wanted.join("; "));
-        }
+        sheet.entry("only with", 11, &needs(&check.needs).join("; "));
         sheet.expression("control", 11, &check.control.text);
         sheet.expression("confirms if", 11, &check.holds.text);
         sheet.expression("refutes if", 11, &check.fails.text);
     }
-    let measures = &claim.measures;
-    if !measures.is_empty() {
-        sheet.heading("Also measured", "");
-        for (name, expression) in measures {
-            sheet.expression(&format!("{name} ="), 0, &expression.text);
-        }
-    }
+    sheet.values("Also measured", &claim.measures.iter().collect_vec());
 }
 
 fn expected(sheet: &mut Sheet, claim: &Claim) {
@@ -189,22 +170,15 @@ fn expected(sheet: &mut Sheet, claim: &Claim) {
     }
 }
 
-fn found(sheet: &mut Sheet, claim: &Claim, recorded: Recorded<'_>) {
+fn found(sheet: &mut Sheet, claim: &Claim, folder: &Utf8Path, results: Option<&Results>) {
     if claim.not_testable.is_some() {
         return;
     }
-    let Recorded { folder, results } = recorded;
-    let info = results.and_then(|results| {
-        let info = results.claims.iter().find(|info| info.id == claim.id)?;
-        Some((results, info))
-    });
-    let Some((results, info)) = info else {
+    let claims = results.into_iter().flat_map(|results| &results.claims);
+    let info = claims.into_iter().find(|info| info.id == claim.id);
+    let (Some(results), Some(info)) = (results, info) else {
         sheet.heading("Verdict", "");
-        let scope = if results.is_some() {
-            " for this claim"
-        } else {
-            ""
-        };
+        let scope = results.map_or("", |_| " for this claim");
         let id = &claim.id;
         sheet.hanging(&format!(
             "no results{scope} in {folder}; run `hookproof run {id}`"
@@ -215,41 +189,37 @@ fn found(sheet: &mut Sheet, claim: &Claim, recorded: Recorded<'_>) {
     for cluster in &results.clusters {
         let cell = Cell::of(cluster, info);
         let facts = &cluster.facts;
-        let version = match facts.kubernetes.as_str() {
-            "" => one_line(&facts.name),
-            version => one_line(version),
+        let version = match facts.kubernetes.trim_start_matches('v') {
+            "" => &facts.name,
+            version => version,
         };
         let profile = match facts.profile.as_str() {
             "" | "default" => String::new(),
-            profile => format!(" ({})", one_line(profile)),
+            profile => format!(" ({profile})"),
         };
-        sheet.subheading(&format!(
-            "Kubernetes {}{profile}: {}",
-            version.trim_start_matches('v'),
-            verdict_in_words(&cell)
-        ));
-        let checks = cell
-            .judgement()
-            .map_or(&[][..], |judgement| &judgement.checks);
-        for check in checks {
-            let reason = one_line(without_outcome(&check.reason, check.outcome));
-            let outcome = outcome_word(check.outcome);
-            sheet.nested(&match checks.len() {
-                1 => format!("{outcome}: {reason}"),
-                _ => format!("{}: {outcome}: {reason}", check.name),
-            });
-        }
-        if checks.is_empty() {
-            sheet.nested(&cell.reason());
-        }
+        let verdict = verdict_in_words(&cell);
+        sheet.subheading(&format!("Kubernetes {version}{profile}: {verdict}"));
         let Some(judgement) = cell.judgement() else {
+            sheet.hanging(&cell.reason());
             continue;
         };
+        if judgement.checks.is_empty() {
+            sheet.hanging(&cell.reason());
+        }
+        for check in &judgement.checks {
+            let name = match judgement.checks.len() {
+                1 => String::new(),
+                _ => format!("{}: ", check.name),
+            };
+            let outcome = outcome_word(check.outcome);
+            let reason = without_outcome(&check.reason, check.outcome);
+            sheet.hanging(&format!("{name}{outcome}: {reason}"));
+        }
         for (name, measured) in &judgement.measured {
-            sheet.nested(&format!("{name} = {}", value(measured)));
+            sheet.hanging(&format!("{name} = {}", value(measured)));
         }
         if let Some(evidence) = cell.evidence() {
-            sheet.nested(&format!("evidence: {}", folder.join(evidence)));
+            sheet.hanging(&format!("evidence: {}", folder.join(evidence)));
         }
     }
 }
@@ -262,20 +232,9 @@ fn needs(needs: &Needs) -> Vec<String> {
         let on = if *on { "on" } else { "off" };
         format!("feature gate {gate} {on}")
     });
-    let capabilities = needs
-        .capabilities
-        .iter()
-        .map(|name| format!("capability {name}"));
+    let capabilities = needs.capabilities.iter();
+    let capabilities = capabilities.map(|name| format!("capability {name}"));
     versions.chain(gates).chain(capabilities).collect()
-}
-
-/// The expressions that decide a claim, with the values that they use.
-fn texts<'a>(scenario: &'a Scenario, claim: &'a Claim) -> Vec<&'a str> {
-    let used = used_values(scenario, claim);
-    let values = scenario.values.iter();
-    let values = values.filter_map(|(name, value)| used.contains(name.as_str()).then_some(value));
-    let all = claim.expressions().chain(values);
-    all.map(|expression| expression.text.as_str()).collect()
 }
 
 #[cfg(test)]

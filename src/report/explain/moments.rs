@@ -4,38 +4,39 @@ use std::collections::BTreeSet;
 
 use crate::catalogue::model::{Matches, Moment, Scenario};
 use crate::catalogue::pods::{CONTAINER_MOMENTS, POD_MOMENTS, Part, Pods, STAMPS};
-use crate::expr::{Selector, beginnings, names_read};
+use crate::expr::{beginnings, names_read};
 
 /// The moments that expressions read, and declared ones that steps wait for, with their meaning.
 pub(super) fn in_words(scenario: &Scenario, texts: &[&str]) -> Vec<(String, String)> {
-    let mut used: BTreeSet<&str> = BTreeSet::new();
+    let known = &scenario.moments;
+    let is_declared = |moment: &Moment| moment.place.line > 0;
+    let mut used: BTreeSet<String> = BTreeSet::new();
     for text in texts {
         for name in names_read(text) {
-            let known = beginnings(&name).find_map(|name| scenario.moments.get_key_value(name));
-            used.extend(known.map(|(name, _)| name.as_str()));
+            let name = beginnings(&name).find(|name| known.contains_key(*name));
+            used.extend(name.map(str::to_owned));
         }
         // `'hook.ended' in moments` names a moment in text.
         let quoted = text.split(['\'', '"']).skip(1).step_by(2);
-        let known = quoted.filter_map(|name| scenario.moments.get_key_value(name));
-        used.extend(known.map(|(name, _)| name.as_str()));
+        used.extend(quoted.map(str::to_owned));
     }
     let awaited = scenario.awaited();
-    let awaited = awaited.filter_map(|name| scenario.moments.get_key_value(name));
-    let declared = awaited.filter(|(_, moment)| moment.place.line > 0);
-    used.extend(declared.map(|(name, _)| name.as_str()));
-    let meaning = |name: &str| {
-        let moment = scenario.moments.get(name)?;
-        let meaning = if moment.place.line > 0 {
+    let awaited = awaited.filter(|name| known.get(*name).is_some_and(is_declared));
+    used.extend(awaited.map(str::to_owned));
+    let meaning = |name: String| {
+        let moment = known.get(&name)?;
+        let meaning = if is_declared(moment) {
             declared_in_words(moment)
         } else {
-            standard_in_words(&scenario.pods, name, moment)
+            standard_in_words(&scenario.pods, &name, moment)?
         };
-        Some((name.to_owned(), meaning))
+        Some((name, meaning))
     };
     used.into_iter().filter_map(meaning).collect()
 }
 
 fn declared_in_words(moment: &Moment) -> String {
+    let mut condition = None;
     let text = match &moment.matches {
         Matches::Agent {
             role,
@@ -45,60 +46,43 @@ fn declared_in_words(moment: &Moment) -> String {
             start,
             when,
         } => {
-            let mut text = format!("{role} {}", stamp_in_words(stamp));
-            let place = place(pod.as_deref(), container.as_deref(), *start);
-            if !place.is_empty() {
-                text = format!("{text} in {place}");
+            condition = when.as_ref();
+            let doing = stamp_in_words(stamp);
+            match place(pod.as_deref(), container.as_deref(), *start).as_str() {
+                "" => format!("{role} {doing}"),
+                place => format!("{role} {doing} in {place}"),
             }
-            with_condition(&text, when.as_deref())
         }
         Matches::Pod { pod, when } => format!("{} is seen with {when}", pod_in_words(pod)),
         Matches::Event { reason, pod, when } => {
-            let mut text = format!("the API shows an Event {reason}");
-            if let Some(pod) = pod {
-                text = format!("{text} of {}", pod_in_words(pod));
-            }
-            with_condition(&text, when.as_deref())
+            condition = when.as_ref();
+            let pod = pod.as_ref().map(|pod| format!(" of {}", pod_in_words(pod)));
+            format!("the API shows an Event {reason}{}", pod.unwrap_or_default())
         }
         Matches::Line { output, contains } => {
             format!("{output} prints a line that contains \"{contains}\"")
         }
     };
+    let condition = condition.map_or_else(String::new, |when| format!(" where {when}"));
     match moment.nth {
-        0 => format!("{text}, the last time"),
-        1 => text,
-        nth => format!("{text}, time number {nth}"),
-    }
-}
-
-fn with_condition(text: &str, when: Option<&str>) -> String {
-    match when {
-        Some(when) => format!("{text} where {when}"),
-        None => text.to_owned(),
+        0 => format!("{text}{condition}, the last time"),
+        1 => format!("{text}{condition}"),
+        nth => format!("{text}{condition}, time number {nth}"),
     }
 }
 
 /// A standard moment by its name: the pod, container, start or process, and what is seen of it.
-fn standard_in_words(pods: &Pods, name: &str, moment: &Moment) -> String {
-    let names: Vec<&str> = name.split('.').collect();
-    let selected = |without: usize| {
-        let prefix = names.get(..names.len().checked_sub(without)?)?;
-        match pods.resolve(&prefix.join("."))? {
-            Ok(Part::Selector(selector)) => Some(selector),
-            _ => None,
-        }
+fn standard_in_words(pods: &Pods, name: &str, moment: &Moment) -> Option<String> {
+    let selected = |name: &str| match pods.resolve(name)? {
+        Ok(Part::Selector(selector)) => Some(selector),
+        _ => None,
     };
-    let last = names.last().copied().unwrap_or_default();
-    let selector = selected(1).or_else(|| selected(2));
-    let selector = selector.unwrap_or_else(|| Selector {
-        pod: names[0].to_owned(),
-        ..Selector::default()
-    });
-    let (pod, container, start) = (selector.pod, selector.container, selector.start);
-    let place = place(Some(&pod), container.as_deref(), start);
-    let before = names.len().checked_sub(2).and_then(|n| names.get(n));
-    match (&moment.matches, before.copied()) {
-        (Matches::Agent { role, .. }, _) => {
+    let (owner, last) = name.rsplit_once('.')?;
+    let selector = selected(owner).or_else(|| selected(owner.rsplit_once('.')?.0))?;
+    let (container, start) = (selector.container.as_deref(), selector.start);
+    let place = place(Some(&selector.pod), container, start);
+    Some(match &moment.matches {
+        Matches::Agent { role, .. } => {
             let doing = match last {
                 "first" => "makes its first stamp".to_owned(),
                 "last" => "makes its last stamp".to_owned(),
@@ -107,8 +91,8 @@ fn standard_in_words(pods: &Pods, name: &str, moment: &Moment) -> String {
             };
             format!("{role} {doing} in {place}")
         }
-        (Matches::Event { reason, .. }, _) => format!("the API shows an Event {reason} of {place}"),
-        (_, Some("waiting")) => format!("{place}: a container waits with {last}"),
+        Matches::Event { reason, .. } => format!("the API shows an Event {reason} of {place}"),
+        _ if owner.ends_with(".waiting") => format!("{place}: a container waits with {last}"),
         _ => {
             let known: &[_] = match (container, start) {
                 (None, None) => &POD_MOMENTS,
@@ -119,12 +103,11 @@ fn standard_in_words(pods: &Pods, name: &str, moment: &Moment) -> String {
             let meaning = meaning.strip_prefix("the container's ").unwrap_or(meaning);
             format!("{place}: {meaning}")
         }
-    }
+    })
 }
 
 fn stamp_in_words(stamp: &str) -> String {
-    let known = STAMPS.iter().find(|(name, _)| *name == stamp);
-    match known {
+    match STAMPS.iter().find(|(name, _)| *name == stamp) {
         _ if stamp == "*" => "makes a stamp".to_owned(),
         Some((_, words)) => (*words).to_owned(),
         None => format!("stamps {stamp}"),

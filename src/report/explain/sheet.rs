@@ -1,15 +1,16 @@
 //! Lines of text, wrapped to the width of the terminal with hanging indents.
 
+use crate::catalogue::model::Expression;
 use crate::report::terminal::Layout;
 use crate::report::text::{one_line, wrap};
 
-/// Columns left of everything but titles and headings.
+/// Columns left of everything but headings.
 const MARGIN: usize = 2;
 /// The widest first column.
 const COLUMN: usize = 30;
 
 pub(super) struct Sheet {
-    out: String,
+    pub(super) out: String,
     layout: Layout,
     /// Columns left of what belongs to a subheading.
     margin: usize,
@@ -24,20 +25,12 @@ impl Sheet {
         }
     }
 
-    pub(super) fn finish(self) -> String {
-        self.out
-    }
-
-    pub(super) fn title(&mut self, text: &str) {
-        self.margin = MARGIN;
-        let text = self.layout.paint("1", &one_line(text));
-        self.line(0, &text);
-    }
-
-    /// A blank line and the name of a section, with a remark about it.
+    /// The name of a section, with a remark about it.
     pub(super) fn heading(&mut self, text: &str, remark: &str) {
         self.margin = MARGIN;
-        self.out.push('\n');
+        if !self.out.is_empty() {
+            self.out.push('\n');
+        }
         let heading = self.layout.paint("1", text);
         let remark = match remark {
             "" => return self.line(0, &heading),
@@ -71,39 +64,43 @@ impl Sheet {
         }
     }
 
-    /// A paragraph that belongs to a subheading.
-    pub(super) fn nested(&mut self, text: &str) {
-        self.margin = 2 * MARGIN;
-        self.hanging(text);
-    }
-
-    /// A label and its text in two columns.
-    pub(super) fn entry(&mut self, label: &str, width: usize, text: &str) {
-        self.entries(label, width, &[text]);
-    }
-
-    /// A label and several texts, each on lines of its own.
-    pub(super) fn entries(&mut self, label: &str, width: usize, texts: &[impl AsRef<str>]) {
-        let room = self.room(self.text_column(width));
-        let lines = texts.iter().flat_map(|text| wrap(text.as_ref(), room, ""));
-        let lines: Vec<String> = lines.collect();
-        self.columns(label, width, &lines);
-    }
-
-    /// A label and an expression. Without a width, the expression follows the label directly.
-    pub(super) fn expression(&mut self, label: &str, width: usize, text: &str) {
-        if width == 0 {
-            let whole = format!("{label} {}", one_line(text));
-            return self.hang(&wrap_expression(&whole, self.room(self.margin + MARGIN)));
+    /// A section of labels and their texts in two columns, unless there are none.
+    pub(super) fn table(&mut self, title: &str, remark: &str, rows: &[(String, String)]) {
+        if rows.is_empty() {
+            return;
         }
+        self.heading(title, remark);
+        let widest = rows.iter().map(|(label, _)| label.chars().count()).max();
+        let width = widest.unwrap_or(0).min(COLUMN).min(self.layout.width / 2);
+        for (label, text) in rows {
+            self.entry(label, width, text);
+        }
+    }
+
+    /// A section of names and their expressions, unless there are none.
+    pub(super) fn values(&mut self, title: &str, values: &[(&String, &Expression)]) {
+        if values.is_empty() {
+            return;
+        }
+        self.heading(title, "");
+        for (name, expression) in values {
+            let text = format!("{name} = {}", one_line(&expression.text));
+            self.hang(&wrap_expression(&text, self.room(self.margin + MARGIN)));
+        }
+    }
+
+    /// A label and its text in two columns, unless the text is empty.
+    pub(super) fn entry(&mut self, label: &str, width: usize, text: &str) {
+        if !text.is_empty() {
+            let lines = wrap(text, self.room(self.text_column(width)), "");
+            self.columns(label, width, &lines);
+        }
+    }
+
+    /// A label and an expression in two columns.
+    pub(super) fn expression(&mut self, label: &str, width: usize, text: &str) {
         let lines = wrap_expression(text, self.room(self.text_column(width)));
         self.columns(label, width, &lines);
-    }
-
-    /// The width of a first column with these labels.
-    pub(super) fn column<'a>(&self, labels: impl Iterator<Item = &'a str>) -> usize {
-        let widest = labels.map(|label| label.chars().count()).max();
-        widest.unwrap_or(0).min(COLUMN).min(self.layout.width / 2)
     }
 
     fn columns(&mut self, label: &str, width: usize, lines: &[String]) {

@@ -57,15 +57,12 @@ fn explained(claim: &str, results: bool, width: usize) -> String {
     let (catalogue, judged) = judged();
     let found = catalogue.claims().find(|(found, _)| found.id == claim);
     let (claim, scenario) = found.unwrap();
-    let recorded = Recorded {
-        folder: Utf8Path::new("results"),
-        results: results.then_some(&judged),
-    };
+    let results = results.then_some(&judged);
     let layout = Layout {
         width,
         colour: false,
     };
-    page(claim, scenario, recorded, layout)
+    page(claim, scenario, Utf8Path::new("results"), results, layout)
 }
 
 #[rstest]

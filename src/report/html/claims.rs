@@ -1,47 +1,55 @@
-//! Claims as rows of the page's table, and their details as JSON for the page's script.
+//! Claims as rows of a page's table, and their details as JSON for the page's script.
 
 use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 use itertools::Itertools as _;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::catalogue::model::Verdict;
-use crate::file::stays_inside;
 use crate::judge::judgement::CheckJudgement;
 use crate::observe::store;
 use crate::report::error::ReportError;
 use crate::report::essentials::{verdict_in_words, without_outcome};
 use crate::report::output::resolve;
-use crate::report::results::{ClaimInfo, Results, ScenarioResults};
+use crate::report::results::{ClaimInfo, Results};
 use crate::report::text::{count, line_numbers, one_line, seconds, value};
 use crate::report::timeline::Timeline;
 use crate::report::view::{Cell, State, place};
 
-/// The table's rows, by area in the order of the claims. The ids of an area's claims share the first part.
-pub(super) fn areas(results: &Results) -> Vec<Value> {
-    let claims = in_order(results);
-    let areas = claims.chunk_by(|a, b| area(a) == area(b)).map(|claims| {
-        let rows = claims.iter().map(|claim| row(results, claim)).collect_vec();
-        json!({"name": area(claims[0]), "rows": rows})
-    });
-    areas.collect()
+/// A claim as a row.
+#[derive(Serialize)]
+pub(super) struct Row<'a> {
+    pub(super) claim: &'a ClaimInfo,
+    /// The keys of the filters that show it.
+    pub(super) states: Vec<&'static str>,
+    pub(super) cells: Vec<Value>,
 }
 
-fn area(claim: &ClaimInfo) -> &str {
+/// The number of rows that a filter shows.
+pub(super) fn shown_by(rows: &[Row<'_>], key: &str) -> usize {
+    rows.iter().filter(|row| row.states.contains(&key)).count()
+}
+
+/// Adjacent rows by area.
+pub(super) fn areas(rows: &[Row<'_>]) -> Vec<Value> {
+    let areas = rows.chunk_by(|a, b| area(a.claim) == area(b.claim));
+    areas
+        .map(|rows| json!({"name": area(rows[0].claim), "rows": rows}))
+        .collect()
+}
+
+/// The first part of a claim's id.
+pub(super) fn area(claim: &ClaimInfo) -> &str {
     claim.id.split('.').next().unwrap_or_default()
 }
 
-/// The claims in the order of the table: areas in the order of their first claims.
+/// The claims by area, in the order of the areas' first claims.
 pub(super) fn in_order(results: &Results) -> Vec<&ClaimInfo> {
-    let mut first = BTreeMap::new();
-    for (at, claim) in results.claims.iter().enumerate() {
-        first.entry(area(claim)).or_insert(at);
-    }
-    let claims = results.claims.iter();
-    claims
-        .sorted_by_key(|claim| first.get(area(claim)).copied())
-        .collect()
+    let claims = &results.claims;
+    let first = |claim: &&ClaimInfo| claims.iter().position(|other| area(other) == area(claim));
+    claims.iter().sorted_by_cached_key(first).collect()
 }
 
 /// Whether the columns that ran the claim have different states.
@@ -50,26 +58,20 @@ pub(super) fn differs(results: &Results, claim: &ClaimInfo) -> bool {
     !states.filter(|state| *state != State::NotRun).all_equal()
 }
 
-/// A claim with its verdicts. Its states are the keys of the filters that show it.
-fn row(results: &Results, claim: &ClaimInfo) -> Value {
-    let cells = results.cells(claim).collect_vec();
-    let mut states = cells.iter().map(|cell| cell.state().key()).collect_vec();
-    if differs(results, claim) {
-        states.push("differs");
-    }
-    if cells.iter().any(Cell::changed) {
-        states.push("changed");
-    }
-    let cells = cells.iter().map(|cell| {
-        let state = cell.state();
-        json!({"key": state.key(), "word": state.word(), "changed": cell.changed()})
-    });
-    json!({
-        "id": claim.id,
-        "says": one_line(&claim.says),
-        "cells": cells.collect_vec(),
-        "states": states.join(" "),
-    })
+/// The correct behaviour, if the claim is wrong in a column.
+pub(super) fn instead<'a>(results: &Results, claim: &'a ClaimInfo) -> Option<&'a str> {
+    let wrong = [Verdict::Refuted, Verdict::Qualified].map(State::Verdict);
+    let mut cells = results.cells(claim);
+    let is_wrong = cells.any(|cell| wrong.contains(&cell.state()));
+    claim.instead.as_deref().filter(|_| is_wrong)
+}
+
+/// The documents that make the claim, and where.
+pub(super) fn cites(claim: &ClaimInfo) -> Vec<Value> {
+    let cites = claim.cites.iter().map(
+        |cite| json!({"document": one_line(&cite.document), "lines": place(cite, line_numbers)}),
+    );
+    cites.collect()
 }
 
 /// What a page shows on demand: the details of claims in these columns, with timelines from evidence in the folder.
@@ -85,83 +87,56 @@ pub(super) fn data(
         known: BTreeMap::new(),
         drawn: Vec::new(),
     };
-    let claims = claims
-        .iter()
-        .map(|claim| details(results, claim, columns, &mut timelines))
-        .collect_vec();
+    let claims = claims.iter().map(|claim| {
+        let cells = columns.iter();
+        let cells = cells.map(|at| found(Cell::of(&results.clusters[*at], claim), &mut timelines));
+        json!({
+            "instead": instead(results, claim),
+            "cites": cites(claim),
+            "cells": cells.collect_vec(),
+        })
+    });
+    let claims = claims.collect_vec();
     let columns = columns.iter().map(|at| &labels[*at]).collect_vec();
     json!({"columns": columns, "claims": claims, "timelines": timelines.drawn})
 }
 
-/// Timelines by column and scenario: several claims show the same one.
+/// Timelines by the path of their evidence: several claims show the same one.
 struct Timelines<'a> {
     folder: &'a Utf8Path,
-    known: BTreeMap<(usize, String), Result<usize, String>>,
+    known: BTreeMap<Option<&'a str>, Result<usize, String>>,
     drawn: Vec<Timeline>,
 }
 
-impl Timelines<'_> {
-    /// The index of a scenario's timeline, or why there is none.
-    fn of(&mut self, column: usize, scenario: &ScenarioResults) -> Result<usize, String> {
-        let key = (column, scenario.scenario.clone());
-        if let Some(known) = self.known.get(&key) {
-            return known.clone();
-        }
-        let drawn = self.draw(scenario.evidence.as_deref()).map(|timeline| {
-            self.drawn.push(timeline);
-            self.drawn.len() - 1
+impl<'a> Timelines<'a> {
+    /// The index of a timeline, or why there is none.
+    fn of(&mut self, path: Option<&'a str>) -> Result<usize, String> {
+        let drawn = self.known.entry(path).or_insert_with(|| {
+            self.drawn.push(timeline(self.folder, path)?);
+            Ok(self.drawn.len() - 1)
         });
-        self.known.insert(key, drawn.clone());
-        drawn
-    }
-
-    fn draw(&self, path: Option<&str>) -> Result<Timeline, String> {
-        let path = path.ok_or("no evidence was written")?;
-        match resolve(self.folder, path) {
-            Ok(file) => {
-                let evidence = store::read(&file).map_err(|error| error.to_string())?;
-                Ok(Timeline::of(&evidence))
-            }
-            Err(ReportError::Read { .. }) => Err(format!("{path} is missing")),
-            Err(error) => Err(error.to_string()),
-        }
+        drawn.clone()
     }
 }
 
-fn details(
-    results: &Results,
-    claim: &ClaimInfo,
-    columns: &[usize],
-    timelines: &mut Timelines<'_>,
-) -> Value {
-    let wrong = [Verdict::Refuted, Verdict::Qualified].map(State::Verdict);
-    let is_wrong = results
-        .cells(claim)
-        .any(|cell| wrong.contains(&cell.state()));
-    let cites = claim.cites.iter().map(
-        |cite| json!({"document": one_line(&cite.document), "lines": place(cite, line_numbers)}),
-    );
-    let cells = columns.iter().map(|at| {
-        let cell = Cell::of(&results.clusters[*at], claim);
-        found(*at, cell, timelines)
-    });
-    json!({
-        "instead": claim.instead.as_ref().filter(|_| is_wrong),
-        "cites": cites.collect_vec(),
-        "cells": cells.collect_vec(),
-    })
+fn timeline(folder: &Utf8Path, path: Option<&str>) -> Result<Timeline, String> {
+    let path = path.ok_or("no evidence was written")?;
+    match resolve(folder, path) {
+        Ok(file) => {
+            let evidence = store::read(&file).map_err(|error| error.to_string())?;
+            Ok(Timeline::of(&evidence))
+        }
+        Err(ReportError::Read { .. }) => Err(format!("{path} is missing")),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// A claim's result in a column.
-fn found(at: usize, cell: Cell<'_>, timelines: &mut Timelines<'_>) -> Value {
+fn found<'a>(cell: Cell<'a>, timelines: &mut Timelines<'a>) -> Value {
     let judgement = cell.judgement();
-    let measured = judgement
-        .into_iter()
-        .flat_map(|judgement| &judgement.measured);
+    let measured = judgement.iter().flat_map(|judgement| &judgement.measured);
     let measured = measured.map(|(name, found)| (name.clone(), json!(value(found))));
-    let checks = judgement
-        .into_iter()
-        .flat_map(|judgement| &judgement.checks);
+    let checks = judgement.iter().flat_map(|judgement| &judgement.checks);
     let checks = checks.map(|check| CheckJudgement {
         reason: without_outcome(&check.reason, check.outcome).to_owned(),
         ..check.clone()
@@ -170,36 +145,30 @@ fn found(at: usize, cell: Cell<'_>, timelines: &mut Timelines<'_>) -> Value {
         Cell::Problem { scenario } => scenario.problems.as_slice(),
         _ => &[],
     };
-    let scenario = cell.scenario();
+    let scenario = cell.scenario().map(|scenario| {
+        let timeline = timelines.of(scenario.evidence.as_deref());
+        let earlier = scenario.earlier.iter().map(|earlier| {
+            let why = one_line(&earlier.why().join("; "));
+            json!({"attempt": earlier.attempt, "why": why, "evidence": earlier.evidence})
+        });
+        let retried = !scenario.earlier.is_empty();
+        json!({
+            "id": scenario.scenario,
+            "title": one_line(&scenario.title),
+            "took": seconds(scenario.seconds),
+            "attempts": retried.then(|| count(scenario.attempts(), "attempt")),
+            "earlier": earlier.collect_vec(),
+            "evidence": scenario.evidence,
+            "timeline": timeline.as_ref().ok(),
+            "no_timeline": timeline.as_ref().err(),
+        })
+    });
     json!({
         "verdict": verdict_in_words(&cell),
         "reason": cell.reason(),
         "problems": problems,
         "measured": measured.collect::<serde_json::Map<_, _>>(),
         "checks": checks.collect_vec(),
-        "scenario": scenario.map(|scenario| scenario_of(scenario, &timelines.of(at, scenario))),
-    })
-}
-
-/// A scenario with the index of its timeline, or why there is none.
-fn scenario_of(scenario: &ScenarioResults, timeline: &Result<usize, String>) -> Value {
-    let inside = |path: &&String| stays_inside(Utf8Path::new(path));
-    let earlier = scenario.earlier.iter().map(|earlier| {
-        json!({
-            "attempt": earlier.attempt,
-            "why": one_line(&earlier.why().join("; ")),
-            "evidence": earlier.evidence.as_ref().filter(inside),
-        })
-    });
-    let retried = !scenario.earlier.is_empty();
-    json!({
-        "id": scenario.scenario,
-        "title": one_line(&scenario.title),
-        "took": seconds(scenario.seconds),
-        "attempts": retried.then(|| count(scenario.attempts(), "attempt")),
-        "earlier": earlier.collect_vec(),
-        "evidence": scenario.evidence.as_ref().filter(inside),
-        "timeline": timeline.as_ref().ok(),
-        "no_timeline": timeline.as_ref().err(),
+        "scenario": scenario,
     })
 }

@@ -3,15 +3,20 @@
 //! The template shows the verdicts. The details of claims and the timelines are JSON in the page, from which
 //! the page's script builds a claim's details when a reader opens it.
 
+use std::collections::BTreeSet;
+
 use camino::Utf8Path;
+use include_dir::{Dir, include_dir};
 use itertools::Itertools as _;
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, Value, context};
+use minijinja::{AutoEscape, Environment};
+use serde_json::{Value, json};
 
-use super::claims::{self, differs, in_order};
+use super::claims::{self, Row, areas, differs, in_order, shown_by};
 use crate::catalogue::model::Verdict;
 use crate::file::write_private;
 use crate::report::error::ReportError;
+use crate::report::essentials::verdict_in_words;
 use crate::report::results::{ClaimInfo, ClusterResults, Results};
 use crate::report::text::{clean, count, one_line, seconds};
 use crate::report::view::{Cell, Counts, State, labels};
@@ -19,15 +24,8 @@ use crate::version::number;
 
 pub const PAGE: &str = "index.html";
 
-/// Scripts that build the details of claims.
-pub(super) const DETAILS: &str = concat!(
-    include_str!("../templates/dom.js"),
-    include_str!("../templates/timeline.js"),
-    include_str!("../templates/details.js"),
-);
-/// The script of the filters.
-pub(super) const FILTERS: &str = include_str!("../templates/filters.js");
-const SCRIPT: &str = include_str!("../templates/script.js");
+/// The pages, their parts, styles and scripts.
+static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/report/templates");
 
 /// Writes the page, with timelines from the evidence files in the same folder.
 pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
@@ -45,36 +43,32 @@ fn page(results: &Results, folder: &Utf8Path) -> Result<String, ReportError> {
         .ended
         .map(|ended| ended.duration_since(results.began));
     let all = (0..labels.len()).collect_vec();
-    let data = claims::data(results, &labels, &in_order(results), &all, folder);
-    let number =
-        |has: &dyn Fn(&ClaimInfo) -> bool| results.claims.iter().filter(|c| has(c)).count();
-    let page = environment()?.get_template("index.html")?.render(context! {
-        style => style(),
-        script => Value::from_safe_string([DETAILS, FILTERS, SCRIPT].concat()),
-        data => safe_json(data),
-        headline => headline(results),
-        run => results.run.as_str(),
-        began => results.began.strftime("%-d %B %Y, %H:%M UTC").to_string(),
-        took => took.map(|took| took.as_secs_f64()),
-        version => results.hookproof.as_str(),
-        attention => attention(results, &labels),
-        documents => documents(results),
-        states => totals(|state| number(&|claim| has(results, claim, state))),
-        changed => number(&|claim| results.cells(claim).any(|cell| cell.changed())),
-        differs => number(&|claim| differs(results, claim)),
-        areas => Value::from(Serde(&claims::areas(results))),
-        columns => columns.collect_vec(),
+    let claims = in_order(results);
+    let rows = claims.iter().map(|claim| row(results, claim)).collect_vec();
+    let context = json!({
+        "data": script_json(claims::data(results, &labels, &claims, &all, folder)),
+        "run": results.run,
+        "began": results.began.strftime("%-d %B %Y, %H:%M UTC").to_string(),
+        "took": took.map(|took| took.as_secs_f64()),
+        "version": results.hookproof,
+        "attention": attention(results, &labels),
+        "documents": documents(results),
+        "claims": claims.len(),
+        "states": by_state(results),
+        "changed": shown_by(&rows, "changed"),
+        "differs": shown_by(&rows, "differs"),
+        "areas": areas(&rows),
+        "columns": columns.collect_vec(),
     });
-    Ok(page?)
-}
-
-pub(super) fn style() -> Value {
-    Value::from_safe_string(include_str!("../templates/style.css").to_owned())
+    let environment = environment()?;
+    Ok(environment
+        .get_template("index.html")?
+        .render(Serde(context))?)
 }
 
 /// JSON for a script element: no `<`, so that no text can end the element.
-pub(super) fn safe_json(data: serde_json::Value) -> Value {
-    Value::from_safe_string(cleaned(data).to_string().replace('<', "\\u003c"))
+pub(super) fn script_json(data: Value) -> String {
+    cleaned(data).to_string().replace('<', "\\u003c")
 }
 
 /// The templates of all pages.
@@ -84,34 +78,31 @@ pub(in crate::report) fn environment() -> Result<Environment<'static>, minijinja
     // Removes control characters from all text.
     environment.set_formatter(|out, state, value| match value.as_str() {
         Some(text) if !value.is_safe() => {
-            minijinja::escape_formatter(out, state, &Value::from(clean(text)))
+            minijinja::escape_formatter(out, state, &clean(text).into())
         }
         _ => minijinja::escape_formatter(out, state, value),
     });
+    environment.add_filter("count", |number, noun: &str| count(number, noun));
+    environment.add_filter("one_line", one_line);
     environment.add_filter("seconds", seconds);
-    environment.add_template("head.html", include_str!("../templates/head.html"))?;
-    environment.add_template("macros.html", include_str!("../templates/macros.html"))?;
-    environment.add_template("legend.html", include_str!("../templates/legend.html"))?;
-    environment.add_template("marks.svg", include_str!("../templates/marks.svg"))?;
-    environment.add_template("index.html", include_str!("../templates/index.html"))?;
-    environment.add_template("notes.html", include_str!("../templates/notes.html"))?;
-    environment.add_template("site.html", include_str!("../templates/site.html"))?;
-    environment.add_template("claim.html", include_str!("../templates/claim.html"))?;
-    environment.add_template("wrong.html", include_str!("../templates/wrong.html"))?;
-    environment.add_template("annotate.html", include_str!("../templates/annotate.html"))?;
+    for file in TEMPLATES.files() {
+        if let (Some(name), Some(text)) = (file.path().to_str(), file.contents_utf8()) {
+            environment.add_template(name, text)?;
+        }
+    }
     Ok(environment)
 }
 
 /// The value without control characters in its texts.
-fn cleaned(value: serde_json::Value) -> serde_json::Value {
-    use serde_json::Value::{Array, Object, String};
+fn cleaned(value: Value) -> Value {
     match value {
-        String(text) => String(clean(&text)),
-        Array(list) => Array(list.into_iter().map(cleaned).collect()),
-        Object(fields) => {
+        Value::String(text) => clean(&text).into(),
+        Value::Array(list) => list.into_iter().map(cleaned).collect(),
+        Value::Object(fields) => {
             let fields = fields.into_iter();
-            let fields = fields.map(|(key, value)| (clean(&key), cleaned(value)));
-            Object(fields.collect())
+            fields
+                .map(|(key, value)| (clean(&key), cleaned(value)))
+                .collect()
         }
         other => other,
     }
@@ -129,30 +120,16 @@ pub(super) fn by_version(results: &Results) -> Results {
     results
 }
 
-/// Whether the claim has this state in a column.
-fn has(results: &Results, claim: &ClaimInfo, state: State) -> bool {
-    results.cells(claim).any(|cell| cell.state() == state)
-}
-
-/// The results in one line: `12 claims: 7 confirmed, 3 refuted and 1 qualified`.
-pub(super) fn headline(results: &Results) -> String {
-    let claims = count(results.claims.len(), "claim");
-    let mut words = Vec::new();
-    for state in [Verdict::Confirmed, Verdict::Refuted, Verdict::Qualified].map(State::Verdict) {
-        let found = results
+/// The numbers of claims that have a state in any column.
+pub(super) fn by_state(results: &Results) -> Vec<Value> {
+    let has = |claim: &&ClaimInfo, state| results.cells(claim).any(|cell| cell.state() == state);
+    totals(|state| {
+        results
             .claims
             .iter()
-            .filter(|claim| has(results, claim, state));
-        match found.count() {
-            0 => {}
-            number => words.push(format!("{number} {}", state.word())),
-        }
-    }
-    match words.split_last() {
-        None => claims,
-        Some((last, [])) => format!("{claims}: {last}"),
-        Some((last, rest)) => format!("{claims}: {} and {last}", rest.join(", ")),
-    }
+            .filter(|claim| has(claim, state))
+            .count()
+    })
 }
 
 /// The numbers of claims by state, without zeros.
@@ -160,44 +137,52 @@ pub(super) fn totals(number: impl Fn(State) -> usize) -> Vec<Value> {
     let totals = State::ALL.into_iter().map(|state| (state, number(state)));
     let totals = totals.filter(|(_, number)| *number > 0);
     totals
-        .map(|(state, number)| context! { key => state.key(), word => state.word(), number })
+        .map(|(state, number)| json!({"key": state.key(), "number": number}))
         .collect()
 }
 
-pub(super) fn documents(results: &Results) -> Vec<String> {
+pub(super) fn documents(results: &Results) -> BTreeSet<String> {
     let cites = results.claims.iter().flat_map(|claim| &claim.cites);
-    cites
-        .map(|cite| one_line(&cite.document))
-        .sorted()
-        .dedup()
-        .collect()
+    cites.map(|cite| one_line(&cite.document)).collect()
+}
+
+/// A claim with its verdicts.
+fn row<'a>(results: &Results, claim: &'a ClaimInfo) -> Row<'a> {
+    let cells = results.cells(claim).collect_vec();
+    let mut states = cells.iter().map(|cell| cell.state().key()).collect_vec();
+    states.extend(differs(results, claim).then_some("differs"));
+    states.extend(cells.iter().any(Cell::changed).then_some("changed"));
+    let cells = cells.iter();
+    let cells = cells.map(|cell| json!({"key": cell.state().key(), "changed": cell.changed()}));
+    let cells = cells.collect();
+    Row {
+        claim,
+        states,
+        cells,
+    }
 }
 
 fn column_of(results: &Results, column: &ClusterResults, label: &str) -> Value {
     let counts = Counts::of(results, column);
-    context! {
-        label,
-        in_words => counts.in_words(),
-        changed => counts.changed,
-        counts => totals(|state| counts.get(state)),
-        facts => Value::from(Serde(&column.facts)),
-        phases => Value::from(Serde(&column.phases)),
-    }
+    json!({
+        "label": label,
+        "in_words": counts.in_words(),
+        "changed": counts.changed,
+        "counts": totals(|state| counts.get(state)),
+        "facts": column.facts,
+        "phases": column.phases,
+    })
 }
 
 /// What a reader should look at first; `claim` is the claim to open.
 fn attention(results: &Results, labels: &[String]) -> Vec<Value> {
     let mut found = Vec::new();
     for (column, label) in results.clusters.iter().zip(labels) {
-        let mut add =
-            |state: State, title: &str, id: &str, claim: Option<&ClaimInfo>, text: String| {
-                let claim = claim.map(|claim| claim.id.as_str());
-                found.push(context! { key => state.key(), title, label, id, claim, text });
-            };
-        for phase in &column.phases {
-            if let Some(error) = phase.error.clone() {
-                add(State::Error, "Cluster failed", &phase.name, None, error);
-            }
+        for phase in column.phases.iter().filter(|phase| phase.error.is_some()) {
+            found.push(json!({
+                "key": State::Error.key(), "title": "Cluster failed", "label": label,
+                "id": phase.name, "text": phase.error,
+            }));
         }
         for claim in &results.claims {
             let cell = Cell::of(column, claim);
@@ -206,17 +191,22 @@ fn attention(results: &Results, labels: &[String]) -> Vec<Value> {
                 Cell::Problem { .. } => "No verdict",
                 _ => continue,
             };
-            let verdict = crate::report::essentials::verdict_in_words(&cell);
-            let text = format!("{verdict}: {}", cell.reason());
-            add(cell.state(), title, &claim.id, Some(claim), text);
+            let text = format!("{}: {}", verdict_in_words(&cell), cell.reason());
+            found.push(json!({
+                "key": cell.state().key(), "title": title, "label": label,
+                "id": claim.id, "claim": claim.id, "text": text,
+            }));
         }
         for scenario in &column.scenarios {
             let decides = |claim: &&ClaimInfo| claim.scenario.as_ref() == Some(&scenario.scenario);
             let claim = results.claims.iter().find(decides);
+            let claim = claim.map(|claim| &claim.id);
             for earlier in &scenario.earlier {
                 let text = format!("attempt {}: {}", earlier.attempt, earlier.why().join("; "));
-                let state = State::Verdict(Verdict::Inconclusive);
-                add(state, "Retried", &scenario.scenario, claim, text);
+                found.push(json!({
+                    "key": State::Verdict(Verdict::Inconclusive).key(), "title": "Retried",
+                    "label": label, "id": scenario.scenario, "claim": claim, "text": text,
+                }));
             }
         }
     }

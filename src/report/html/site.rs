@@ -1,16 +1,16 @@
 //! A static site: the matrix, a page per claim with its results on all profiles, wrong statements, and annotated
 //! documents. Claims have stable URLs: `claims/ID.html`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use camino::Utf8Path;
+use itertools::Itertools as _;
+use minijinja::Environment;
 use minijinja::value::Serde;
-use minijinja::{Environment, Value, context};
+use serde_json::{Value, json};
 
-use super::claims;
-use super::page::{
-    DETAILS, FILTERS, PAGE, by_version, documents, environment, headline, safe_json, style, totals,
-};
+use super::claims::{self, Row, area, areas, cites, instead, shown_by};
+use super::page::{PAGE, by_state, by_version, documents, environment, script_json, totals};
 use crate::catalogue::model::Verdict;
 use crate::document::Document;
 use crate::file::{stays_inside, write_atomic};
@@ -20,8 +20,8 @@ use crate::report::matrix::causes::{Cause, explained};
 use crate::report::matrix::data::Matrix;
 use crate::report::matrix::view::{Found, View};
 use crate::report::results::{ClaimInfo, Results, key};
-use crate::report::text::{count, line_numbers, one_line};
-use crate::report::view::{Cell, State, labels, number};
+use crate::report::text::{line_numbers, one_line};
+use crate::report::view::{Cell, State, labels, number, place};
 
 /// What a site consists of, besides its marker.
 pub(crate) const PARTS: [&str; 6] = [
@@ -45,24 +45,39 @@ pub(crate) fn write(
     let labels = labels(&results.clusters);
     let anchors = number(labels.iter().map(|label| key(label)).collect(), "-");
     let site = Site {
+        environment: environment()?,
         view: View::new(&matrix),
         results: &results,
         folder,
         labels,
         anchors,
-        texts,
+        annotated: texts.iter().map(Document::name).collect(),
     };
     site.write("matrix.json", &matrix.to_json()?)?;
     for document in texts {
         let page = annotate(document, &results, "../")?.page;
         site.write(&format!("documents/{}.html", document.name()), &page)?;
     }
-    site.pages(causes)?
-        .iter()
-        .try_for_each(|(path, page)| site.write(path, page))
+    site.render(PAGE, "site.html", site.index())?;
+    site.render("wrong.html", "wrong.html", site.wrong())?;
+    let differences = site.view.differences(&results.claims);
+    let groups = explained(&site.view, causes, &differences);
+    for claim in &results.claims {
+        let causes = groups.iter().filter_map(|(cause, differences)| {
+            let own = differences.iter().filter(|one| one.claim.id == claim.id);
+            let mut on = own.map(|one| &site.view.profiles[one.profile].label);
+            let on = on.join(", ");
+            let cause = cause.map(|cause| (cause.kind.word(), &cause.what, &cause.upstream));
+            (!on.is_empty()).then(|| json!({"cause": cause, "on": on}))
+        });
+        let page = site.claim(claim, &causes.collect_vec());
+        site.render(&format!("claims/{}.html", claim.id), "claim.html", page)?;
+    }
+    Ok(())
 }
 
 struct Site<'a> {
+    environment: Environment<'static>,
     view: View<'a>,
     /// Ordered by version.
     results: &'a Results,
@@ -70,7 +85,8 @@ struct Site<'a> {
     /// Of the columns.
     labels: Vec<String>,
     anchors: Vec<String>,
-    texts: &'a [Document],
+    /// The documents that have a page.
+    annotated: Vec<&'a str>,
 }
 
 impl Site<'_> {
@@ -84,206 +100,131 @@ impl Site<'_> {
         Ok(write_atomic(&self.folder.join(path), text.as_bytes())?)
     }
 
-    /// Paths and pages.
-    fn pages(&self, causes: &[Cause]) -> Result<Vec<(String, String)>, minijinja::Error> {
-        let environment = environment()?;
-        let mut pages = vec![
-            (PAGE.to_owned(), self.index(&environment)?),
-            ("wrong.html".to_owned(), self.wrong(&environment)?),
-        ];
-        let differences = self.view.differences(&self.results.claims);
-        let groups = explained(&self.view, causes, &differences);
-        for claim in &self.results.claims {
-            let own = groups.iter().filter_map(|(cause, differences)| {
-                let own = differences.iter().filter(|one| one.claim.id == claim.id);
-                let on = own.map(|one| self.view.profiles[one.profile].label.as_str());
-                let on: Vec<&str> = on.collect();
-                let (kind, what, upstream) = cause.map_or(
-                    ("Unexplained", "the verdict differs", "no cause known"),
-                    |cause| (cause.kind.word(), &*cause.what, &*cause.upstream),
-                );
-                (!on.is_empty()).then(|| context! { kind, what, upstream, on => on.join(", ") })
-            });
-            let page = self.claim(&environment, claim, own.collect())?;
-            pages.push((format!("claims/{}.html", claim.id), page));
-        }
-        Ok(pages)
+    fn render(&self, path: &str, template: &str, context: Value) -> Result<(), ReportError> {
+        let template = self.environment.get_template(template)?;
+        self.write(path, &template.render(Serde(context))?)
     }
 
-    fn has_page(&self, document: &str) -> bool {
-        self.texts.iter().any(|text| text.name() == document)
-    }
-
-    fn index(&self, environment: &Environment<'_>) -> Result<String, minijinja::Error> {
-        let (view, claims) = (&self.view, &self.results.claims);
-        let mut groups: Vec<(&str, Vec<Value>)> = Vec::new();
-        let mut in_order = Vec::new();
-        let families: BTreeSet<&str> = claims.iter().map(|claim| family(&claim.id)).collect();
-        let mut counts: BTreeMap<State, usize> = BTreeMap::new();
-        for name in &families {
-            for claim in claims.iter().filter(|claim| family(&claim.id) == *name) {
-                let states = view.all(&claim.id).flat_map(|(_, found)| found.states());
-                let states: BTreeSet<State> = states.collect();
-                for state in &states {
-                    *counts.entry(*state).or_default() += 1;
-                }
-                let row = self.row(claim, &states);
-                match groups.last_mut().filter(|(last, _)| last == name) {
-                    Some((_, rows)) => rows.push(row),
-                    None => groups.push((name, vec![row])),
-                }
-                in_order.push(serde_json::json!({"cites": claim.cites, "cells": []}));
-            }
-        }
-        let profiles = view.profiles.iter().map(|profile| {
-            let long = profile.label.chars().count() > 5;
-            context! { label => &profile.label, long, observed => profile.column.observed() }
-        });
-        let number =
-            |is: &dyn Fn(&str) -> bool| claims.iter().filter(|claim| is(&claim.id)).count();
-        let dates = self.results.clusters.iter().map(|column| column.run.began);
-        let tested = format!(
-            "{}, {}, tested from {} to {}",
-            count(view.profiles.len(), "profile"),
-            count(self.results.clusters.len(), "run"),
-            dates.clone().min().unwrap_or_default().strftime("%Y-%m-%d"),
-            dates.max().unwrap_or_default().strftime("%Y-%m-%d"),
-        );
-        environment.get_template("site.html")?.render(context! {
-            style => style(),
-            script => Value::from_safe_string([DETAILS, FILTERS, include_str!("../templates/site.js")].concat()),
-            data => safe_json(serde_json::json!({"claims": in_order})),
-            headline => headline(self.results),
-            tested,
-            version => env!("CARGO_PKG_VERSION"),
-            annotated => self.texts.iter().map(|text| text.name().to_owned()).collect::<Vec<_>>(),
-            documents => documents(self.results),
-            families => Value::from(Serde(&families)),
-            states => totals(|state| counts.get(&state).copied().unwrap_or_default()),
-            differs => number(&|id| view.differs(id)),
-            flaky => number(&|id| view.is_flaky(id)),
-            profiles => profiles.collect::<Vec<_>>(),
-            groups => groups
-                .into_iter()
-                .map(|(name, rows)| Value::from(vec![Value::from(name), Value::from(rows)]))
-                .collect::<Vec<_>>(),
+    fn index(&self) -> Value {
+        let claims = self.results.claims.iter();
+        let claims = claims.sorted_by_key(|claim| area(claim)).collect_vec();
+        let rows = claims.iter().map(|claim| self.row(claim)).collect_vec();
+        // For the filters.
+        let details = claims
+            .iter()
+            .map(|claim| json!({"cites": claim.cites, "cells": []}));
+        let profiles = self.view.profiles.iter();
+        let profiles = profiles
+            .map(|profile| json!({"label": profile.label, "observed": profile.column.observed()}));
+        let dates = self.results.clusters.iter();
+        let dates = dates.map(|column| column.run.began.strftime("%Y-%m-%d").to_string());
+        json!({
+            "data": script_json(json!({"claims": details.collect_vec()})),
+            "claims": claims.len(),
+            "found": by_state(self.results),
+            "runs": self.results.clusters.len(),
+            "dates": dates.collect_vec(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "annotated": self.annotated,
+            "documents": documents(self.results),
+            "states": totals(|state| shown_by(&rows, state.key())),
+            "differs": shown_by(&rows, "differs"),
+            "flaky": shown_by(&rows, "flaky"),
+            "profiles": profiles.collect_vec(),
+            "areas": areas(&rows),
         })
     }
 
-    fn row(&self, claim: &ClaimInfo, states: &BTreeSet<State>) -> Value {
-        let mut keys: Vec<&str> = states.iter().map(|state| state.key()).collect();
-        if self.view.differs(&claim.id) {
-            keys.push("differs");
-        }
-        if self.view.is_flaky(&claim.id) {
-            keys.push("flaky");
-        }
+    /// The states of a claim on all profiles.
+    fn states(&self, claim: &ClaimInfo) -> BTreeSet<State> {
+        let found = self.view.all(&claim.id);
+        found.flat_map(|(_, found)| found.states()).collect()
+    }
+
+    fn row<'c>(&self, claim: &'c ClaimInfo) -> Row<'c> {
+        let mut states = self.states(claim).into_iter().map(State::key).collect_vec();
+        states.extend(self.view.differs(&claim.id).then_some("differs"));
+        states.extend(self.view.is_flaky(&claim.id).then_some("flaky"));
         let cells = self.view.all(&claim.id).map(|(profile, found)| {
             let key = match &found {
                 Found::Flaky(_) => "flaky",
                 found => found.states()[0].key(),
             };
-            let newest = profile.runs.last().map(|at| self.anchors[*at].as_str());
+            let newest = profile.runs.last().map(|at| &self.anchors[*at]);
             let words = match found {
                 Found::Untested => None,
                 found => Some(format!("{}: {}", profile.label, found.in_words())),
             };
-            context! { key, words, anchor => newest }
+            json!({"key": key, "words": words, "anchor": newest})
         });
-        context! {
-            id => &claim.id, says => one_line(&claim.says), states => keys.join(" "),
-            cells => cells.collect::<Vec<_>>(),
+        Row {
+            claim,
+            states,
+            cells: cells.collect(),
         }
     }
 
-    fn claim(
-        &self,
-        environment: &Environment<'_>,
-        claim: &ClaimInfo,
-        causes: Vec<Value>,
-    ) -> Result<String, minijinja::Error> {
+    fn claim(&self, claim: &ClaimInfo, causes: &[Value]) -> Value {
         // The newest version comes first.
-        let columns: Vec<usize> = (0..self.results.clusters.len()).rev().collect();
+        let columns = (0..self.results.clusters.len()).rev().collect_vec();
         let data = claims::data(self.results, &self.labels, &[claim], &columns, self.folder);
         let columns = columns.into_iter().map(|at| {
-            let column = &self.results.clusters[at];
-            let cell = Cell::of(column, claim);
-            context! {
-                label => &self.labels[at], anchor => &self.anchors[at],
-                key => cell.state().key(), word => cell.state().word(), reason => cell.reason(),
-                observed => self.view.matrix.columns[at].observed(), evidence => cell.evidence(),
-            }
+            let cell = Cell::of(&self.results.clusters[at], claim);
+            json!({
+                "label": self.labels[at], "anchor": self.anchors[at],
+                "key": cell.state().key(), "reason": cell.reason(),
+                "observed": self.view.matrix.columns[at].observed(), "evidence": cell.evidence(),
+            })
         });
-        let wrong = [Verdict::Refuted, Verdict::Qualified].map(State::Verdict);
-        let is_wrong = |column| wrong.contains(&Cell::of(column, claim).state());
-        let instead = claim.instead.as_deref();
-        let cites = claim.cites.iter().map(|cite| {
-            let page = self.has_page(&cite.document);
-            context! { document => &cite.document, lines => line_numbers(&one_line(&cite.lines)), page }
-        });
-        environment.get_template("claim.html")?.render(context! {
-            style => style(),
-            script => Value::from_safe_string([DETAILS, include_str!("../templates/claim.js")].concat()),
-            data => safe_json(data),
-            id => &claim.id,
-            says => one_line(&claim.says),
-            instead => instead.filter(|_| self.results.clusters.iter().any(is_wrong)),
-            history => self.view.history(&claim.id),
-            causes,
-            cites => cites.collect::<Vec<_>>(),
-            columns => columns.collect::<Vec<_>>(),
+        json!({
+            "data": script_json(data),
+            "id": claim.id,
+            "says": claim.says,
+            "instead": instead(self.results, claim),
+            "history": self.view.history(&claim.id),
+            "causes": causes,
+            "cites": cites(claim),
+            "annotated": self.annotated,
+            "columns": columns.collect_vec(),
         })
     }
 
-    fn wrong(&self, environment: &Environment<'_>) -> Result<String, minijinja::Error> {
+    fn wrong(&self) -> Value {
+        let wrong = self.results.claims.iter().filter_map(|claim| {
+            let states = self.states(claim);
+            let worst = [Verdict::Refuted, Verdict::Qualified].map(State::Verdict);
+            let state = worst.into_iter().find(|state| states.contains(state))?;
+            Some((claim, state))
+        });
+        let wrong = wrong.collect_vec();
         let documents = documents(self.results).into_iter().map(|name| {
-            let mut claims: Vec<(usize, Value)> = Vec::new();
-            for claim in &self.results.claims {
-                let states: Vec<State> = self
-                    .view
-                    .all(&claim.id)
-                    .flat_map(|(_, found)| found.states())
-                    .collect();
-                let worst = [Verdict::Refuted, Verdict::Qualified].map(State::Verdict);
-                let Some(state) = worst.into_iter().find(|state| states.contains(state)) else {
-                    continue;
-                };
-                for cite in claim
-                    .cites
-                    .iter()
-                    .filter(|cite| one_line(&cite.document) == name)
-                {
-                    let first = cite.lines.split(|c: char| !c.is_ascii_digit()).next();
-                    let first = first
-                        .and_then(|first| first.parse().ok())
-                        .unwrap_or_default();
-                    let value = context! {
-                        key => state.key(), id => &claim.id, says => one_line(&claim.says),
-                        instead => &claim.instead, lines => line_numbers(&one_line(&cite.lines)),
-                        history => self.view.history(&claim.id),
-                    };
-                    claims.push((first, value));
-                }
-            }
-            claims.sort_by_key(|(line, _)| *line);
-            let claims: Vec<Value> = claims.into_iter().map(|(_, value)| value).collect();
-            context! { page => self.has_page(&name), name, claims }
+            let cites = wrong.iter().flat_map(|(claim, state)| {
+                let cites = claim.cites.iter();
+                let cites = cites.filter(|cite| one_line(&cite.document) == name);
+                cites.map(move |cite| (claim, state, cite))
+            });
+            let cites = cites.sorted_by_key(|(.., cite)| {
+                let first = cite.lines.split(|c: char| !c.is_ascii_digit()).next()?;
+                first.parse::<usize>().ok()
+            });
+            let claims = cites.map(|(claim, state, cite)| {
+                json!({
+                    "key": state.key(), "id": claim.id, "says": claim.says,
+                    "instead": claim.instead, "lines": place(cite, line_numbers),
+                    "history": self.view.history(&claim.id),
+                })
+            });
+            json!({"name": name, "claims": claims.collect_vec()})
         });
-        environment.get_template("wrong.html")?.render(context! {
-            style => style(),
-            documents => documents.collect::<Vec<_>>(),
-        })
+        json!({"documents": documents.collect_vec(), "annotated": self.annotated})
     }
-}
-
-fn family(id: &str) -> &str {
-    id.split('.').next().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::collections::BTreeMap;
     use std::fs;
 
     use proptest::prelude::*;
@@ -353,6 +294,29 @@ mod tests {
         }
         assert!(checked > 40);
         drop(folder);
+    }
+
+    /// Without the document, a quotation has no lines.
+    #[test]
+    fn a_quotation_without_lines_is_shown() {
+        let mut results = fixture::results();
+        for cite in results.claims.iter_mut().flat_map(|claim| &mut claim.cites) {
+            cite.lines.clear();
+            cite.quote = Some("The words.".to_owned());
+        }
+        let cited = results
+            .claims
+            .iter()
+            .filter(|claim| !claim.cites.is_empty());
+        let cited: Vec<String> = cited
+            .map(|claim| format!("claims/{}.html", claim.id))
+            .collect();
+        let (_keep, pages) = site(&results, &[]);
+        for (name, page) in pages {
+            if name == "wrong.html" || cited.contains(&name) {
+                assert!(page.contains("“The words.”"), "{name}");
+            }
+        }
     }
 
     #[test]

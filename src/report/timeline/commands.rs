@@ -8,10 +8,13 @@ use crate::evidence::{Evidence, Output, Seen};
 use crate::report::text::{one_line, shorten};
 
 pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
-    let mut commands = Lane::new("commands", "");
+    let bars = evidence.outputs().map(|output| command(output, clock));
+    let bars = bars.sorted_by(|a, b| a.from.total_cmp(&b.from)).collect();
+    let commands = Lane {
+        bars,
+        ..Lane::new("commands", "")
+    };
     let mut steps = Lane::new("steps", "");
-    commands.bars = evidence.outputs().map(|o| command(o, clock)).collect();
-    commands.bars.sort_by(|a, b| a.from.total_cmp(&b.from));
     for entry in &evidence.timeline {
         let Seen::Runner(note) = &entry.seen else {
             continue;
@@ -26,7 +29,7 @@ pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
         let look = if is_step { Look::Step } else { Look::Warning };
         let text = one_line(&note.text);
         let tip = format!("{}: {text}", one_line(&note.note));
-        steps.mark(at, look, &shorten(&text, 48), tip);
+        steps.mark(at, look, shorten(&text, 48), tip);
     }
     let mut lanes = vec![commands, steps];
     lanes.retain(|lane| !lane.bars.is_empty() || !lane.marks.is_empty());
@@ -34,46 +37,47 @@ pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
 }
 
 fn command(output: &Output, clock: &Clock) -> Bar {
-    let data = &output.data;
-    let text = |key: &str| data.get(key).and_then(Value::as_str).map(one_line);
-    let what = match data.get("argv").and_then(Value::as_array) {
+    let what = match output.data.get("argv").and_then(Value::as_array) {
         Some(words) => words.iter().filter_map(Value::as_str).join(" "),
         None => format!("{} ({})", output.step, output.name),
     };
     let what = one_line(&what);
-    let (arrow, failed) = match result(output) {
-        (result, failed) if result.is_empty() => (result, failed),
-        (result, failed) => (format!(" → {result}"), failed),
-    };
-    let printed = ["stdout", "stderr", "body", "error", "message"].map(|key| match text(key) {
-        Some(text) if !text.is_empty() => format!("\n{key}: {}", shorten(&text, 300)),
-        _ => String::new(),
+    let (result, failed) = result(output);
+    let arrow = if result.is_empty() { "" } else { " → " };
+    let printed = ["stdout", "stderr", "body", "error", "message"].map(|key| {
+        let text = text(output, key);
+        text.map(|text| format!("\n{key}: {}", shorten(&text, 300)))
     });
+    let printed = printed.into_iter().flatten().join("");
     let from = clock.at(output.begin);
     Bar {
         from,
         to: clock.at(output.end).max(from),
         open: false,
         look: [Look::Command, Look::CommandFailed][usize::from(failed)],
-        label: format!("{}{arrow}", shorten(&what, 46)),
-        tip: format!("{what}{arrow}{}", printed.concat()),
+        label: format!("{}{arrow}{result}", shorten(&what, 46)),
+        tip: format!("{what}{arrow}{result}{printed}"),
     }
+}
+
+/// A text in the data that is not empty.
+fn text(output: &Output, key: &str) -> Option<String> {
+    let text = output.data.get(key)?.as_str().map(one_line);
+    text.filter(|text| !text.is_empty())
 }
 
 /// The result of a command in words, and whether it is a failure.
 fn result(output: &Output) -> (String, bool) {
     let data = &output.data;
     let number = |key: &str| data.get(key).and_then(Value::as_i64);
-    let accepted = data.get("accepted").and_then(Value::as_bool);
-    let error = data.get("error").and_then(Value::as_str).map(one_line);
-    let error = error.filter(|error| !error.is_empty());
-    if let Some(exit) = data.get("exit_code") {
-        return match exit.as_i64() {
+    if data.contains_key("exit_code") {
+        return match number("exit_code") {
             None => ("stopped".to_owned(), false),
             Some(code) => (format!("exit {code}"), code != 0),
         };
     }
-    match (accepted, error, number("status")) {
+    let accepted = data.get("accepted").and_then(Value::as_bool);
+    match (accepted, text(output, "error"), number("status")) {
         (Some(true), ..) => ("accepted".to_owned(), false),
         (Some(false), ..) => {
             let code = number("code").map(|code| format!(" ({code})"));

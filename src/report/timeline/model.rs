@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::evidence::Evidence;
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Timeline {
     /// Duration of the scenario in seconds.
     pub span: f64,
@@ -13,13 +13,13 @@ pub(crate) struct Timeline {
 }
 
 /// Lanes under a common heading.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Group {
     pub title: &'static str,
     pub lanes: Vec<Lane>,
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Lane {
     /// A role, `phase`, or a container.
     pub name: String,
@@ -36,7 +36,7 @@ pub(crate) struct Lane {
 }
 
 /// An interval.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Bar {
     pub from: f64,
     pub to: f64,
@@ -50,7 +50,7 @@ pub(crate) struct Bar {
 }
 
 /// A point in time.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Mark {
     pub at: f64,
     pub look: Look,
@@ -96,24 +96,26 @@ impl Lane {
         }
     }
 
-    pub(super) fn mark(&mut self, at: f64, look: Look, label: &str, tip: String) {
+    pub(super) fn mark(&mut self, at: f64, look: Look, label: impl Into<String>, tip: String) {
         self.marks.push(Mark {
             at,
             look,
-            label: label.to_owned(),
+            label: label.into(),
             tip,
         });
     }
 }
 
-/// The lane with this name, which is added if it does not exist.
+/// The lane with this name, which is added if it does not exist: after the lanes of the same object.
 pub(super) fn lane<'a>(lanes: &'a mut Vec<Lane>, name: &str, of: &str) -> &'a mut Lane {
     let known = lanes
         .iter()
         .position(|lane| lane.name == name && lane.of == of);
     let at = known.unwrap_or_else(|| {
-        lanes.push(Lane::new(name, of));
-        lanes.len() - 1
+        let last = lanes.iter().rposition(|lane| lane.of == of);
+        let at = last.map_or(lanes.len(), |last| last + 1);
+        lanes.insert(at, Lane::new(name, of));
+        at
     });
     &mut lanes[at]
 }

@@ -1,8 +1,6 @@
 //! Timeline lanes of what Kubernetes reports: a phase lane per pod, a state lane per container, a lane per
 //! object with events.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::model::{Bar, Clock, Lane, Look, lane};
@@ -21,7 +19,6 @@ pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
             bar.open = false;
         }
     }
-    group(&mut lanes);
     let mut events = Vec::new();
     for entry in &evidence.timeline {
         if let Seen::Event(seen) = &entry.seen {
@@ -30,15 +27,6 @@ pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
     }
     lanes.extend(events);
     lanes
-}
-
-/// Moves lanes of the same object together, in the order in which the objects appeared.
-pub(super) fn group(lanes: &mut [Lane]) {
-    let mut first = BTreeMap::new();
-    for (at, lane) in lanes.iter().enumerate() {
-        first.entry(lane.of.clone()).or_insert(at);
-    }
-    lanes.sort_by_key(|lane| first.get(&lane.of).copied());
 }
 
 /// When pod status first showed that a container's start had ended, or the end of the scenario.
@@ -110,22 +98,24 @@ fn phase(lane: &mut Lane, pod: &PodSeen, at: f64) {
         phase => (Look::Phase, phase.to_owned()),
     };
     report(lane, at, look, phase, "");
-    let metadata = |field: &str| pod.object.pointer(&format!("/metadata/{field}"));
+    let metadata = &pod.object["metadata"];
     let known = lane.marks.iter().any(|mark| mark.look == Look::Deletion);
-    if metadata("deletionTimestamp").is_some() && !known {
-        let grace = metadata("deletionGracePeriodSeconds").and_then(Value::as_i64);
-        let grace = grace.map(|s| format!(", grace period {s} s"));
-        let grace = grace.unwrap_or_default();
+    if metadata.get("deletionTimestamp").is_some() && !known {
+        let grace = metadata["deletionGracePeriodSeconds"].as_i64();
+        let grace = grace.map_or_else(String::new, |s| format!(", grace period {s} s"));
         let tip = format!("the pod has a deletionTimestamp{grace}");
-        let label = format!("deletion requested{grace}");
-        lane.mark(at, Look::Deletion, &label, tip);
+        lane.mark(
+            at,
+            Look::Deletion,
+            format!("deletion requested{grace}"),
+            tip,
+        );
     }
 }
 
 /// Marks a change of the container's readiness.
 fn ready(lane: &mut Lane, status: &Value, at: f64) {
-    let now = status.get("ready").and_then(Value::as_bool);
-    let now = now.unwrap_or_default();
+    let now = status["ready"] == true;
     let before = lane.marks.last().is_some_and(|mark| mark.label == "ready");
     if now != before {
         let label = if now { "ready" } else { "not ready" };
@@ -139,28 +129,24 @@ fn state(status: &Value) -> (Look, String, String) {
         0 => String::new(),
         count => format!("restartCount {count}"),
     };
-    let state = |path: &str| status.pointer(&format!("/state/{path}"));
-    if state("running").is_some() {
+    let state = &status["state"];
+    if state.get("running").is_some() {
         return (Look::Running, "Running".to_owned(), restarts);
     }
-    if let Some(terminated) = state("terminated") {
+    if let Some(terminated) = state.get("terminated") {
         let code = terminated["exitCode"].as_i64().unwrap_or_default();
-        let reason = match text(terminated, "/reason") {
-            reason if reason.is_empty() => reason,
-            reason => format!(", {reason}"),
+        let look = [Look::Terminated, Look::Failed][usize::from(code != 0)];
+        let label = match text(terminated, "/reason").as_str() {
+            "" => format!("Terminated: exit {code}"),
+            reason => format!("Terminated: exit {code}, {reason}"),
         };
-        let look = match code {
-            0 => Look::Terminated,
-            _ => Look::Failed,
-        };
-        return (look, format!("Terminated: exit {code}{reason}"), restarts);
+        return (look, label, restarts);
     }
-    let reason = match text(status, "/state/waiting/reason") {
-        reason if reason.is_empty() => "no reason".to_owned(),
-        reason => reason,
+    let label = match text(status, "/state/waiting/reason").as_str() {
+        "" => "Waiting: no reason".to_owned(),
+        reason => shorten(&format!("Waiting: {reason}"), 48),
     };
     let message = text(status, "/state/waiting/message");
-    let label = shorten(&format!("Waiting: {reason}"), 48);
     (Look::Waiting, label, shorten(&message, 300))
 }
 
@@ -182,5 +168,5 @@ fn event(lanes: &mut Vec<Lane>, event: &EventSeen, at: f64) {
         shorten(&one_line(&event.message), 300)
     ));
     let lane = lane(lanes, "events", &one_line(&event.pod));
-    lane.mark(at, look, &shorten(&what, 36), tip);
+    lane.mark(at, look, shorten(&what, 36), tip);
 }

@@ -1,5 +1,6 @@
 //! Timeline lanes of processes in containers: a lane per role, from stamps.
 
+use itertools::Itertools as _;
 use serde_json::Value;
 
 use super::model::{Bar, Clock, Lane, Look, lane};
@@ -7,34 +8,18 @@ use super::pods;
 use crate::evidence::{Evidence, Stamp};
 use crate::report::text::{one_line, shorten};
 
-/// The stamps of a process with their times, in order.
-type Process<'a> = Vec<(f64, &'a Stamp)>;
-
 pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
-    let mut processes: Vec<Process<'_>> = Vec::new();
-    for (entry, stamp) in evidence.stamps() {
-        let seen = (clock.at(entry.at), stamp);
-        let same = |process: &&mut Process<'_>| identity(process[0].1) == identity(stamp);
-        match processes.iter_mut().find(same) {
-            Some(process) => process.push(seen),
-            None => processes.push(vec![seen]),
-        }
-    }
     let mut lanes = Vec::new();
-    for process in &processes {
-        let (begun, container) = (process[0].1, container(process[0].1));
+    let stamps = evidence.stamps().map(|(_, stamp)| stamp);
+    for begun in stamps.unique_by(|stamp| identity(stamp)) {
         let of = one_line(&format!("{}/{}", begun.pod, begun.container));
-        let restarted = evidence
-            .stamps()
-            .any(|(_, other)| self::container(other) == container && other.start > 1);
         let lane = lane(&mut lanes, &one_line(&begun.role), &of);
-        add(lane, process, restarted, evidence, clock);
+        add(lane, begun, evidence, clock);
     }
     for lane in &mut lanes {
         lane.bars.sort_by(|a, b| a.from.total_cmp(&b.from));
         lane.marks.sort_by(|a, b| a.at.total_cmp(&b.at));
     }
-    pods::group(&mut lanes);
     lanes
 }
 
@@ -42,19 +27,18 @@ fn container(stamp: &Stamp) -> (&str, &str) {
     (&stamp.pod, &stamp.container)
 }
 
-fn identity(stamp: &Stamp) -> (&str, &str, u32, &str, &str) {
-    let (pod, container) = container(stamp);
-    (pod, container, stamp.start, &stamp.role, &stamp.process)
+fn identity(stamp: &Stamp) -> ((&str, &str), u32, &str, &str) {
+    let process = &stamp.process;
+    (container(stamp), stamp.start, &stamp.role, process)
 }
 
-fn add(
-    lane: &mut Lane,
-    process: &Process<'_>,
-    restarted: bool,
-    evidence: &Evidence,
-    clock: &Clock,
-) {
-    let (from, begun) = process[0];
+/// Adds a process, given by its first stamp.
+fn add(lane: &mut Lane, begun: &Stamp, evidence: &Evidence, clock: &Clock) {
+    let process = evidence.stamps();
+    let process = process.filter(|(_, stamp)| identity(stamp) == identity(begun));
+    let process = process.map(|(entry, stamp)| (clock.at(entry.at), stamp));
+    let process = process.collect_vec();
+    let from = process[0].0;
     let ended = process.iter().rfind(|(_, stamp)| stamp.stamp == "ended");
     let gone = || pods::gone(evidence, clock, begun).max(from);
     let to = ended.map_or_else(gone, |(at, _)| *at);
@@ -68,23 +52,26 @@ fn add(
     };
     let start = begun.start;
     let role = one_line(&begun.role);
+    let mut stamps = evidence.stamps();
+    let restarted =
+        stamps.any(|(_, other)| container(other) == container(begun) && other.start > 1);
     lane.bars.push(Bar {
         from,
         to,
         open: ended.is_none(),
         look: look_of(&role),
-        label: if restarted {
-            format!("start {start} · {end}")
-        } else {
-            end.clone()
-        },
         tip: format!(
             "{role} in {}, start {start}, pid {}: {end}",
             lane.of, begun.pid
         ),
+        label: if restarted {
+            format!("start {start} · {end}")
+        } else {
+            end
+        },
     });
     let mut held: Option<(f64, String)> = None;
-    for (at, stamp) in process {
+    for (at, stamp) in &process {
         match stamp.stamp.as_str() {
             "begun" | "ended" => {}
             "held" => held = Some((*at, word(stamp, "name"))),
@@ -98,8 +85,8 @@ fn add(
         }
     }
     if let Some((from, name)) = held {
-        lane.holds
-            .push(hold(from, to.max(from), &name, "not released"));
+        let to = to.max(from);
+        lane.holds.push(hold(from, to, &name, "not released"));
     }
 }
 
@@ -158,5 +145,5 @@ fn mark(lane: &mut Lane, stamp: &Stamp, at: f64) {
         data => shorten(&one_line(&data.to_string()), 200),
     };
     let tip = format!("{} {data}", one_line(&stamp.stamp));
-    lane.mark(at, look, &shorten(label.trim(), 36), tip);
+    lane.mark(at, look, shorten(label.trim(), 36), tip);
 }
