@@ -12,6 +12,12 @@ impl ReportError {
         let path = path.to_owned();
         |source| Self::Read { path, source }
     }
+
+    /// The error of parsing a file.
+    pub(super) fn parse(path: &Utf8Path) -> impl FnOnce(serde_json::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::Parse { path, source }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

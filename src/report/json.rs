@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::ReportError;
@@ -27,24 +28,13 @@ pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportE
 pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
     let path = folder.join(RESULTS_FILE);
     let text = read(&path, limit::RESULTS).map_err(ReportError::read(&path))?;
-    let parse = |source| ReportError::Parse {
-        path: path.clone(),
-        source,
-    };
-    let head: Head = serde_json::from_slice(&text).map_err(parse)?;
-    let results: Results = if head.schema == results::SCHEMA {
-        serde_json::from_slice(&text).map_err(parse)?
-    } else if head.schema == V1 {
-        let mut whole = serde_json::from_slice(&text).map_err(parse)?;
-        upgrade(&mut whole);
-        serde_json::from_value(whole).map_err(parse)?
-    } else {
-        return Err(ReportError::Schema {
-            path: path.clone(),
-            found: head.schema,
-            wanted: results::SCHEMA,
-            version: head.hookproof.unwrap_or_else(|| "its version".to_owned()),
-        });
+    let results: Results = match parse(&text, &path, results::SCHEMA) {
+        Err(ReportError::Schema { found, .. }) if found == V1 => {
+            let mut whole = parse(&text, &path, V1)?;
+            upgrade(&mut whole);
+            serde_json::from_value(whole).map_err(ReportError::parse(&path))?
+        }
+        results => results?,
     };
     let contradiction = |why| ReportError::Contradiction {
         path: path.clone(),
@@ -63,6 +53,24 @@ pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
         }
     }
     Ok(results)
+}
+
+/// Parses a file of the format `wanted`.
+pub(super) fn parse<T: DeserializeOwned>(
+    text: &[u8],
+    path: &Utf8Path,
+    wanted: &'static str,
+) -> Result<T, ReportError> {
+    let head: Head = serde_json::from_slice(text).map_err(ReportError::parse(path))?;
+    if head.schema == wanted {
+        return serde_json::from_slice(text).map_err(ReportError::parse(path));
+    }
+    Err(ReportError::Schema {
+        path: path.to_owned(),
+        found: head.schema,
+        wanted,
+        version: head.hookproof.unwrap_or_else(|| "its version".to_owned()),
+    })
 }
 
 /// The first name that occurs again, whatever its case.
@@ -200,7 +208,7 @@ mod tests {
     #[case("results", schema_for!(Results))]
     #[case("evidence", schema_for!(crate::evidence::Evidence))]
     #[case("event", schema_for!(crate::report::event::Message))]
-    #[case("matrix", schema_for!(crate::report::matrix::data::File))]
+    #[case("matrix", schema_for!(crate::report::matrix::data::Matrix))]
     #[case("suite", crate::catalogue::suite::suite_schema())]
     fn published_schemas_are_up_to_date(#[case] name: &str, #[case] schema: impl Serialize) {
         let folder = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema");

@@ -67,6 +67,16 @@ impl State {
         self.look().2
     }
 
+    /// The state with this identifier.
+    pub fn of(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.key() == key)
+    }
+
+    /// Whether it is a verdict that the evidence decided.
+    pub(crate) fn is_decided(self) -> bool {
+        matches!(self, Self::Verdict(verdict) if verdict != Verdict::Inconclusive)
+    }
+
     fn look(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Verdict(Verdict::Confirmed) => ("confirmed", "confirmed", "✓"),

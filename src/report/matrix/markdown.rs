@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::causes::{Cause, explained};
-use super::view::{Found, View};
+use super::view::View;
 use crate::report::markdown::{code, plain};
 use crate::report::results::ClaimInfo;
 use crate::report::text::count;
@@ -131,10 +131,10 @@ fn differences(out: &mut String, view: &View<'_>, claims: &[ClaimInfo], causes: 
                 .last()
                 .is_none_or(|(claim, ..)| claim.id != one.claim.id)
             {
-                by_claim.push((one.claim, one.base.state, BTreeMap::new()));
+                by_claim.push((one.claim, one.base, BTreeMap::new()));
             }
             if let Some((_, _, states)) = by_claim.last_mut() {
-                states.entry(one.entry.state).or_default().push(label);
+                states.entry(one.state).or_default().push(label);
             }
         }
         for (claim, base, states) in by_claim {
@@ -158,7 +158,7 @@ fn flakes(out: &mut String, view: &View<'_>, claims: &[ClaimInfo]) {
     let mut rows = String::new();
     for claim in claims {
         for (profile, found) in view.all(&claim.id) {
-            if let Found::Flaky(_) = found {
+            if found.is_flaky() {
                 let (id, label) = (code(&claim.id), plain(&profile.label));
                 let _ = writeln!(rows, "- {id} on {label}: {}", found.in_words());
             }
@@ -182,9 +182,9 @@ pub fn unexplained(view: &View<'_>, claims: &[ClaimInfo], causes: &[Cause]) -> V
                 format!(
                     "{} is {} on {} and {} on the default profile, without a cause",
                     one.claim.id,
-                    one.entry.state.word(),
+                    one.state.word(),
                     view.profiles[one.profile].label,
-                    one.base.state.word(),
+                    one.base.word(),
                 )
             })),
         }

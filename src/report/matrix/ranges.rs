@@ -1,5 +1,7 @@
 //! Ranges of versions, derived from the results on the tested versions as in browser-compat-data.
 
+use itertools::Itertools as _;
+
 use crate::catalogue::model::Verdict;
 use crate::report::view::State;
 use crate::version::version;
@@ -73,23 +75,21 @@ fn text_changes(versions: &[(String, Tested)]) -> Vec<&str> {
     let tested = versions
         .iter()
         .filter_map(|(version, tested)| match tested {
-            Tested::Yes(_, text) => Some((version.as_str(), text.as_str())),
+            Tested::Yes(_, text) => Some((version.as_str(), text)),
             _ => None,
         });
     // The versions at which each text begins, with the number of versions that have it.
-    let mut runs: Vec<(&str, &str, usize)> = Vec::new();
-    for (version, text) in tested {
-        match runs.last_mut() {
-            Some((_, known, number)) if *known == text => *number += 1,
-            _ => runs.push((version, text, 1)),
-        }
-    }
-    let returns = |text: &str| runs.iter().filter(|(_, other, _)| *other == text).count() > 1;
-    let lasting = runs.iter().filter(|(_, _, number)| *number > 1).count();
-    if lasting * 2 < runs.len() || runs.iter().any(|(_, text, _)| returns(text)) {
+    let runs = tested
+        .dedup_by_with_count(|(_, one), (_, next)| one == next)
+        .collect_vec();
+    let lasting = runs.iter().filter(|(number, _)| *number > 1).count();
+    if lasting * 2 < runs.len() || !runs.iter().map(|(_, (_, text))| text).all_unique() {
         return Vec::new();
     }
-    runs.iter().skip(1).map(|(version, ..)| *version).collect()
+    runs.iter()
+        .skip(1)
+        .map(|(_, (version, _))| *version)
+        .collect()
 }
 
 impl Ranges {
@@ -101,20 +101,16 @@ impl Ranges {
             flaky,
         } = self;
         let last = spans.len().saturating_sub(1);
-        let spans: Vec<String> = spans
-            .iter()
-            .enumerate()
-            .map(|(at, span)| span.in_words(at == 0, at == last))
-            .collect();
+        let spans = spans.iter().enumerate();
+        let mut spans = spans.map(|(at, span)| span.in_words(at == 0, at == last));
         let parts = [
             spans.join(", "),
             listed("flaky in", flaky),
             listed("untested in", untested),
         ];
-        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        match parts.as_slice() {
-            [] => "untested".to_owned(),
-            parts => parts.join("; "),
+        match parts.iter().filter(|part| !part.is_empty()).join("; ") {
+            parts if parts.is_empty() => "untested".to_owned(),
+            parts => parts,
         }
     }
 }
