@@ -72,7 +72,7 @@ fn the_matrix_is_up_to_date() -> Result<()> {
     let claims = claims(&catalogue, &ids.collect());
     let causes = causes().map_err(|error| anyhow!(error))?;
     let view = View::new(&matrix);
-    let page = matrix_page(&view, &claims, &causes);
+    let page = matrix_page(&view, &claims, &causes)?;
     up_to_date("docs/matrix.md", |_| Ok(format!("{MATRIX}{page}")))?;
     let wrong = unexplained(&view, &claims, &causes);
     ensure!(

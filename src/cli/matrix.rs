@@ -92,7 +92,8 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<Exit, Failure> {
         Format::Text => super::print::page(&text::table(&view, &shown, Layout::for_stdout())),
         Format::Markdown => {
             let causes = causes::built_in().map_err(Failure::infrastructure)?;
-            text!("{}", markdown::page(&view, &claims, &causes));
+            let page = markdown::page(&view, &claims, &causes);
+            text!("{}", page.map_err(Failure::infrastructure)?);
         }
         Format::Json => {
             let json = serde_json::to_string_pretty(&text::json(&view, &shown));

@@ -160,6 +160,13 @@ pub struct Unexpected {
     pub reason: String,
 }
 
+impl ClaimInfo {
+    /// The part of the id that the claims of a family share.
+    pub(crate) fn family(&self) -> &str {
+        self.id.split('.').next().unwrap_or_default()
+    }
+}
+
 impl ScenarioResults {
     pub fn new(
         scenario: &Scenario,

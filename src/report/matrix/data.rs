@@ -278,8 +278,10 @@ impl Matrix {
 
     /// The results of one or more runs.
     pub fn of(results: &Results) -> Self {
-        let mut matrix = Self::default();
-        matrix.columns = results.clusters.iter().map(Column::of).collect();
+        let mut matrix = Self {
+            columns: results.clusters.iter().map(Column::of).collect(),
+            ..Self::default()
+        };
         for claim in &results.claims {
             let own = matrix.claims.entry(claim.id.clone()).or_default();
             for (at, cell) in results.cells(claim).enumerate() {
@@ -315,11 +317,11 @@ impl Matrix {
 
     /// The column of the newest version with the default profile.
     pub(crate) fn base(&self) -> Option<usize> {
-        let columns = self.columns.iter().enumerate();
-        let columns = columns.filter(|(_, column)| column.is_default());
-        let newest =
-            columns.max_by_key(|(_, column)| (full_version(&column.kubernetes), column.began));
-        newest.map(|(at, _)| at)
+        let newest = self.columns.iter().position_max_by_key(|column| {
+            let version = full_version(&column.kubernetes);
+            (column.is_default(), version, column.began)
+        });
+        newest.filter(|at| self.columns[*at].is_default())
     }
 
     /// Reads a file of compact results.

@@ -103,10 +103,9 @@ fn legend(view: &View<'_>, claims: &[&ClaimInfo]) -> String {
 }
 
 fn paragraph(text: &str, layout: Layout) -> String {
-    let lines = wrap(text, layout.width.saturating_sub(2), "  ").into_iter();
-    lines
-        .map(|line| format!("  {}\n", layout.paint("2", &line)))
-        .collect()
+    let lines = wrap(text, layout.width.saturating_sub(2), "  ");
+    let mut lines = lines.iter().map(|line| layout.paint("2", line));
+    format!("  {}\n", lines.join("\n  "))
 }
 
 /// What is known of a claim on the profiles of a minor version.
@@ -145,7 +144,9 @@ pub(crate) fn answer(
             if let (Some(reason), []) = (entry.reason(), values.as_slice()) {
                 add(2, reason);
             }
-            values.iter().for_each(|value| add(2, value));
+            for value in values {
+                add(2, &value);
+            }
         }
         let runs = match profile.runs.len() {
             1 => String::new(),
