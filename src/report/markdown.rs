@@ -201,16 +201,8 @@ impl<'a> Page<'a> {
         entries
     }
 
-    /// The states that occur, and the counts of each column.
-    fn counts(&self) -> (Vec<State>, Vec<Counts>) {
-        let columns = self.results.clusters.iter();
-        let counts = columns.map(|c| Counts::of(self.results, c)).collect_vec();
-        let occurs = |state: &State| counts.iter().any(|c| c.get(*state) > 0);
-        (State::ALL.into_iter().filter(occurs).collect(), counts)
-    }
-
     fn totals_head(&self) -> String {
-        let (states, _) = self.counts();
+        let (states, _) = Counts::all(self.results);
         let words = states
             .iter()
             .map(|s| format!("{} {}", s.mark(), s.word()))
@@ -220,7 +212,7 @@ impl<'a> Page<'a> {
     }
 
     fn totals(&self) -> Vec<String> {
-        let (states, counts) = self.counts();
+        let (states, counts) = Counts::all(self.results);
         let row = |(label, counts): (&String, &Counts)| {
             let numbers = states.iter().map(|s| counts.get(*s)).join(" | ");
             let (changed, total) = (counts.changed, counts.total);

@@ -208,6 +208,16 @@ impl Counts {
         }
     }
 
+    /// The counts of each column, after the states that occur in any.
+    pub(super) fn all(results: &Results) -> (Vec<State>, Vec<Self>) {
+        let columns = results.clusters.iter();
+        let counts = columns
+            .map(|column| Self::of(results, column))
+            .collect_vec();
+        let occurs = |state: &State| counts.iter().any(|counts| counts.get(*state) > 0);
+        (State::ALL.into_iter().filter(occurs).collect(), counts)
+    }
+
     pub fn get(&self, state: State) -> usize {
         self.by_state.get(&state).copied().unwrap_or_default()
     }
