@@ -30,30 +30,27 @@ pub(crate) struct Layout {
 impl Layout {
     /// Layout for standard output, 80 columns wide.
     pub(crate) fn for_stdout() -> Self {
-        Self::of(&std::io::stdout())
+        Self::of(&std::io::stdout(), None)
     }
 
     /// Layout for text to read: as wide as the terminal, at most 100 columns.
     pub(crate) fn for_page() -> Self {
-        Self::for_stdout().as_wide_as(&Table::new())
+        Self::of(&std::io::stdout(), Table::new().width())
     }
 
     /// Layout for progress: as wide as the terminal, at most 100 columns.
     pub(super) fn for_stderr() -> Self {
         let mut table = Table::new();
         table.use_stderr();
-        Self::of(&std::io::stderr()).as_wide_as(&table)
+        Self::of(&std::io::stderr(), table.width())
     }
 
     /// Coloured as `--color`, or else `NO_COLOR`, `CLICOLOR_FORCE` and the terminal say.
-    fn of(stream: &impl RawStream) -> Self {
-        let colour = AutoStream::choice(stream) != ColorChoice::Never;
-        Self { width: 80, colour }
-    }
-
-    fn as_wide_as(self, table: &Table) -> Self {
-        let width = table.width().map_or(80, usize::from).clamp(40, 100);
-        Self { width, ..self }
+    fn of(stream: &impl RawStream, width: Option<u16>) -> Self {
+        Self {
+            width: width.map_or(80, usize::from).clamp(40, 100),
+            colour: AutoStream::choice(stream) != ColorChoice::Never,
+        }
     }
 
     pub(super) fn paint(self, code: &str, text: &str) -> String {
@@ -79,17 +76,14 @@ pub(super) fn code(state: State) -> &'static str {
 
 /// Renders the summary of a run. `report` is the path of its HTML page.
 pub(crate) fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layout) -> String {
+    use Verdict::{Inconclusive, Qualified, Refuted};
     let page = Page::of(results, layout);
-    let verdicts = [
-        (Verdict::Refuted, "the cluster contradicts the claim"),
-        (Verdict::Qualified, "true only under a condition"),
-        (
-            Verdict::Inconclusive,
-            "the evidence does not decide the claim",
-        ),
-    ];
     let mut out = String::new();
-    for (verdict, meaning) in verdicts {
+    for (verdict, meaning) in [
+        (Refuted, "the cluster contradicts the claim"),
+        (Qualified, "true only under a condition"),
+        (Inconclusive, "the evidence does not decide the claim"),
+    ] {
         let title = State::Verdict(verdict).word().to_uppercase();
         out += &page.section("1", &title, meaning, &page.with_verdict(verdict));
     }
@@ -121,10 +115,9 @@ struct Page<'a> {
 
 impl<'a> Page<'a> {
     fn of(results: &'a Results, layout: Layout) -> Self {
-        let labels = labels(&results.clusters);
         Self {
             results,
-            labels,
+            labels: labels(&results.clusters),
             layout,
         }
     }
@@ -136,13 +129,11 @@ impl<'a> Page<'a> {
         }
         let title = format!("{title} {}", entries.len());
         let mut out = format!("{}  {meaning}\n", self.layout.paint(colour, &title));
+        let width = self.layout.width.saturating_sub(6);
+        let lines = |text: &String| wrap(text, width, "      ");
         for (head, paragraphs) in entries {
             let _ = writeln!(out, "  {head}");
-            let width = self.layout.width.saturating_sub(6);
-            for line in paragraphs
-                .iter()
-                .flat_map(|text| wrap(text, width, "      "))
-            {
+            for line in paragraphs.iter().flat_map(lines) {
                 let _ = writeln!(out, "      {line}");
             }
         }
@@ -241,9 +232,9 @@ impl<'a> Page<'a> {
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Dynamic);
         table.set_width(u16::try_from(self.layout.width).unwrap_or(80));
-        table.set_header(
-            std::iter::once("Kubernetes").chain(self.labels.iter().map(String::as_str)),
-        );
+        let mut header = self.labels.clone();
+        header.insert(0, "Kubernetes".to_owned());
+        table.set_header(header);
         for state in states {
             let title = format!("{} {}", state.mark(), state.word());
             table.add_row(row(title, &|counts| counts.get(state)));
@@ -259,22 +250,14 @@ impl<'a> Page<'a> {
     }
 
     fn last_line(&self) -> String {
-        let Results {
-            claims,
-            clusters,
-            began,
-            ended,
-            ..
-        } = self.results;
-        let Some(ended) = ended else {
+        let results = self.results;
+        let Some(ended) = results.ended else {
             let text = "The run did not finish; these are the results so far.";
             return self.layout.paint("1;31", text) + "\n";
         };
-        let took = seconds(ended.duration_since(*began).as_secs_f64());
-        let (claims, clusters) = (
-            count(claims.len(), "claim"),
-            count(clusters.len(), "cluster"),
-        );
+        let took = seconds(ended.duration_since(results.began).as_secs_f64());
+        let claims = count(results.claims.len(), "claim");
+        let clusters = count(results.clusters.len(), "cluster");
         format!("{claims} on {clusters} in {took}\n")
     }
 }
@@ -286,32 +269,33 @@ fn reason(cell: &Cell<'_>) -> String {
 /// What a run would do, a section for each cluster.
 pub(crate) fn plan(clusters: &[Planned]) -> String {
     let mut out = String::new();
-    for planned in clusters {
-        let _ = writeln!(out, "{}", planned.cluster);
-        let width = planned.scenarios.iter().map(|s| s.scenario.len()).max();
+    for cluster in clusters {
+        let _ = writeln!(out, "{}", cluster.cluster);
+        let names = cluster
+            .scenarios
+            .iter()
+            .map(|planned| planned.scenario.len());
+        let width = names.max().unwrap_or_default();
         let (mut scenarios, mut claims) = (0, 0);
-        for planned in &planned.scenarios {
-            let _ = write!(out, "  {:<1$}", planned.scenario, width.unwrap_or_default());
+        for planned in &cluster.scenarios {
+            let name = &planned.scenario;
             if let Some(reason) = &planned.not_applicable {
-                let _ = writeln!(out, "  not applicable: {reason}");
+                let _ = writeln!(out, "  {name:<width$}  not applicable: {reason}");
                 continue;
             }
             scenarios += 1;
             claims += planned.claims.len();
-            let _ = writeln!(out, "  {:>4.0} s", planned.seconds);
+            let _ = writeln!(out, "  {name:<width$}  {:>4.0} s", planned.seconds);
             for claim in &planned.claims {
                 let _ = writeln!(out, "    {claim}");
             }
         }
         let (scenarios, claims) = (count(scenarios, "scenario"), count(claims, "claim"));
-        let takes = seconds(planned.seconds.round());
-        let _ = writeln!(
-            out,
-            "{scenarios}, {claims}, about {takes} after the cluster is ready\n"
-        );
+        let takes = seconds(cluster.seconds.round());
+        let after = "after the cluster is ready";
+        let _ = writeln!(out, "{scenarios}, {claims}, about {takes} {after}\n");
     }
-    out.push_str("dry run: nothing was created\n");
-    out
+    out + "dry run: nothing was created\n"
 }
 
 #[cfg(test)]
