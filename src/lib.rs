@@ -49,6 +49,6 @@ pub mod testing {
     pub use crate::report::matrix::view::View;
     pub use crate::report::results::{ClaimInfo, ClusterResults, Phase, Results};
     pub use crate::report::text::count;
-    pub use crate::report::view::{Cell, State, bare_reason, document_stem};
+    pub use crate::report::view::{Cell, State, bare_reason};
     pub use crate::run::plan::claims;
 }

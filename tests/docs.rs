@@ -10,8 +10,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use camino::Utf8Path;
 use hookproof::testing::{
     Catalogue, Citation, Claim, ClusterFacts, Judgement, Matrix, Scenario, State, Verdict, View,
-    bare_reason, catalogue, causes, claims, command, count, document_stem, files, judge,
-    matrix_page, read, unexplained, untestable, write_atomic,
+    bare_reason, catalogue, causes, claims, command, count, files, judge, matrix_page, read,
+    unexplained, untestable, write_atomic,
 };
 
 const UPDATE: &str = "HOOKPROOF_UPDATE_DOCS";
@@ -670,7 +670,10 @@ fn verdict_row(row: &Row) -> String {
 
 /// Document and lines, such as `002: 40-41`.
 fn source(citation: &Citation) -> String {
-    let stem = document_stem(&citation.document);
+    let document = &citation.document;
+    let stem = document
+        .rsplit_once('.')
+        .map_or(document.as_str(), |(stem, _)| stem);
     let number = stem.split('_').next().unwrap_or(stem);
     format!("{number}: {}", cell(&citation.lines))
 }

@@ -241,10 +241,7 @@ fn rerun(claim: &ClaimInfo, earlier: &EarlierAttempt) -> Option<TestRerun> {
 fn claim_properties(claim: &ClaimInfo, cell: &Cell<'_>) -> Vec<Property> {
     let own = |name: &str, text: &str| property(&format!("{}.{name}", claim.id), text);
     let mut properties = vec![own("says", &claim.says), own("verdict", cell.state().key())];
-    let cited = cited(claim);
-    if !cited.is_empty() {
-        properties.push(own("cites", &cited));
-    }
+    properties.extend(cited(claim).map(|cited| own("cites", &cited)));
     if let Some(judgement) = cell.judgement() {
         let expected = judgement.expected.map_or("none yet", Verdict::as_str);
         properties.push(own("expected", expected));

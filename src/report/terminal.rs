@@ -172,7 +172,7 @@ impl<'a> Page<'a> {
 
     /// Scenarios with more than one attempt.
     fn retried(&self) -> Vec<Entry> {
-        let retried = retried(self.results, &self.labels).into_iter();
+        let retried = retried(self.results, &self.labels);
         let retried = retried.map(|(label, scenario)| {
             let why = scenario.earlier.iter().flat_map(|earlier| {
                 let why = earlier.why().into_iter();

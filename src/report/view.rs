@@ -100,24 +100,19 @@ impl Results {
 
 impl<'a> Cell<'a> {
     pub fn of(cluster: &'a ClusterResults, claim: &ClaimInfo) -> Self {
-        let scenario = claim
-            .scenario
-            .as_deref()
-            .and_then(|id| cluster.scenarios.iter().rev().find(|s| s.scenario == id));
-        if let Some(judgement) = cluster.judgements.iter().find(|j| j.claim == claim.id) {
-            return Self::Judged {
+        let mut scenarios = cluster.scenarios.iter().rev();
+        let scenario = scenarios.find(|ran| Some(&ran.scenario) == claim.scenario.as_ref());
+        let judgement = cluster.judgements.iter().find(|j| j.claim == claim.id);
+        let selected = cluster.run.claims.contains(&claim.id);
+        let failed = cluster.phases.iter().find(|phase| phase.error.is_some());
+        match (judgement, scenario, failed) {
+            (Some(judgement), scenario, _) => Self::Judged {
                 judgement,
                 scenario,
-            };
-        }
-        if let Some(scenario) = scenario {
-            return Self::Problem { scenario };
-        }
-        let selected = cluster.run.claims.contains(&claim.id);
-        let mut phases = cluster.phases.iter();
-        match phases.find(|phase| phase.error.is_some()) {
-            Some(phase) if selected => Self::NoCluster { phase },
-            _ => Self::NotRun { selected },
+            },
+            (None, Some(scenario), _) => Self::Problem { scenario },
+            (None, None, Some(phase)) if selected => Self::NoCluster { phase },
+            (None, None, _) => Self::NotRun { selected },
         }
     }
 
@@ -184,7 +179,12 @@ impl<'a> Cell<'a> {
 
 /// A judge's reason without a leading `inconclusive:` or `not applicable:` that repeats the verdict.
 pub fn bare_reason(reason: &str, verdict: Verdict) -> &str {
-    let rest = reason.strip_prefix(State::Verdict(verdict).word());
+    after(State::Verdict(verdict).word(), reason)
+}
+
+/// A reason without the word that it begins with.
+pub(super) fn after<'a>(word: &str, reason: &'a str) -> &'a str {
+    let rest = reason.strip_prefix(word);
     rest.and_then(|rest| rest.strip_prefix(": "))
         .unwrap_or(reason)
 }
@@ -257,12 +257,15 @@ pub fn label(facts: &ClusterFacts) -> String {
 pub fn retried<'a>(
     results: &'a Results,
     labels: &'a [String],
-) -> Vec<(&'a str, &'a ScenarioResults)> {
-    let clusters = results.clusters.iter().zip(labels);
-    clusters
-        .flat_map(|(cluster, label)| cluster.scenarios.iter().map(move |s| (label.as_str(), s)))
-        .filter(|(_, scenario)| !scenario.earlier.is_empty())
-        .collect()
+) -> impl Iterator<Item = (&'a String, &'a ScenarioResults)> {
+    let clusters = labels.iter().zip(&results.clusters);
+    clusters.flat_map(|(label, cluster)| {
+        let retried = cluster
+            .scenarios
+            .iter()
+            .filter(|ran| !ran.earlier.is_empty());
+        retried.map(move |scenario| (label, scenario))
+    })
 }
 
 /// Unique headings of columns, as short as uniqueness permits: the label of the run or the minor version
@@ -272,17 +275,16 @@ pub fn labels(columns: &[ClusterResults]) -> Vec<String> {
         Some(given) => one_line(given),
         None => label(&column.facts),
     };
-    let version = |column: &ClusterResults| {
-        let text = short(column);
-        let full = column.facts.kubernetes.trim_start_matches('v');
-        match (&column.label, minor(&column.facts)) {
+    let mut labels = columns.iter().map(short).collect_vec();
+    distinguish(&mut labels, |at, text| {
+        let facts = &columns[at].facts;
+        let full = facts.kubernetes.trim_start_matches('v');
+        match (&columns[at].label, minor(facts)) {
             (Some(_), _) => format!("{text} {full}"),
             (None, Some(minor)) => text.replacen(&minor, full, 1),
-            (None, None) => text,
+            (None, None) => text.to_owned(),
         }
-    };
-    let mut labels: Vec<String> = columns.iter().map(short).collect();
-    distinguish(&mut labels, |at, _| version(&columns[at]));
+    });
     let parts: [fn(&ClusterResults) -> String; 8] = [
         |column| column.facts.profile.clone(),
         |column| column.facts.container_runtimes.join(", "),
@@ -318,26 +320,19 @@ fn distinguish(labels: &mut [String], longer: impl Fn(usize, &str) -> String) {
 /// Appends numbers to repeated names.
 pub(crate) fn number(names: Vec<String>, separator: &str) -> Vec<String> {
     let mut taken = BTreeSet::new();
-    let mut unique = |name: String| {
+    let unique = |name: String| {
         let numbered = (2..).map(|nth| format!("{name}{separator}{nth}"));
         let mut names = std::iter::once(name.clone()).chain(numbered);
-        names
-            .find(|name| taken.insert(name.to_lowercase()))
-            .unwrap_or(name)
+        let free = names.find(|name| taken.insert(name.to_lowercase()));
+        free.unwrap_or(name)
     };
-    names.into_iter().map(&mut unique).collect()
+    names.into_iter().map(unique).collect()
 }
 
 /// `shard 1 of 3`; `None` if the run is complete.
 pub fn shards(column: &ClusterResults) -> Option<String> {
     let Shards { parts, of } = column.run.shards.as_ref()?;
     Some(format!("shard {} of {of}", parts.iter().join(" and ")))
-}
-
-/// A document's name without its extension, as lists of documents show it.
-pub fn document_stem(document: &str) -> &str {
-    let stem = document.rsplit_once('.').map(|(stem, _)| stem);
-    stem.filter(|stem| !stem.is_empty()).unwrap_or(document)
 }
 
 /// The lines of a citation, or the quotation if no document was there to find it in.
@@ -348,12 +343,11 @@ pub(crate) fn place(cite: &Citation, lines: impl Fn(&str) -> String) -> String {
     }
 }
 
-/// Where a claim is documented: `001_x.txt:174, 184-190`. Empty for hookproof's own claims.
-pub fn cited(claim: &ClaimInfo) -> String {
+/// Where a claim is documented: `001_x.txt:174, 184-190`. `None` for hookproof's own claims.
+pub fn cited(claim: &ClaimInfo) -> Option<String> {
     let places = claim.cites.iter();
-    places
-        .map(|cite| format!("{}:{}", cite.document, place(cite, ToOwned::to_owned)))
-        .join("; ")
+    let mut places = places.map(|cite| format!("{}:{}", cite.document, place(cite, str::to_owned)));
+    (!claim.cites.is_empty()).then(|| places.join("; "))
 }
 
 impl EarlierAttempt {
@@ -363,11 +357,8 @@ impl EarlierAttempt {
             return vec!["judged again, it has no error and no unexpected verdict".to_owned()];
         }
         let unexpected = self.unexpected.iter();
-        self.problems
-            .iter()
-            .cloned()
-            .chain(unexpected.map(|found| format!("{} is {}", found.claim, found.in_words())))
-            .collect()
+        let unexpected = unexpected.map(|found| format!("{} is {}", found.claim, found.in_words()));
+        self.problems.iter().cloned().chain(unexpected).collect()
     }
 }
 
