@@ -36,17 +36,13 @@ pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
         }
         results => results?,
     };
-    let contradiction = |why| ReportError::Contradiction {
-        path: path.clone(),
-        why,
-    };
-    let keys = results.clusters.iter().map(|column| column.key.as_str());
-    if let Some(key) = repeated(keys) {
+    let contradiction = |why| ReportError::Contradiction(path.clone(), why);
+    if let Some(key) = repeated(&results.clusters, |column| &column.key) {
         return Err(contradiction(format!("two columns have the key {key}")));
     }
     for column in &results.clusters {
-        let claim = repeated(column.judgements.iter().map(|found| found.claim.as_str()));
-        let scenario = repeated(column.scenarios.iter().map(|ran| ran.scenario.as_str()));
+        let claim = repeated(&column.judgements, |found| &found.claim);
+        let scenario = repeated(&column.scenarios, |ran| &ran.scenario);
         if let Some(twice) = claim.or(scenario) {
             let why = format!("column {} has two results of {twice}", column.key);
             return Err(contradiction(why));
@@ -74,8 +70,9 @@ pub(super) fn parse<T: DeserializeOwned>(
 }
 
 /// The first name that occurs again, whatever its case.
-fn repeated<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+fn repeated<T>(items: &[T], name: impl Fn(&T) -> &String) -> Option<&String> {
     let mut known = BTreeSet::new();
+    let mut names = items.iter().map(name);
     names.find(|name| !known.insert(name.to_lowercase()))
 }
 

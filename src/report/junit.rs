@@ -42,7 +42,7 @@ pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
         let path = path(folder, cluster);
         match to_xml(results, cluster) {
             Ok(xml) => write_private(&path, xml.as_bytes())?,
-            Err(source) => return Err(ReportError::Junit { path, source }),
+            Err(source) => return Err(ReportError::Junit(path, source)),
         }
     }
     Ok(())
@@ -55,7 +55,7 @@ pub(crate) fn remove_others(results: &Results, folder: &Utf8Path) -> Result<(), 
     let entries = folder.join("junit").read_dir_utf8().into_iter().flatten();
     let paths = entries.flatten().map(|entry| entry.path().to_owned());
     for path in paths.filter(|path| !known.contains(path)) {
-        std::fs::remove_file(&path).map_err(|source| ReportError::Replace { path, source })?;
+        std::fs::remove_file(&path).map_err(|source| ReportError::Replace(path, source))?;
     }
     Ok(())
 }

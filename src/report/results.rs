@@ -17,7 +17,7 @@ use crate::judge::judgement::Judgement;
 pub const SCHEMA: &str = "hookproof.results/2";
 
 /// The results of one or more runs. Every run on a cluster has a column of its own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Results {
     /// Format version of this file.
     pub schema: String,

@@ -332,10 +332,8 @@ impl Matrix {
 
     fn parse(text: &[u8], path: &Utf8Path) -> Result<Self, ReportError> {
         let matrix: Self = parse(text, path, SCHEMA)?;
-        matrix.check().map_err(|why| ReportError::Contradiction {
-            path: path.to_owned(),
-            why,
-        })?;
+        let contradiction = |why| ReportError::Contradiction(path.to_owned(), why);
+        matrix.check().map_err(contradiction)?;
         Ok(matrix)
     }
 
