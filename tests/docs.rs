@@ -11,7 +11,7 @@ use camino::Utf8Path;
 use hookproof::testing::{
     Catalogue, Citation, Claim, ClusterFacts, Judgement, Matrix, Scenario, State, Verdict, View,
     bare_reason, catalogue, causes, claims, command, count, files, judge, matrix_page, read,
-    unexplained, untestable, write_atomic,
+    untestable, write_atomic,
 };
 
 const UPDATE: &str = "HOOKPROOF_UPDATE_DOCS";
@@ -64,7 +64,6 @@ fn wrong_statements_are_up_to_date() -> Result<()> {
     up_to_date("docs/wrong-statements.md", |_| wrong_statements(found()?))
 }
 
-/// Fails if the committed results have a difference without a cause, or the causes have one without a difference.
 #[test]
 fn the_matrix_is_up_to_date() -> Result<()> {
     let (matrix, catalogue) = (Matrix::built_in()?, catalogue(&[])?);
@@ -73,14 +72,7 @@ fn the_matrix_is_up_to_date() -> Result<()> {
     let causes = causes().map_err(|error| anyhow!(error))?;
     let view = View::new(&matrix);
     let page = matrix_page(&view, &claims, &causes)?;
-    up_to_date("docs/matrix.md", |_| Ok(format!("{MATRIX}{page}")))?;
-    let wrong = unexplained(&view, &claims, &causes);
-    ensure!(
-        wrong.is_empty(),
-        "docs/matrix/causes.yaml: {}",
-        wrong.join("\n")
-    );
-    Ok(())
+    up_to_date("docs/matrix.md", |_| Ok(format!("{MATRIX}{page}")))
 }
 
 #[test]

@@ -111,6 +111,7 @@ mod tests {
     use super::*;
     use crate::report::matrix::data::Matrix;
     use crate::report::matrix::view::tests::results;
+    use crate::report::results::ClaimInfo;
 
     #[rstest]
     #[case::version("kubernetes: \"<1.30\"", &["1.29"])]
@@ -134,6 +135,30 @@ mod tests {
         };
         assert_eq!(labels(0).collect::<Vec<_>>(), expected);
         assert_eq!(labels(1).count(), 2 - expected.len());
+    }
+
+    /// Every difference in the built-in results has a cause, and every cause has a difference.
+    #[test]
+    fn the_built_in_causes_explain_the_built_in_results() {
+        let (matrix, causes) = (Matrix::built_in().unwrap(), built_in().unwrap());
+        let template = results(&["1.30 c"]).claims.remove(0);
+        let claims = matrix.claims.keys().map(|id| ClaimInfo {
+            id: id.clone(),
+            ..template.clone()
+        });
+        let claims: Vec<_> = claims.collect();
+        let view = View::new(&matrix);
+        for (cause, found) in explained(&view, &causes, &view.differences(&claims)) {
+            let label = |one: &Difference<'_>| view.profiles[one.profile].label.clone();
+            let found: Vec<_> = found
+                .iter()
+                .map(|one| (&one.claim.id, label(one)))
+                .collect();
+            match cause {
+                Some(cause) => assert!(!found.is_empty(), "{cause:?}"),
+                None => assert_eq!(found, [], "docs/matrix/causes.yaml has no cause"),
+            }
+        }
     }
 
     #[rstest]

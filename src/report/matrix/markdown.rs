@@ -100,29 +100,6 @@ fn difference(view: &View<'_>, same: &[Difference<'_>]) -> Json {
     json!({"id": id, "base": base, "states": states.collect_vec(), "history": view.history(id)})
 }
 
-/// Differences without a cause and causes without a difference, as sentences.
-pub fn unexplained(view: &View<'_>, claims: &[ClaimInfo], causes: &[Cause]) -> Vec<String> {
-    let mut found = Vec::new();
-    for (cause, differences) in explained(view, causes, &view.differences(claims)) {
-        match cause {
-            Some(cause) if differences.is_empty() => {
-                found.push(format!("the cause `{}` explains no difference", cause.what));
-            }
-            Some(_) => {}
-            None => found.extend(differences.iter().map(|one| {
-                format!(
-                    "{} is {} on {} and {} on the default profile, without a cause",
-                    one.claim.id,
-                    one.state.word(),
-                    view.profiles[one.profile].label,
-                    one.base.word(),
-                )
-            })),
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -146,7 +123,6 @@ mod tests {
         let matrix = Matrix::of(&results);
         let view = View::new(&matrix);
         insta::assert_snapshot!(page(&view, &results.claims, &[]).unwrap());
-        insta::assert_snapshot!(unexplained(&view, &results.claims, &[]).join("\n"));
     }
 
     proptest::proptest! {
