@@ -81,20 +81,19 @@ fn report(results: &Results, cluster: &ClusterResults) -> Report {
     }
     let mut report = Report::new("hookproof");
     for (scenario, claims) in scenarios {
-        let mut suite = named(scenario);
-        scenario_suite(&mut suite, scenario, &claims, cluster);
+        let suite = scenario_suite(named(scenario), scenario, &claims, cluster);
         report.add_test_suite(suite);
     }
-    let mut suite = named(CLUSTER);
-    cluster_suite(&mut suite, results, cluster);
     // Not `add_test_suite`, which adds its test cases to the totals.
+    let suite = cluster_suite(named(CLUSTER), results, cluster);
     report.test_suites.push(suite);
-    let took = report
-        .test_suites
-        .iter()
-        .filter_map(|suite| suite.time)
-        .sum();
-    report.set_time(took);
+    let mut total = Duration::ZERO;
+    for suite in &mut report.test_suites {
+        let took = suite.test_cases.iter().filter_map(|case| case.time).sum();
+        suite.set_time(took);
+        total += took;
+    }
+    report.set_time(total);
     report
 }
 
@@ -107,23 +106,22 @@ fn place(column: &ClusterResults) -> String {
     }
 }
 
-/// Adds the claims of a scenario. Each gets an equal share of its duration.
+/// The claims of a scenario. Each gets an equal share of its duration.
 fn scenario_suite(
-    suite: &mut TestSuite,
+    mut suite: TestSuite,
     scenario: &str,
     claims: &[&ClaimInfo],
     cluster: &ClusterResults,
-) {
+) -> TestSuite {
     let cells = claims.iter().map(|c| Cell::of(cluster, c)).collect_vec();
     let mut took = Duration::ZERO;
     if let Some(ran) = cells.iter().find_map(Cell::scenario) {
         took = duration(ran.seconds);
-        set_timestamp(suite, ran.began);
+        set_timestamp(&mut suite, ran.began);
         let evidence = ran.evidence.as_deref().unwrap_or("none");
         suite.add_property(property("attempts", &ran.attempts().to_string()));
         suite.add_property(property("evidence", evidence));
     }
-    suite.set_time(took);
     let class = scenario.replace('/', ".");
     let shares = shares(took, claims.len());
     for ((claim, cell), share) in claims.iter().zip(&cells).zip(shares) {
@@ -131,6 +129,7 @@ fn scenario_suite(
         let out = essentials(claim, cell, &cluster.facts);
         suite.add_test_case(case(&claim.id, &class, status(claim, cell), share, &out));
     }
+    suite
 }
 
 fn case(name: &str, class: &str, status: TestCaseStatus, time: Duration, out: &str) -> TestCase {
@@ -141,25 +140,23 @@ fn case(name: &str, class: &str, status: TestCaseStatus, time: Duration, out: &s
     case
 }
 
-/// Adds the phases, and the test case `run complete`. It fails until the run has finished, so that the report of
-/// an interrupted run never passes.
-fn cluster_suite(suite: &mut TestSuite, results: &Results, cluster: &ClusterResults) {
+/// The phases, and the test case `run complete`. It fails until the run has finished, so that the report of an
+/// interrupted run never passes.
+fn cluster_suite(mut suite: TestSuite, results: &Results, cluster: &ClusterResults) -> TestSuite {
     suite.add_property(property("run", &cluster.run.id));
     suite.add_property(property("hookproof", &cluster.run.hookproof));
     suite.add_properties(cluster_properties(&cluster.facts));
     if let Some(first) = cluster.phases.first() {
-        set_timestamp(suite, first.began);
+        set_timestamp(&mut suite, first.began);
     }
     let mut add = |name: &str, error: Option<&str>, time: Duration, out: &str| {
         let failed = |error| failed(NonSuccessKind::Error, INFRASTRUCTURE, error);
         let status = error.map_or_else(TestCaseStatus::success, failed);
         suite.add_test_case(case(name, CLUSTER, status, time, out));
     };
-    let mut took = Duration::ZERO;
     for phase in &cluster.phases {
-        let time = duration(phase.seconds);
-        add(&phase.name, phase.error.as_deref(), time, &phase.note);
-        took += time;
+        let (error, time) = (phase.error.as_deref(), duration(phase.seconds));
+        add(&phase.name, error, time, &phase.note);
     }
     let cells = results.claims.iter().map(|c| Cell::of(cluster, c));
     let missing = cells.filter(Cell::is_missing).count();
@@ -168,7 +165,7 @@ fn cluster_suite(suite: &mut TestSuite, results: &Results, cluster: &ClusterResu
     let complete = cluster.run.ended.is_some() && missing == 0;
     let error = (!complete).then_some(error.as_str());
     add("run complete", error, Duration::ZERO, &text);
-    suite.set_time(took);
+    suite
 }
 
 fn cluster_properties(facts: &ClusterFacts) -> Vec<Property> {

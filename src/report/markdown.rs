@@ -207,7 +207,7 @@ impl<'a> Page<'a> {
         let head = format!("| Kubernetes | {words} | unexpected | claims |\n|---|{rule}\n");
         let rows = self.labels.iter().zip(&counts).map(|(label, counts)| {
             let numbers = states.iter().map(|state| counts.get(*state)).join(" | ");
-            let (changed, total) = (counts.changed, counts.total);
+            let (changed, total) = (counts.changed, self.results.claims.len());
             format!("| {label} | {numbers} | {changed} | {total} |\n")
         });
         (head, rows.collect())

@@ -190,12 +190,11 @@ pub(super) fn after<'a>(word: &str, reason: &'a str) -> &'a str {
 }
 
 /// Number of claims of a cluster by state.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Counts {
     by_state: HashMap<State, usize>,
     /// Verdicts that differ from the expected ones.
     pub changed: usize,
-    pub total: usize,
 }
 
 impl Counts {
@@ -204,16 +203,13 @@ impl Counts {
         Self {
             by_state: cells().map(|cell| cell.state()).counts(),
             changed: cells().filter(Cell::changed).count(),
-            total: results.claims.len(),
         }
     }
 
     /// The counts of each column, after the states that occur in any.
     pub(super) fn all(results: &Results) -> (Vec<State>, Vec<Self>) {
         let columns = results.clusters.iter();
-        let counts = columns
-            .map(|column| Self::of(results, column))
-            .collect_vec();
+        let counts: Vec<Self> = columns.map(|column| Self::of(results, column)).collect();
         let occurs = |state: &State| counts.iter().any(|counts| counts.get(*state) > 0);
         (State::ALL.into_iter().filter(occurs).collect(), counts)
     }
@@ -259,13 +255,9 @@ pub fn retried<'a>(
     labels: &'a [String],
 ) -> impl Iterator<Item = (&'a String, &'a ScenarioResults)> {
     let clusters = labels.iter().zip(&results.clusters);
-    clusters.flat_map(|(label, cluster)| {
-        let retried = cluster
-            .scenarios
-            .iter()
-            .filter(|ran| !ran.earlier.is_empty());
-        retried.map(move |scenario| (label, scenario))
-    })
+    clusters
+        .flat_map(|(label, cluster)| cluster.scenarios.iter().map(move |ran| (label, ran)))
+        .filter(|(_, ran)| !ran.earlier.is_empty())
 }
 
 /// Unique headings of columns, as short as uniqueness permits: the label of the run or the minor version

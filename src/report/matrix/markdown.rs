@@ -7,7 +7,8 @@ use minijinja::{Environment, Value, escape_formatter};
 use serde_json::{Value as Json, json};
 
 use super::causes::{Cause, explained};
-use super::view::{Difference, Profile, View};
+use super::text::profiles;
+use super::view::{Difference, View};
 use crate::report::markdown::{code, plain};
 use crate::report::results::ClaimInfo;
 use crate::report::text::count;
@@ -44,7 +45,7 @@ pub fn page(
     });
     let context = json!({
         "states": State::ALL.map(|state| (state.mark(), state.word())),
-        "profiles": view.profiles.iter().map(profile).collect_vec(),
+        "profiles": profiles(view),
         "base": view.base.map(|base| &view.profiles[base].label),
         "differences": count(differences.len(), "difference"),
         "groups": groups.collect_vec(),
@@ -66,26 +67,6 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     });
     environment.add_filter("code", |text: &str| Value::from_safe_string(code(text)));
     Ok(environment)
-}
-
-fn profile(profile: &Profile<'_>) -> Json {
-    let column = profile.column;
-    let mut gates = column.gates.iter().map(|(gate, on)| format!("{gate}={on}"));
-    let image = column.node_image.as_deref().unwrap_or("unknown");
-    // As much of the digest as identifies the image.
-    let image = match image.split_once("sha256:") {
-        Some((source, digest)) => format!("{source}{}", digest.get(..12).unwrap_or(digest)),
-        None => image.to_owned(),
-    };
-    json!({
-        "label": profile.label,
-        "kubernetes": column.kubernetes.trim_start_matches('v'),
-        "gates": gates.join(", "),
-        "runtimes": column.runtimes.join(", ").replace("://", " "),
-        "image": image,
-        "tested": column.began.strftime("%Y-%m-%d").to_string(),
-        "runs": profile.runs.len(),
-    })
 }
 
 /// A claim with the profiles that differ.

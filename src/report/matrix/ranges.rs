@@ -42,29 +42,26 @@ pub(crate) struct Ranges {
 pub(crate) fn ranges(versions: &[(String, Tested)]) -> Ranges {
     let mut found = Ranges::default();
     let mut or_earlier = true;
+    let text_changes = text_changes(versions);
     for (version, tested) in versions {
-        match tested {
-            Tested::No => found.untested.push(version.clone()),
-            Tested::Flaky => found.flaky.push(version.clone()),
-            Tested::Yes(state, _) => match found.spans.last_mut() {
-                Some(span) if span.state == *state => span.to.clone_from(version),
-                _ => found.spans.push(Span {
-                    state: *state,
-                    from: version.clone(),
-                    or_earlier,
-                    to: version.clone(),
-                    texts: Vec::new(),
-                }),
-            },
+        match (tested, found.spans.last_mut()) {
+            (Tested::No, _) => found.untested.push(version.clone()),
+            (Tested::Flaky, _) => found.flaky.push(version.clone()),
+            (Tested::Yes(state, _), Some(span)) if span.state == *state => {
+                span.to.clone_from(version);
+                if text_changes.contains(&version.as_str()) {
+                    span.texts.push(version.clone());
+                }
+            }
+            (Tested::Yes(state, _), _) => found.spans.push(Span {
+                state: *state,
+                from: version.clone(),
+                or_earlier,
+                to: version.clone(),
+                texts: Vec::new(),
+            }),
         }
         or_earlier = !matches!(tested, Tested::Yes(..));
-    }
-    for version in text_changes(versions) {
-        let at = |name: &str| versions.iter().position(|(known, _)| known == name);
-        let inside = |span: &&mut Span| at(&span.from) < at(version) && at(version) <= at(&span.to);
-        if let Some(span) = found.spans.iter_mut().find(inside) {
-            span.texts.push(version.to_owned());
-        }
     }
     found
 }
@@ -118,11 +115,7 @@ impl Ranges {
 impl Span {
     fn in_words(&self, first: bool, last: bool) -> String {
         let word = self.state.word();
-        let from = if self.or_earlier {
-            format!("≤ {}", self.from)
-        } else {
-            self.from.clone()
-        };
+        let from = format!("{}{}", if self.or_earlier { "≤ " } else { "" }, self.from);
         let range = match (first, last) {
             _ if self.state == State::Verdict(Verdict::NotTestable) => word.to_owned(),
             (_, true) => format!("{word} since {from}"),

@@ -188,16 +188,18 @@ pub(crate) fn json(view: &View<'_>, claims: &[&ClaimInfo]) -> Value {
             "profiles": cells.collect::<serde_json::Map<_, _>>(),
         })
     };
+    json!({"profiles": profiles(view), "claims": claims.iter().map(row).collect_vec()})
+}
+
+/// The columns of the profiles' newest runs, with labels and numbers of runs.
+pub(super) fn profiles(view: &View<'_>) -> Vec<Value> {
     let profiles = view.profiles.iter().map(|profile| {
         let mut column = serde_json::to_value(profile.column).unwrap_or_default();
         column["label"] = profile.label.as_str().into();
         column["runs"] = profile.runs.len().into();
         column
     });
-    json!({
-        "profiles": profiles.collect_vec(),
-        "claims": claims.iter().map(row).collect_vec(),
-    })
+    profiles.collect()
 }
 
 #[cfg(test)]
