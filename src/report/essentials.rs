@@ -7,7 +7,6 @@ use itertools::Itertools as _;
 use super::results::{ClaimInfo, ScenarioResults};
 use super::text::{count, one_line, seconds, value};
 use super::view::{Cell, State, after, cited};
-use crate::catalogue::model::Verdict;
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::{Judgement, Outcome, Part};
 
@@ -16,10 +15,7 @@ pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> S
     let mut out = String::new();
     line(&mut out, "claim", &claim.says);
     line(&mut out, "verdict", &verdict_in_words(cell));
-    let wrong = [Verdict::Refuted, Verdict::Qualified].map(State::Verdict);
-    if let Some(instead) = &claim.instead
-        && wrong.contains(&cell.state())
-    {
+    if let Some(instead) = claim.instead.as_ref().filter(|_| cell.state().is_wrong()) {
         line(&mut out, "actually", instead);
     }
     line(&mut out, "reason", &cell.reason());

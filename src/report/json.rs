@@ -81,16 +81,15 @@ fn repeated<T>(items: &[T], name: impl Fn(&T) -> &String) -> Option<&String> {
 fn upgrade(whole: &mut Value) {
     let ids = whole["claims"].as_array().into_iter().flatten();
     let claims: Vec<Value> = ids.map(|claim| claim["id"].clone()).collect();
-    let fields = ["run", "hookproof", "began", "ended"].map(|name| whole[name].clone());
-    let [id, hookproof, began, ended] = fields;
+    let [id, hookproof, began, ended] =
+        ["run", "hookproof", "began", "ended"].map(|name| whole[name].clone());
     whole["schema"] = results::SCHEMA.into();
     let mut keys = Vec::new();
     for column in whole["clusters"].as_array_mut().into_iter().flatten() {
         let facts = column["facts"].clone();
         let text = |name: &str| facts[name].as_str().unwrap_or_default();
-        let (profile, round) = text("profile")
-            .split_once(" #")
-            .unwrap_or((text("profile"), "1"));
+        let profile = text("profile");
+        let (profile, round) = profile.split_once(" #").unwrap_or((profile, "1"));
         let key = match text("kubernetes").trim_start_matches('v') {
             "" => text("name").to_owned(),
             version => format!("{version} {profile}"),

@@ -41,14 +41,10 @@ pub fn summary(results: &Results, base: &str) -> String {
         base,
     };
     let mut out = page.head();
-    let (head, totals) = page.totals();
+    let (unexpected, (head, totals)) = (page.list(Cell::changed), page.totals());
     // A limit per section, so that none displaces the totals.
     for (title, entries, limit) in [
-        (
-            "## Unexpected verdicts\n\n",
-            page.list(Cell::changed),
-            9_000,
-        ),
+        ("## Unexpected verdicts\n\n", unexpected, 9_000),
         ("## Errors: no verdict\n\n", page.errors(), 5_000),
         ("## Flaky: more than one attempt\n\n", page.retried(), 3_000),
         (&head, totals, 3_000),
@@ -73,13 +69,10 @@ pub(super) fn plain(text: &str) -> String {
     let mut out = String::new();
     for c in shorten(&one_line(text), SENTENCE).chars() {
         match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' | '$' => {
-                out.push('\\');
-                out.push(c);
-            }
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '&' => out += "&amp;",
+            _ if "\\`*_[]|#~!$".contains(c) => out.extend(['\\', c]),
             _ => out.push(c),
         }
     }

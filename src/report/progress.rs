@@ -56,7 +56,15 @@ struct Status {
 }
 
 impl Status {
-    /// `12 of 57, longest: prestop/slow-hook 34 s, 7 more` or `teardown`.
+    /// `12 of 57` or `teardown`.
+    fn brief(&self) -> String {
+        match self.phase.as_str() {
+            "" => format!("{} of {}", self.done, self.scenarios),
+            phase => phase.to_owned(),
+        }
+    }
+
+    /// `12 of 57, longest: prestop/slow-hook 34 s, 7 more` or `provision: building the image`.
     fn line(&self, now: Instant) -> String {
         let mut line = self.brief();
         if !self.doing.is_empty() {
@@ -70,14 +78,6 @@ impl Status {
             let _ = write!(line, ", {} more", self.running.len() - 1);
         }
         line
-    }
-
-    /// `12 of 57` or `teardown`.
-    fn brief(&self) -> String {
-        match self.phase.as_str() {
-            "" => format!("{} of {}", self.done, self.scenarios),
-            phase => phase.to_owned(),
-        }
     }
 }
 

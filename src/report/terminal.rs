@@ -155,10 +155,8 @@ impl<'a> Page<'a> {
             let cells = cells.filter(|(_, cell)| cell.state() == state);
             let (on, cells): (Vec<_>, Vec<_>) = cells.unzip();
             let Some(last) = cells.last() else { continue };
-            let why = match (&claim.instead, verdict) {
-                (Some(instead), Verdict::Refuted | Verdict::Qualified) => {
-                    format!("actually: {instead}")
-                }
+            let why = match &claim.instead {
+                Some(instead) if state.is_wrong() => format!("actually: {instead}"),
                 _ => reason(last),
             };
             let mut head = self.head(state, claim);

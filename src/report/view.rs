@@ -72,6 +72,11 @@ impl State {
         Self::ALL.into_iter().find(|state| state.key() == key)
     }
 
+    /// Whether the claim is wrong, so that its correction is shown.
+    pub(crate) fn is_wrong(self) -> bool {
+        matches!(self, Self::Verdict(Verdict::Refuted | Verdict::Qualified))
+    }
+
     /// Whether it is a verdict that the evidence decided.
     pub(crate) fn is_decided(self) -> bool {
         matches!(self, Self::Verdict(verdict) if verdict != Verdict::Inconclusive)

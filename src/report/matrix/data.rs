@@ -9,12 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::evidence::ClusterFacts;
 use crate::file::{limit, read};
 use crate::judge::judgement::{Judgement, Outcome};
 use crate::report::error::ReportError;
 use crate::report::json::parse;
-use crate::report::results::{ClusterResults, Results, Run};
+use crate::report::results::{ClusterResults, Results};
 use crate::report::text::{one_line, shorten};
 use crate::report::view::{Cell, State};
 use crate::version::full_version;
@@ -85,12 +84,9 @@ pub(crate) struct Columns(BTreeSet<usize>);
 impl From<Columns> for String {
     fn from(Columns(columns): Columns) -> Self {
         let spans = columns.into_iter().map(|at| (at, at));
-        let spans = spans.coalesce(|one, next| {
-            if one.1 + 1 == next.0 {
-                Ok((one.0, next.1))
-            } else {
-                Err((one, next))
-            }
+        let spans = spans.coalesce(|one, next| match next.0 - one.1 {
+            1 => Ok((one.0, next.1)),
+            _ => Err((one, next)),
         });
         let mut spans = spans.map(|(from, to)| match to - from {
             0 => from.to_string(),
@@ -111,9 +107,8 @@ impl TryFrom<String> for Columns {
             Some(number(from)?..=number(to)?)
         };
         let spans: Option<Vec<_>> = text.split(',').map(span).collect();
-        let spans = spans
-            .ok_or_else(|| format!("invalid columns `{text}`: expected a value such as `0-3,7`"))?;
-        Ok(Self(spans.into_iter().flatten().collect()))
+        let columns = spans.map(|spans| Self(spans.into_iter().flatten().collect()));
+        columns.ok_or_else(|| format!("invalid columns `{text}`: expected a value such as `0-3,7`"))
     }
 }
 
@@ -169,22 +164,13 @@ impl Column {
 
     /// As a column of reports, for its label.
     pub(crate) fn column(&self) -> ClusterResults {
-        ClusterResults {
-            facts: ClusterFacts {
-                name: self.profile.clone(),
-                profile: self.profile.clone(),
-                kubernetes: self.kubernetes.clone(),
-                container_runtimes: self.runtimes.clone(),
-                ..ClusterFacts::default()
-            },
-            run: Run {
-                id: self.run.clone(),
-                began: self.began,
-                round: self.round,
-                ..Run::default()
-            },
-            ..ClusterResults::default()
-        }
+        let mut column = ClusterResults::new(&self.profile);
+        column.facts.profile.clone_from(&self.profile);
+        column.facts.kubernetes.clone_from(&self.kubernetes);
+        column.facts.container_runtimes.clone_from(&self.runtimes);
+        column.run.id.clone_from(&self.run);
+        (column.run.began, column.run.round) = (self.began, self.round);
+        column
     }
 }
 
@@ -345,10 +331,8 @@ impl Matrix {
                 if State::of(key).is_none() {
                     return Err(format!("claim {id} has the verdict `{key}`"));
                 }
-                let mut columns = columns.0.iter();
-                if let Some(at) =
-                    columns.find(|at| **at >= self.columns.len() || !judged.insert(**at))
-                {
+                let wrong = |at: &&usize| **at >= self.columns.len() || !judged.insert(**at);
+                if let Some(at) = columns.0.iter().find(wrong) {
                     return Err(format!("claim {id} has no or two verdicts in column {at}"));
                 }
             }

@@ -7,7 +7,6 @@ use itertools::Itertools as _;
 use serde_json::{Value, json};
 
 use super::view::{Profile, View};
-use crate::catalogue::model::Verdict;
 use crate::report::results::ClaimInfo;
 use crate::report::terminal::{Layout, code};
 use crate::report::text::{count, one_line, wrap};
@@ -16,11 +15,6 @@ use crate::version::version;
 
 /// Columns of a mark.
 const MARK: usize = 3;
-/// States with which the correction of a claim is shown.
-const WRONG: [State; 2] = [
-    State::Verdict(Verdict::Refuted),
-    State::Verdict(Verdict::Qualified),
-];
 /// The narrowest column for ids.
 const ID: usize = 20;
 
@@ -130,7 +124,7 @@ pub(crate) fn answer(
     }
     let mut is_wrong = false;
     for (profile, found) in view.all(&claim.id).filter(|(profile, _)| on(profile)) {
-        is_wrong |= found.states().iter().any(|state| WRONG.contains(state));
+        is_wrong |= found.states().into_iter().any(State::is_wrong);
         let (label, words) = (&profile.label, found.in_words());
         add(0, &format!("Kubernetes {label}: {words}"));
         for entry in &found.0 {
