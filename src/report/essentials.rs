@@ -104,11 +104,8 @@ fn judged(out: &mut String, judgement: &Judgement) {
         let reason = without_outcome(&check.reason, check.outcome);
         line(out, &name, &format!("{outcome}, because {reason}"));
         for (role, found) in check.evaluations() {
-            let error = found
-                .error
-                .iter()
-                .map(|error| format!(" ({error})"))
-                .join("");
+            let error = found.error.as_ref().map(|error| format!(" ({error})"));
+            let error = error.unwrap_or_default();
             let name = format!("  {role} {}{error}", truth(found.value));
             line(out, &name, &found.expression);
             for Part { text, value, read } in &found.parts {

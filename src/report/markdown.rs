@@ -133,11 +133,11 @@ impl<'a> Page<'a> {
 
     fn head(&self) -> String {
         let results = self.results;
-        let took = results
-            .ended
-            .map(|ended| ended.duration_since(results.began));
-        let took = match took {
-            Some(took) => format!(" in {}", seconds(took.as_secs_f64())),
+        let took = match results.ended {
+            Some(ended) => {
+                let took = ended.duration_since(results.began);
+                format!(" in {}", seconds(took.as_secs_f64()))
+            }
             None => ", **incomplete**".to_owned(),
         };
         format!(
@@ -193,9 +193,8 @@ impl<'a> Page<'a> {
     /// The head of the table of totals, and a row per column.
     fn totals(&self) -> (String, Vec<String>) {
         let (states, counts) = Counts::all(self.results);
-        let mut words = states
-            .iter()
-            .map(|state| format!("{} {}", state.mark(), state.word()));
+        let words = states.iter();
+        let mut words = words.map(|state| format!("{} {}", state.mark(), state.word()));
         let (words, rule) = (words.join(" | "), "--:|".repeat(states.len() + 2));
         let head = format!("| Kubernetes | {words} | unexpected | claims |\n|---|{rule}\n");
         let rows = self.labels.iter().zip(&counts).map(|(label, counts)| {

@@ -269,10 +269,7 @@ pub(crate) fn plan(clusters: &[Planned]) -> String {
     let mut out = String::new();
     for cluster in clusters {
         let _ = writeln!(out, "{}", cluster.cluster);
-        let names = cluster
-            .scenarios
-            .iter()
-            .map(|planned| planned.scenario.len());
+        let names = cluster.scenarios.iter().map(|ran| ran.scenario.len());
         let width = names.max().unwrap_or_default();
         let (mut scenarios, mut claims) = (0, 0);
         for planned in &cluster.scenarios {

@@ -347,11 +347,8 @@ impl Matrix {
 
     /// The file, a line for each column and claim.
     pub fn to_json(&self) -> Result<String, ReportError> {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(serde_json::to_string)
-            .try_collect()?;
+        let columns = self.columns.iter().map(serde_json::to_string);
+        let columns: Vec<String> = columns.try_collect()?;
         let base = self.base();
         let claims = self.claims.iter().map(|(id, claim)| {
             let (id, claim) = (Value::from(id.as_str()), claim.compact(base));

@@ -69,41 +69,33 @@ pub(crate) fn ranges(versions: &[(String, Tested)]) -> Ranges {
 /// Versions whose text differs from that of the tested version before. A text that differs in every version is
 /// no change of a version: it contains what differs between all runs.
 fn text_changes(versions: &[(String, Tested)]) -> Vec<&str> {
-    let tested = versions
-        .iter()
-        .filter_map(|(version, tested)| match tested {
-            Tested::Yes(_, text) => Some((version.as_str(), text)),
-            _ => None,
-        });
+    let texts = versions.iter().filter_map(|(version, tested)| {
+        let Tested::Yes(_, text) = tested else {
+            return None;
+        };
+        Some((version.as_str(), text))
+    });
     // The versions at which each text begins, with the number of versions that have it.
-    let runs = tested
-        .dedup_by_with_count(|(_, one), (_, next)| one == next)
-        .collect_vec();
+    let runs = texts.dedup_by_with_count(|(_, one), (_, next)| one == next);
+    let runs = runs.collect_vec();
     let lasting = runs.iter().filter(|(number, _)| *number > 1).count();
     if lasting * 2 < runs.len() || !runs.iter().map(|(_, (_, text))| text).all_unique() {
         return Vec::new();
     }
-    runs.iter()
-        .skip(1)
-        .map(|(_, (version, _))| *version)
-        .collect()
+    let changes = runs.iter().skip(1);
+    changes.map(|(_, (version, _))| *version).collect()
 }
 
 impl Ranges {
     /// `refuted ≤ 1.29, confirmed since 1.30; untested in 1.32`.
     pub(crate) fn in_words(&self) -> String {
-        let Self {
-            spans,
-            untested,
-            flaky,
-        } = self;
-        let last = spans.len().saturating_sub(1);
-        let spans = spans.iter().enumerate();
+        let last = self.spans.len().saturating_sub(1);
+        let spans = self.spans.iter().enumerate();
         let mut spans = spans.map(|(at, span)| span.in_words(at == 0, at == last));
         let parts = [
             spans.join(", "),
-            listed("flaky in", flaky),
-            listed("untested in", untested),
+            listed("flaky in", &self.flaky),
+            listed("untested in", &self.untested),
         ];
         match parts.iter().filter(|part| !part.is_empty()).join("; ") {
             parts if parts.is_empty() => "untested".to_owned(),
@@ -138,9 +130,9 @@ fn listed(words: &str, versions: &[String]) -> String {
         [first, _, .., last] => vec![format!("{first}–{last}")],
         few => few.to_vec(),
     });
-    match rows.collect::<Vec<_>>().as_slice() {
-        [] => String::new(),
-        versions => format!("{words} {}", versions.join(", ")),
+    match rows.collect_vec().join(", ") {
+        rows if rows.is_empty() => rows,
+        rows => format!("{words} {rows}"),
     }
 }
 

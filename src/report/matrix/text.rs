@@ -86,13 +86,12 @@ fn legend(view: &View<'_>, claims: &[&ClaimInfo]) -> String {
     let found = claims.iter().flat_map(|claim| view.all(&claim.id));
     let found = found.map(|(_, found)| found.state()).collect_vec();
     let states = State::ALL.into_iter().map(Some).chain([None]);
-    let words = states
-        .filter(|state| found.contains(state))
-        .map(|state| match state {
-            Some(State::NotRun) => format!("{} untested", State::NotRun.mark()),
-            Some(state) => format!("{} {}", state.mark(), state.word()),
-            None => "≈ flaky".to_owned(),
-        });
+    let states = states.filter(|state| found.contains(state));
+    let words = states.map(|state| match state {
+        Some(State::NotRun) => format!("{} untested", State::NotRun.mark()),
+        Some(state) => format!("{} {}", state.mark(), state.word()),
+        None => "≈ flaky".to_owned(),
+    });
     words.collect_vec().join(", ")
 }
 
@@ -131,15 +130,13 @@ pub(crate) fn answer(
             if found.is_flaky() {
                 add(2, &format!("{}:", entry.state.word()));
             }
-            let values = entry.values();
-            let values = values
-                .map(|(name, value)| format!("{name} = {value}"))
-                .collect_vec();
-            if let (Some(reason), []) = (entry.reason(), values.as_slice()) {
-                add(2, reason);
+            let mut has_values = false;
+            for (name, value) in entry.values() {
+                has_values = true;
+                add(2, &format!("{name} = {value}"));
             }
-            for value in values {
-                add(2, &value);
+            if let Some(reason) = entry.reason().filter(|_| !has_values) {
+                add(2, reason);
             }
         }
         let runs = match profile.runs.len() {
@@ -158,10 +155,8 @@ pub(crate) fn answer(
 /// A claim's history as a section of its page.
 pub(crate) fn section(view: &View<'_>, claim: &str, layout: Layout) -> String {
     let title = layout.paint("1", "Versions");
-    let plain = Layout {
-        colour: false,
-        ..layout
-    };
+    let mut plain = layout;
+    plain.colour = false;
     format!("\n{title}\n{}", paragraph(&view.history(claim), plain))
 }
 

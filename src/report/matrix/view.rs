@@ -202,9 +202,9 @@ impl<'a> View<'a> {
     pub(crate) fn history(&self, claim: &str) -> String {
         let mut parts = vec![self.ranges(claim).in_words()];
         let minor = |profile: &Profile<'_>| version(&profile.column.kubernetes);
-        let (defaults, others): (Vec<_>, Vec<_>) = self
-            .all(claim)
-            .partition(|(profile, _)| profile.column.is_default());
+        let all = self.all(claim);
+        let (defaults, others): (Vec<_>, Vec<_>) =
+            all.partition(|(profile, _)| profile.column.is_default());
         for (profile, found) in others {
             let Some(state) = found.agreed().map(|entry| entry.state) else {
                 continue;
