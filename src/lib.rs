@@ -44,10 +44,10 @@ pub mod testing {
     pub use crate::report::json::{read_results, write_results};
     pub use crate::report::matrix::causes::built_in as causes;
     pub use crate::report::matrix::data::Matrix;
-    pub use crate::report::matrix::markdown::{page as matrix_page, unexplained};
+    pub use crate::report::matrix::markdown::page as matrix_page;
     pub use crate::report::matrix::view::View;
     pub use crate::report::results::{ClaimInfo, ClusterResults, Phase, Results};
     pub use crate::report::text::count;
-    pub use crate::report::view::{Cell, State, bare_reason, document_stem};
+    pub use crate::report::view::{Cell, State, bare_reason};
     pub use crate::run::plan::claims;
 }

@@ -93,7 +93,8 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<Exit, Failure> {
         Format::Text => print::page(&text::table(&view, &shown, Layout::for_stdout())),
         Format::Markdown => {
             let causes = causes::built_in().map_err(Failure::infrastructure)?;
-            print::out(&markdown::page(&view, &claims, &causes));
+            let page = markdown::page(&view, &claims, &causes);
+            print::out(&page.map_err(Failure::infrastructure)?);
         }
         Format::Json => print::json(&text::json(&view, &shown))?,
     }

@@ -172,7 +172,7 @@ pub(super) async fn run(args: RunArgs) -> Result<Exit, Failure> {
             print_message(event);
         }
     };
-    let reports = Reports::new(out).with_base(args.links.base());
+    let reports = Reports::new(out, args.links.base());
     let collected = tokio::spawn(collect(received, reports, show));
     let stopped = Box::pin(run.drive(&places)).await;
     let (reports, unwritten) = collected.await.map_err(Failure::infrastructure)?;

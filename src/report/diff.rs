@@ -29,7 +29,7 @@ pub(crate) struct Change {
 }
 
 /// Kinds of differences, in display order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     Column,
@@ -42,82 +42,83 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [(Self, &'static str, &'static str); 6] = [
-        (Self::Column, "COLUMNS", "without a counterpart"),
-        (Self::Verdict, "VERDICTS", "that differ, with their reasons"),
-        (
-            Self::Check,
-            "CHECKS",
-            "with another outcome but the same verdict",
-        ),
-        (Self::Text, "TEXTS", "of claims that differ"),
-        (Self::Claim, "CLAIMS", "added and removed"),
-        (Self::Value, "VALUES", "that differ"),
-    ];
+    /// The title and the meaning of its section.
+    fn title(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Column => ("COLUMNS", "without a counterpart"),
+            Self::Verdict => ("VERDICTS", "that differ, with their reasons"),
+            Self::Check => ("CHECKS", "with another outcome but the same verdict"),
+            Self::Text => ("TEXTS", "of claims that differ"),
+            Self::Claim => ("CLAIMS", "added and removed"),
+            Self::Value => ("VALUES", "that differ"),
+        }
+    }
+}
+
+/// What both sides have.
+type Sides = (Option<String>, Option<String>);
+
+/// What only one side has.
+fn side(text: &str, in_a: bool) -> Sides {
+    let text = Some(text.to_owned());
+    if in_a { (text, None) } else { (None, text) }
 }
 
 /// All differences. Columns are compared by label, and then by key; the only columns of both results are
 /// always compared.
 pub(crate) fn compare(a: &Results, b: &Results) -> Vec<Change> {
     let mut changes = Vec::new();
-    let mut add = |kind, column: Option<&str>, claim: &str, what: &str, a, b| {
-        let change = Change {
+    let mut add = |kind, column: Option<&str>, claim: &str, what: &str, (a, b): Sides| {
+        changes.push(Change {
             kind,
             column: column.map(str::to_owned),
             claim: claim.to_owned(),
             what: what.to_owned(),
             a,
             b,
-        };
-        changes.push(change);
+        });
     };
     let (pairs, alone) = pair(a, b);
-    for (a, b) in alone {
-        add(Kind::Column, None, "", "", a, b);
+    for sides in alone {
+        add(Kind::Column, None, "", "", sides);
     }
     let find = |results: &'_ Results, id: &str| results.claims.iter().position(|c| c.id == id);
     for (label, left, right) in pairs {
         let label = Some(label.as_str());
         for claim in &a.claims {
-            let Some(other) = find(b, &claim.id).map(|at| &b.claims[at]) else {
+            let id = &claim.id;
+            let Some(other) = find(b, id).map(|at| &b.claims[at]) else {
                 continue;
             };
-            let id = &claim.id;
-            let cells = [Cell::of(left, claim), Cell::of(right, other)];
+            let sides = [(left, claim), (right, other)];
+            let cells = sides.map(|(column, claim)| Cell::of(column, claim));
             if cells[0].state() == cells[1].state() {
-                for (name, a, b) in differing(&cells, outcomes) {
-                    add(Kind::Check, label, id, &name, a, b);
+                for (name, sides) in differing(cells.map(outcomes)) {
+                    add(Kind::Check, label, id, &name, sides);
                 }
             } else {
-                let [a, b] = cells.map(|cell| Some(in_words(&cell)));
-                add(Kind::Verdict, label, id, "", a, b);
+                let [a, b] = cells.map(|cell| {
+                    let (word, reason) = (cell.state().word(), cell.reason());
+                    Some(format!("{word}: {reason}"))
+                });
+                add(Kind::Verdict, label, id, "", (a, b));
             }
-            let texts = [(left, claim, &cells[0]), (right, other, &cells[1])].map(texts);
-            for (name, a, b) in differing(&texts, Clone::clone) {
-                add(Kind::Text, label, id, &name, a, b);
+            for (name, sides) in differing(sides.map(texts)) {
+                add(Kind::Text, label, id, &name, sides);
             }
-            for (name, a, b) in differing(&cells, values) {
-                add(Kind::Value, label, id, &name, a, b);
+            for (name, sides) in differing(cells.map(values)) {
+                add(Kind::Value, label, id, &name, sides);
             }
         }
     }
     for (results, other, in_a) in [(a, b, true), (b, a, false)] {
         for ClaimInfo { id, says, .. } in &results.claims {
             if find(other, id).is_none() {
-                let (a, b) = side(says.clone(), in_a);
-                add(Kind::Claim, None, id, "", a, b);
+                add(Kind::Claim, None, id, "", side(says, in_a));
             }
         }
     }
     changes
-}
-
-type Sides = (Option<String>, Option<String>);
-
-/// What only one side has.
-fn side(text: String, in_a: bool) -> Sides {
-    let text = Some(text);
-    if in_a { (text, None) } else { (None, text) }
 }
 
 type Pair<'a> = (String, &'a ClusterResults, &'a ClusterResults);
@@ -125,8 +126,7 @@ type Pair<'a> = (String, &'a ClusterResults, &'a ClusterResults);
 /// The columns to compare, and the labels of the others.
 fn pair<'a>(a: &'a Results, b: &'a Results) -> (Vec<Pair<'a>>, Vec<Sides>) {
     let (of_a, of_b) = (labels(&a.clusters), labels(&b.clusters));
-    let (mut pairs, mut used) = (Vec::new(), Vec::new());
-    let mut alone = Vec::new();
+    let (mut pairs, mut alone, mut used) = (Vec::new(), Vec::new(), Vec::new());
     for (label, left) in of_a.into_iter().zip(&a.clusters) {
         let only = (a.clusters.len(), b.clusters.len()) == (1, 1);
         let same_label = of_b.iter().position(|other| *other == label);
@@ -137,13 +137,10 @@ fn pair<'a>(a: &'a Results, b: &'a Results) -> (Vec<Pair<'a>>, Vec<Sides>) {
                 used.push(at);
                 pairs.push((label, left, &b.clusters[at]));
             }
-            None => alone.push(side(label, true)),
+            None => alone.push(side(&label, true)),
         }
     }
-    let others = of_b
-        .into_iter()
-        .enumerate()
-        .filter(|(at, _)| !used.contains(at));
+    let others = of_b.iter().enumerate().filter(|(at, _)| !used.contains(at));
     alone.extend(others.map(|(_, label)| side(label, false)));
     (pairs, alone)
 }
@@ -151,42 +148,33 @@ fn pair<'a>(a: &'a Results, b: &'a Results) -> (Vec<Pair<'a>>, Vec<Sides>) {
 type Texts = BTreeMap<String, String>;
 
 /// The entries that differ between both sides.
-fn differing<T>(
-    sides: &[T; 2],
-    read: impl Fn(&T) -> Texts,
-) -> Vec<(String, Option<String>, Option<String>)> {
-    let [mut a, mut b] = [read(&sides[0]), read(&sides[1])];
-    let names: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).cloned().collect();
-    let both = names.into_iter().map(|name| {
-        let (a, b) = (a.remove(&name), b.remove(&name));
-        (name, a, b)
-    });
-    both.filter(|(_, a, b)| a != b).collect()
+fn differing([a, mut b]: [Texts; 2]) -> Vec<(String, Sides)> {
+    let mut both: BTreeMap<String, Sides> = BTreeMap::new();
+    for (name, text) in a {
+        let other = b.remove(&name);
+        both.insert(name, (Some(text), other));
+    }
+    both.extend(b.into_iter().map(|(name, text)| (name, (None, Some(text)))));
+    both.into_iter().filter(|(_, (a, b))| a != b).collect()
 }
 
-fn in_words(cell: &Cell<'_>) -> String {
-    format!("{}: {}", cell.state().word(), cell.reason())
-}
-
-fn outcomes(cell: &Cell<'_>) -> Texts {
+fn outcomes(cell: Cell<'_>) -> Texts {
     let checks = cell.judgement().into_iter().flat_map(|found| &found.checks);
-    checks
-        .map(|check| (check.name.clone(), outcome_word(check.outcome).to_owned()))
-        .collect()
+    let outcomes = checks.map(|check| (check.name.clone(), outcome_word(check.outcome).to_owned()));
+    outcomes.collect()
 }
 
-fn texts((column, claim, cell): (&ClusterResults, &ClaimInfo, &Cell<'_>)) -> Texts {
+fn texts((column, claim): (&ClusterResults, &ClaimInfo)) -> Texts {
     let text = column.text(claim);
-    let expected = cell.judgement().and_then(|found| found.expected);
+    let judgement = Cell::of(column, claim).judgement();
+    let expected = judgement.and_then(|found| found.expected);
+    let expected = expected.map(|verdict| State::Verdict(verdict).word().to_owned());
     let fields = [
         ("claim", Some(text.says.clone())),
         ("actually", text.instead.clone()),
-        ("cites", Some(cited(text)).filter(|cited| !cited.is_empty())),
+        ("cites", cited(text)),
         ("scenario", text.scenario.clone()),
-        (
-            "expected",
-            expected.map(|verdict| State::Verdict(verdict).word().to_owned()),
-        ),
+        ("expected", expected),
     ];
     let fields = fields.into_iter();
     fields
@@ -194,14 +182,13 @@ fn texts((column, claim, cell): (&ClusterResults, &ClaimInfo, &Cell<'_>)) -> Tex
         .collect()
 }
 
-fn values(cell: &Cell<'_>) -> Texts {
+fn values(cell: Cell<'_>) -> Texts {
     let Some(found) = cell.judgement() else {
         return Texts::new();
     };
     let checks = found.checks.iter().flat_map(CheckJudgement::evaluations);
-    let read = checks
-        .flat_map(|(_, found)| &found.parts)
-        .flat_map(|part| part.read.clone());
+    let parts = checks.flat_map(|(_, found)| &found.parts);
+    let read = parts.flat_map(|part| part.read.clone());
     let measured = found.measured.iter();
     let measured = measured.map(|(name, found)| (name.clone(), value(found)));
     read.chain(measured).collect()
@@ -209,65 +196,55 @@ fn values(cell: &Cell<'_>) -> Texts {
 
 /// The differences as text. Values are only counted, unless `show_values`.
 pub(crate) fn text(changes: &[Change], show_values: bool, layout: Layout) -> String {
-    let mut out = String::new();
-    let several = !changes
+    let mut columns = changes.iter().filter_map(|change| change.column.as_ref());
+    let several = !columns.all_equal();
+    let (hidden, mut shown): (Vec<_>, Vec<_>) = changes
         .iter()
-        .filter_map(|change| change.column.as_ref())
-        .all_equal();
-    for (kind, title, meaning) in Kind::ALL {
-        let found = changes.iter().filter(|change| change.kind == kind);
+        .partition(|change| change.kind == Kind::Value && !show_values);
+    let number = shown.len();
+    let mut out = String::new();
+    // In the order of the kinds.
+    shown.sort_by_key(|change| change.kind);
+    for (kind, found) in &shown.into_iter().chunk_by(|change| change.kind) {
         let mut found = found.collect_vec();
-        if found.is_empty() || (kind == Kind::Value && !show_values) {
-            continue;
-        }
-        // The same text differs in every column.
         found.dedup_by(|one, other| {
             kind == Kind::Text
                 && (&one.claim, &one.what, &one.a, &one.b)
                     == (&other.claim, &other.what, &other.a, &other.b)
         });
+        let (title, meaning) = kind.title();
         let title = layout.paint("1", &format!("{title} {}", found.len()));
         let _ = writeln!(out, "{title}  {meaning}");
         let mut before = None;
         for change in found {
             let heading = (&change.column, &change.claim);
             if before != Some(heading) && !change.claim.is_empty() {
-                let on = match &change.column {
-                    Some(column) if several => format!("  on {column}"),
-                    _ => String::new(),
-                };
-                let _ = writeln!(out, "  {}{on}", one_line(&change.claim));
+                let column = change.column.as_ref().filter(|_| several);
+                let on = column.map(|column| format!("  on {column}"));
+                let claim = one_line(&change.claim);
+                let _ = writeln!(out, "  {claim}{}", on.unwrap_or_default());
             }
             before = Some(heading);
-            let what = match change.what.as_str() {
-                "" => String::new(),
-                what => format!("{what}: "),
-            };
+            let colon = if change.what.is_empty() { "" } else { ": " };
             for (mark, colour, side) in [("-", "31", &change.a), ("+", "32", &change.b)] {
                 let Some(side) = side else { continue };
-                let side = shorten(&one_line(&format!("{what}{side}")), 300);
-                let marks = std::iter::once(mark).chain(std::iter::repeat(" "));
-                for (mark, line) in marks.zip(wrap(&side, layout.width.saturating_sub(6), "")) {
-                    let _ = writeln!(out, "    {} {line}", layout.paint(colour, mark));
-                }
+                let side = one_line(&format!("{}{colon}{side}", change.what));
+                let lines = wrap(&shorten(&side, 300), layout.width.saturating_sub(6), "");
+                let mark = layout.paint(colour, mark);
+                let blank = layout.paint(colour, " ");
+                let _ = writeln!(out, "    {mark} {}", lines.join(&format!("\n    {blank} ")));
             }
         }
         out.push('\n');
     }
-    let values = changes
-        .iter()
-        .filter(|change| change.kind == Kind::Value)
-        .count();
-    let hidden = if show_values { 0 } else { values };
-    let hint = match hidden {
+    let hint = match hidden.len() {
         0 => String::new(),
-        _ => format!(
-            "; {} not shown, pass --values",
-            count(hidden, "differing value")
-        ),
+        hidden => {
+            let hidden = count(hidden, "differing value");
+            format!("; {hidden} not shown, pass --values")
+        }
     };
-    let _ = writeln!(out, "{}{hint}", count(changes.len() - hidden, "difference"));
-    out
+    out + &count(number, "difference") + &hint + "\n"
 }
 
 #[cfg(test)]

@@ -6,25 +6,24 @@ use itertools::Itertools as _;
 
 use super::results::{ClaimInfo, ScenarioResults};
 use super::text::{count, one_line, seconds, value};
-use super::view::{Cell, State, cited};
+use super::view::{Cell, State, after, cited};
 use crate::evidence::ClusterFacts;
-use crate::judge::judgement::{Evaluation, Judgement, Outcome, Part};
+use crate::judge::judgement::{Judgement, Outcome, Part};
 
 /// The claim, its verdict, and the values that decided it.
 pub fn essentials(claim: &ClaimInfo, cell: &Cell<'_>, facts: &ClusterFacts) -> String {
     let mut out = String::new();
     line(&mut out, "claim", &claim.says);
     line(&mut out, "verdict", &verdict_in_words(cell));
-    if let (Some(instead), State::Verdict(verdict)) = (&claim.instead, cell.state()) {
-        use crate::catalogue::model::Verdict::{Qualified, Refuted};
-        if matches!(verdict, Refuted | Qualified) {
-            line(&mut out, "actually", instead);
-        }
+    if let Some(instead) = claim.instead.as_ref().filter(|_| cell.state().is_wrong()) {
+        line(&mut out, "actually", instead);
     }
     line(&mut out, "reason", &cell.reason());
-    let cited = cited(claim);
-    let source = if cited.is_empty() { "none" } else { &cited };
-    line(&mut out, "source", source);
+    line(
+        &mut out,
+        "source",
+        cited(claim).as_deref().unwrap_or("none"),
+    );
     if let Some(judgement) = cell.judgement() {
         judged(&mut out, judgement);
     }
@@ -76,12 +75,10 @@ pub fn outcome_word(outcome: Outcome) -> &'static str {
 
 /// A check's reason without the outcome it begins with, for use after the outcome.
 pub fn without_outcome(reason: &str, outcome: Outcome) -> &str {
-    let rest = reason.strip_prefix(outcome_word(outcome));
-    rest.and_then(|rest| rest.strip_prefix(": "))
-        .unwrap_or(reason)
+    after(outcome_word(outcome), reason)
 }
 
-pub fn truth(value: Option<bool>) -> &'static str {
+fn truth(value: Option<bool>) -> &'static str {
     match value {
         Some(true) => "true",
         Some(false) => "false",
@@ -106,41 +103,24 @@ fn judged(out: &mut String, judgement: &Judgement) {
         let outcome = outcome_word(check.outcome);
         let reason = without_outcome(&check.reason, check.outcome);
         line(out, &name, &format!("{outcome}, because {reason}"));
-        for (role, evaluation) in check.evaluations() {
-            evaluated(out, role, evaluation);
+        for (role, found) in check.evaluations() {
+            let error = found.error.as_ref().map(|error| format!(" ({error})"));
+            let error = error.unwrap_or_default();
+            let name = format!("  {role} {}{error}", truth(found.value));
+            line(out, &name, &found.expression);
+            for Part { text, value, read } in &found.parts {
+                let mut read = read.iter().map(|(path, value)| format!("{path} = {value}"));
+                let text = format!("{text}   [{}]", read.join(", "));
+                line(out, &format!("    {}", truth(*value)), &text);
+            }
         }
-    }
-}
-
-fn evaluated(out: &mut String, role: &str, evaluation: &Evaluation) {
-    let error = evaluation.error.as_ref().map(|error| format!(" ({error})"));
-    let (value, error) = (truth(evaluation.value), error.unwrap_or_default());
-    line(
-        out,
-        &format!("  {role} {value}{error}"),
-        &evaluation.expression,
-    );
-    for Part { text, value, read } in &evaluation.parts {
-        let read = read
-            .iter()
-            .map(|(path, value)| format!("{path} = {value}"))
-            .join(", ");
-        line(
-            out,
-            &format!("    {}", truth(*value)),
-            &format!("{text}   [{read}]"),
-        );
     }
 }
 
 fn ran(out: &mut String, ran: &ScenarioResults) {
     line(out, "scenario", &format!("{}: {}", ran.scenario, ran.title));
-    let attempts = count(ran.attempts(), "attempt");
-    line(
-        out,
-        "took",
-        &format!("{}, {attempts}", seconds(ran.seconds)),
-    );
+    let (took, attempts) = (seconds(ran.seconds), count(ran.attempts(), "attempt"));
+    line(out, "took", &format!("{took}, {attempts}"));
     for earlier in &ran.earlier {
         let name = format!("attempt {}", earlier.attempt);
         for why in earlier.why() {

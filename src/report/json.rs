@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use camino::Utf8Path;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::error::ReportError;
@@ -27,36 +28,21 @@ pub fn write_results(results: &Results, folder: &Utf8Path) -> Result<(), ReportE
 pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
     let path = folder.join(RESULTS_FILE);
     let text = read(&path, limit::RESULTS).map_err(ReportError::read(&path))?;
-    let parse = |source| ReportError::Parse {
-        path: path.clone(),
-        source,
+    let results: Results = match parse(&text, &path, results::SCHEMA) {
+        Err(ReportError::Schema { found, .. }) if found == V1 => {
+            let mut whole = parse(&text, &path, V1)?;
+            upgrade(&mut whole);
+            serde_json::from_value(whole).map_err(ReportError::parse(&path))?
+        }
+        results => results?,
     };
-    let head: Head = serde_json::from_slice(&text).map_err(parse)?;
-    let results: Results = if head.schema == results::SCHEMA {
-        serde_json::from_slice(&text).map_err(parse)?
-    } else if head.schema == V1 {
-        let mut whole = serde_json::from_slice(&text).map_err(parse)?;
-        upgrade(&mut whole);
-        serde_json::from_value(whole).map_err(parse)?
-    } else {
-        return Err(ReportError::Schema {
-            path: path.clone(),
-            found: head.schema,
-            wanted: results::SCHEMA,
-            version: head.hookproof.unwrap_or_else(|| "its version".to_owned()),
-        });
-    };
-    let contradiction = |why| ReportError::Contradiction {
-        path: path.clone(),
-        why,
-    };
-    let keys = results.clusters.iter().map(|column| column.key.as_str());
-    if let Some(key) = repeated(keys) {
+    let contradiction = |why| ReportError::Contradiction(path.clone(), why);
+    if let Some(key) = repeated(&results.clusters, |column| &column.key) {
         return Err(contradiction(format!("two columns have the key {key}")));
     }
     for column in &results.clusters {
-        let claim = repeated(column.judgements.iter().map(|found| found.claim.as_str()));
-        let scenario = repeated(column.scenarios.iter().map(|ran| ran.scenario.as_str()));
+        let claim = repeated(&column.judgements, |found| &found.claim);
+        let scenario = repeated(&column.scenarios, |ran| &ran.scenario);
         if let Some(twice) = claim.or(scenario) {
             let why = format!("column {} has two results of {twice}", column.key);
             return Err(contradiction(why));
@@ -65,9 +51,28 @@ pub fn read_results(folder: &Utf8Path) -> Result<Results, ReportError> {
     Ok(results)
 }
 
+/// Parses a file of the format `wanted`.
+pub(super) fn parse<T: DeserializeOwned>(
+    text: &[u8],
+    path: &Utf8Path,
+    wanted: &'static str,
+) -> Result<T, ReportError> {
+    let head: Head = serde_json::from_slice(text).map_err(ReportError::parse(path))?;
+    if head.schema == wanted {
+        return serde_json::from_slice(text).map_err(ReportError::parse(path));
+    }
+    Err(ReportError::Schema {
+        path: path.to_owned(),
+        found: head.schema,
+        wanted,
+        version: head.hookproof.unwrap_or_else(|| "its version".to_owned()),
+    })
+}
+
 /// The first name that occurs again, whatever its case.
-fn repeated<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+fn repeated<T>(items: &[T], name: impl Fn(&T) -> &String) -> Option<&String> {
     let mut known = BTreeSet::new();
+    let mut names = items.iter().map(name);
     names.find(|name| !known.insert(name.to_lowercase()))
 }
 
@@ -76,16 +81,15 @@ fn repeated<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
 fn upgrade(whole: &mut Value) {
     let ids = whole["claims"].as_array().into_iter().flatten();
     let claims: Vec<Value> = ids.map(|claim| claim["id"].clone()).collect();
-    let fields = ["run", "hookproof", "began", "ended"].map(|name| whole[name].clone());
-    let [id, hookproof, began, ended] = fields;
+    let [id, hookproof, began, ended] =
+        ["run", "hookproof", "began", "ended"].map(|name| whole[name].clone());
     whole["schema"] = results::SCHEMA.into();
     let mut keys = Vec::new();
     for column in whole["clusters"].as_array_mut().into_iter().flatten() {
         let facts = column["facts"].clone();
         let text = |name: &str| facts[name].as_str().unwrap_or_default();
-        let (profile, round) = text("profile")
-            .split_once(" #")
-            .unwrap_or((text("profile"), "1"));
+        let profile = text("profile");
+        let (profile, round) = profile.split_once(" #").unwrap_or((profile, "1"));
         let key = match text("kubernetes").trim_start_matches('v') {
             "" => text("name").to_owned(),
             version => format!("{version} {profile}"),
@@ -200,7 +204,7 @@ mod tests {
     #[case("results", schema_for!(Results))]
     #[case("evidence", schema_for!(crate::evidence::Evidence))]
     #[case("event", schema_for!(crate::report::event::Message))]
-    #[case("matrix", schema_for!(crate::report::matrix::data::File))]
+    #[case("matrix", schema_for!(crate::report::matrix::data::Matrix))]
     #[case("suite", crate::catalogue::suite::suite_schema())]
     fn published_schemas_are_up_to_date(#[case] name: &str, #[case] schema: impl Serialize) {
         let folder = Utf8Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema");

@@ -15,7 +15,7 @@ use quick_junit::{
 
 use super::error::ReportError;
 use super::essentials::{essentials, with_reason};
-use super::results::{ClaimInfo, ClusterResults, EarlierAttempt, Phase, Results};
+use super::results::{ClaimInfo, ClusterResults, EarlierAttempt, Results};
 use super::text::{clean, one_line, value};
 use super::view::{Cell, State, cited, minor};
 use crate::catalogue::model::Verdict;
@@ -31,36 +31,31 @@ const CHANGED: &str = "verdict-changed";
 /// Error type of failed setup or observation.
 const INFRASTRUCTURE: &str = "infrastructure";
 
-/// File path of a column, relative to the results folder.
-fn path(column: &ClusterResults) -> Utf8PathBuf {
-    format!("junit/junit-{}.xml", column.key).into()
+/// File path of a column.
+fn path(folder: &Utf8Path, column: &ClusterResults) -> Utf8PathBuf {
+    folder.join(format!("junit/junit-{}.xml", column.key))
 }
 
 /// Writes the file of every cluster.
 pub fn write(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
     for cluster in &results.clusters {
-        let path = folder.join(path(cluster));
-        let xml = to_xml(results, cluster).map_err(|source| ReportError::Junit {
-            path: path.clone(),
-            source,
-        })?;
-        write_private(&path, xml.as_bytes())?;
+        let path = path(folder, cluster);
+        match to_xml(results, cluster) {
+            Ok(xml) => write_private(&path, xml.as_bytes())?,
+            Err(source) => return Err(ReportError::Junit(path, source)),
+        }
     }
     Ok(())
 }
 
 /// Removes files of columns that the results do not have.
 pub(crate) fn remove_others(results: &Results, folder: &Utf8Path) -> Result<(), ReportError> {
-    let known = results
-        .clusters
-        .iter()
-        .map(|c| folder.join(path(c)))
-        .collect_vec();
+    let known = results.clusters.iter().map(|column| path(folder, column));
+    let known = known.collect_vec();
     let entries = folder.join("junit").read_dir_utf8().into_iter().flatten();
-    for path in entries.flatten().map(|entry| entry.path().to_owned()) {
-        if !known.contains(&path) {
-            std::fs::remove_file(&path).map_err(|source| ReportError::Replace { path, source })?;
-        }
+    let paths = entries.flatten().map(|entry| entry.path().to_owned());
+    for path in paths.filter(|path| !known.contains(path)) {
+        std::fs::remove_file(&path).map_err(|source| ReportError::Replace(path, source))?;
     }
     Ok(())
 }
@@ -85,20 +80,20 @@ fn report(results: &Results, cluster: &ClusterResults) -> Report {
         scenarios.entry(scenario).or_default().push(claim);
     }
     let mut report = Report::new("hookproof");
-    let mut total = Duration::ZERO;
     for (scenario, claims) in scenarios {
-        let mut suite = named(scenario);
-        let took = scenario_suite(&mut suite, scenario, &claims, cluster);
-        suite.set_time(took);
-        total += took;
+        let suite = scenario_suite(named(scenario), scenario, &claims, cluster);
         report.add_test_suite(suite);
     }
-    let mut suite = named(CLUSTER);
-    let took = cluster_suite(&mut suite, results, cluster);
-    suite.set_time(took);
-    report.set_time(total + took);
     // Not `add_test_suite`, which adds its test cases to the totals.
+    let suite = cluster_suite(named(CLUSTER), results, cluster);
     report.test_suites.push(suite);
+    let mut total = Duration::ZERO;
+    for suite in &mut report.test_suites {
+        let took = suite.test_cases.iter().filter_map(|case| case.time).sum();
+        suite.set_time(took);
+        total += took;
+    }
+    report.set_time(total);
     report
 }
 
@@ -111,18 +106,18 @@ fn place(column: &ClusterResults) -> String {
     }
 }
 
-/// Returns the scenario's duration. Each claim gets an equal share.
+/// The claims of a scenario. Each gets an equal share of its duration.
 fn scenario_suite(
-    suite: &mut TestSuite,
+    mut suite: TestSuite,
     scenario: &str,
     claims: &[&ClaimInfo],
     cluster: &ClusterResults,
-) -> Duration {
+) -> TestSuite {
     let cells = claims.iter().map(|c| Cell::of(cluster, c)).collect_vec();
-    let ran = cells.iter().find_map(Cell::scenario);
-    let took = ran.map_or(Duration::ZERO, |ran| duration(ran.seconds));
-    if let Some(ran) = ran {
-        set_timestamp(suite, ran.began);
+    let mut took = Duration::ZERO;
+    if let Some(ran) = cells.iter().find_map(Cell::scenario) {
+        took = duration(ran.seconds);
+        set_timestamp(&mut suite, ran.began);
         let evidence = ran.evidence.as_deref().unwrap_or("none");
         suite.add_property(property("attempts", &ran.attempts().to_string()));
         suite.add_property(property("evidence", evidence));
@@ -131,92 +126,80 @@ fn scenario_suite(
     let shares = shares(took, claims.len());
     for ((claim, cell), share) in claims.iter().zip(&cells).zip(shares) {
         suite.add_properties(claim_properties(claim, cell));
-        let mut case = TestCase::new(clean(&claim.id), status(claim, cell));
-        case.set_classname(clean(&class))
-            .set_time(share)
-            .set_system_out(clean(&essentials(claim, cell, &cluster.facts)));
-        suite.add_test_case(case);
+        let out = essentials(claim, cell, &cluster.facts);
+        suite.add_test_case(case(&claim.id, &class, status(claim, cell), share, &out));
     }
-    took
+    suite
 }
 
-/// Adds the phases and whether the run completed. Returns the total duration.
-fn cluster_suite(suite: &mut TestSuite, results: &Results, cluster: &ClusterResults) -> Duration {
-    suite.add_property(property("run", &cluster.run.id));
-    suite.add_property(property("hookproof", &cluster.run.hookproof));
-    suite.add_properties(cluster_properties(&cluster.facts));
-    if let Some(first) = cluster.phases.first() {
-        set_timestamp(suite, first.began);
-    }
-    suite.add_test_cases(cluster.phases.iter().map(phase_case));
-    let cells = results.claims.iter().map(|c| Cell::of(cluster, c));
-    let missing = cells.filter(Cell::is_missing).count();
-    let complete = cluster.run.ended.is_some() && missing == 0;
-    suite.add_test_case(completeness_case(complete, missing));
-    let phases = cluster.phases.iter();
-    phases.map(|phase| duration(phase.seconds)).sum()
-}
-
-fn cluster_properties(facts: &ClusterFacts) -> Vec<Property> {
-    let gates = facts.gates.iter().map(|(gate, on)| format!("{gate}={on}"));
-    let image = facts.node_image.as_deref().unwrap_or("not known");
-    vec![
-        property("cluster", &facts.name),
-        property("profile", &facts.profile),
-        property("kubernetes", &facts.kubernetes),
-        property("kubelets", &facts.kubelets.join(", ")),
-        property("kubectl", &facts.kubectl),
-        property("container-runtimes", &facts.container_runtimes.join(", ")),
-        property("node-image", image),
-        property("gates", &gates.collect_vec().join(", ")),
-        property("capabilities", &facts.capabilities.join(", ")),
-        property("nodes", &facts.nodes.to_string()),
-        property(
-            "clock-offset-seconds",
-            &format!("{:.3}", facts.clock_offset),
-        ),
-    ]
-}
-
-fn phase_case(phase: &Phase) -> TestCase {
-    let time = duration(phase.seconds);
-    cluster_case(&phase.name, phase.error.as_deref(), time, &phase.note)
-}
-
-/// A test case about the cluster, which fails with an error.
-fn cluster_case(name: &str, error: Option<&str>, time: Duration, out: &str) -> TestCase {
-    let status = match error {
-        None => TestCaseStatus::success(),
-        Some(error) => failed(NonSuccessKind::Error, INFRASTRUCTURE, error),
-    };
+fn case(name: &str, class: &str, status: TestCaseStatus, time: Duration, out: &str) -> TestCase {
     let mut case = TestCase::new(clean(name), status);
-    case.set_classname(CLUSTER)
+    case.set_classname(clean(class))
         .set_time(time)
         .set_system_out(clean(out));
     case
 }
 
-/// The test case `run complete`. It fails until the run has finished, so that the report of an
+/// The phases, and the test case `run complete`. It fails until the run has finished, so that the report of an
 /// interrupted run never passes.
-fn completeness_case(complete: bool, missing: usize) -> TestCase {
+fn cluster_suite(mut suite: TestSuite, results: &Results, cluster: &ClusterResults) -> TestSuite {
+    suite.add_property(property("run", &cluster.run.id));
+    suite.add_property(property("hookproof", &cluster.run.hookproof));
+    suite.add_properties(cluster_properties(&cluster.facts));
+    if let Some(first) = cluster.phases.first() {
+        set_timestamp(&mut suite, first.began);
+    }
+    let mut add = |name: &str, error: Option<&str>, time: Duration, out: &str| {
+        let failed = |error| failed(NonSuccessKind::Error, INFRASTRUCTURE, error);
+        let status = error.map_or_else(TestCaseStatus::success, failed);
+        suite.add_test_case(case(name, CLUSTER, status, time, out));
+    };
+    for phase in &cluster.phases {
+        let (error, time) = (phase.error.as_deref(), duration(phase.seconds));
+        add(&phase.name, error, time, &phase.note);
+    }
+    let cells = results.claims.iter().map(|c| Cell::of(cluster, c));
+    let missing = cells.filter(Cell::is_missing).count();
     let text = format!("claims without a verdict or an error: {missing}");
     let error = format!("the run is not complete; {text}; run it again");
+    let complete = cluster.run.ended.is_some() && missing == 0;
     let error = (!complete).then_some(error.as_str());
-    cluster_case("run complete", error, Duration::ZERO, &text)
+    add("run complete", error, Duration::ZERO, &text);
+    suite
+}
+
+fn cluster_properties(facts: &ClusterFacts) -> Vec<Property> {
+    let mut gates = facts.gates.iter().map(|(gate, on)| format!("{gate}={on}"));
+    let image = facts.node_image.as_deref().unwrap_or("not known");
+    let properties = [
+        ("cluster", facts.name.clone()),
+        ("profile", facts.profile.clone()),
+        ("kubernetes", facts.kubernetes.clone()),
+        ("kubelets", facts.kubelets.join(", ")),
+        ("kubectl", facts.kubectl.clone()),
+        ("container-runtimes", facts.container_runtimes.join(", ")),
+        ("node-image", image.to_owned()),
+        ("gates", gates.join(", ")),
+        ("capabilities", facts.capabilities.join(", ")),
+        ("nodes", facts.nodes.to_string()),
+        ("clock-offset-seconds", format!("{:.3}", facts.clock_offset)),
+    ];
+    properties.map(|(name, text)| property(name, &text)).into()
 }
 
 fn status(claim: &ClaimInfo, cell: &Cell<'_>) -> TestCaseStatus {
     let reason = with_reason(cell);
     let mut status = match cell.state() {
         _ if cell.changed() => failed(NonSuccessKind::Failure, CHANGED, &reason),
-        _ if cell.is_missing() => failed(NonSuccessKind::Error, INFRASTRUCTURE, &reason),
-        State::Error => failed(NonSuccessKind::Error, INFRASTRUCTURE, &reason),
+        state if state == State::Error || cell.is_missing() => {
+            failed(NonSuccessKind::Error, INFRASTRUCTURE, &reason)
+        }
         state @ (State::NotRun | State::Verdict(Verdict::NotApplicable | Verdict::NotTestable)) => {
             let mut status = TestCaseStatus::skipped();
             status.set_type(state.key()).set_message(one_line(&reason));
             status
         }
-        State::Verdict(_) => TestCaseStatus::success(),
+        _ => TestCaseStatus::success(),
     };
     let earlier = cell.scenario().map_or(&[][..], |ran| &ran.earlier);
     status.add_reruns(earlier.iter().filter_map(|earlier| rerun(claim, earlier)));
@@ -235,13 +218,11 @@ fn failed(kind: NonSuccessKind, named: &str, text: &str) -> TestCaseStatus {
 /// An earlier attempt with an error, or with an unexpected verdict for this claim.
 fn rerun(claim: &ClaimInfo, earlier: &EarlierAttempt) -> Option<TestRerun> {
     let found = earlier.unexpected.iter().find(|u| u.claim == claim.id);
+    let problems = earlier.problems.join("; ");
     let (kind, named, text) = match found {
         Some(found) => (NonSuccessKind::Failure, CHANGED, found.in_words()),
-        None if earlier.problems.is_empty() => return None,
-        None => {
-            let text = earlier.problems.join("; ");
-            (NonSuccessKind::Error, INFRASTRUCTURE, text)
-        }
+        None if problems.is_empty() => return None,
+        None => (NonSuccessKind::Error, INFRASTRUCTURE, problems),
     };
     let mut rerun = TestRerun::new(kind);
     let evidence = earlier.evidence.as_deref().unwrap_or("none");
@@ -257,11 +238,8 @@ fn rerun(claim: &ClaimInfo, earlier: &EarlierAttempt) -> Option<TestRerun> {
 fn claim_properties(claim: &ClaimInfo, cell: &Cell<'_>) -> Vec<Property> {
     let own = |name: &str, text: &str| property(&format!("{}.{name}", claim.id), text);
     let mut properties = vec![own("says", &claim.says), own("verdict", cell.state().key())];
-    match cited(claim) {
-        cited if cited.is_empty() => {}
-        cited => properties.push(own("cites", &cited)),
-    }
-    if let Cell::Judged { judgement, .. } = cell {
+    properties.extend(cited(claim).map(|cited| own("cites", &cited)));
+    if let Some(judgement) = cell.judgement() {
         let expected = judgement.expected.map_or("none yet", Verdict::as_str);
         properties.push(own("expected", expected));
         let measured = judgement.measured.iter();

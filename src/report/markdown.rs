@@ -34,19 +34,20 @@ pub fn write(results: &Results, folder: &Utf8Path, base: &str) -> Result<(), Rep
 
 /// A summary of at most 30 kB. `base` is the URL of the results folder, with a slash at the end.
 pub fn summary(results: &Results, base: &str) -> String {
-    let labels: Vec<String> = labels(&results.clusters).iter().map(|l| plain(l)).collect();
+    let labels = labels(&results.clusters);
     let page = Page {
         results,
-        labels,
+        labels: labels.iter().map(|label| plain(label)).collect(),
         base,
     };
     let mut out = page.head();
+    let (unexpected, (head, totals)) = (page.list(Cell::changed), page.totals());
     // A limit per section, so that none displaces the totals.
     for (title, entries, limit) in [
-        ("## Unexpected verdicts\n\n", page.unexpected(), 9_000),
+        ("## Unexpected verdicts\n\n", unexpected, 9_000),
         ("## Errors: no verdict\n\n", page.errors(), 5_000),
         ("## Flaky: more than one attempt\n\n", page.retried(), 3_000),
-        (&page.totals_head(), page.totals(), 3_000),
+        (&head, totals, 3_000),
     ] {
         page.section(&mut out, title, &entries, limit, "\n");
     }
@@ -54,7 +55,7 @@ pub fn summary(results: &Results, base: &str) -> String {
         (Verdict::Refuted, "refuted claim", 2),
         (Verdict::Qualified, "qualified claim", 1),
     ] {
-        let entries = page.claims(verdict);
+        let entries = page.claims(State::Verdict(verdict));
         let number = count(entries.len(), noun);
         let title = format!("<details><summary>{number}</summary>\n\n");
         let limit = LIMIT.saturating_sub(out.len()) / share;
@@ -68,13 +69,10 @@ pub(super) fn plain(text: &str) -> String {
     let mut out = String::new();
     for c in shorten(&one_line(text), SENTENCE).chars() {
         match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' | '$' => {
-                out.push('\\');
-                out.push(c);
-            }
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '&' => out += "&amp;",
+            _ if "\\`*_[]|#~!$".contains(c) => out.extend(['\\', c]),
             _ => out.push(c),
         }
     }
@@ -83,10 +81,9 @@ pub(super) fn plain(text: &str) -> String {
 
 /// Formats text as inline code.
 pub(super) fn code(text: &str) -> String {
-    let text = shorten(&one_line(text), SENTENCE)
-        .replace('`', "'")
-        .replace('|', "¦");
-    format!("`{}`", text.replace('<', "‹").replace('>', "›"))
+    let text = shorten(&one_line(text), SENTENCE).replace('`', "'");
+    let text = text.replace('|', "¦").replace('<', "‹");
+    format!("`{}`", text.replace('>', "›"))
 }
 
 struct Page<'a> {
@@ -103,17 +100,15 @@ impl<'a> Page<'a> {
             return;
         }
         let mut room = limit.saturating_sub(FRAME);
-        let fits = |entry: &&String| {
-            let fits = entry.len() <= room;
-            room = room.saturating_sub(entry.len());
-            fits
-        };
-        let shown: Vec<&String> = entries.iter().take_while(fits).collect();
         out.push_str(title);
-        out.extend(shown.iter().map(|entry| entry.as_str()));
-        if shown.len() < entries.len() {
-            let (left, base) = (entries.len() - shown.len(), self.base);
-            let _ = writeln!(out, "\n{left} more in the [full report]({base}{PAGE}).");
+        for (at, entry) in entries.iter().enumerate() {
+            if entry.len() > room {
+                let (left, base) = (entries.len() - at, self.base);
+                let _ = writeln!(out, "\n{left} more in the [full report]({base}{PAGE}).");
+                break;
+            }
+            room -= entry.len();
+            out.push_str(entry);
         }
         out.push_str(end);
     }
@@ -140,8 +135,8 @@ impl<'a> Page<'a> {
         let results = self.results;
         let took = match results.ended {
             Some(ended) => {
-                let took = ended.duration_since(results.began).as_secs_f64();
-                format!(" in {}", seconds(took))
+                let took = ended.duration_since(results.began);
+                format!(" in {}", seconds(took.as_secs_f64()))
             }
             None => ", **incomplete**".to_owned(),
         };
@@ -169,10 +164,6 @@ impl<'a> Page<'a> {
         entries
     }
 
-    fn unexpected(&self) -> Vec<String> {
-        self.list(Cell::changed)
-    }
-
     fn errors(&self) -> Vec<String> {
         let columns = self.labels.iter().zip(&self.results.clusters);
         let phases = columns.flat_map(|(label, column)| {
@@ -191,54 +182,36 @@ impl<'a> Page<'a> {
             for earlier in &scenario.earlier {
                 let attempt = format!("attempt {}", earlier.attempt);
                 let attempt = self.evidence(&attempt, earlier.evidence.as_deref());
-                let name = code(&scenario.scenario);
+                let head = format!("- **{label}** {}, {attempt}", code(&scenario.scenario));
                 let why = earlier.why().into_iter();
-                let why =
-                    why.map(|why| format!("- **{label}** {name}, {attempt}: {}\n", plain(&why)));
-                entries.extend(why);
+                entries.extend(why.map(|why| format!("{head}: {}\n", plain(&why))));
             }
         }
         entries
     }
 
-    /// The states that occur, and the counts of each column.
-    fn counts(&self) -> (Vec<State>, Vec<Counts>) {
-        let columns = self.results.clusters.iter();
-        let counts = columns.map(|c| Counts::of(self.results, c)).collect_vec();
-        let occurs = |state: &State| counts.iter().any(|c| c.get(*state) > 0);
-        (State::ALL.into_iter().filter(occurs).collect(), counts)
-    }
-
-    fn totals_head(&self) -> String {
-        let (states, _) = self.counts();
-        let words = states
-            .iter()
-            .map(|s| format!("{} {}", s.mark(), s.word()))
-            .join(" | ");
-        let rule = "--:|".repeat(states.len() + 2);
-        format!("| Kubernetes | {words} | unexpected | claims |\n|---|{rule}\n")
-    }
-
-    fn totals(&self) -> Vec<String> {
-        let (states, counts) = self.counts();
-        let row = |(label, counts): (&String, &Counts)| {
-            let numbers = states.iter().map(|s| counts.get(*s)).join(" | ");
-            let (changed, total) = (counts.changed, counts.total);
+    /// The head of the table of totals, and a row per column.
+    fn totals(&self) -> (String, Vec<String>) {
+        let (states, counts) = Counts::all(self.results);
+        let words = states.iter();
+        let mut words = words.map(|state| format!("{} {}", state.mark(), state.word()));
+        let (words, rule) = (words.join(" | "), "--:|".repeat(states.len() + 2));
+        let head = format!("| Kubernetes | {words} | unexpected | claims |\n|---|{rule}\n");
+        let rows = self.labels.iter().zip(&counts).map(|(label, counts)| {
+            let numbers = states.iter().map(|state| counts.get(*state)).join(" | ");
+            let (changed, total) = (counts.changed, self.results.claims.len());
             format!("| {label} | {numbers} | {changed} | {total} |\n")
-        };
-        self.labels.iter().zip(&counts).map(row).collect()
+        });
+        (head, rows.collect())
     }
 
-    /// The claims with this verdict in any column: claim, correction, source, and reasons.
-    fn claims(&self, verdict: Verdict) -> Vec<String> {
+    /// The claims with this state in any column: claim, correction, source, and reasons.
+    fn claims(&self, state: State) -> Vec<String> {
         let mut entries = Vec::new();
         for claim in &self.results.claims {
             // Columns with the same reason share a line.
             let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
-            for (label, cell) in self.cells(claim) {
-                if cell.state() != State::Verdict(verdict) {
-                    continue;
-                }
+            for (label, cell) in self.cells(claim).filter(|(_, cell)| cell.state() == state) {
                 let column = self.evidence(label, cell.evidence());
                 let reason = plain(&shorten(&cell.reason(), REASON));
                 match reasons.iter_mut().find(|(known, _)| *known == reason) {
@@ -249,21 +222,18 @@ impl<'a> Page<'a> {
             if reasons.is_empty() {
                 continue;
             }
-            let mark = State::Verdict(verdict).mark();
-            let mut entry = format!("- {mark} {}: {}", self.claim(claim), plain(&claim.says));
+            let (id, says) = (self.claim(claim), plain(&claim.says));
+            let mut entry = format!("- {} {id}: {says}", state.mark());
             if let Some(instead) = &claim.instead {
                 let _ = write!(entry, " **Actually:** {}", plain(instead));
             }
-            match cited(claim) {
-                cited if cited.is_empty() => entry.push('\n'),
-                cited => {
-                    let _ = writeln!(entry, " ({})", plain(&cited));
-                }
+            if let Some(cited) = cited(claim) {
+                let _ = write!(entry, " ({})", plain(&cited));
             }
             for (reason, columns) in reasons {
-                let _ = writeln!(entry, "  - {}: {reason}", columns.join(", "));
+                let _ = write!(entry, "\n  - {}: {reason}", columns.join(", "));
             }
-            entries.push(entry);
+            entries.push(entry + "\n");
         }
         entries
     }

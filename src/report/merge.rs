@@ -8,6 +8,7 @@ use super::results::{ClaimInfo, ClusterResults, Results};
 use super::text::count;
 use super::view::{labels, number, shards};
 use crate::catalogue::model::Account;
+use crate::evidence::ClusterFacts;
 use crate::file::{limit, read, stays_inside, write_private};
 use crate::observe::store;
 
@@ -31,13 +32,10 @@ pub fn gather(
     for ClusterResults { key, scenarios, .. } in &mut results.clusters {
         for scenario in scenarios {
             let id = &scenario.scenario;
-            let earlier = scenario.earlier.iter_mut().map(|attempt| {
-                let name = store::file_name(id, Some(attempt.attempt));
-                (name, &mut attempt.evidence)
-            });
-            let last = (store::file_name(id, None), &mut scenario.evidence);
-            for (name, file) in earlier.chain([last]) {
-                let goal = format!("evidence/{key}/{name}");
+            let earlier = scenario.earlier.iter_mut();
+            let earlier = earlier.map(|attempt| (Some(attempt.attempt), &mut attempt.evidence));
+            for (attempt, file) in earlier.chain([(None, &mut scenario.evidence)]) {
+                let goal = format!("evidence/{key}/{}", store::file_name(id, attempt));
                 let Some(path) = file.take() else { continue };
                 let path_in = from.join(&path);
                 if !path_in.exists() {
@@ -45,10 +43,8 @@ pub fn gather(
                     continue;
                 }
                 if !stays_inside(Utf8Path::new(&goal)) {
-                    return Err(ReportError::Outside {
-                        path: goal.into(),
-                        folder: from.to_owned(),
-                    });
+                    let (path, folder) = (goal.into(), from.to_owned());
+                    return Err(ReportError::Outside { path, folder });
                 }
                 let content = read(&resolve(from, &path)?, limit::EVIDENCE);
                 let content = content.map_err(ReportError::read(&path_in))?;
@@ -65,9 +61,8 @@ pub fn gather(
 pub fn merge(parts: Vec<Results>) -> Option<(Results, Vec<String>)> {
     let mut parts = parts.into_iter();
     let mut merged = parts.next()?;
-    let first = std::mem::take(&mut merged.clusters);
-    for column in first {
-        add(&mut merged, column);
+    for column in std::mem::take(&mut merged.clusters) {
+        add(&mut merged.clusters, column);
     }
     let mut notes = Vec::new();
     for part in parts {
@@ -82,11 +77,10 @@ pub fn merge(parts: Vec<Results>) -> Option<(Results, Vec<String>)> {
         }
         let differing = part.claims.iter().filter(|claim| differs(claim)).count();
         if differing > 0 {
+            let (run, known, claims) = (&part.run, &merged.run, count(differing, "claim"));
             notes.push(format!(
-                "run {} has other texts of {}; the report shows the texts of run {}, `hookproof diff` shows both",
-                part.run,
-                count(differing, "claim"),
-                merged.run,
+                "run {run} has other texts of {claims}; \
+                 the report shows the texts of run {known}, `hookproof diff` shows both"
             ));
         }
         let new = |claim: &ClaimInfo| merged.claims.iter().all(|c| c.id != claim.id);
@@ -99,7 +93,7 @@ pub fn merge(parts: Vec<Results>) -> Option<(Results, Vec<String>)> {
         merged.began = merged.began.min(part.began);
         merged.ended = merged.ended.zip(part.ended).map(|(a, b)| a.max(b));
         for column in columns {
-            add(&mut merged, column);
+            add(&mut merged.clusters, column);
         }
     }
     let named = merged.clusters.iter().zip(labels(&merged.clusters));
@@ -113,13 +107,9 @@ pub fn merge(parts: Vec<Results>) -> Option<(Results, Vec<String>)> {
 }
 
 /// Adds a column, or joins it with another shard of its run.
-fn add(merged: &mut Results, new: ClusterResults) {
-    let Some(known) = merged
-        .clusters
-        .iter_mut()
-        .find(|known| is_shard_of(known, &new))
-    else {
-        merged.clusters.push(new);
+fn add(columns: &mut Vec<ClusterResults>, new: ClusterResults) {
+    let Some(known) = columns.iter_mut().find(|known| is_shard_of(known, &new)) else {
+        columns.push(new);
         return;
     };
     let (run, other) = (&mut known.run, new.run);
@@ -145,18 +135,17 @@ fn is_shard_of(a: &ClusterResults, b: &ClusterResults) -> bool {
     let (Some(one), Some(other)) = (&a.run.shards, &b.run.shards) else {
         return false;
     };
-    let facts = |column: &ClusterResults| {
-        let mut facts = column.facts.clone();
-        facts.clock_offset = 0.0;
-        facts
+    let facts = |column: &ClusterResults| ClusterFacts {
+        clock_offset: 0.0,
+        ..column.facts.clone()
     };
-    let ran = |column: &ClusterResults, id: &str| column.scenarios.iter().any(|s| s.scenario == id);
+    let ran = |id: &String| a.scenarios.iter().any(|ran| ran.scenario == *id);
     a.label.is_some()
         && (&a.label, a.run.round, &a.run.hookproof) == (&b.label, b.run.round, &b.run.hookproof)
         && one.of == other.of
         && one.parts.is_disjoint(&other.parts)
         && a.run.claims.is_disjoint(&b.run.claims)
-        && !b.scenarios.iter().any(|s| ran(a, &s.scenario))
+        && !b.scenarios.iter().any(|other| ran(&other.scenario))
         && facts(a) == facts(b)
 }
 

@@ -33,19 +33,14 @@ pub(crate) const MARKER: &str = ".hookproof";
 
 /// Creates an output folder if it is missing.
 pub(crate) fn own(folder: &Utf8Path) -> Result<(), ReportError> {
-    let error = |source| ReportError::Folder {
-        path: folder.to_owned(),
-        source,
-    };
+    let error = |source| ReportError::Folder(folder.to_owned(), source);
     create_private(folder).map_err(error)?;
     let head = read(&folder.join(RESULTS_FILE), limit::RESULTS).ok();
     let head = head.and_then(|text| serde_json::from_slice::<Head>(&text).ok());
     let ours = head.is_some_and(|head| head.schema.starts_with("hookproof.results/"))
         || folder.join(MARKER).is_file();
     if !ours && folder.read_dir_utf8().map_err(error)?.next().is_some() {
-        return Err(ReportError::Foreign {
-            path: folder.to_owned(),
-        });
+        return Err(ReportError::Foreign(folder.to_owned()));
     }
     Ok(())
 }
@@ -61,7 +56,7 @@ pub(crate) fn clear(folder: &Utf8Path, keep_evidence: bool) -> Result<(), Report
             Ok(found) if found.is_dir() => fs::remove_dir_all(&path),
             _ => fs::remove_file(&path),
         };
-        removed.map_err(|source| ReportError::Replace { path, source })?;
+        removed.map_err(|source| ReportError::Replace(path, source))?;
     }
     Ok(())
 }
@@ -77,28 +72,22 @@ pub(crate) struct Output {
 impl Output {
     /// Prepares a folder for new results.
     pub(crate) fn new(folder: &Utf8Path, inputs: &[Utf8PathBuf]) -> Result<Self, ReportError> {
-        let error = |source| ReportError::Folder {
-            path: folder.to_owned(),
-            source,
-        };
         if let Ok(real) = folder.canonicalize_utf8() {
-            let inside = |input: &&Utf8PathBuf| {
+            let mut inputs = inputs.iter().cloned();
+            let inside = |input: &Utf8PathBuf| {
                 let input = input.canonicalize_utf8();
                 input.is_ok_and(|input| input.starts_with(&real))
             };
-            if let Some(input) = inputs.iter().find(inside) {
-                return Err(ReportError::Input {
-                    path: folder.to_owned(),
-                    input: input.clone(),
-                });
+            if let Some(input) = inputs.find(inside) {
+                let path = folder.to_owned();
+                return Err(ReportError::Input { path, input });
             }
         }
         own(folder)?;
+        let error = |source| ReportError::Folder(folder.to_owned(), source);
         let mut builder = tempfile::Builder::new();
-        let staging = builder
-            .prefix(".hookproof-")
-            .tempdir_in(folder)
-            .map_err(error)?;
+        let staging = builder.prefix(".hookproof-").tempdir_in(folder);
+        let staging = staging.map_err(error)?;
         for part in ["new", "old"] {
             fs::create_dir(staging.path().join(part)).map_err(error)?;
         }
@@ -126,27 +115,23 @@ impl Output {
     /// Replaces these files and folders by the new ones. Returns the folder.
     pub(crate) fn replace(self, parts: &[&str]) -> Result<Utf8PathBuf, ReportError> {
         let (new, old) = (self.part("new"), self.part("old"));
-        let rename = |from: &Utf8Path, to: &Utf8Path, part: &str| {
-            let renamed = fs::rename(from.join(part), to.join(part));
-            renamed.or_else(|error| match error.kind() {
-                io::ErrorKind::NotFound => Ok(()),
-                _ => Err(error),
-            })
+        let rename = |from: &Utf8Path, to: &Utf8Path, part: &str| match fs::rename(
+            from.join(part),
+            to.join(part),
+        ) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed,
         };
-        let replace = |part: &str| {
+        let replaced = parts.iter().try_for_each(|part| {
             rename(&self.folder, &old, part)?;
             rename(&new, &self.folder, part)
-        };
-        let replaced = parts.iter().try_for_each(|part| replace(part));
+        });
         replaced.map_err(|source| {
             for part in parts.iter().filter(|part| old.join(part).exists()) {
                 let _ = rename(&self.folder, &new, part);
                 let _ = rename(&old, &self.folder, part);
             }
-            ReportError::Replace {
-                path: self.folder.clone(),
-                source,
-            }
+            ReportError::Replace(self.folder.clone(), source)
         })?;
         Ok(self.folder)
     }

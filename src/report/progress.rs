@@ -1,56 +1,46 @@
 //! Progress of a run on standard error: a status line below the results on a terminal, lines elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use itertools::Itertools as _;
 
 use super::essentials::verdict_of;
-use super::results::{Phase, ScenarioResults};
+use super::results::ScenarioResults;
 use super::terminal::{Layout, code};
 use super::text::{count, for_terminal, one_line, seconds, shorten};
 use super::view::{State, bare_reason, in_words};
 use crate::judge::judgement::Judgement;
-use crate::report::event::RunEvent;
+use crate::report::event::{RunEvent, Stopped};
 
-/// How much a run prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How much a run prints, and how much it must print for a line to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {
-    /// Unexpected verdicts, errors and the last line.
+    /// Unexpected verdicts, errors, warnings and the last line.
     Quiet,
+    /// Phases and retries: what a status line does not show.
+    AboveStatus,
+    /// The progress of phases, and scenarios that are as expected.
     Normal,
     /// Every verdict and step.
     Verbose,
 }
 
-/// The most detailed lines that are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Detail {
-    /// Unexpected verdicts, errors, warnings, the end.
-    Notable,
-    /// Phases and retries.
-    Phases,
-    /// What the status line of a terminal shows: the progress of phases, and scenarios that are as expected.
-    Scenarios,
-    /// Every verdict and step.
-    Steps,
-}
-
 /// Displays the events of a run.
 pub(crate) struct Progress {
     began: Instant,
-    detail: Detail,
+    verbosity: Verbosity,
     layout: Layout,
     out: Box<dyn Write + Send>,
     /// Hidden unless standard error is a terminal.
     bar: ProgressBar,
-    status: Arc<Mutex<Statuses>>,
+    statuses: Arc<Mutex<Statuses>>,
     /// Number of selected claims by scenario.
-    claims: BTreeMap<String, usize>,
+    claims: HashMap<String, usize>,
 }
 
 /// What the status line shows of a cluster.
@@ -66,14 +56,20 @@ struct Status {
 }
 
 impl Status {
-    /// `12 of 57, longest: prestop/slow-hook 34 s, 7 more` or `teardown`.
-    fn line(&self, now: Instant) -> String {
-        match (self.phase.as_str(), self.doing.as_str()) {
-            ("", _) => {}
-            (phase, "") => return phase.to_owned(),
-            (phase, doing) => return format!("{phase}: {doing}"),
+    /// `12 of 57` or `teardown`.
+    fn brief(&self) -> String {
+        match self.phase.as_str() {
+            "" => format!("{} of {}", self.done, self.scenarios),
+            phase => phase.to_owned(),
         }
-        let mut line = format!("{} of {}", self.done, self.scenarios);
+    }
+
+    /// `12 of 57, longest: prestop/slow-hook 34 s, 7 more` or `provision: building the image`.
+    fn line(&self, now: Instant) -> String {
+        let mut line = self.brief();
+        if !self.doing.is_empty() {
+            let _ = write!(line, ": {}", self.doing);
+        }
         if let Some((longest, since)) = self.running.iter().min_by_key(|(_, since)| **since) {
             let took = now.duration_since(*since).as_secs();
             let _ = write!(line, ", longest: {longest} {took} s");
@@ -82,14 +78,6 @@ impl Status {
             let _ = write!(line, ", {} more", self.running.len() - 1);
         }
         line
-    }
-
-    /// `12 of 57` or `teardown`.
-    fn brief(&self) -> String {
-        match self.phase.as_str() {
-            "" => format!("{} of {}", self.done, self.scenarios),
-            phase => phase.to_owned(),
-        }
     }
 }
 
@@ -107,242 +95,211 @@ fn status_line(statuses: &Statuses, now: Instant) -> String {
 
 impl Progress {
     pub(crate) fn for_stderr(verbosity: Verbosity) -> Self {
-        let layout = Layout::for_stderr();
         let bar = match verbosity {
             Verbosity::Quiet => ProgressBar::hidden(),
-            Verbosity::Normal | Verbosity::Verbose => ProgressBar::new_spinner(),
+            _ => ProgressBar::new_spinner(),
         };
-        let progress = Self::new(verbosity, layout, Box::new(std::io::stderr()), bar);
+        let out = Box::new(std::io::stderr());
+        let progress = Self::new(verbosity, Layout::for_stderr(), out, bar);
         progress.bar.enable_steady_tick(Duration::from_millis(250));
         progress
     }
 
     fn new(
-        verbosity: Verbosity,
+        mut verbosity: Verbosity,
         layout: Layout,
         out: Box<dyn Write + Send>,
         bar: ProgressBar,
     ) -> Self {
-        let detail = match verbosity {
-            Verbosity::Quiet => Detail::Notable,
-            Verbosity::Normal if bar.is_hidden() => Detail::Scenarios,
-            Verbosity::Normal => Detail::Phases,
-            Verbosity::Verbose => Detail::Steps,
-        };
-        let status: Arc<Mutex<Statuses>> = Arc::default();
-        let shown = status.clone();
+        if verbosity == Verbosity::Normal && !bar.is_hidden() {
+            verbosity = Verbosity::AboveStatus;
+        }
+        let statuses: Arc<Mutex<Statuses>> = Arc::default();
+        let shown = statuses.clone();
         let line = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-            let status = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            let line = status_line(&lock(&shown), Instant::now());
             // Room for the spinner and the elapsed time.
-            let width = layout.width.saturating_sub(16);
-            let text = shorten(&status_line(&status, Instant::now()), width);
-            let _ = out.write_str(&for_terminal(&text));
+            let line = shorten(&line, layout.width.saturating_sub(16));
+            let _ = out.write_str(&for_terminal(&line));
         };
         let style = ProgressStyle::with_template("{spinner} {elapsed_precise} {status}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
         bar.set_style(style.with_key("status", line));
         Self {
             began: Instant::now(),
-            detail,
+            verbosity,
             layout,
             out,
             bar,
-            status,
-            claims: BTreeMap::new(),
+            statuses,
+            claims: HashMap::new(),
         }
     }
 
     /// Displays an event. Errors are ignored: a display failure must not affect the run.
     pub(crate) fn on(&mut self, event: &RunEvent) {
-        self.update(event);
-        let (detail, text) = match event {
+        use Verbosity::{AboveStatus, Normal, Quiet, Verbose};
+        let (least, text) = match event {
             RunEvent::Begun {
                 run,
                 claims,
                 clusters,
                 ..
             } => {
-                for scenario in claims.iter().filter_map(|claim| claim.scenario.clone()) {
-                    *self.claims.entry(scenario).or_default() += 1;
-                }
+                let scenarios = claims.iter().filter_map(|claim| claim.scenario.clone());
+                self.claims = scenarios.counts();
                 let (claims, clusters) = (claims.len(), clusters.len());
                 let (claims, clusters) = (count(claims, "claim"), count(clusters, "cluster"));
-                (Detail::Phases, format!("run {run}: {claims} on {clusters}"))
+                (AboveStatus, format!("run {run}: {claims} on {clusters}"))
             }
-            RunEvent::PhaseBegun { cluster, name } => (Detail::Steps, format!("{cluster}: {name}")),
+            RunEvent::PhaseBegun { cluster, name } => {
+                self.reset(cluster, name, 0);
+                (Verbose, format!("{cluster}: {name}"))
+            }
             RunEvent::PhaseProgress { cluster, doing } => {
-                (Detail::Scenarios, format!("{cluster}: {doing}"))
+                self.change(cluster, |status| status.doing = one_line(doing));
+                (Normal, format!("{cluster}: {doing}"))
             }
-            RunEvent::PhaseEnded { cluster, phase } => phase_ended(cluster, phase),
+            RunEvent::PhaseEnded { cluster, phase } => {
+                let (name, note, took) = (&phase.name, &phase.note, seconds(phase.seconds));
+                if let Some(error) = &phase.error {
+                    self.forget(cluster);
+                    (
+                        Quiet,
+                        format!("{cluster}: {name} failed after {took}: {error}"),
+                    )
+                } else {
+                    let colon = if note.is_empty() { "" } else { ": " };
+                    (
+                        AboveStatus,
+                        format!("{cluster}: {name} took {took}{colon}{note}"),
+                    )
+                }
+            }
             RunEvent::ClusterReady {
                 cluster,
                 facts,
                 scenarios,
             } => {
+                self.reset(cluster, "", *scenarios);
                 let (version, scenarios) = (&facts.kubernetes, count(*scenarios, "scenario"));
-                (
-                    Detail::Scenarios,
-                    format!("{cluster}: {version}, {scenarios}"),
-                )
+                (Normal, format!("{cluster}: {version}, {scenarios}"))
             }
             RunEvent::ScenarioBegun {
                 cluster,
                 scenario,
-                after: Some(earlier),
+                after,
             } => {
+                self.change(cluster, |status| {
+                    let running = status.running.entry(one_line(scenario));
+                    running.or_insert_with(Instant::now);
+                });
+                let Some(earlier) = after else { return };
                 let (attempt, why) = (earlier.attempt, earlier.why().join("; "));
                 let text = format!("{cluster}: retrying {scenario} after attempt {attempt}: {why}");
-                (Detail::Phases, text)
+                (AboveStatus, text)
             }
             RunEvent::ScenarioStep {
                 cluster,
                 scenario,
                 step,
-            } => (Detail::Steps, format!("{cluster}: {scenario}: {step}")),
+            } => (Verbose, format!("{cluster}: {scenario}: {step}")),
             RunEvent::ScenarioEnded {
                 cluster,
                 scenario,
                 judgements,
             } => return self.ended(cluster, scenario, judgements),
-            RunEvent::Warning { text } => (Detail::Notable, format!("warning: {text}")),
-            RunEvent::Stopping { reason } => (
-                Detail::Notable,
-                format!("{}; cleaning up", reason.in_words()),
-            ),
+            RunEvent::Warning { text } => (Quiet, format!("warning: {text}")),
+            RunEvent::Stopping { reason } => (Quiet, format!("{}; cleaning up", reason.in_words())),
+            RunEvent::ClusterEnded { cluster } => return self.forget(cluster),
             RunEvent::Ended { stopped } => {
                 self.bar.finish_and_clear();
-                let how = stopped.map_or("finished", |reason| reason.in_words());
+                let how = stopped.map_or("finished", Stopped::in_words);
                 let took = seconds(self.began.elapsed().as_secs_f64());
-                (Detail::Notable, format!("{how} after {took}"))
+                (Quiet, format!("{how} after {took}"))
             }
-            RunEvent::Planned { .. }
-            | RunEvent::ScenarioBegun { after: None, .. }
-            | RunEvent::Judged { .. }
-            | RunEvent::ClusterEnded { .. } => return,
+            RunEvent::Planned { .. } | RunEvent::Judged { .. } => return,
         };
-        self.say(detail, &text);
+        self.print(least, &one_line(&text));
     }
 
-    /// Updates the status line.
-    fn update(&self, event: &RunEvent) {
-        let mut statuses = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut of = |cluster: &str, change: &dyn Fn(&mut Status)| {
-            change(statuses.entry(one_line(cluster)).or_default());
+    /// Changes what the status line shows of a cluster.
+    fn change<T>(&self, cluster: &str, change: impl FnOnce(&mut Status) -> T) -> T {
+        change(lock(&self.statuses).entry(one_line(cluster)).or_default())
+    }
+
+    fn reset(&self, cluster: &str, phase: &str, scenarios: usize) {
+        let status = Status {
+            phase: phase.to_owned(),
+            scenarios,
+            ..Status::default()
         };
-        match event {
-            RunEvent::PhaseBegun { cluster, name } => of(cluster, &|status| {
-                status.phase.clone_from(name);
-                status.doing.clear();
-            }),
-            RunEvent::PhaseProgress { cluster, doing } => {
-                of(cluster, &|status| status.doing = one_line(doing));
-            }
-            RunEvent::ClusterReady {
-                cluster, scenarios, ..
-            } => of(cluster, &|status| {
-                *status = Status {
-                    scenarios: *scenarios,
-                    ..Status::default()
-                };
-            }),
-            RunEvent::ScenarioBegun {
-                cluster, scenario, ..
-            } => of(cluster, &|status| {
-                let scenario = one_line(scenario);
-                status.running.entry(scenario).or_insert_with(Instant::now);
-            }),
-            RunEvent::ScenarioEnded {
-                cluster, scenario, ..
-            } => of(cluster, &|status| {
-                status.running.remove(&one_line(&scenario.scenario));
-                status.done += 1;
-            }),
-            RunEvent::ClusterEnded { cluster } => {
-                statuses.remove(&one_line(cluster));
-            }
-            RunEvent::PhaseEnded { cluster, phase } if phase.error.is_some() => {
-                statuses.remove(&one_line(cluster));
-            }
-            _ => {}
-        }
+        lock(&self.statuses).insert(one_line(cluster), status);
+    }
+
+    fn forget(&self, cluster: &str) {
+        lock(&self.statuses).remove(&one_line(cluster));
     }
 
     fn ended(&mut self, cluster: &str, scenario: &ScenarioResults, judgements: &[Judgement]) {
-        let place = {
-            let statuses = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-            let status = statuses.get(&one_line(cluster));
-            let (done, of) = status.map_or((0, 0), |status| (status.done, status.scenarios));
-            format!("{done}/{of}")
-        };
         let (id, took) = (&scenario.scenario, seconds(scenario.seconds));
+        let place = self.change(cluster, |status| {
+            status.running.remove(&one_line(id));
+            status.done += 1;
+            format!("{}/{}", status.done, status.scenarios)
+        });
         let verdicts = judgements.iter().map(|found| State::Verdict(found.verdict));
         let verdicts = in_words(&verdicts.counts(), "no verdict");
         let text = format!("{cluster}: {place} {id} took {took}: {verdicts}");
-        self.say(Detail::Scenarios, &text);
+        self.print(Verbosity::Normal, &one_line(&text));
         if !scenario.problems.is_empty() {
             let problems = scenario.problems.join("; ");
             let claims = self.claims.get(id).copied().unwrap_or_default();
-            let claims = count(claims, "claim");
-            let text = format!("{id} ({claims}): {problems}");
-            self.mark(Detail::Notable, State::Error, cluster, &text);
+            let text = format!("{id} ({}): {problems}", count(claims, "claim"));
+            self.mark(Verbosity::Quiet, State::Error, cluster, &text);
         }
         for judgement in judgements {
-            let detail = if judgement.is_unexpected() {
-                Detail::Notable
+            let least = if judgement.is_unexpected() {
+                Verbosity::Quiet
             } else {
-                Detail::Steps
+                Verbosity::Verbose
             };
             let (claim, verdict) = (&judgement.claim, verdict_of(judgement));
             let reason = bare_reason(&judgement.reason, judgement.verdict);
             let text = format!("{claim}: {verdict}: {reason}");
-            self.mark(detail, State::Verdict(judgement.verdict), cluster, &text);
+            self.mark(least, State::Verdict(judgement.verdict), cluster, &text);
         }
     }
 
-    fn say(&mut self, detail: Detail, text: &str) {
-        self.print(detail, "", &one_line(text));
-    }
-
     /// Prints a claim or scenario with the mark of its state.
-    fn mark(&mut self, detail: Detail, state: State, cluster: &str, text: &str) {
-        let mark = format!("{} ", self.layout.paint(code(state), state.mark()));
+    fn mark(&mut self, least: Verbosity, state: State, cluster: &str, text: &str) {
         let text = if self.bar.is_hidden() {
             one_line(&format!("{cluster}: {text}"))
         } else {
             // One line: the status line names the cluster, and the summary has the whole text.
             shorten(&one_line(text), self.layout.width.saturating_sub(10))
         };
-        self.print(detail, &mark, &text);
+        let mark = self.layout.paint(code(state), state.mark());
+        self.print(least, &format!("{mark} {text}"));
     }
 
-    fn print(&mut self, detail: Detail, mark: &str, text: &str) {
-        if detail > self.detail {
+    fn print(&mut self, least: Verbosity, text: &str) {
+        if least > self.verbosity {
             return;
         }
         let elapsed = self.began.elapsed().as_secs();
-        let (minutes, seconds) = (elapsed / 60, elapsed % 60);
-        let out = &mut self.out;
+        let line = format!("[{:>2}:{:02}] {text}", elapsed / 60, elapsed % 60);
+        let (out, line) = (&mut self.out, for_terminal(&line));
         // A closed pipe must not abort the run.
-        let line = for_terminal(&format!("[{minutes:>2}:{seconds:02}] {mark}{text}"));
         let _ = self
             .bar
             .suspend(|| writeln!(out, "{line}").and_then(|()| out.flush()));
     }
 }
 
-fn phase_ended(cluster: &str, phase: &Phase) -> (Detail, String) {
-    let (name, note, took) = (&phase.name, &phase.note, seconds(phase.seconds));
-    match &phase.error {
-        Some(error) => (
-            Detail::Notable,
-            format!("{cluster}: {name} failed after {took}: {error}"),
-        ),
-        None if note.is_empty() => (Detail::Phases, format!("{cluster}: {name} took {took}")),
-        None => (
-            Detail::Phases,
-            format!("{cluster}: {name} took {took}: {note}"),
-        ),
-    }
+/// What panicked while it held the lock changed at most a line.
+fn lock(statuses: &Mutex<Statuses>) -> MutexGuard<'_, Statuses> {
+    statuses.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -356,7 +313,6 @@ mod tests {
 
     use super::*;
     use crate::catalogue::model::Verdict;
-    use crate::report::event::Stopped;
     use crate::report::fixture::{self, PLAIN};
 
     #[derive(Clone, Default)]
@@ -444,7 +400,7 @@ mod tests {
         let cluster = "1.36 default".to_owned();
         let mut shown = |event: RunEvent| {
             progress.on(&event);
-            let status = progress.status.lock().unwrap();
+            let status = progress.statuses.lock().unwrap();
             status_line(&status, Instant::now())
         };
         let begun = |name: &str| RunEvent::PhaseBegun {

@@ -31,29 +31,19 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    /// Reports into a folder, which is created on the first write.
-    pub(crate) fn new(folder: impl Into<Utf8PathBuf>) -> Self {
+    /// Reports into a folder, which is created on the first write. Links use `base`.
+    pub(crate) fn new(folder: Utf8PathBuf, base: &str) -> Self {
         Self {
-            folder: folder.into(),
-            base: "./".to_owned(),
+            folder,
+            base: base.to_owned(),
             results: Results {
                 schema: SCHEMA.to_owned(),
                 hookproof: env!("CARGO_PKG_VERSION").to_owned(),
-                run: String::new(),
                 began: Timestamp::now(),
-                ended: None,
-                claims: Vec::new(),
-                accounts: Vec::new(),
-                clusters: Vec::new(),
+                ..Results::default()
             },
             names: Vec::new(),
         }
-    }
-
-    /// Uses this URL of the folder in links.
-    pub(crate) fn with_base(mut self, base: &str) -> Self {
-        base.clone_into(&mut self.base);
-        self
     }
 
     pub(crate) fn results(&self) -> &Results {
@@ -73,17 +63,19 @@ impl Reports {
                 accounts,
                 clusters,
             } => {
-                self.results.run.clone_from(run);
-                self.results.began = Timestamp::now();
-                self.results.claims.clone_from(claims);
-                self.results.accounts.clone_from(accounts);
-                self.results.clusters.clone_from(clusters);
-                self.names = clusters.iter().map(|c| c.facts.name.clone()).collect();
-                for column in &mut self.results.clusters {
-                    column.run.began = self.results.began;
+                let results = &mut self.results;
+                results.run.clone_from(run);
+                results.began = Timestamp::now();
+                results.claims.clone_from(claims);
+                results.accounts.clone_from(accounts);
+                for column in clusters {
+                    let mut column = column.clone();
+                    self.names.push(column.facts.name.clone());
+                    column.run.began = results.began;
                     column.run.claims = claims.iter().map(|claim| claim.id.clone()).collect();
+                    results.clusters.push(column);
                 }
-                return json::write_results(&self.results, &self.folder);
+                return json::write_results(results, &self.folder);
             }
             RunEvent::PhaseEnded { cluster, phase } => {
                 let column = self.cluster(cluster);
@@ -121,13 +113,7 @@ impl Reports {
                 }
                 return write_all(&self.results, &self.folder, &self.base);
             }
-            RunEvent::Planned { .. }
-            | RunEvent::PhaseBegun { .. }
-            | RunEvent::PhaseProgress { .. }
-            | RunEvent::ScenarioBegun { .. }
-            | RunEvent::ScenarioStep { .. }
-            | RunEvent::Warning { .. }
-            | RunEvent::Stopping { .. } => return Ok(()),
+            _ => return Ok(()),
         }
         // The machine-readable files are cheap enough for every scenario.
         json::write_results(&self.results, &self.folder)?;
@@ -157,7 +143,7 @@ mod tests {
     fn collects_a_run_and_writes_every_report() {
         let (_keep, path) = folder();
         let expected = fixture::results();
-        let mut reports = Reports::new(path.clone());
+        let mut reports = Reports::new(path.clone(), "./");
         for event in fixture::events(&expected) {
             reports.on(&event).unwrap();
         }
@@ -181,7 +167,7 @@ mod tests {
     #[test]
     fn writes_results_after_every_event() {
         let (_keep, path) = folder();
-        let mut reports = Reports::new(path.clone());
+        let mut reports = Reports::new(path.clone(), "./");
         for event in fixture::events(&fixture::results()) {
             reports.on(&event).unwrap();
             assert_eq!(&json::read_results(&path).unwrap(), reports.results());

@@ -17,7 +17,7 @@ use crate::judge::judgement::Judgement;
 pub const SCHEMA: &str = "hookproof.results/2";
 
 /// The results of one or more runs. Every run on a cluster has a column of its own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Results {
     /// Format version of this file.
     pub schema: String,
@@ -158,6 +158,13 @@ pub struct Unexpected {
     pub claim: String,
     pub verdict: Verdict,
     pub reason: String,
+}
+
+impl ClaimInfo {
+    /// The part of the id that the claims of a family share.
+    pub(crate) fn family(&self) -> &str {
+        self.id.split('.').next().unwrap_or_default()
+    }
 }
 
 impl ScenarioResults {

@@ -11,11 +11,14 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use itertools::Itertools as _;
 
 use super::essentials::verdict_in_words;
-use super::results::Results;
+use super::results::{ClaimInfo, Results};
 use super::text::{count, one_line, seconds, shorten, wrap};
-use super::view::{Cell, Counts, State, labels};
+use super::view::{Cell, Counts, State, labels, retried};
 use crate::catalogue::model::Verdict;
 use crate::report::event::Planned;
+
+/// Maximum length of a reason, in characters.
+const REASON: usize = 220;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Layout {
@@ -27,30 +30,27 @@ pub(crate) struct Layout {
 impl Layout {
     /// Layout for standard output, 80 columns wide.
     pub(crate) fn for_stdout() -> Self {
-        Self::of(&std::io::stdout())
+        Self::of(&std::io::stdout(), None)
     }
 
     /// Layout for text to read: as wide as the terminal, at most 100 columns.
     pub(crate) fn for_page() -> Self {
-        Self::for_stdout().as_wide_as(&Table::new())
+        Self::of(&std::io::stdout(), Table::new().width())
     }
 
     /// Layout for progress: as wide as the terminal, at most 100 columns.
     pub(super) fn for_stderr() -> Self {
         let mut table = Table::new();
         table.use_stderr();
-        Self::of(&std::io::stderr()).as_wide_as(&table)
+        Self::of(&std::io::stderr(), table.width())
     }
 
     /// Coloured as `--color`, or else `NO_COLOR`, `CLICOLOR_FORCE` and the terminal say.
-    fn of(stream: &impl RawStream) -> Self {
-        let colour = AutoStream::choice(stream) != ColorChoice::Never;
-        Self { width: 80, colour }
-    }
-
-    fn as_wide_as(self, table: &Table) -> Self {
-        let width = table.width().map_or(80, usize::from).clamp(40, 100);
-        Self { width, ..self }
+    fn of(stream: &impl RawStream, width: Option<u16>) -> Self {
+        Self {
+            width: width.map_or(80, usize::from).clamp(40, 100),
+            colour: AutoStream::choice(stream) != ColorChoice::Never,
+        }
     }
 
     pub(super) fn paint(self, code: &str, text: &str) -> String {
@@ -76,34 +76,22 @@ pub(super) fn code(state: State) -> &'static str {
 
 /// Renders the summary of a run. `report` is the path of its HTML page.
 pub(crate) fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layout) -> String {
+    use Verdict::{Inconclusive, Qualified, Refuted};
+    let page = Page::of(results, layout);
     let mut out = String::new();
-    let labels = labels(&results.clusters);
-    for (verdict, title, meaning) in [
-        (
-            Verdict::Refuted,
-            "REFUTED",
-            "the cluster contradicts the claim",
-        ),
-        (
-            Verdict::Qualified,
-            "QUALIFIED",
-            "true only under a condition",
-        ),
-        (
-            Verdict::Inconclusive,
-            "INCONCLUSIVE",
-            "the evidence does not decide the claim",
-        ),
+    for (verdict, meaning) in [
+        (Refuted, "the cluster contradicts the claim"),
+        (Qualified, "true only under a condition"),
+        (Inconclusive, "the evidence does not decide the claim"),
     ] {
-        let entries = with_verdict(results, &labels, verdict, layout);
-        section(&mut out, ("1", title, meaning), &entries, layout);
+        let title = State::Verdict(verdict).word().to_uppercase();
+        out += &page.section("1", &title, meaning, &page.with_verdict(verdict));
     }
     let meaning = "an attempt failed or had an unexpected verdict";
-    let entries = retried(results, &labels);
-    section(&mut out, ("1", "RETRIED", meaning), &entries, layout);
-    attention(&mut out, results, &labels, layout);
-    out.push_str(&counts(results, &labels, layout));
-    last_line(&mut out, results, layout);
+    out += &page.section("1", "RETRIED", meaning, &page.retried());
+    out += &page.attention();
+    out += &page.counts();
+    out += &page.last_line();
     if let Some(report) = report {
         let _ = writeln!(out, "report: {report}");
     }
@@ -112,212 +100,197 @@ pub(crate) fn summary(results: &Results, report: Option<&Utf8Path>, layout: Layo
 
 /// Changed verdicts, errors and the last line of the summary.
 pub(crate) fn brief(results: &Results, layout: Layout) -> String {
-    let mut out = String::new();
-    attention(&mut out, results, &labels(&results.clusters), layout);
-    last_line(&mut out, results, layout);
-    out
-}
-
-fn last_line(out: &mut String, results: &Results, layout: Layout) {
-    let text = if let Some(ended) = results.ended {
-        let took = ended.duration_since(results.began).as_secs_f64();
-        let claims = count(results.claims.len(), "claim");
-        let clusters = count(results.clusters.len(), "cluster");
-        format!("{claims} on {clusters} in {}", seconds(took))
-    } else {
-        let text = "The run did not finish; these are the results so far.";
-        layout.paint("1;31", text)
-    };
-    let _ = writeln!(out, "{text}");
-}
-
-/// What a run would do, a section for each cluster.
-pub(crate) fn plan(clusters: &[Planned]) -> String {
-    let mut out = String::new();
-    for planned in clusters {
-        let _ = writeln!(out, "{}", planned.cluster);
-        let width = planned.scenarios.iter().map(|s| s.scenario.len()).max();
-        let (mut scenarios, mut claims) = (0, 0);
-        for planned in &planned.scenarios {
-            let _ = write!(out, "  {:<1$}", planned.scenario, width.unwrap_or_default());
-            if let Some(reason) = &planned.not_applicable {
-                let _ = writeln!(out, "  not applicable: {reason}");
-                continue;
-            }
-            scenarios += 1;
-            claims += planned.claims.len();
-            let _ = writeln!(out, "  {:>4.0} s", planned.seconds);
-            for claim in &planned.claims {
-                let _ = writeln!(out, "    {claim}");
-            }
-        }
-        let (scenarios, claims) = (count(scenarios, "scenario"), count(claims, "claim"));
-        let takes = seconds(planned.seconds.round());
-        let _ = writeln!(
-            out,
-            "{scenarios}, {claims}, about {takes} after the cluster is ready\n"
-        );
-    }
-    out.push_str("dry run: nothing was created\n");
-    out
+    let page = Page::of(results, layout);
+    page.attention() + &page.last_line()
 }
 
 /// A line and the paragraphs below it.
 type Entry = (String, Vec<String>);
 
-/// A section with a colour, a title and its meaning; nothing without entries.
-fn section(
-    out: &mut String,
-    (colour, title, meaning): (&str, &str, &str),
-    entries: &[Entry],
+struct Page<'a> {
+    results: &'a Results,
+    labels: Vec<String>,
     layout: Layout,
-) {
-    if entries.is_empty() {
-        return;
+}
+
+impl<'a> Page<'a> {
+    fn of(results: &'a Results, layout: Layout) -> Self {
+        Self {
+            results,
+            labels: labels(&results.clusters),
+            layout,
+        }
     }
-    let title = layout.paint(colour, &format!("{title} {}", entries.len()));
-    let _ = writeln!(out, "{title}  {meaning}");
-    for (head, paragraphs) in entries {
-        let _ = writeln!(out, "  {head}");
-        for text in paragraphs {
-            for line in wrap(text, layout.width.saturating_sub(6), "      ") {
+
+    /// A section with a colour, a title and its meaning; nothing without entries.
+    fn section(&self, colour: &str, title: &str, meaning: &str, entries: &[Entry]) -> String {
+        if entries.is_empty() {
+            return String::new();
+        }
+        let title = format!("{title} {}", entries.len());
+        let mut out = format!("{}  {meaning}\n", self.layout.paint(colour, &title));
+        let width = self.layout.width.saturating_sub(6);
+        let lines = |text: &String| wrap(text, width, "      ");
+        for (head, paragraphs) in entries {
+            let _ = writeln!(out, "  {head}");
+            for line in paragraphs.iter().flat_map(lines) {
                 let _ = writeln!(out, "      {line}");
             }
         }
+        out + "\n"
     }
-    out.push('\n');
-}
 
-/// The claims with this verdict in any column.
-fn with_verdict(
-    results: &Results,
-    labels: &[String],
-    verdict: Verdict,
-    layout: Layout,
-) -> Vec<Entry> {
-    let state = State::Verdict(verdict);
-    let mark = layout.paint(code(state), state.mark());
-    let mut entries = Vec::new();
-    for claim in &results.claims {
-        let cells = labels.iter().zip(results.cells(claim));
-        let cells = cells
-            .filter(|(_, cell)| cell.state() == state)
-            .collect_vec();
-        let Some((_, last)) = cells.last() else {
-            continue;
-        };
-        let only = cells.len() < results.clusters.len();
-        let on = cells.iter().map(|(label, _)| label).join(", ");
-        let on = only.then(|| format!("  only on {on}"));
-        let why = match (&claim.instead, verdict) {
-            (Some(instead), Verdict::Refuted | Verdict::Qualified) => {
-                format!("actually: {instead}")
-            }
-            _ => reason(last),
-        };
-        let head = format!("{mark} {}{}", one_line(&claim.id), on.unwrap_or_default());
-        entries.push((head, vec![format!("claim: {}", claim.says), why]));
+    /// A claim's id after the mark of a state.
+    fn head(&self, state: State, claim: &ClaimInfo) -> String {
+        let mark = self.layout.paint(code(state), state.mark());
+        format!("{mark} {}", one_line(&claim.id))
     }
-    entries
-}
 
-/// Scenarios with more than one attempt.
-fn retried(results: &Results, labels: &[String]) -> Vec<Entry> {
-    let retried = super::view::retried(results, labels).into_iter();
-    let retried = retried.map(|(label, scenario)| {
-        let why = scenario.earlier.iter().flat_map(|earlier| {
-            let why = earlier.why().into_iter();
-            let why = why.map(|why| shorten(&one_line(&why), 220));
-            why.map(move |why| format!("attempt {}: {why}", earlier.attempt))
-        });
-        let head = format!("↻ {}  on {label}", one_line(&scenario.scenario));
-        (head, why.collect())
-    });
-    retried.collect()
-}
-
-/// Changed verdicts and errors. Claims with the same error share an entry.
-fn attention(out: &mut String, results: &Results, labels: &[String], layout: Layout) {
-    let mut changed: Vec<Entry> = Vec::new();
-    let mut errors: BTreeMap<(usize, String), Vec<&str>> = BTreeMap::new();
-    for (at, (cluster, label)) in results.clusters.iter().zip(labels).enumerate() {
-        for phase in &cluster.phases {
-            if let Some(error) = &phase.error {
-                let text = format!("{}: {error}", phase.name);
-                errors.entry((at, text)).or_default();
+    /// The claims with this verdict in any column.
+    fn with_verdict(&self, verdict: Verdict) -> Vec<Entry> {
+        let state = State::Verdict(verdict);
+        let mut entries = Vec::new();
+        for claim in &self.results.claims {
+            let cells = self.labels.iter().zip(self.results.cells(claim));
+            let cells = cells.filter(|(_, cell)| cell.state() == state);
+            let (on, cells): (Vec<_>, Vec<_>) = cells.unzip();
+            let Some(last) = cells.last() else { continue };
+            let why = match &claim.instead {
+                Some(instead) if state.is_wrong() => format!("actually: {instead}"),
+                _ => reason(last),
+            };
+            let mut head = self.head(state, claim);
+            if on.len() < self.labels.len() {
+                let _ = write!(head, "  only on {}", on.iter().join(", "));
             }
+            entries.push((head, vec![format!("claim: {}", claim.says), why]));
         }
-        for claim in &results.claims {
-            let cell = Cell::of(cluster, claim);
-            match cell {
-                _ if cell.changed() => {
-                    let mark = layout.paint(code(cell.state()), cell.state().mark());
-                    let found = format!("{label}: {}", verdict_in_words(&cell));
-                    let head = format!("{mark} {}", one_line(&claim.id));
-                    changed.push((head, vec![found, reason(&cell)]));
+        entries
+    }
+
+    /// Scenarios with more than one attempt.
+    fn retried(&self) -> Vec<Entry> {
+        let retried = retried(self.results, &self.labels);
+        let retried = retried.map(|(label, scenario)| {
+            let why = scenario.earlier.iter().flat_map(|earlier| {
+                let why = earlier.why().into_iter();
+                let why = why.map(|why| shorten(&one_line(&why), REASON));
+                why.map(move |why| format!("attempt {}: {why}", earlier.attempt))
+            });
+            let head = format!("↻ {}  on {label}", one_line(&scenario.scenario));
+            (head, why.collect())
+        });
+        retried.collect()
+    }
+
+    /// Changed verdicts and errors. Claims with the same error share an entry.
+    fn attention(&self) -> String {
+        let mut changed: Vec<Entry> = Vec::new();
+        let mut errors: BTreeMap<(usize, String), Vec<&str>> = BTreeMap::new();
+        for (at, (cluster, label)) in self.results.clusters.iter().zip(&self.labels).enumerate() {
+            for phase in &cluster.phases {
+                if let Some(error) = &phase.error {
+                    let text = format!("{}: {error}", phase.name);
+                    errors.entry((at, text)).or_default();
                 }
-                Cell::Problem { scenario } => {
+            }
+            for claim in &self.results.claims {
+                let cell = Cell::of(cluster, claim);
+                if cell.changed() {
+                    let found = format!("{label}: {}", verdict_in_words(&cell));
+                    let head = self.head(cell.state(), claim);
+                    changed.push((head, vec![found, reason(&cell)]));
+                } else if let Cell::Problem { scenario } = cell {
                     let text = format!("{}: {}", scenario.scenario, cell.reason());
                     errors.entry((at, text)).or_default().push(&claim.id);
                 }
-                _ => {}
             }
         }
+        let errors = errors.into_iter().map(|((at, text), claims)| {
+            let text = format!("! {}: {text}", self.labels[at]);
+            let head = wrap(&text, self.layout.width.saturating_sub(2), "    ").join("\n  ");
+            let claims = (!claims.is_empty()).then(|| format!("claims: {}", claims.join(", ")));
+            (head, Vec::from_iter(claims))
+        });
+        let (red, errors) = (code(State::Error), errors.collect_vec());
+        let meaning = "setup or observation failed; no verdict";
+        let errors = self.section(red, "ERRORS", meaning, &errors);
+        let meaning = "the verdict differs from the expected one";
+        errors + &self.section(red, "CHANGED", meaning, &changed)
     }
-    let errors = errors.into_iter().map(|((at, text), claims)| {
-        let text = format!("! {}: {text}", labels[at]);
-        let head = wrap(&text, layout.width.saturating_sub(2), "    ").join("\n  ");
-        let claims = (!claims.is_empty()).then(|| format!("claims: {}", claims.join(", ")));
-        (head, Vec::from_iter(claims))
-    });
-    let errors = errors.collect_vec();
-    let red = code(State::Error);
-    let title = (red, "ERRORS", "setup or observation failed; no verdict");
-    section(out, title, &errors, layout);
-    let title = (red, "CHANGED", "the verdict differs from the expected one");
-    section(out, title, &changed, layout);
+
+    /// A table of counts: a row per state that occurred, a column per cluster.
+    fn counts(&self) -> String {
+        let (states, counts) = Counts::all(self.results);
+        let row = |title: String, number: &dyn Fn(&Counts) -> usize| {
+            let numbers = counts.iter().map(|counts| number(counts).to_string());
+            std::iter::once(title).chain(numbers).collect_vec()
+        };
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(self.layout.width).unwrap_or(80));
+        let mut header = self.labels.clone();
+        header.insert(0, "Kubernetes".to_owned());
+        table.set_header(header);
+        for state in states {
+            let title = format!("{} {}", state.mark(), state.word());
+            table.add_row(row(title, &|counts| counts.get(state)));
+        }
+        table.add_row(row("  changed".to_owned(), &|counts| counts.changed));
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let mut lines = table.lines().map(|line| line.trim_end().to_owned());
+        let head = lines.next().unwrap_or_default();
+        let lines = lines.map(|line| line + "\n").join("");
+        format!("{}\n{lines}\n", self.layout.paint("1", &head))
+    }
+
+    fn last_line(&self) -> String {
+        let results = self.results;
+        let Some(ended) = results.ended else {
+            let text = "The run did not finish; these are the results so far.";
+            return self.layout.paint("1;31", text) + "\n";
+        };
+        let took = seconds(ended.duration_since(results.began).as_secs_f64());
+        let claims = count(results.claims.len(), "claim");
+        let clusters = count(results.clusters.len(), "cluster");
+        format!("{claims} on {clusters} in {took}\n")
+    }
 }
 
 fn reason(cell: &Cell<'_>) -> String {
-    format!("reason: {}", shorten(&one_line(&cell.reason()), 220))
+    format!("reason: {}", shorten(&one_line(&cell.reason()), REASON))
 }
 
-/// A table of counts: a row per state that occurred, a column per cluster.
-fn counts(results: &Results, labels: &[String], layout: Layout) -> String {
-    let counts = results
-        .clusters
-        .iter()
-        .map(|c| Counts::of(results, c))
-        .collect_vec();
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_width(u16::try_from(layout.width).unwrap_or(80));
-    let mut header = vec!["Kubernetes".to_owned()];
-    header.extend(labels.iter().cloned());
-    table.set_header(header);
-    let occurs = |state: &State| counts.iter().any(|c| c.get(*state) > 0);
-    for state in State::ALL.into_iter().filter(occurs) {
-        let mut row = vec![format!("{} {}", state.mark(), state.word())];
-        row.extend(counts.iter().map(|c| c.get(state).to_string()));
-        table.add_row(row);
-    }
-    let mut row = vec!["  changed".to_owned()];
-    row.extend(counts.iter().map(|c| c.changed.to_string()));
-    table.add_row(row);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+/// What a run would do, a section for each cluster.
+pub(crate) fn plan(clusters: &[Planned]) -> String {
     let mut out = String::new();
-    for (at, line) in table.lines().enumerate() {
-        let line = line.trim_end();
-        let _ = match at {
-            0 => writeln!(out, "{}", layout.paint("1", line)),
-            _ => writeln!(out, "{line}"),
-        };
+    for cluster in clusters {
+        let _ = writeln!(out, "{}", cluster.cluster);
+        let names = cluster.scenarios.iter().map(|ran| ran.scenario.len());
+        let width = names.max().unwrap_or_default();
+        let (mut scenarios, mut claims) = (0, 0);
+        for planned in &cluster.scenarios {
+            let name = &planned.scenario;
+            if let Some(reason) = &planned.not_applicable {
+                let _ = writeln!(out, "  {name:<width$}  not applicable: {reason}");
+                continue;
+            }
+            scenarios += 1;
+            claims += planned.claims.len();
+            let _ = writeln!(out, "  {name:<width$}  {:>4.0} s", planned.seconds);
+            for claim in &planned.claims {
+                let _ = writeln!(out, "    {claim}");
+            }
+        }
+        let (scenarios, claims) = (count(scenarios, "scenario"), count(claims, "claim"));
+        let takes = seconds(cluster.seconds.round());
+        let after = "after the cluster is ready";
+        let _ = writeln!(out, "{scenarios}, {claims}, about {takes} {after}\n");
     }
-    out.push('\n');
-    out
+    out + "dry run: nothing was created\n"
 }
 
 #[cfg(test)]

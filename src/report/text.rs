@@ -18,20 +18,15 @@ fn is_bidi(c: char) -> bool {
 
 /// Removes what a terminal would interpret, except line feeds and colours.
 pub(crate) fn for_terminal(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(escape) = rest.find('\u{1b}') {
-        safe.push_str(&without_controls(&rest[..escape]));
-        rest = &rest[escape + 1..];
-        let end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, '[' | ';'));
-        if let Some(end) = end.filter(|end| rest.starts_with('[') && rest[*end..].starts_with('m'))
-        {
+    let mut parts = text.split('\u{1b}');
+    let mut safe = without_controls(parts.next().unwrap_or_default());
+    for part in parts {
+        let end = part.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '[' | ';'));
+        if part.starts_with('[') && end.starts_with('m') {
             safe.push('\u{1b}');
-            safe.push_str(&rest[..=end]);
-            rest = &rest[end + 1..];
         }
+        safe += &without_controls(part);
     }
-    safe.push_str(&without_controls(rest));
     safe
 }
 
@@ -103,9 +98,10 @@ pub fn value(value: &Value) -> String {
 
 /// Percent-encodes a path for a URL.
 pub(crate) fn url_path(path: &str) -> String {
-    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte);
     let bytes = path.bytes().map(|byte| match byte {
-        byte if safe(byte) => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
         byte => format!("%{byte:02X}"),
     });
     bytes.collect()
@@ -113,11 +109,8 @@ pub(crate) fn url_path(path: &str) -> String {
 
 /// `1 claim`, `2 claims`.
 pub fn count(number: usize, noun: &str) -> String {
-    if number == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{number} {noun}s")
-    }
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// `line 64`, `lines 64, 78-79`.

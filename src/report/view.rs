@@ -67,6 +67,21 @@ impl State {
         self.look().2
     }
 
+    /// The state with this identifier.
+    pub fn of(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.key() == key)
+    }
+
+    /// Whether the claim is wrong, so that its correction is shown.
+    pub(crate) fn is_wrong(self) -> bool {
+        matches!(self, Self::Verdict(Verdict::Refuted | Verdict::Qualified))
+    }
+
+    /// Whether it is a verdict that the evidence decided.
+    pub(crate) fn is_decided(self) -> bool {
+        matches!(self, Self::Verdict(verdict) if verdict != Verdict::Inconclusive)
+    }
+
     fn look(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Verdict(Verdict::Confirmed) => ("confirmed", "confirmed", "✓"),
@@ -90,24 +105,19 @@ impl Results {
 
 impl<'a> Cell<'a> {
     pub fn of(cluster: &'a ClusterResults, claim: &ClaimInfo) -> Self {
-        let scenario = claim
-            .scenario
-            .as_deref()
-            .and_then(|id| cluster.scenarios.iter().rev().find(|s| s.scenario == id));
-        if let Some(judgement) = cluster.judgements.iter().find(|j| j.claim == claim.id) {
-            return Self::Judged {
+        let mut scenarios = cluster.scenarios.iter().rev();
+        let scenario = scenarios.find(|ran| Some(&ran.scenario) == claim.scenario.as_ref());
+        let judgement = cluster.judgements.iter().find(|j| j.claim == claim.id);
+        let selected = cluster.run.claims.contains(&claim.id);
+        let failed = cluster.phases.iter().find(|phase| phase.error.is_some());
+        match (judgement, scenario, failed) {
+            (Some(judgement), scenario, _) => Self::Judged {
                 judgement,
                 scenario,
-            };
-        }
-        if let Some(scenario) = scenario {
-            return Self::Problem { scenario };
-        }
-        let selected = cluster.run.claims.contains(&claim.id);
-        let mut phases = cluster.phases.iter();
-        match phases.find(|phase| phase.error.is_some()) {
-            Some(phase) if selected => Self::NoCluster { phase },
-            _ => Self::NotRun { selected },
+            },
+            (None, Some(scenario), _) => Self::Problem { scenario },
+            (None, None, Some(phase)) if selected => Self::NoCluster { phase },
+            (None, None, _) => Self::NotRun { selected },
         }
     }
 
@@ -174,18 +184,22 @@ impl<'a> Cell<'a> {
 
 /// A judge's reason without a leading `inconclusive:` or `not applicable:` that repeats the verdict.
 pub fn bare_reason(reason: &str, verdict: Verdict) -> &str {
-    let rest = reason.strip_prefix(State::Verdict(verdict).word());
+    after(State::Verdict(verdict).word(), reason)
+}
+
+/// A reason without the word that it begins with.
+pub(super) fn after<'a>(word: &str, reason: &'a str) -> &'a str {
+    let rest = reason.strip_prefix(word);
     rest.and_then(|rest| rest.strip_prefix(": "))
         .unwrap_or(reason)
 }
 
 /// Number of claims of a cluster by state.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Counts {
     by_state: HashMap<State, usize>,
     /// Verdicts that differ from the expected ones.
     pub changed: usize,
-    pub total: usize,
 }
 
 impl Counts {
@@ -194,8 +208,15 @@ impl Counts {
         Self {
             by_state: cells().map(|cell| cell.state()).counts(),
             changed: cells().filter(Cell::changed).count(),
-            total: results.claims.len(),
         }
+    }
+
+    /// The counts of each column, after the states that occur in any.
+    pub(super) fn all(results: &Results) -> (Vec<State>, Vec<Self>) {
+        let columns = results.clusters.iter();
+        let counts: Vec<Self> = columns.map(|column| Self::of(results, column)).collect();
+        let occurs = |state: &State| counts.iter().any(|counts| counts.get(*state) > 0);
+        (State::ALL.into_iter().filter(occurs).collect(), counts)
     }
 
     pub fn get(&self, state: State) -> usize {
@@ -237,12 +258,11 @@ pub fn label(facts: &ClusterFacts) -> String {
 pub fn retried<'a>(
     results: &'a Results,
     labels: &'a [String],
-) -> Vec<(&'a str, &'a ScenarioResults)> {
-    let clusters = results.clusters.iter().zip(labels);
+) -> impl Iterator<Item = (&'a String, &'a ScenarioResults)> {
+    let clusters = labels.iter().zip(&results.clusters);
     clusters
-        .flat_map(|(cluster, label)| cluster.scenarios.iter().map(move |s| (label.as_str(), s)))
-        .filter(|(_, scenario)| !scenario.earlier.is_empty())
-        .collect()
+        .flat_map(|(label, cluster)| cluster.scenarios.iter().map(move |ran| (label, ran)))
+        .filter(|(_, ran)| !ran.earlier.is_empty())
 }
 
 /// Unique headings of columns, as short as uniqueness permits: the label of the run or the minor version
@@ -252,17 +272,16 @@ pub fn labels(columns: &[ClusterResults]) -> Vec<String> {
         Some(given) => one_line(given),
         None => label(&column.facts),
     };
-    let version = |column: &ClusterResults| {
-        let text = short(column);
-        let full = column.facts.kubernetes.trim_start_matches('v');
-        match (&column.label, minor(&column.facts)) {
+    let mut labels = columns.iter().map(short).collect_vec();
+    distinguish(&mut labels, |at, text| {
+        let facts = &columns[at].facts;
+        let full = facts.kubernetes.trim_start_matches('v');
+        match (&columns[at].label, minor(facts)) {
             (Some(_), _) => format!("{text} {full}"),
             (None, Some(minor)) => text.replacen(&minor, full, 1),
-            (None, None) => text,
+            (None, None) => text.to_owned(),
         }
-    };
-    let mut labels: Vec<String> = columns.iter().map(short).collect();
-    distinguish(&mut labels, |at, _| version(&columns[at]));
+    });
     let parts: [fn(&ClusterResults) -> String; 8] = [
         |column| column.facts.profile.clone(),
         |column| column.facts.container_runtimes.join(", "),
@@ -298,26 +317,19 @@ fn distinguish(labels: &mut [String], longer: impl Fn(usize, &str) -> String) {
 /// Appends numbers to repeated names.
 pub(crate) fn number(names: Vec<String>, separator: &str) -> Vec<String> {
     let mut taken = BTreeSet::new();
-    let mut unique = |name: String| {
+    let unique = |name: String| {
         let numbered = (2..).map(|nth| format!("{name}{separator}{nth}"));
         let mut names = std::iter::once(name.clone()).chain(numbered);
-        names
-            .find(|name| taken.insert(name.to_lowercase()))
-            .unwrap_or(name)
+        let free = names.find(|name| taken.insert(name.to_lowercase()));
+        free.unwrap_or(name)
     };
-    names.into_iter().map(&mut unique).collect()
+    names.into_iter().map(unique).collect()
 }
 
 /// `shard 1 of 3`; `None` if the run is complete.
 pub fn shards(column: &ClusterResults) -> Option<String> {
     let Shards { parts, of } = column.run.shards.as_ref()?;
     Some(format!("shard {} of {of}", parts.iter().join(" and ")))
-}
-
-/// A document's name without its extension, as lists of documents show it.
-pub fn document_stem(document: &str) -> &str {
-    let stem = document.rsplit_once('.').map(|(stem, _)| stem);
-    stem.filter(|stem| !stem.is_empty()).unwrap_or(document)
 }
 
 /// The lines of a citation, or the quotation if no document was there to find it in.
@@ -328,12 +340,11 @@ pub(crate) fn place(cite: &Citation, lines: impl Fn(&str) -> String) -> String {
     }
 }
 
-/// Where a claim is documented: `001_x.txt:174, 184-190`. Empty for hookproof's own claims.
-pub fn cited(claim: &ClaimInfo) -> String {
+/// Where a claim is documented: `001_x.txt:174, 184-190`. `None` for hookproof's own claims.
+pub fn cited(claim: &ClaimInfo) -> Option<String> {
     let places = claim.cites.iter();
-    places
-        .map(|cite| format!("{}:{}", cite.document, place(cite, ToOwned::to_owned)))
-        .join("; ")
+    let mut places = places.map(|cite| format!("{}:{}", cite.document, place(cite, str::to_owned)));
+    (!claim.cites.is_empty()).then(|| places.join("; "))
 }
 
 impl EarlierAttempt {
@@ -343,11 +354,8 @@ impl EarlierAttempt {
             return vec!["judged again, it has no error and no unexpected verdict".to_owned()];
         }
         let unexpected = self.unexpected.iter();
-        self.problems
-            .iter()
-            .cloned()
-            .chain(unexpected.map(|found| format!("{} is {}", found.claim, found.in_words())))
-            .collect()
+        let unexpected = unexpected.map(|found| format!("{} is {}", found.claim, found.in_words()));
+        self.problems.iter().cloned().chain(unexpected).collect()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::report::annotate::annotate;
 use crate::report::error::ReportError;
 use crate::report::matrix::causes::{Cause, explained};
 use crate::report::matrix::data::Matrix;
-use crate::report::matrix::view::{Found, View};
+use crate::report::matrix::view::View;
 use crate::report::results::{ClaimInfo, Results, key};
 use crate::report::text::{line_numbers, one_line};
 use crate::report::view::{Cell, State, labels, number, place};
@@ -146,15 +146,10 @@ impl Site<'_> {
         states.extend(self.view.differs(&claim.id).then_some("differs"));
         states.extend(self.view.is_flaky(&claim.id).then_some("flaky"));
         let cells = self.view.all(&claim.id).map(|(profile, found)| {
-            let key = match &found {
-                Found::Flaky(_) => "flaky",
-                found => found.states()[0].key(),
-            };
+            let key = found.state().map_or("flaky", State::key);
             let newest = profile.runs.last().map(|at| &self.anchors[*at]);
-            let words = match found {
-                Found::Untested => None,
-                found => Some(format!("{}: {}", profile.label, found.in_words())),
-            };
+            let words = format!("{}: {}", profile.label, found.in_words());
+            let words = (!found.0.is_empty()).then_some(words);
             json!({"key": key, "words": words, "anchor": newest})
         });
         Row {

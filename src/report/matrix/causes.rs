@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::data::Column;
 use super::view::{Difference, View};
@@ -23,16 +24,14 @@ pub struct Cause {
     pub(crate) upstream: String,
     pub(crate) claims: Vec<String>,
     /// The versions of the profiles that differ, such as `<1.30`; all if absent.
-    #[serde(default)]
-    kubernetes: Option<String>,
+    #[serde(default, deserialize_with = "range")]
+    kubernetes: Option<VersionRange>,
     /// The gates that these profiles set.
     #[serde(default)]
     gates: BTreeMap<String, bool>,
     /// How the name of their container runtime begins.
     #[serde(default)]
     runtime: Option<String>,
-    #[serde(skip)]
-    range: Option<VersionRange>,
 }
 
 /// The kind of a cause.
@@ -66,33 +65,23 @@ pub fn built_in() -> Result<Vec<Cause>, String> {
 }
 
 fn parse(text: &str) -> Result<Vec<Cause>, String> {
-    let mut causes: Vec<Cause> =
-        serde_saphyr::from_str(text).map_err(|error| format!("causes.yaml: {error}"))?;
-    for cause in &mut causes {
-        let range = cause.kubernetes.as_deref().map(version_range);
-        cause.range = range
-            .transpose()
-            .map_err(|error| format!("causes.yaml: {error}"))?;
-    }
-    Ok(causes)
+    serde_saphyr::from_str(text).map_err(|error| format!("causes.yaml: {error}"))
+}
+
+fn range<'de, D: Deserializer<'de>>(from: D) -> Result<Option<VersionRange>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    let range = text.as_deref().map(version_range);
+    range.transpose().map_err(D::Error::custom)
 }
 
 impl Cause {
     fn explains(&self, claim: &str, column: &Column) -> bool {
-        let set = |(gate, on): (&String, &bool)| column.gates.get(gate) == Some(on);
-        let runs = |name: &str| {
-            column
-                .runtimes
-                .iter()
-                .any(|runtime| runtime.starts_with(name))
-        };
+        let (versions, gates) = (self.kubernetes.as_ref(), &mut self.gates.iter());
+        let runs = |name: &String| column.runtimes.iter().any(|one| one.starts_with(name));
         self.claims.iter().any(|id| id == claim)
-            && self
-                .range
-                .as_ref()
-                .is_none_or(|range| range.contains(&column.kubernetes))
-            && self.gates.iter().all(set)
-            && self.runtime.as_deref().is_none_or(runs)
+            && versions.is_none_or(|range| range.contains(&column.kubernetes))
+            && gates.all(|(gate, on)| column.gates.get(gate) == Some(on))
+            && self.runtime.as_ref().is_none_or(runs)
     }
 }
 
@@ -102,16 +91,12 @@ pub(crate) fn explained<'a>(
     causes: &'a [Cause],
     differences: &[Difference<'a>],
 ) -> Vec<(Option<&'a Cause>, Vec<Difference<'a>>)> {
-    let mut groups: Vec<_> = causes
-        .iter()
-        .map(|cause| (Some(cause), Vec::new()))
-        .collect();
-    groups.push((None, Vec::new()));
+    let groups = causes.iter().map(|cause| (Some(cause), Vec::new()));
+    let mut groups: Vec<_> = groups.chain([(None, Vec::new())]).collect();
     for difference in differences {
         let column = view.profiles[difference.profile].column;
-        let at = causes
-            .iter()
-            .position(|cause| cause.explains(&difference.claim.id, column));
+        let explains = |cause: &Cause| cause.explains(&difference.claim.id, column);
+        let at = causes.iter().position(explains);
         groups[at.unwrap_or(causes.len())].1.push(*difference);
     }
     groups
@@ -126,6 +111,7 @@ mod tests {
     use super::*;
     use crate::report::matrix::data::Matrix;
     use crate::report::matrix::view::tests::results;
+    use crate::report::results::ClaimInfo;
 
     #[rstest]
     #[case::version("kubernetes: \"<1.30\"", &["1.29"])]
@@ -149,6 +135,30 @@ mod tests {
         };
         assert_eq!(labels(0).collect::<Vec<_>>(), expected);
         assert_eq!(labels(1).count(), 2 - expected.len());
+    }
+
+    /// Every difference in the built-in results has a cause, and every cause has a difference.
+    #[test]
+    fn the_built_in_causes_explain_the_built_in_results() {
+        let (matrix, causes) = (Matrix::built_in().unwrap(), built_in().unwrap());
+        let template = results(&["1.30 c"]).claims.remove(0);
+        let claims = matrix.claims.keys().map(|id| ClaimInfo {
+            id: id.clone(),
+            ..template.clone()
+        });
+        let claims: Vec<_> = claims.collect();
+        let view = View::new(&matrix);
+        for (cause, found) in explained(&view, &causes, &view.differences(&claims)) {
+            let label = |one: &Difference<'_>| view.profiles[one.profile].label.clone();
+            let found: Vec<_> = found
+                .iter()
+                .map(|one| (&one.claim.id, label(one)))
+                .collect();
+            match cause {
+                Some(cause) => assert!(!found.is_empty(), "{cause:?}"),
+                None => assert_eq!(found, [], "docs/matrix/causes.yaml has no cause"),
+            }
+        }
     }
 
     #[rstest]

@@ -1,5 +1,7 @@
 //! Ranges of versions, derived from the results on the tested versions as in browser-compat-data.
 
+use itertools::Itertools as _;
+
 use crate::catalogue::model::Verdict;
 use crate::report::view::State;
 use crate::version::version;
@@ -40,29 +42,26 @@ pub(crate) struct Ranges {
 pub(crate) fn ranges(versions: &[(String, Tested)]) -> Ranges {
     let mut found = Ranges::default();
     let mut or_earlier = true;
+    let text_changes = text_changes(versions);
     for (version, tested) in versions {
-        match tested {
-            Tested::No => found.untested.push(version.clone()),
-            Tested::Flaky => found.flaky.push(version.clone()),
-            Tested::Yes(state, _) => match found.spans.last_mut() {
-                Some(span) if span.state == *state => span.to.clone_from(version),
-                _ => found.spans.push(Span {
-                    state: *state,
-                    from: version.clone(),
-                    or_earlier,
-                    to: version.clone(),
-                    texts: Vec::new(),
-                }),
-            },
+        match (tested, found.spans.last_mut()) {
+            (Tested::No, _) => found.untested.push(version.clone()),
+            (Tested::Flaky, _) => found.flaky.push(version.clone()),
+            (Tested::Yes(state, _), Some(span)) if span.state == *state => {
+                span.to.clone_from(version);
+                if text_changes.contains(&version.as_str()) {
+                    span.texts.push(version.clone());
+                }
+            }
+            (Tested::Yes(state, _), _) => found.spans.push(Span {
+                state: *state,
+                from: version.clone(),
+                or_earlier,
+                to: version.clone(),
+                texts: Vec::new(),
+            }),
         }
         or_earlier = !matches!(tested, Tested::Yes(..));
-    }
-    for version in text_changes(versions) {
-        let at = |name: &str| versions.iter().position(|(known, _)| known == name);
-        let inside = |span: &&mut Span| at(&span.from) < at(version) && at(version) <= at(&span.to);
-        if let Some(span) = found.spans.iter_mut().find(inside) {
-            span.texts.push(version.to_owned());
-        }
     }
     found
 }
@@ -70,51 +69,37 @@ pub(crate) fn ranges(versions: &[(String, Tested)]) -> Ranges {
 /// Versions whose text differs from that of the tested version before. A text that differs in every version is
 /// no change of a version: it contains what differs between all runs.
 fn text_changes(versions: &[(String, Tested)]) -> Vec<&str> {
-    let tested = versions
-        .iter()
-        .filter_map(|(version, tested)| match tested {
-            Tested::Yes(_, text) => Some((version.as_str(), text.as_str())),
-            _ => None,
-        });
+    let texts = versions.iter().filter_map(|(version, tested)| {
+        let Tested::Yes(_, text) = tested else {
+            return None;
+        };
+        Some((version.as_str(), text))
+    });
     // The versions at which each text begins, with the number of versions that have it.
-    let mut runs: Vec<(&str, &str, usize)> = Vec::new();
-    for (version, text) in tested {
-        match runs.last_mut() {
-            Some((_, known, number)) if *known == text => *number += 1,
-            _ => runs.push((version, text, 1)),
-        }
-    }
-    let returns = |text: &str| runs.iter().filter(|(_, other, _)| *other == text).count() > 1;
-    let lasting = runs.iter().filter(|(_, _, number)| *number > 1).count();
-    if lasting * 2 < runs.len() || runs.iter().any(|(_, text, _)| returns(text)) {
+    let runs = texts.dedup_by_with_count(|(_, one), (_, next)| one == next);
+    let runs = runs.collect_vec();
+    let lasting = runs.iter().filter(|(number, _)| *number > 1).count();
+    if lasting * 2 < runs.len() || !runs.iter().map(|(_, (_, text))| text).all_unique() {
         return Vec::new();
     }
-    runs.iter().skip(1).map(|(version, ..)| *version).collect()
+    let changes = runs.iter().skip(1);
+    changes.map(|(_, (version, _))| *version).collect()
 }
 
 impl Ranges {
     /// `refuted ≤ 1.29, confirmed since 1.30; untested in 1.32`.
     pub(crate) fn in_words(&self) -> String {
-        let Self {
-            spans,
-            untested,
-            flaky,
-        } = self;
-        let last = spans.len().saturating_sub(1);
-        let spans: Vec<String> = spans
-            .iter()
-            .enumerate()
-            .map(|(at, span)| span.in_words(at == 0, at == last))
-            .collect();
+        let last = self.spans.len().saturating_sub(1);
+        let spans = self.spans.iter().enumerate();
+        let mut spans = spans.map(|(at, span)| span.in_words(at == 0, at == last));
         let parts = [
             spans.join(", "),
-            listed("flaky in", flaky),
-            listed("untested in", untested),
+            listed("flaky in", &self.flaky),
+            listed("untested in", &self.untested),
         ];
-        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        match parts.as_slice() {
-            [] => "untested".to_owned(),
-            parts => parts.join("; "),
+        match parts.iter().filter(|part| !part.is_empty()).join("; ") {
+            parts if parts.is_empty() => "untested".to_owned(),
+            parts => parts,
         }
     }
 }
@@ -122,11 +107,7 @@ impl Ranges {
 impl Span {
     fn in_words(&self, first: bool, last: bool) -> String {
         let word = self.state.word();
-        let from = if self.or_earlier {
-            format!("≤ {}", self.from)
-        } else {
-            self.from.clone()
-        };
+        let from = format!("{}{}", if self.or_earlier { "≤ " } else { "" }, self.from);
         let range = match (first, last) {
             _ if self.state == State::Verdict(Verdict::NotTestable) => word.to_owned(),
             (_, true) => format!("{word} since {from}"),
@@ -149,9 +130,9 @@ fn listed(words: &str, versions: &[String]) -> String {
         [first, _, .., last] => vec![format!("{first}–{last}")],
         few => few.to_vec(),
     });
-    match rows.collect::<Vec<_>>().as_slice() {
-        [] => String::new(),
-        versions => format!("{words} {}", versions.join(", ")),
+    match rows.collect_vec().join(", ") {
+        rows if rows.is_empty() => rows,
+        rows => format!("{words} {rows}"),
     }
 }
 

@@ -1,11 +1,12 @@
 //! The matrix on a terminal, 80 columns wide, and answers about single claims.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use itertools::Itertools as _;
 use serde_json::{Value, json};
 
-use super::view::{Found, Profile, View};
-use crate::catalogue::model::Verdict;
+use super::view::{Profile, View};
 use crate::report::results::ClaimInfo;
 use crate::report::terminal::{Layout, code};
 use crate::report::text::{count, one_line, wrap};
@@ -14,11 +15,6 @@ use crate::version::version;
 
 /// Columns of a mark.
 const MARK: usize = 3;
-/// States with which the correction of a claim is shown.
-const WRONG: [State; 2] = [
-    State::Verdict(Verdict::Refuted),
-    State::Verdict(Verdict::Qualified),
-];
 /// The narrowest column for ids.
 const ID: usize = 20;
 
@@ -32,12 +28,8 @@ pub(crate) fn table(view: &View<'_>, claims: &[&ClaimInfo], layout: Layout) -> S
     let width = layout.width - MARK * shown.len();
     let longest = claims.iter().map(|claim| claim.id.chars().count()).max();
     let width = width.min(longest.unwrap_or_default().max(ID));
-    let mut out = format!("{:<width$}", "Kubernetes 1.…");
-    for head in &heads {
-        let _ = write!(out, "{head:>MARK$}");
-    }
-    out.push('\n');
-    let few = claims.len() <= 5;
+    let marks = heads.iter().map(|head| format!("{head:>MARK$}")).join("");
+    let mut out = format!("{:<width$}{marks}\n", "Kubernetes 1.…");
     for claim in claims {
         let id = one_line(&claim.id);
         if id.chars().count() > width {
@@ -46,50 +38,34 @@ pub(crate) fn table(view: &View<'_>, claims: &[&ClaimInfo], layout: Layout) -> S
             let _ = write!(out, "{id:<width$}");
         }
         for (_, found) in view.all(&claim.id).skip(left_out) {
-            let state = found.states()[0];
-            let colour = match found {
-                Found::Flaky(_) => "35",
-                _ => code(state),
-            };
+            let colour = found.state().map_or("35", code);
             let _ = write!(out, "  {}", layout.paint(colour, found.mark()));
         }
         out.push('\n');
-        if few || view.differs(&claim.id) || view.is_flaky(&claim.id) {
-            paragraph(&mut out, &view.history(&claim.id), layout);
+        if claims.len() <= 5 || view.differs(&claim.id) || view.is_flaky(&claim.id) {
+            out += &paragraph(&view.history(&claim.id), layout);
         }
     }
-    legend(&mut out, view, claims, layout);
-    for (profile, head) in shown
-        .iter()
-        .zip(&heads)
-        .filter(|(_, head)| !head.starts_with(|c: char| c.is_ascii_digit()))
-    {
-        let _ = writeln!(out, "{head}  {}", profile.label);
+    let legend = wrap(&legend(view, claims), layout.width, "").join("\n");
+    let _ = writeln!(out, "\n{legend}");
+    for (profile, head) in shown.iter().zip(&heads) {
+        if head.starts_with(|c: char| !c.is_ascii_digit()) {
+            let _ = writeln!(out, "{head}  {}", profile.label);
+        }
     }
     if left_out > 0 {
-        let _ = writeln!(
-            out,
-            "{} left out; --format markdown shows all",
-            count(left_out, "older profile")
-        );
+        let left_out = count(left_out, "older profile");
+        let _ = writeln!(out, "{left_out} left out; --format markdown shows all");
     }
-    let dates = view
-        .matrix
-        .columns
-        .iter()
-        .map(|column| column.began.strftime("%Y-%m-%d").to_string());
-    let dates: std::collections::BTreeSet<String> = dates.collect();
-    let dates = match (dates.first(), dates.last()) {
-        (Some(first), Some(last)) if first != last => format!(", tested from {first} to {last}"),
-        (Some(first), _) => format!(", tested on {first}"),
-        _ => String::new(),
+    let dates = view.matrix.columns.iter().map(|column| column.began);
+    let dates = dates.map(|began| began.strftime("%Y-%m-%d").to_string());
+    let dates = match dates.sorted().dedup().collect_vec().as_slice() {
+        [] => String::new(),
+        [day] => format!(", tested on {day}"),
+        [first, .., last] => format!(", tested from {first} to {last}"),
     };
-    let _ = writeln!(
-        out,
-        "{}, {}{dates}",
-        count(claims.len(), "claim"),
-        count(view.profiles.len(), "profile")
-    );
+    let claims = count(claims.len(), "claim");
+    let _ = writeln!(out, "{claims}, {}{dates}", count(view.tested(), "profile"));
     out
 }
 
@@ -106,38 +82,23 @@ fn heads(profiles: &[Profile<'_>]) -> Vec<String> {
 }
 
 /// The marks that occur.
-fn legend(out: &mut String, view: &View<'_>, claims: &[&ClaimInfo], layout: Layout) {
-    let found: Vec<Found<'_>> = claims
-        .iter()
-        .flat_map(|claim| view.all(&claim.id).map(|(_, found)| found))
-        .collect();
-    let mut words = Vec::new();
-    for state in State::ALL {
-        let has =
-            |found: &Found<'_>| !matches!(found, Found::Flaky(_)) && found.states()[0] == state;
-        if found.iter().any(has) {
-            let word = match state {
-                State::NotRun => "untested",
-                state => state.word(),
-            };
-            words.push(format!("{} {word}", state.mark()));
-        }
-    }
-    if found.iter().any(|found| matches!(found, Found::Flaky(_))) {
-        words.push("≈ flaky".to_owned());
-    }
-    out.push('\n');
-    let _ = writeln!(
-        out,
-        "{}",
-        wrap(&words.join(", "), layout.width, "").join("\n")
-    );
+fn legend(view: &View<'_>, claims: &[&ClaimInfo]) -> String {
+    let found = claims.iter().flat_map(|claim| view.all(&claim.id));
+    let found = found.map(|(_, found)| found.state()).collect_vec();
+    let states = State::ALL.into_iter().map(Some).chain([None]);
+    let states = states.filter(|state| found.contains(state));
+    let words = states.map(|state| match state {
+        Some(State::NotRun) => format!("{} untested", State::NotRun.mark()),
+        Some(state) => format!("{} {}", state.mark(), state.word()),
+        None => "≈ flaky".to_owned(),
+    });
+    words.collect_vec().join(", ")
 }
 
-fn paragraph(out: &mut String, text: &str, layout: Layout) {
-    for line in wrap(text, layout.width.saturating_sub(2), "  ") {
-        let _ = writeln!(out, "  {}", layout.paint("2", &line));
-    }
+fn paragraph(text: &str, layout: Layout) -> String {
+    let lines = wrap(text, layout.width.saturating_sub(2), "  ");
+    let mut lines = lines.iter().map(|line| layout.paint("2", line));
+    format!("  {}\n", lines.join("\n  "))
 }
 
 /// What is known of a claim on the profiles of a minor version.
@@ -156,40 +117,26 @@ pub(crate) fn answer(
     add(2, &claim.says);
     let on = |profile: &Profile<'_>| version(&profile.column.kubernetes) == Some(minor);
     if !view.profiles.iter().any(on) {
-        let tested: Vec<_> = view
-            .profiles
-            .iter()
-            .map(|profile| profile.label.as_str())
-            .collect();
+        let mut tested = view.profiles.iter().map(|profile| &profile.label);
         add(0, &format!("Kubernetes {}.{}: untested", minor.0, minor.1));
         add(2, &format!("tested with {}", tested.join(", ")));
     }
     let mut is_wrong = false;
     for (profile, found) in view.all(&claim.id).filter(|(profile, _)| on(profile)) {
-        is_wrong |= found.states().iter().any(|state| WRONG.contains(state));
-        add(
-            0,
-            &format!("Kubernetes {}: {}", profile.label, found.in_words()),
-        );
-        let entries = match &found {
-            Found::Untested => Vec::new(),
-            Found::Same(entry) => vec![*entry],
-            Found::Flaky(entries) => entries.clone(),
-        };
-        for entry in entries {
-            let values = entry
-                .values
-                .iter()
-                .map(|(name, value)| format!("{name} = {value}"));
-            let mut values: Vec<String> = values.collect();
-            if let Some(reason) = entry.reason.as_ref().filter(|_| values.is_empty()) {
-                values.push(reason.clone());
+        is_wrong |= found.states().into_iter().any(State::is_wrong);
+        let (label, words) = (&profile.label, found.in_words());
+        add(0, &format!("Kubernetes {label}: {words}"));
+        for entry in &found.0 {
+            if found.is_flaky() {
+                add(2, &format!("{}:", entry.state.word()));
             }
-            if let Found::Flaky(_) = &found {
-                values.insert(0, format!("{}:", entry.state.word()));
+            let mut has_values = false;
+            for (name, value) in entry.values() {
+                has_values = true;
+                add(2, &format!("{name} = {value}"));
             }
-            for value in values {
-                add(2, &value);
+            if let Some(reason) = entry.reason().filter(|_| !has_values) {
+                add(2, reason);
             }
         }
         let runs = match profile.runs.len() {
@@ -207,49 +154,41 @@ pub(crate) fn answer(
 
 /// A claim's history as a section of its page.
 pub(crate) fn section(view: &View<'_>, claim: &str, layout: Layout) -> String {
-    let mut out = format!("\n{}\n", layout.paint("1", "Versions"));
-    paragraph(
-        &mut out,
-        &view.history(claim),
-        Layout {
-            colour: false,
-            ..layout
-        },
-    );
-    out
+    let title = layout.paint("1", "Versions");
+    let mut plain = layout;
+    plain.colour = false;
+    format!("\n{title}\n{}", paragraph(&view.history(claim), plain))
 }
 
 /// The rows as JSON: per profile the verdicts of its runs, with the values that decided them.
 pub(crate) fn json(view: &View<'_>, claims: &[&ClaimInfo]) -> Value {
     let row = |claim: &&ClaimInfo| {
-        let mut cells = serde_json::Map::new();
-        for (at, profile) in view.profiles.iter().enumerate() {
-            let found = view.found(&claim.id, at);
-            let entries = match &found {
-                Found::Untested => continue,
-                Found::Same(entry) => vec![*entry],
-                Found::Flaky(entries) => entries.clone(),
-            };
-            let entries = entries.iter().map(|entry| {
-                json!({"verdict": entry.state.key(), "values": entry.values, "reason": entry.reason})
+        let tested = view.all(&claim.id).filter(|(_, found)| !found.0.is_empty());
+        let cells = tested.map(|(profile, found)| {
+            let entries = found.0.iter().map(|entry| {
+                let values: BTreeMap<_, _> = entry.values().collect();
+                json!({"verdict": entry.state.key(), "values": values, "reason": entry.reason()})
             });
-            cells.insert(profile.label.clone(), entries.collect());
-        }
+            (profile.label.clone(), entries.collect())
+        });
         json!({
             "id": claim.id, "says": claim.says, "versions": view.history(&claim.id),
-            "differs": view.differs(&claim.id), "flaky": view.is_flaky(&claim.id), "profiles": cells,
+            "differs": view.differs(&claim.id), "flaky": view.is_flaky(&claim.id),
+            "profiles": cells.collect::<serde_json::Map<_, _>>(),
         })
     };
+    json!({"profiles": profiles(view), "claims": claims.iter().map(row).collect_vec()})
+}
+
+/// The columns of the profiles' newest runs, with labels and numbers of runs.
+pub(super) fn profiles(view: &View<'_>) -> Vec<Value> {
     let profiles = view.profiles.iter().map(|profile| {
         let mut column = serde_json::to_value(profile.column).unwrap_or_default();
         column["label"] = profile.label.as_str().into();
         column["runs"] = profile.runs.len().into();
         column
     });
-    json!({
-        "profiles": profiles.collect::<Vec<_>>(),
-        "claims": claims.iter().map(row).collect::<Vec<_>>(),
-    })
+    profiles.collect()
 }
 
 #[cfg(test)]

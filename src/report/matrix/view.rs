@@ -1,6 +1,8 @@
 //! The matrix as people read it: a column per profile, with its runs together.
 
-use super::data::{Column, Entry, Matrix, is_decided};
+use itertools::Itertools as _;
+
+use super::data::{Column, Entry, Matrix};
 use super::ranges::{Ranges, Tested, ranges};
 use crate::report::results::ClaimInfo;
 use crate::report::view::{State, labels};
@@ -26,35 +28,45 @@ pub(crate) struct Profile<'a> {
     pub(crate) runs: Vec<usize>,
 }
 
-/// The results of a claim on a profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found<'a> {
-    Untested,
-    /// All runs agree. The entry is that of the newest run; errors count only if no run has a verdict.
-    Same(&'a Entry),
-    /// Runs on the same node image have different verdicts.
-    Flaky(Vec<&'a Entry>),
-}
+/// The results of a claim on a profile: none if it is untested, the newest run's if all runs agree, and those of
+/// all runs if it is flaky. Errors count only if no run has a verdict.
+#[derive(Debug)]
+pub(crate) struct Found<'a>(pub(crate) Vec<Entry<'a>>);
 
-impl Found<'_> {
+impl<'a> Found<'a> {
+    /// Whether runs on the same node image have different verdicts.
+    pub(crate) fn is_flaky(&self) -> bool {
+        self.0.len() > 1
+    }
+
+    /// The state that all runs agree on; `None` if they do not.
+    pub(crate) fn state(&self) -> Option<State> {
+        match self.0.as_slice() {
+            [] => Some(State::NotRun),
+            [entry] => Some(entry.state),
+            _ => None,
+        }
+    }
+
+    /// The result that all runs agree on, unless it is an error.
+    fn agreed(&self) -> Option<Entry<'a>> {
+        let entry = self.0.first().filter(|_| !self.is_flaky());
+        entry.copied().filter(|entry| entry.state != State::Error)
+    }
+
     pub(crate) fn states(&self) -> Vec<State> {
-        let mut states = match self {
-            Self::Untested => vec![State::NotRun],
-            Self::Same(entry) => vec![entry.state],
-            Self::Flaky(entries) => entries.iter().map(|entry| entry.state).collect(),
-        };
-        states.sort();
-        states.dedup();
-        states
+        let states = self.0.iter().map(|entry| entry.state);
+        let untested = self.0.is_empty().then_some(State::NotRun);
+        states.chain(untested).sorted().dedup().collect()
     }
 
     /// `confirmed`, `flaky (confirmed, refuted)`, `untested`.
     pub(crate) fn in_words(&self) -> String {
-        match self {
-            Self::Untested => "untested".to_owned(),
-            Self::Same(entry) => entry.state.word().to_owned(),
-            Self::Flaky(_) => {
-                let words: Vec<_> = self.states().into_iter().map(State::word).collect();
+        match self.state() {
+            Some(State::NotRun) => "untested".to_owned(),
+            Some(state) => state.word().to_owned(),
+            None => {
+                let mut words = self.states().into_iter().map(State::word);
                 format!("flaky ({})", words.join(", "))
             }
         }
@@ -62,11 +74,7 @@ impl Found<'_> {
 
     /// Symbol for plain text.
     pub(crate) fn mark(&self) -> &'static str {
-        match self {
-            Self::Untested => State::NotRun.mark(),
-            Self::Same(entry) => entry.state.mark(),
-            Self::Flaky(_) => "≈",
-        }
+        self.state().map_or("≈", State::mark)
     }
 }
 
@@ -75,13 +83,12 @@ impl Found<'_> {
 pub(crate) struct Difference<'a> {
     pub(crate) claim: &'a ClaimInfo,
     pub(crate) profile: usize,
-    pub(crate) entry: &'a Entry,
-    pub(crate) base: &'a Entry,
+    pub(crate) state: State,
+    pub(crate) base: State,
 }
 
 impl<'a> View<'a> {
     pub fn new(matrix: &'a Matrix) -> Self {
-        let columns: Vec<_> = matrix.columns.iter().map(Column::column).collect();
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for (at, column) in matrix.columns.iter().enumerate() {
             let same = |group: &&mut Vec<usize>| matrix.columns[group[0]].same_profile(column);
@@ -90,61 +97,42 @@ impl<'a> View<'a> {
                 None => groups.push(vec![at]),
             }
         }
-        for group in &mut groups {
-            group.sort_by_key(|at| matrix.columns[*at].began);
+        for runs in &mut groups {
+            runs.sort_by_key(|at| matrix.columns[*at].began);
         }
-        let newest = |group: &Vec<usize>| group.last().copied().unwrap_or_default();
-        groups.sort_by_cached_key(|group| {
-            let column = &matrix.columns[newest(group)];
-            (column.order(), column.began)
+        let newest = |runs: &Vec<usize>| &matrix.columns[runs.last().copied().unwrap_or_default()];
+        groups.sort_by_cached_key(|runs| (newest(runs).order(), newest(runs).began));
+        let named = groups.iter().map(|runs| newest(runs).column());
+        let labels = labels(&named.collect_vec()).into_iter();
+        let profiles = labels.zip(groups).map(|(label, runs)| Profile {
+            label,
+            column: newest(&runs),
+            runs,
         });
-        let named: Vec<_> = groups
-            .iter()
-            .map(|group| columns[newest(group)].clone())
-            .collect();
+        let profiles = profiles.collect_vec();
         let base = matrix.base();
-        let base = groups
-            .iter()
-            .position(|group| base.is_some_and(|base| group.contains(&base)));
-        let profiles = groups
-            .into_iter()
-            .zip(labels(&named))
-            .map(|(runs, label)| Profile {
-                label,
-                column: &matrix.columns[newest(&runs)],
-                runs,
-            });
         Self {
             matrix,
-            profiles: profiles.collect(),
-            base,
+            base: base.and_then(|base| profiles.iter().position(|one| one.runs.contains(&base))),
+            profiles,
         }
     }
 
-    pub(crate) fn found(&self, claim: &str, profile: usize) -> Found<'a> {
-        let runs = self.profiles[profile].runs.iter();
-        let entries = self.matrix.claims.get(claim);
-        let entry = |at: &usize| entries?.get(*at)?.as_ref();
-        let mut entries: Vec<&Entry> = runs.filter_map(entry).collect();
+    pub(crate) fn found(&self, claim: &str, profile: &Profile<'_>) -> Found<'a> {
+        let claim = self.matrix.claims.get(claim);
+        let entries = profile.runs.iter().filter_map(|at| claim?.entry(*at));
+        let mut entries = entries.collect_vec();
         let newest = entries.last().copied();
         entries.retain(|entry| entry.state != State::Error);
-        match (entries.as_slice(), newest) {
-            ([], None) => Found::Untested,
-            ([], Some(error)) => Found::Same(error),
-            ([first, ..], _) if entries.iter().any(|other| other.state != first.state) => {
-                Found::Flaky(entries)
-            }
-            ([.., last], _) => Found::Same(last),
+        if entries.iter().map(|entry| entry.state).all_equal() {
+            entries = entries.last().copied().or(newest).into_iter().collect();
         }
+        Found(entries)
     }
 
-    pub(crate) fn all<'s>(
-        &'s self,
-        claim: &str,
-    ) -> impl Iterator<Item = (&'s Profile<'a>, Found<'a>)> + use<'a, 's> {
-        let claim = claim.to_owned();
-        let profiles = self.profiles.iter().enumerate();
-        profiles.map(move |(at, profile)| (profile, self.found(&claim, at)))
+    pub(crate) fn all(&self, claim: &str) -> impl Iterator<Item = (&Profile<'a>, Found<'a>)> {
+        let profiles = self.profiles.iter();
+        profiles.map(move |profile| (profile, self.found(claim, profile)))
     }
 
     /// The number of profiles.
@@ -154,44 +142,34 @@ impl<'a> View<'a> {
 
     /// Whether profiles have different verdicts.
     pub fn differs(&self, claim: &str) -> bool {
-        let mut states = self.all(claim).filter_map(|(_, found)| match found {
-            Found::Same(entry) if entry.state != State::Error => Some(entry.state),
-            _ => None,
-        });
-        let first = states.next();
-        states.any(|state| Some(state) != first)
+        let agreed = self.all(claim).filter_map(|(_, found)| found.agreed());
+        !agreed.map(|entry| entry.state).all_equal()
     }
 
     /// Whether runs of a profile have different verdicts.
     pub(crate) fn is_flaky(&self, claim: &str) -> bool {
-        self.all(claim)
-            .any(|(_, found)| matches!(found, Found::Flaky(_)))
+        self.all(claim).any(|(_, found)| found.is_flaky())
     }
 
     /// The verdicts that differ from the base's, in the order of the claims.
     pub(crate) fn differences(&self, claims: &'a [ClaimInfo]) -> Vec<Difference<'a>> {
         let mut differences = Vec::new();
-        let Some(base) = self.base else {
+        let Some(base) = self.base.map(|at| &self.profiles[at]) else {
             return differences;
         };
         for claim in claims {
-            let Found::Same(base) = self.found(&claim.id, base) else {
+            let Some(base) = self.found(&claim.id, base).agreed() else {
                 continue;
             };
-            for profile in 0..self.profiles.len() {
-                if let Found::Same(entry) = self.found(&claim.id, profile)
-                    && entry.state != base.state
-                    && entry.state != State::Error
-                    && base.state != State::Error
-                {
-                    differences.push(Difference {
-                        claim,
-                        profile,
-                        entry,
-                        base,
-                    });
-                }
-            }
+            let others = self.all(&claim.id).enumerate();
+            let others = others.filter_map(|(at, (_, found))| Some((at, found.agreed()?)));
+            let others = others.filter(|(_, other)| other.state != base.state);
+            differences.extend(others.map(|(profile, other)| Difference {
+                claim,
+                profile,
+                state: other.state,
+                base: base.state,
+            }));
         }
         differences
     }
@@ -200,10 +178,8 @@ impl<'a> View<'a> {
     pub(crate) fn ranges(&self, claim: &str) -> Ranges {
         let mut versions: Vec<(String, Tested)> = Vec::new();
         let mut before = None;
-        for (profile, found) in self.all(claim) {
-            if !profile.column.is_default() {
-                continue;
-            }
+        let defaults = self.all(claim);
+        for (profile, found) in defaults.filter(|(profile, _)| profile.column.is_default()) {
             let now = version(&profile.column.kubernetes);
             if let (Some((major, from)), Some((same, to))) = (before, now)
                 && major == same
@@ -212,12 +188,10 @@ impl<'a> View<'a> {
                 versions.extend(missing.map(|minor| (format!("{major}.{minor}"), Tested::No)));
             }
             before = now;
-            let tested = match found {
-                Found::Flaky(_) => Tested::Flaky,
-                Found::Same(entry) if is_decided(entry.state) => {
-                    Tested::Yes(entry.state, texts(entry))
-                }
-                Found::Same(_) | Found::Untested => Tested::No,
+            let tested = match found.agreed() {
+                Some(entry) if entry.state.is_decided() => Tested::Yes(entry.state, texts(entry)),
+                _ if found.is_flaky() => Tested::Flaky,
+                _ => Tested::No,
             };
             versions.push((profile.label.clone(), tested));
         }
@@ -226,32 +200,29 @@ impl<'a> View<'a> {
 
     /// The ranges in one line, with the other profiles whose verdict differs from the same version's default.
     pub(crate) fn history(&self, claim: &str) -> String {
-        let mut line = self.ranges(claim).in_words();
+        let mut parts = vec![self.ranges(claim).in_words()];
         let minor = |profile: &Profile<'_>| version(&profile.column.kubernetes);
-        for (profile, found) in self.all(claim) {
-            let Found::Same(entry) = found else { continue };
-            if profile.column.is_default() {
+        let all = self.all(claim);
+        let (defaults, others): (Vec<_>, Vec<_>) =
+            all.partition(|(profile, _)| profile.column.is_default());
+        for (profile, found) in others {
+            let Some(state) = found.agreed().map(|entry| entry.state) else {
                 continue;
-            }
-            let same = |(other, _): &(&Profile<'_>, _)| {
-                other.column.is_default() && minor(other) == minor(profile)
             };
-            let default = self.all(claim).filter(same).last();
-            let differs = default.is_none_or(|(_, found)| !found.states().contains(&entry.state));
-            if differs && entry.state != State::Error {
-                line = format!("{line}; {} with {}", entry.state.word(), profile.label);
+            let same = |(other, _): &&(&Profile<'_>, _)| minor(other) == minor(profile);
+            let default = defaults.iter().rfind(same);
+            if default.is_none_or(|(_, found)| !found.states().contains(&state)) {
+                parts.push(format!("{} with {}", state.word(), profile.label));
             }
         }
-        line
+        parts.join("; ")
     }
 }
 
 /// The texts that a verdict was decided by, without numbers.
-fn texts(entry: &Entry) -> String {
-    let texts = entry.values.values().filter(|value| value.contains('"'));
-    let texts: Vec<_> = texts
-        .map(|text| text.replace(|c: char| c.is_ascii_digit(), ""))
-        .collect();
+fn texts(entry: Entry<'_>) -> String {
+    let texts = entry.values().filter(|(_, value)| value.contains('"'));
+    let mut texts = texts.map(|(_, text)| text.replace(|c: char| c.is_ascii_digit(), ""));
     texts.join("\n")
 }
 
