@@ -17,7 +17,6 @@ use crate::file::{inside, limit, read_text, stays_inside, walk};
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
 
-/// A source of suites.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// Embedded in the binary.
@@ -35,7 +34,6 @@ pub enum Source {
 }
 
 impl Source {
-    /// Whether it is embedded in the binary.
     pub(crate) fn is_built_in(&self) -> bool {
         matches!(self, Self::BuiltIn | Self::Cited)
     }
@@ -145,7 +143,6 @@ fn does_the_same(scenario: &Scenario, built_in: &LazyCell<BTreeMap<String, File>
     own.is_some_and(|own| own.digest == scenario.digest && declared(&own) == declared(scenario))
 }
 
-/// Adds citations to the claims that they name.
 fn attach(catalogue: &mut Catalogue, cited: Vec<(String, Citation)>, findings: &mut Vec<Finding>) {
     for (id, citation) in cited {
         if let Some(claim) = catalogue.claims_mut().find(|claim| claim.id == id) {

@@ -41,7 +41,6 @@ impl Catalogue {
         tested.chain(&mut self.untestable)
     }
 
-    /// The scenarios that test one of these claims.
     pub(crate) fn testing(&self, claims: &BTreeSet<String>) -> impl Iterator<Item = &Scenario> {
         let scenarios = self.scenarios.values();
         scenarios.filter(|scenario| {
@@ -61,13 +60,10 @@ pub struct Scenario {
     pub(crate) place: Place,
     /// Manifests by the path the suite gives, as YAML text. `apply` without a name takes the first.
     pub(crate) manifests: Vec<Manifest>,
-    /// Listings of documents by name.
     pub(crate) listings: BTreeMap<String, Citation>,
     /// Requirements; on other clusters the claims are not applicable.
     pub needs: Needs,
-    /// In order.
     pub(crate) steps: Vec<Step>,
-    /// The pods that manifests and steps name.
     pub(crate) pods: Pods,
     /// Declared moments, and the standard ones that steps and expressions name.
     pub(crate) moments: BTreeMap<String, Moment>,
@@ -116,7 +112,6 @@ impl Scenario {
         facts
     }
 
-    /// The moments that steps wait for.
     pub(crate) fn awaited(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().filter_map(|step| match &step.action {
             Action::Until { moment, .. } => Some(moment.as_str()),
@@ -185,7 +180,6 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The expressions of its checks and measures.
     pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expression> {
         let checks = self.checks.iter();
         let checks = checks.flat_map(|check| [&check.control, &check.holds, &check.fails]);

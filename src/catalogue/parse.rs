@@ -70,7 +70,6 @@ impl VersionRange {
     }
 }
 
-/// The most line ranges of a citation.
 const MOST_RANGES: usize = 64;
 
 /// `64`, `78-79`, `64, 78-79`: ranges of lines from 1, ends included.
@@ -132,7 +131,6 @@ pub(crate) fn citation(text: &str) -> Result<Citation, String> {
     })
 }
 
-/// All verdicts.
 pub(crate) const VERDICTS: [Verdict; 6] = [
     Verdict::Confirmed,
     Verdict::Refuted,

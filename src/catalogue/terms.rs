@@ -22,7 +22,6 @@ pub struct Citation {
     /// Which of several places with those words, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurrence: Option<u32>,
-    /// Where the suite cites it.
     #[serde(skip)]
     pub(crate) place: Place,
 }

@@ -34,7 +34,6 @@ pub(super) fn expression(reader: &Reader<'_>, At { value: text, at }: At<String>
     Expression { text, place }
 }
 
-/// Checks every expression of a scenario.
 pub(super) fn expressions(scenario: &Scenario, written: &[Written], reader: &mut Reader<'_>) {
     let mut lint = Lint::of(reader);
     let mut names = Names::of_checks(scenario);
@@ -66,7 +65,6 @@ pub(super) fn expressions(scenario: &Scenario, written: &[Written], reader: &mut
     lint.style(scenario, written);
 }
 
-/// Checks the condition of a moment.
 pub(super) fn condition(matches: &Matches, condition: &At<String>, reader: &mut Reader<'_>) {
     let expression = expression(reader, condition.clone());
     Lint::of(reader).condition(&Names::of_condition(matches), &expression);
@@ -92,7 +90,6 @@ fn all<'a>(scenario: &'a Scenario, written: &'a [Written]) -> impl Iterator<Item
 }
 
 struct Lint<'a> {
-    /// The lines of the file.
     source: Vec<&'a str>,
     findings: &'a mut Vec<Finding>,
 }

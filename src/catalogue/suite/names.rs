@@ -8,7 +8,6 @@ use super::super::pods::{Part, Pods};
 use crate::expr::types::{EVENT, STAMP, STATE, Type};
 use crate::expr::{self, Scope, THERE};
 
-/// The names of a scenario.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     variables: BTreeMap<String, Type>,
@@ -53,7 +52,6 @@ impl Names {
         }
     }
 
-    /// Adds a variable.
     pub(super) fn define(&mut self, name: &str, found: Type) {
         self.variables.insert(name.to_owned(), found);
     }
