@@ -96,7 +96,9 @@ pub fn load(sources: &[Source]) -> Loaded {
         let files = match source {
             Source::BuiltIn | Source::Cited => built_in.clone(),
             Source::Folder(folder) => {
-                folder_files(folder, &suites_of(folder), &mut loaded.findings)
+                let suites = folder.join("suites");
+                let root = if suites.is_dir() { &suites } else { folder };
+                folder_files(folder, root, &mut loaded.findings)
             }
             Source::Parts { suites, .. } => folder_files(suites, suites, &mut loaded.findings),
         };
@@ -179,16 +181,7 @@ fn suite_id(path: &str) -> Option<&str> {
         .or_else(|| path.strip_suffix(".yml"))
 }
 
-/// The folder that contains the suite files of a source.
-fn suites_of(folder: &Utf8Path) -> Utf8PathBuf {
-    let suites = folder.join("suites");
-    if suites.is_dir() {
-        suites
-    } else {
-        folder.to_owned()
-    }
-}
-
+/// The suite files below `root`, which is the folder that a source names or its `suites`.
 fn folder_files(
     folder: &Utf8Path,
     root: &Utf8Path,

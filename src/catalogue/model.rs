@@ -1,6 +1,7 @@
 //! The catalogue after loading: checked, with defaults filled in, and with the place of each item in its file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::repeat;
 use std::time::Duration;
 
 use super::capability::GUARDED;
@@ -8,9 +9,9 @@ pub(crate) use super::finding::Place;
 pub(crate) use super::manifest::Manifest;
 pub(crate) use super::moment::{Matches, Moment};
 pub(crate) use super::parse::VersionRange;
+pub use super::parse::{Account, Citation, Verdict};
 use super::pods::{Part, Pods};
 use super::step::{Action, Step};
-pub use super::terms::{Account, Citation, Verdict};
 use crate::evidence::ClusterFacts;
 use crate::expr::{Selector, names_read};
 
@@ -27,12 +28,9 @@ pub struct Catalogue {
 impl Catalogue {
     /// All claims, with the scenario that tests each.
     pub(crate) fn claims(&self) -> impl Iterator<Item = (&Claim, Option<&Scenario>)> {
-        let scenarios = self.scenarios.values();
-        let tested = scenarios.flat_map(|scenario| {
-            let claims = scenario.claims.iter();
-            claims.map(move |claim| (claim, Some(scenario)))
-        });
-        tested.chain(self.untestable.iter().map(|claim| (claim, None)))
+        let tested = self.scenarios.values();
+        let tested = tested.flat_map(|scenario| scenario.claims.iter().zip(repeat(Some(scenario))));
+        tested.chain(self.untestable.iter().zip(repeat(None)))
     }
 
     pub(super) fn claims_mut(&mut self) -> impl Iterator<Item = &mut Claim> {

@@ -39,7 +39,7 @@ pub(super) fn expressions(scenario: &Scenario, written: &[Written], reader: &mut
     let mut names = Names::of_checks(scenario);
     for (name, expression) in &scenario.values {
         let found = lint.check(&names, expression);
-        names.define(name, found.unwrap_or(Type::Unknown));
+        names.variables.insert(name, found.unwrap_or(Type::Unknown));
     }
     for (expression, part) in written {
         if *part == Part::Measure {
@@ -108,7 +108,11 @@ impl<'a> Lint<'a> {
     }
 
     /// The type of an expression; `None` if it does not compile.
-    fn check(&mut self, names: &Names, Expression { text, place }: &Expression) -> Option<Type> {
+    fn check(
+        &mut self,
+        names: &Names<'_>,
+        Expression { text, place }: &Expression,
+    ) -> Option<Type> {
         match expr::compile(text) {
             Ok(compiled) => {
                 let (found, all) = Checker::check(&compiled, names);
@@ -132,7 +136,7 @@ impl<'a> Lint<'a> {
     }
 
     /// Checks an expression that must be a boolean.
-    fn condition(&mut self, names: &Names, expression: &Expression) {
+    fn condition(&mut self, names: &Names<'_>, expression: &Expression) {
         let found = self.check(names, expression).unwrap_or(Type::Unknown);
         if !matches!(found, Type::Bool | Type::Unknown) {
             let message = format!("expected a boolean, found {}", found.in_words());
