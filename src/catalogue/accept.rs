@@ -7,7 +7,6 @@ use itertools::Itertools as _;
 use super::model::{Claim, Place, Verdict};
 use crate::version::version;
 
-/// What was observed on a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Observed {
     pub(crate) kubernetes: String,
@@ -18,7 +17,6 @@ pub(crate) struct Observed {
     pub(crate) entry: usize,
 }
 
-/// A change of a claim's expectations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Edit {
     /// The expectation has another verdict.

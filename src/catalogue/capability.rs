@@ -65,7 +65,6 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ),
 ];
 
-/// How to provide a capability.
 pub(crate) fn remedy(name: &str) -> Option<&'static str> {
     let mut known = KNOWN.iter();
     known.find_map(|(known, remedy)| (*known == name).then_some(*remedy))

@@ -4,7 +4,6 @@ use std::fmt;
 
 pub(crate) use crate::expr::nearest;
 
-/// A place in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     /// Path as given, or in the built-in suites.
@@ -48,7 +47,6 @@ impl Finding {
         }
     }
 
-    /// Marks the finding as one about style.
     pub(crate) fn style(mut self) -> Self {
         self.style = true;
         self

@@ -23,11 +23,9 @@ pub(crate) struct Form<R> {
     pub(super) argument: Argument,
     /// The kind in the reference, without a subject.
     pub(super) does: &'static str,
-    /// The other fields.
     pub(super) options: &'static [Field],
     /// The fields of what it gives expressions.
     pub(super) output: Fields,
-    /// What reads it.
     pub(super) read: R,
 }
 
@@ -41,7 +39,6 @@ pub(super) enum Argument {
     Maybe(&'static str),
 }
 
-/// An option of a form.
 #[derive(Debug)]
 pub(super) struct Field {
     pub(super) name: &'static str,
@@ -86,7 +83,6 @@ pub(super) struct Written(Vec<(At<String>, At<Several>)>);
 /// The fields of a form, of which those that are required are there.
 #[derive(Debug)]
 pub(crate) struct Given {
-    /// Where the whole is written.
     pub(super) at: Location,
     /// The field that gives the kind.
     name: &'static str,
@@ -96,7 +92,6 @@ pub(crate) struct Given {
 }
 
 impl Written {
-    /// The text of a field.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let mut fields = self.0.iter();
         match &fields.find(|(key, _)| key.value == name)?.1.value {
@@ -175,7 +170,6 @@ impl Written {
     }
 }
 
-/// The text of a field.
 fn one(reader: &mut Reader<'_>, name: &str, At { value, at }: At<Several>) -> Option<At<String>> {
     let found = match value {
         Several::One(value) => return Some(At { value, at }),
@@ -187,7 +181,6 @@ fn one(reader: &mut Reader<'_>, name: &str, At { value, at }: At<Several>) -> Op
 }
 
 impl Given {
-    /// The text of the field that gives the kind.
     pub(super) fn argument(&self, reader: &mut Reader<'_>) -> Option<At<String>> {
         one(reader, self.name, self.argument.clone())
     }

@@ -17,7 +17,6 @@ use crate::file::{inside, limit, read_text, stays_inside, walk};
 static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
 
-/// A source of suites.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// Embedded in the binary.
@@ -35,7 +34,6 @@ pub enum Source {
 }
 
 impl Source {
-    /// Whether it is embedded in the binary.
     pub(crate) fn is_built_in(&self) -> bool {
         matches!(self, Self::BuiltIn | Self::Cited)
     }
@@ -98,7 +96,9 @@ pub fn load(sources: &[Source]) -> Loaded {
         let files = match source {
             Source::BuiltIn | Source::Cited => built_in.clone(),
             Source::Folder(folder) => {
-                folder_files(folder, &suites_of(folder), &mut loaded.findings)
+                let suites = folder.join("suites");
+                let root = if suites.is_dir() { &suites } else { folder };
+                folder_files(folder, root, &mut loaded.findings)
             }
             Source::Parts { suites, .. } => folder_files(suites, suites, &mut loaded.findings),
         };
@@ -145,7 +145,6 @@ fn does_the_same(scenario: &Scenario, built_in: &LazyCell<BTreeMap<String, File>
     own.is_some_and(|own| own.digest == scenario.digest && declared(&own) == declared(scenario))
 }
 
-/// Adds citations to the claims that they name.
 fn attach(catalogue: &mut Catalogue, cited: Vec<(String, Citation)>, findings: &mut Vec<Finding>) {
     for (id, citation) in cited {
         if let Some(claim) = catalogue.claims_mut().find(|claim| claim.id == id) {
@@ -182,16 +181,7 @@ fn suite_id(path: &str) -> Option<&str> {
         .or_else(|| path.strip_suffix(".yml"))
 }
 
-/// The folder that contains the suite files of a source.
-fn suites_of(folder: &Utf8Path) -> Utf8PathBuf {
-    let suites = folder.join("suites");
-    if suites.is_dir() {
-        suites
-    } else {
-        folder.to_owned()
-    }
-}
-
+/// The suite files below `root`, which is the folder that a source names or its `suites`.
 fn folder_files(
     folder: &Utf8Path,
     root: &Utf8Path,

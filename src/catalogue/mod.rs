@@ -17,5 +17,4 @@ pub(crate) mod select;
 pub(crate) mod step;
 pub(crate) mod suggest;
 pub(crate) mod suite;
-mod terms;
 pub(crate) mod yaml;

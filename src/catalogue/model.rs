@@ -1,6 +1,7 @@
 //! The catalogue after loading: checked, with defaults filled in, and with the place of each item in its file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::repeat;
 use std::time::Duration;
 
 use super::capability::GUARDED;
@@ -8,9 +9,9 @@ pub(crate) use super::finding::Place;
 pub(crate) use super::manifest::Manifest;
 pub(crate) use super::moment::{Matches, Moment};
 pub(crate) use super::parse::VersionRange;
+pub use super::parse::{Account, Citation, Verdict};
 use super::pods::{Part, Pods};
 use super::step::{Action, Step};
-pub use super::terms::{Account, Citation, Verdict};
 use crate::evidence::ClusterFacts;
 use crate::expr::{Selector, names_read};
 
@@ -27,12 +28,9 @@ pub struct Catalogue {
 impl Catalogue {
     /// All claims, with the scenario that tests each.
     pub(crate) fn claims(&self) -> impl Iterator<Item = (&Claim, Option<&Scenario>)> {
-        let scenarios = self.scenarios.values();
-        let tested = scenarios.flat_map(|scenario| {
-            let claims = scenario.claims.iter();
-            claims.map(move |claim| (claim, Some(scenario)))
-        });
-        tested.chain(self.untestable.iter().map(|claim| (claim, None)))
+        let tested = self.scenarios.values();
+        let tested = tested.flat_map(|scenario| scenario.claims.iter().zip(repeat(Some(scenario))));
+        tested.chain(self.untestable.iter().zip(repeat(None)))
     }
 
     pub(super) fn claims_mut(&mut self) -> impl Iterator<Item = &mut Claim> {
@@ -41,7 +39,6 @@ impl Catalogue {
         tested.chain(&mut self.untestable)
     }
 
-    /// The scenarios that test one of these claims.
     pub(crate) fn testing(&self, claims: &BTreeSet<String>) -> impl Iterator<Item = &Scenario> {
         let scenarios = self.scenarios.values();
         scenarios.filter(|scenario| {
@@ -61,13 +58,10 @@ pub struct Scenario {
     pub(crate) place: Place,
     /// Manifests by the path the suite gives, as YAML text. `apply` without a name takes the first.
     pub(crate) manifests: Vec<Manifest>,
-    /// Listings of documents by name.
     pub(crate) listings: BTreeMap<String, Citation>,
     /// Requirements; on other clusters the claims are not applicable.
     pub needs: Needs,
-    /// In order.
     pub(crate) steps: Vec<Step>,
-    /// The pods that manifests and steps name.
     pub(crate) pods: Pods,
     /// Declared moments, and the standard ones that steps and expressions name.
     pub(crate) moments: BTreeMap<String, Moment>,
@@ -116,7 +110,6 @@ impl Scenario {
         facts
     }
 
-    /// The moments that steps wait for.
     pub(crate) fn awaited(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().filter_map(|step| match &step.action {
             Action::Until { moment, .. } => Some(moment.as_str()),
@@ -185,7 +178,6 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The expressions of its checks and measures.
     pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expression> {
         let checks = self.checks.iter();
         let checks = checks.flat_map(|check| [&check.control, &check.holds, &check.fails]);

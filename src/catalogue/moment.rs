@@ -9,7 +9,6 @@ use super::finding::Place;
 use crate::evidence::{Entry, Output, PodChange, Seen};
 use crate::expr::{self, name_matches, values};
 
-/// A point of the timeline.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Moment {
     pub(crate) place: Place,
@@ -18,10 +17,8 @@ pub(crate) struct Moment {
     pub(crate) nth: u32,
 }
 
-/// The entries of the timeline that a moment matches.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Matches {
-    /// Stamps of the agent.
     Agent {
         role: String,
         /// The stamp's name; `*` matches any.
@@ -42,7 +39,6 @@ pub(crate) enum Matches {
         pod: String,
         when: String,
     },
-    /// Events.
     Event {
         reason: String,
         /// Pod name; any if absent. A trailing `*` matches any rest.

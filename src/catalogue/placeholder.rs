@@ -1,6 +1,5 @@
 //! Placeholders in manifests and arguments, `{word}` or `{word:name}`, for what is known only while a scenario runs.
 
-/// The words of placeholders.
 pub(crate) const WORDS: &[&str] = &[
     "namespace",
     "manifest",
@@ -14,12 +13,10 @@ pub(crate) const WORDS: &[&str] = &[
     "outside_ip",
 ];
 
-/// A placeholder found in a text: `{word}` or `{word:name}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placeholder<'a> {
     /// One of [`WORDS`].
     pub(crate) word: &'a str,
-    /// The object's name.
     pub(crate) name: Option<&'a str>,
 }
 
@@ -46,7 +43,6 @@ pub(crate) fn split(text: &str) -> Vec<Result<Placeholder<'_>, &str>> {
     parts
 }
 
-/// Whether a text has a placeholder with this word.
 pub(crate) fn mentions(text: &str, word: &str) -> bool {
     !names_of(text, word).is_empty()
 }

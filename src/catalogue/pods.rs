@@ -126,7 +126,6 @@ pub(crate) fn identifier(name: &str) -> String {
 }
 
 impl Pods {
-    /// The pods of manifests.
     pub(super) fn of(manifests: &[Manifest]) -> Self {
         let mut pods = Self::default();
         for manifest in manifests {

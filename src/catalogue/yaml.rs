@@ -83,7 +83,6 @@ fn plain(name: &str) -> &str {
 /// Collects the findings of a suite file while it is read.
 pub(super) struct Reader<'a> {
     pub(super) file: &'a str,
-    /// The file's text.
     pub(super) source: &'a str,
     pub(super) findings: Vec<Finding>,
 }
@@ -160,7 +159,6 @@ impl Reader<'_> {
         self.find(at, message);
     }
 
-    /// A required value.
     pub(super) fn must<T>(
         &mut self,
         field: Option<At<T>>,
@@ -204,7 +202,6 @@ impl Reader<'_> {
     }
 }
 
-/// The place of a location in a file.
 pub(super) fn place(file: &str, at: Location) -> Place {
     let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX).max(1);
     Place::new(file, number(at.line()), number(at.column()))

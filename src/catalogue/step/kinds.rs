@@ -10,16 +10,14 @@ use super::super::finding::Place;
 use super::super::form::{Argument, Field, Form, Given};
 use super::super::manifest::Manifest;
 use super::super::moment::Moment;
-use super::super::parse::{self, VersionRange};
+use super::super::parse::{self, Citation, VersionRange};
 use super::super::placeholder::names_of;
 use super::super::pods::{Part, Pods};
-use super::super::terms::Citation;
 use super::super::yaml::{At, Reader, Several};
 use super::kubectl;
 use crate::expr::types::Type::{Bool, List, Map, Number, Records, Text, Time};
 use crate::expr::types::{Fields, LINE};
 
-/// A step of a scenario.
 #[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) place: Place,
@@ -44,86 +42,68 @@ pub(crate) struct Steps<'a, 'r> {
     pub(in crate::catalogue) steps: Vec<Step>,
 }
 
-/// The closed set of actions.
+/// The closed set of actions; [`KINDS`] says what each does.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Action {
-    /// Creates the objects of a manifest with strict validation. With a name the response is kept
-    /// (`accepted`, `code`, `message`) and a rejection is not an error.
+    /// Validation is strict. With a name the response is kept (`accepted`, `code`, `message`).
     Apply {
         /// Index into the scenario's manifests.
         manifest: usize,
-        /// Server-side dry run.
         dry_run: bool,
     },
-    /// Deletes an object through the API.
     Delete {
         /// `pod/NAME`, `deployment/NAME`.
         object: String,
         /// `gracePeriodSeconds`; the object's own if absent.
         grace: Option<i64>,
     },
-    /// Waits for a moment.
     Until {
-        /// Name of the moment.
         moment: String,
         /// Continues after the cap if the moment has not occurred.
         optional: bool,
     },
-    /// Runs kubectl in the scenario's namespace.
     Kubectl {
         /// Its arguments, split as a shell splits them, with placeholders (`observe::fill`).
         args: Vec<String>,
-        /// Standard input, with placeholders.
         stdin: Option<String>,
         /// Runs in the background until `stop` or the end of the scenario.
         background: bool,
         /// Runs as a user without privileges if the runner has some.
         ordinary_user: bool,
     },
-    /// Starts a container of the agent's image on the nodes' network, outside the cluster (capability `outside`).
     Outside {
         /// Its name in placeholders, and the pod's name in its stamps.
         container: String,
         /// Its command, split as a shell splits it, with placeholders.
         args: Vec<String>,
     },
-    /// Runs a command on a pod's node (capability `node-shell`).
     Node {
         pod: String,
         /// The command, split as a shell splits it; placeholders without a name mean this pod.
         args: Vec<String>,
     },
-    /// Releases everything that holds, or will hold, under this name.
     Release {
-        /// The hold's name.
         hold: String,
-        /// Only holders in this pod.
         pod: Option<String>,
-        /// Only in this container.
         container: Option<String>,
-        /// Only in this start of the container.
         start: Option<u32>,
     },
-    /// Ends a background step and keeps its output.
-    Stop { name: String },
-    /// Waits until a background step has ended by itself.
-    Ended { name: String },
-    /// HTTP GET through a background `kubectl port-forward`.
+    Stop {
+        name: String,
+    },
+    Ended {
+        name: String,
+    },
     Http {
-        /// The port-forward step.
         through: String,
         path: String,
     },
-    /// Reads an object through the API.
     Get {
         /// `pod/NAME`, `node/NAME` …
         object: String,
     },
-    /// Lets time pass that a claim is about.
     Pause {
-        /// How long.
         time: Duration,
-        /// Why time itself is needed.
         because: String,
     },
 }
@@ -165,10 +145,8 @@ const OBJECT: Fields = output! { object: Map };
 
 pub(in crate::catalogue) const OUTSIDE: &str = "outside";
 
-/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// Every kind of step.
 pub(in crate::catalogue) static KINDS: [Kind; 12] = [
     Form {
         name: "apply",

@@ -17,10 +17,8 @@ use super::form::{Argument, Form, Given};
 use super::parse;
 use super::yaml::{At, Several};
 
-/// Default limit of a step.
 const CAP: Duration = Duration::from_secs(60);
 
-/// The JSON schema of steps.
 pub(super) fn schema(_: &mut schemars::SchemaGenerator) -> Schema {
     json_schema!({"type": ["array", "null"], "items": Form::schema(&KINDS)})
 }

@@ -9,7 +9,6 @@ use super::super::manifest::Manifest;
 use super::kinds::{Action, Step};
 
 impl Step {
-    /// What the step does.
     pub(crate) fn in_words(&self, manifests: &[Manifest]) -> String {
         match &self.action {
             Action::Apply { manifest, dry_run } => {

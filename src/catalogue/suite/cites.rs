@@ -89,14 +89,12 @@ pub(super) fn citation(
     }
 }
 
-/// A citation of lines.
 pub(super) fn lines(reader: &mut Reader<'_>, text: &At<String>) -> Option<Citation> {
     let citation = reader.parsed(Some(text), parse::citation)?;
     let place = reader.place(text.at);
     Some(Citation { place, ..citation })
 }
 
-/// A claim's id and its citation.
 pub(super) fn cited(
     reader: &mut Reader<'_>,
     At { value, at }: At<RawCited>,
@@ -131,7 +129,6 @@ fn quotation(
     None
 }
 
-/// Lines of a document that need no claim.
 pub(super) fn account(
     reader: &mut Reader<'_>,
     At { value: raw, at }: At<RawAccount>,

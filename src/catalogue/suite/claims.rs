@@ -191,7 +191,6 @@ impl Claims<'_, '_> {
     }
 }
 
-/// The conjunction of two conditions.
 fn both(a: &str, b: &str) -> String {
     let parts = conjuncts(a).into_iter().chain(conjuncts(b));
     let enclosed: Vec<String> = parts
@@ -203,7 +202,6 @@ fn both(a: &str, b: &str) -> String {
     enclosed.join(" && ")
 }
 
-/// Requirements.
 pub(super) fn requirements(reader: &mut Reader<'_>, raw: RawNeeds) -> Needs {
     let mut capabilities = Vec::new();
     for At { value: name, at } in filled(raw.capabilities) {

@@ -34,13 +34,12 @@ pub(super) fn expression(reader: &Reader<'_>, At { value: text, at }: At<String>
     Expression { text, place }
 }
 
-/// Checks every expression of a scenario.
 pub(super) fn expressions(scenario: &Scenario, written: &[Written], reader: &mut Reader<'_>) {
     let mut lint = Lint::of(reader);
     let mut names = Names::of_checks(scenario);
     for (name, expression) in &scenario.values {
         let found = lint.check(&names, expression);
-        names.define(name, found.unwrap_or(Type::Unknown));
+        names.variables.insert(name, found.unwrap_or(Type::Unknown));
     }
     for (expression, part) in written {
         if *part == Part::Measure {
@@ -66,7 +65,6 @@ pub(super) fn expressions(scenario: &Scenario, written: &[Written], reader: &mut
     lint.style(scenario, written);
 }
 
-/// Checks the condition of a moment.
 pub(super) fn condition(matches: &Matches, condition: &At<String>, reader: &mut Reader<'_>) {
     let expression = expression(reader, condition.clone());
     Lint::of(reader).condition(&Names::of_condition(matches), &expression);
@@ -92,7 +90,6 @@ fn all<'a>(scenario: &'a Scenario, written: &'a [Written]) -> impl Iterator<Item
 }
 
 struct Lint<'a> {
-    /// The lines of the file.
     source: Vec<&'a str>,
     findings: &'a mut Vec<Finding>,
 }
@@ -111,7 +108,11 @@ impl<'a> Lint<'a> {
     }
 
     /// The type of an expression; `None` if it does not compile.
-    fn check(&mut self, names: &Names, Expression { text, place }: &Expression) -> Option<Type> {
+    fn check(
+        &mut self,
+        names: &Names<'_>,
+        Expression { text, place }: &Expression,
+    ) -> Option<Type> {
         match expr::compile(text) {
             Ok(compiled) => {
                 let (found, all) = Checker::check(&compiled, names);
@@ -135,7 +136,7 @@ impl<'a> Lint<'a> {
     }
 
     /// Checks an expression that must be a boolean.
-    fn condition(&mut self, names: &Names, expression: &Expression) {
+    fn condition(&mut self, names: &Names<'_>, expression: &Expression) {
         let found = self.check(names, expression).unwrap_or(Type::Unknown);
         if !matches!(found, Type::Bool | Type::Unknown) {
             let message = format!("expected a boolean, found {}", found.in_words());

@@ -26,9 +26,7 @@ use crate::expr::names_read;
 use lint::Written;
 use raw::RawSuite;
 
-/// Default duration of a scenario.
 const TAKES: Duration = Duration::from_secs(10);
-/// The most findings about one file.
 const FINDINGS: usize = 100;
 
 /// The content of a suite file.
@@ -56,7 +54,6 @@ impl Unit {
     }
 }
 
-/// A file of a source of suites.
 #[derive(Clone)]
 pub(super) struct File {
     /// As shown in places.
@@ -301,7 +298,6 @@ fn manifests(
     found
 }
 
-/// The scenario's named values, in order.
 fn values(known: &mut Steps<'_, '_>, raw: Entries<String>) -> Vec<(String, Expression)> {
     let mut values = Vec::new();
     for (At { value: name, at }, text) in raw.0 {

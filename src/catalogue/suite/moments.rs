@@ -90,7 +90,6 @@ static KINDS: [Kind; 4] = [
     },
 ];
 
-/// The JSON schema of declared moments.
 pub(super) fn schema(_: &mut SchemaGenerator) -> Schema {
     let moment = Form::schema(&KINDS);
     json_schema!({"type": ["object", "null"], "additionalProperties": moment})
@@ -118,7 +117,6 @@ pub(super) fn moments(
     moments
 }
 
-/// Why a moment must not have this name.
 fn unfit(name: &str, pods: &Pods) -> Vec<String> {
     let parts: Vec<&str> = name.split('.').collect();
     let invalid = !parts.iter().all(|part| is_identifier(part));

@@ -5,71 +5,59 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::finding::{nearest, suggestion};
 use super::super::model::{Matches, Scenario};
 use super::super::pods::{Part, Pods};
+use super::super::step::Step;
 use crate::expr::types::{EVENT, STAMP, STATE, Type};
 use crate::expr::{self, Scope, THERE};
 
-/// The names of a scenario.
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    variables: BTreeMap<String, Type>,
-    moments: BTreeSet<String>,
+pub(super) struct Names<'a> {
+    pub(super) variables: BTreeMap<&'a str, Type>,
+    moments: BTreeSet<&'a str>,
     pods: Pods,
 }
 
-impl Names {
+impl<'a> Names<'a> {
     /// The variables of a moment's condition.
     pub(super) fn of_condition(matches: &Matches) -> Self {
-        let variables: &[(&'static str, Type)] = match matches {
-            Matches::Pod { .. } => &[
+        let variables = match matches {
+            Matches::Pod { .. } => BTreeMap::from([
                 ("pod", Type::Map),
                 ("status", Type::Map),
                 ("deleted", Type::Bool),
                 ("containers", Type::Records(STATE)),
-            ],
-            Matches::Event { .. } => &[("event", Type::Record(EVENT))],
-            _ => &[("stamp", Type::Record(STAMP))],
+            ]),
+            Matches::Event { .. } => BTreeMap::from([("event", Type::Record(EVENT))]),
+            _ => BTreeMap::from([("stamp", Type::Record(STAMP))]),
         };
-        Self::with(variables.iter().copied())
-    }
-
-    /// The variables of a scenario's checks, without its values.
-    pub(super) fn of_checks(scenario: &Scenario) -> Self {
-        let mut names = Self::with(expr::variables());
-        for step in &scenario.steps {
-            if let Some(name) = &step.name {
-                names.define(name, Type::Record(step.kind.output));
-            }
-        }
-        names.moments = scenario.moments.keys().cloned().collect();
-        names.pods = scenario.pods.clone();
-        names
-    }
-
-    fn with(variables: impl Iterator<Item = (&'static str, Type)>) -> Self {
-        let variables = variables.map(|(name, found)| (name.to_owned(), found));
         Self {
-            variables: variables.collect(),
+            variables,
             ..Self::default()
         }
     }
 
-    /// Adds a variable.
-    pub(super) fn define(&mut self, name: &str, found: Type) {
-        self.variables.insert(name.to_owned(), found);
+    /// The names of a scenario's checks, without its values.
+    pub(super) fn of_checks(scenario: &'a Scenario) -> Self {
+        let output = |step: &'a Step| Some((step.name.as_deref()?, Type::Record(step.kind.output)));
+        let mut variables: BTreeMap<&str, Type> = expr::variables().collect();
+        variables.extend(scenario.steps.iter().filter_map(output));
+        Self {
+            variables,
+            moments: scenario.moments.keys().map(String::as_str).collect(),
+            pods: scenario.pods.clone(),
+        }
     }
 
     fn suggestion(&self, shown: &str, root: &str) -> Option<String> {
-        let moments = self.moments.iter().map(String::as_str);
-        let roots = self.variables.keys().map(String::as_str);
-        let roots = roots.chain(self.pods.names());
+        let moments = self.moments.iter().copied();
+        let roots = self.variables.keys().copied().chain(self.pods.names());
         suggestion(shown, moments.clone()).or_else(|| suggestion(root, moments.chain(roots)))
     }
 }
 
-impl Scope for Names {
+impl Scope for Names<'_> {
     fn resolve(&self, names: &[&str]) -> Result<(usize, Type), (String, Option<String>)> {
         for n in 1..=names.len() {
-            if self.moments.contains(&names[..n].join(".")) {
+            if self.moments.contains(names[..n].join(".").as_str()) {
                 return Ok((n, Type::Time));
             }
         }

@@ -11,7 +11,6 @@ use super::super::step::{KINDS, Steps};
 use super::super::yaml::At;
 use super::names::{nested, unfit};
 
-/// Reads the steps.
 pub(super) fn read(known: &mut Steps<'_, '_>, steps: Vec<At<Written>>) {
     let mut names: BTreeMap<String, Location> = BTreeMap::new();
     for At { value: step, at } in steps {
@@ -38,7 +37,6 @@ pub(super) fn read(known: &mut Steps<'_, '_>, steps: Vec<At<Written>>) {
     }
 }
 
-/// Why an output must not have this name.
 fn fault(name: &str, names: &BTreeMap<String, Location>, known: &Steps<'_, '_>) -> Option<String> {
     let mut moments = known.moments.keys();
     unfit(name, known.pods).or_else(|| match names.get(name) {
