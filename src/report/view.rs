@@ -376,20 +376,6 @@ mod tests {
     use super::*;
     use crate::report::fixture;
 
-    #[rstest]
-    #[case("v1.36.3", Some("1.36"))]
-    #[case("v1.34.1-rc.0+abc", Some("1.34"))]
-    #[case("1.30", Some("1.30"))]
-    #[case("", None)]
-    #[case("latest", None)]
-    fn parses_the_minor_version(#[case] version: &str, #[case] expected: Option<&str>) {
-        let facts = ClusterFacts {
-            kubernetes: version.to_owned(),
-            ..ClusterFacts::default()
-        };
-        assert_eq!(minor(&facts).as_deref(), expected);
-    }
-
     #[test]
     fn counts_every_claim_once() {
         let results = fixture::results();

@@ -461,14 +461,6 @@ mod tests {
         insta::assert_snapshot!(matrix.to_json().unwrap());
     }
 
-    /// Reasons of the default verdict are left out.
-    #[test]
-    fn a_file_is_read_as_it_was_written() {
-        let text = Matrix::of(&fixture::results()).to_json().unwrap();
-        let read = Matrix::parse(text.as_bytes(), Utf8Path::new("x")).unwrap();
-        assert_eq!(read.to_json().unwrap(), text);
-    }
-
     #[test]
     fn adding_a_run_again_changes_nothing() {
         let results = fixture::results();
