@@ -38,8 +38,8 @@ pub(crate) struct Steps<'a, 'r> {
     pub(in crate::catalogue) moments: &'a BTreeMap<String, Moment>,
     pub(in crate::catalogue) pods: &'a Pods,
     pub(in crate::catalogue) listings: &'a BTreeMap<String, Citation>,
-    /// Those that have been read.
-    pub(in crate::catalogue) steps: Vec<Step>,
+    /// Those before the one that is being read.
+    pub(in crate::catalogue) before: Vec<Step>,
 }
 
 /// The closed set of actions; [`KINDS`] says what each does.
@@ -433,7 +433,7 @@ impl Steps<'_, '_> {
 
     /// Whether an earlier step forwards ports: of other steps, the output could name any port of this machine.
     fn forwards(&self, name: &str) -> bool {
-        let mut steps = self.steps.iter();
+        let mut steps = self.before.iter();
         steps.any(|step| {
             step.name.as_deref() == Some(name)
                 && matches!(&step.action, Action::Kubectl { args, .. } if args.first().is_some_and(|arg| arg == "port-forward"))
@@ -446,7 +446,7 @@ impl Steps<'_, '_> {
             Action::Kubectl { background, .. } => background,
             _ => false,
         };
-        let steps = self.steps.iter().filter(is_background);
+        let steps = self.before.iter().filter(is_background);
         let known: Vec<&str> = steps.filter_map(|step| step.name.as_deref()).collect();
         if known.contains(&name.as_str()) {
             return Some(name.clone());

@@ -46,7 +46,7 @@ impl Steps<'_, '_> {
         for argument in arguments {
             given.argument = argument;
             let step = self.step(kind, &given);
-            self.steps.extend(step);
+            self.before.extend(step);
         }
     }
 
