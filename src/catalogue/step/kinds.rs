@@ -155,10 +155,9 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[AS, CAP, KUBERNETES, DRY_RUN],
         output: ANSWER,
         read: |steps, given| {
-            Some(Action::Apply {
-                manifest: steps.manifest(given)?,
-                dry_run: given.flag(steps.reader, "dry_run"),
-            })
+            let manifest = steps.manifest(given)?;
+            let dry_run = given.flag(steps.reader, "dry_run");
+            Some(Action::Apply { manifest, dry_run })
         },
     },
     Form {
@@ -168,10 +167,9 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[AS, CAP, KUBERNETES, GRACE],
         output: ANSWER,
         read: |steps, given| {
-            Some(Action::Delete {
-                object: steps.object(given)?,
-                grace: given.number(steps.reader, "grace"),
-            })
+            let object = steps.object(given)?;
+            let grace = given.number(steps.reader, "grace");
+            Some(Action::Delete { object, grace })
         },
     },
     Form {
@@ -181,10 +179,9 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[CAP, KUBERNETES, WITHIN],
         output: COMMON,
         read: |steps, given| {
-            Some(Action::Until {
-                moment: steps.moment(given)?,
-                optional: given.option("within").is_some(),
-            })
+            let moment = steps.moment(given)?;
+            let optional = given.option("within").is_some();
+            Some(Action::Until { moment, optional })
         },
     },
     Form {
@@ -221,9 +218,8 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         output: COMMON,
         read: |steps, given| {
             let name = given.argument(steps.reader)?;
-            Some(Action::Stop {
-                name: steps.background(&name)?,
-            })
+            let name = steps.background(&name)?;
+            Some(Action::Stop { name })
         },
     },
     Form {
@@ -234,9 +230,8 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         output: COMMON,
         read: |steps, given| {
             let name = given.argument(steps.reader)?;
-            Some(Action::Ended {
-                name: steps.background(&name)?,
-            })
+            let name = steps.background(&name)?;
+            Some(Action::Ended { name })
         },
     },
     Form {
@@ -301,9 +296,8 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[AS, CAP, KUBERNETES],
         output: OBJECT,
         read: |steps, given| {
-            Some(Action::Get {
-                object: steps.object(given)?,
-            })
+            let object = steps.object(given)?;
+            Some(Action::Get { object })
         },
     },
     Form {
@@ -313,10 +307,9 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[ON_NODE_OF, AS, CAP, KUBERNETES],
         output: COMMAND,
         read: |steps, given| {
-            Some(Action::Node {
-                pod: given.text("pod")?,
-                args: steps.arguments(given)?,
-            })
+            let pod = given.text("pod")?;
+            let args = steps.arguments(given)?;
+            Some(Action::Node { pod, args })
         },
     },
     Form {
@@ -326,10 +319,9 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[BECAUSE, KUBERNETES],
         output: COMMON,
         read: |steps, given| {
-            Some(Action::Pause {
-                time: steps.time(given)?,
-                because: given.text("because")?,
-            })
+            let time = steps.time(given)?;
+            let because = given.text("because")?;
+            Some(Action::Pause { time, because })
         },
     },
 ];

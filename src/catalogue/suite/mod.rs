@@ -21,7 +21,7 @@ use super::manifest::{self, Manifest};
 use super::model::{Account, Citation, Claim, Expression, Matches, Scenario};
 use super::parse;
 use super::pods::Pods;
-use super::step::{self, Action, KINDS, Steps};
+use super::step::{self, Action, KINDS, Step, Steps};
 use super::yaml::{self, At, Entries, Reader, filled};
 use crate::expr::names_read;
 use lint::Written;
@@ -98,12 +98,8 @@ fn suite(
     if raw.claims.is_none() && (!other || raw.scenario.is_some()) {
         reader.find(at, "missing `claims`");
     }
-    let cited = filled(raw.cites.take()).into_iter();
-    let cited = cited.filter_map(|raw| cites::cited(reader, raw)).collect();
-    let accounts = filled(raw.no_claim.take()).into_iter();
-    let accounts = accounts
-        .filter_map(|raw| cites::account(reader, raw))
-        .collect();
+    let cited = reader.each(raw.cites.take(), cites::cited);
+    let accounts = reader.each(raw.no_claim.take(), cites::account);
     let mut of_claims = claims::Claims {
         reader: &mut *reader,
         written: Vec::new(),
@@ -275,10 +271,10 @@ fn fault(name: &str, names: &BTreeMap<String, Location>, known: &Steps<'_, '_>) 
 /// What the scenario uses without declaring it.
 fn undeclared(scenario: &Scenario, findings: &mut Vec<Finding>) {
     let mut used: Vec<(&Place, String, &str)> = Vec::new();
-    for step in &scenario.steps {
-        match step.action {
-            Action::Node { .. } => used.push((&step.place, "a `node` step".into(), NODE_SHELL)),
-            Action::Outside { .. } => used.push((&step.place, "an `outside` step".into(), OUTSIDE)),
+    for Step { place, action, .. } in &scenario.steps {
+        match action {
+            Action::Node { .. } => used.push((place, "a `node` step".into(), NODE_SHELL)),
+            Action::Outside { .. } => used.push((place, "an `outside` step".into(), OUTSIDE)),
             _ => {}
         }
     }
@@ -288,22 +284,20 @@ fn undeclared(scenario: &Scenario, findings: &mut Vec<Finding>) {
         if let Some(what) = manifest::beyond_baseline(manifest) {
             used.push((place, format!("`{what}` in {path}"), PRIVILEGED_PODS));
         }
-        match manifest::outside_namespace(manifest) {
-            Some(kind) if kind == manifest::PRIORITY_CLASS => {
+        if let Some(kind) = manifest::outside_namespace(manifest) {
+            if kind == manifest::PRIORITY_CLASS {
                 used.push((place, format!("a {kind} in {path}"), CLUSTER_OBJECTS));
-            }
-            Some(kind) => {
+            } else {
                 let message = format!("scenarios cannot create a {kind}: {path}");
                 findings.push(Finding::new(place, message));
             }
-            None => {}
         }
     }
     used.retain(|(.., capability)| !scenario.declares(capability));
     findings.extend(used.into_iter().map(|(place, what, capability)| {
-        Finding::new(place, format!("{what} needs the capability {capability}")).with_help(format!(
-            "declare it: `needs: {{capabilities: [{capability}]}}`"
-        ))
+        let help = format!("declare it: `needs: {{capabilities: [{capability}]}}`");
+        let message = format!("{what} needs the capability {capability}");
+        Finding::new(place, message).with_help(help)
     }));
 }
 
@@ -324,19 +318,19 @@ fn manifests(
             reader.find(at, format!("`{path}` is listed twice"));
             continue;
         }
-        let mut text = String::new();
-        match file(&path) {
+        let text = match file(&path) {
             Ok(file) => {
                 manifest::check(&file.path, &file.text, &mut reader.findings);
-                text = file.text;
+                file.text
             }
             Err(message) => {
                 let finding = Finding::new(&reader.place(at), message);
                 let help =
                     "the path is relative to the folder that contains `suites` and `manifests`";
                 reader.findings.push(finding.with_help(help));
+                String::new()
             }
-        }
+        };
         found.push(Manifest { path, text });
     }
     found
