@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use itertools::Itertools as _;
 
-use super::model::{Claim, Place, Verdict};
+use super::model::{Claim, Expectation, Place, Verdict};
 use crate::version::version;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,24 +29,28 @@ pub(crate) enum Edit {
 /// clusters all had the same other verdict is changed; otherwise expectations by gates and version come before it.
 /// The oldest and the newest version stand for those beyond.
 pub(crate) fn edits(claim: &Claim, observed: &[Observed]) -> Vec<Edit> {
-    let mut edits = Vec::new();
-    for (entry, expected) in claim.expect.iter().enumerate().rev() {
-        let here: Vec<&Observed> = observed.iter().filter(|one| one.entry == entry).collect();
-        let verdicts: BTreeSet<Verdict> = here.iter().map(|one| one.verdict).collect();
-        match Vec::from_iter(verdicts).as_slice() {
-            [] => {}
-            [verdict] if *verdict == expected.verdict => {}
-            [verdict] => edits.push(Edit::Verdict {
-                entry,
-                verdict: *verdict,
-            }),
-            _ => {
+    let edit = |(entry, expected): (usize, &Expectation)| {
+        let here = observed
+            .iter()
+            .filter(|one| one.entry == entry)
+            .collect_vec();
+        match here.iter().map(|one| one.verdict).all_equal_value() {
+            Ok(verdict) if verdict == expected.verdict => None,
+            Ok(verdict) => Some(Edit::Verdict { entry, verdict }),
+            Err(None) => None,
+            Err(Some(_)) => {
                 let new = by_version(&here, expected.verdict);
-                edits.push(Edit::Before { entry, new });
+                Some(Edit::Before { entry, new })
             }
         }
-    }
-    edits
+    };
+    claim
+        .expect
+        .iter()
+        .enumerate()
+        .rev()
+        .filter_map(edit)
+        .collect()
 }
 
 fn by_version(here: &[&Observed], expected: Verdict) -> Vec<String> {
@@ -55,10 +59,8 @@ fn by_version(here: &[&Observed], expected: Verdict) -> Vec<String> {
     let sets: BTreeSet<&BTreeMap<String, bool>> = here.iter().map(|one| &one.gates).collect();
     for gates in sets.into_iter().rev() {
         let here = here.iter().filter(|one| one.gates == *gates);
-        let versions: BTreeSet<((u32, u32), Verdict)> = here
-            .filter_map(|one| Some((version(&one.kubernetes)?, one.verdict)))
-            .collect();
-        let versions = Vec::from_iter(versions);
+        let versions = here.filter_map(|one| Some((version(&one.kubernetes)?, one.verdict)));
+        let versions = versions.sorted().dedup().collect_vec();
         for group in versions.chunk_by(|a, b| a.1 == b.1) {
             let ([(first, verdict), ..], [.., (last, _)]) = (group, group) else {
                 continue;

@@ -1,16 +1,12 @@
 //! Capabilities: what scenarios may need beyond what every cluster has.
 
 pub(crate) const NODE_SHELL: &str = "node-shell";
-/// A node that experiments may disrupt.
 pub(crate) const SPARE_NODE: &str = "spare-node";
 /// Label of a node that experiments may disrupt.
 pub(crate) const SPARE_LABEL: &str = "hookproof/spare";
-/// Only root may listen on ports below 1024.
 pub(crate) const PROTECTED_PORTS: &str = "protected-ports";
 pub(crate) const NGINX_IMAGE: &str = "nginx-image";
-/// The documents' text, to apply their listings.
 pub(crate) const DOCUMENTS: &str = "documents";
-/// Containers on the nodes' network, outside the cluster.
 pub(crate) const OUTSIDE: &str = "outside";
 /// Permission to wait as long as the documents' own numbers say.
 pub(crate) const LITERAL: &str = "literal";

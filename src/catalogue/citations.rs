@@ -134,11 +134,8 @@ pub(crate) fn check(
     let catalogue = &mut loaded.catalogue;
     let of_claims = catalogue.claims_mut().flat_map(|claim| &mut claim.cites);
     findings.extend(of_claims.filter_map(|citation| find(citation, documents)));
-    let of_accounts = catalogue
-        .accounts
-        .iter_mut()
-        .map(|(_, account)| &mut account.cites);
-    findings.extend(of_accounts.filter_map(|citation| find(citation, documents)));
+    let of_accounts = catalogue.accounts.iter_mut();
+    findings.extend(of_accounts.filter_map(|(_, account)| find(&mut account.cites, documents)));
     for (citation, found) in differences(catalogue, documents) {
         let (message, help) = match (&citation.digest, found) {
             (_, Err(message)) => (message, None),
@@ -147,9 +144,7 @@ pub(crate) fn check(
                 (message, Some(format!("append {digest}")))
             }
             (Some(_), Ok(digest)) => {
-                let Citation {
-                    document, lines, ..
-                } = citation;
+                let (document, lines) = (&citation.document, &citation.lines);
                 let message = format!("the cited text changed: {document} lines {lines}");
                 let help = "read it again; if the claim still holds, replace the digest by";
                 (message, Some(format!("{help} {digest}")))

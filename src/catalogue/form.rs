@@ -254,27 +254,6 @@ impl<R> Form<R> {
         let all = words.into_iter().chain(maps).collect_vec();
         schemars::json_schema!({"anyOf": all})
     }
-
-    #[cfg(test)]
-    /// The cells of the reference: how it is written, what it does, and its options.
-    pub(super) fn reference(&self) -> String {
-        let name = self.name;
-        let syntax = match self.argument {
-            Argument::One(argument) => format!("`{name}: {argument}`"),
-            Argument::Several(argument) => format!("`{name}: {argument}` or a list"),
-            Argument::Maybe(argument) => format!("`{name}`, `{name}: {argument}`"),
-        };
-        let mut options = self
-            .options
-            .iter()
-            .map(|option| match (option.name, option.does) {
-                // Described once for all kinds.
-                (name @ ("as" | "cap" | "kubernetes" | "nth"), _) => format!("`{name}`"),
-                (name, does) if option.required => format!("`{name}` (required): {does}"),
-                (name, does) => format!("`{name}`: {does}"),
-            });
-        format!("| {syntax} | {} | {}", self.does, options.join("; "))
-    }
 }
 
 impl<'de> Deserialize<'de> for Written {
@@ -302,5 +281,32 @@ impl<'de> Deserialize<'de> for Written {
         }
 
         deserializer.deserialize_any(WordOrMap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl<R> Form<R> {
+        /// The cells of the reference: how it is written, what it does, and its options.
+        pub(in crate::catalogue) fn reference(&self) -> String {
+            let name = self.name;
+            let syntax = match self.argument {
+                Argument::One(argument) => format!("`{name}: {argument}`"),
+                Argument::Several(argument) => format!("`{name}: {argument}` or a list"),
+                Argument::Maybe(argument) => format!("`{name}`, `{name}: {argument}`"),
+            };
+            let mut options = self
+                .options
+                .iter()
+                .map(|option| match (option.name, option.does) {
+                    // Described once for all kinds.
+                    (name @ ("as" | "cap" | "kubernetes" | "nth"), _) => format!("`{name}`"),
+                    (name, does) if option.required => format!("`{name}` (required): {does}"),
+                    (name, does) => format!("`{name}`: {does}"),
+                });
+            format!("| {syntax} | {} | {}", self.does, options.join("; "))
+        }
     }
 }

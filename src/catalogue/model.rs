@@ -1,4 +1,5 @@
 //! The catalogue after loading: checked, with defaults filled in, and with the place of each item in its file.
+//! `suite::raw` describes what suites write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::repeat;
@@ -53,13 +54,11 @@ impl Catalogue {
 pub struct Scenario {
     /// The suite file's path without `suites/` and `.yaml`, such as `poststart/slow-hook`.
     pub id: String,
-    /// The experiment in one line.
     pub(crate) title: String,
     pub(crate) place: Place,
     /// Manifests by the path the suite gives, as YAML text. `apply` without a name takes the first.
     pub(crate) manifests: Vec<Manifest>,
     pub(crate) listings: BTreeMap<String, Citation>,
-    /// Requirements; on other clusters the claims are not applicable.
     pub needs: Needs,
     pub(crate) steps: Vec<Step>,
     pub(crate) pods: Pods,
@@ -69,7 +68,6 @@ pub struct Scenario {
     pub(crate) selectors: BTreeMap<String, Selector>,
     /// Named values in the order written; each may use those before it.
     pub(crate) values: Vec<(String, Expression)>,
-    /// Approximate duration; the longest scenarios start first.
     pub(crate) takes: Duration,
     pub claims: Vec<Claim>,
     /// Digest of the experiment: see `catalogue::digest`.
@@ -149,11 +147,8 @@ impl Scenario {
 /// Requirements of a scenario or a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Version range, such as `>=1.30` or `>=1.29, <1.34`.
     pub(crate) kubernetes: Option<VersionRange>,
-    /// Required states of feature gates.
     pub(crate) gates: BTreeMap<String, bool>,
-    /// Such as `node-shell`.
     pub(crate) capabilities: Vec<String>,
 }
 
@@ -163,9 +158,7 @@ pub struct Claim {
     /// Such as `kubectl.logs-refused-during-hook`.
     pub id: String,
     pub(crate) place: Place,
-    /// The statement in our own words.
     pub says: String,
-    /// What is true instead, if the statement is refuted or qualified.
     pub instead: Option<String>,
     pub cites: Vec<Citation>,
     /// Empty only with `not_testable`.
@@ -173,7 +166,6 @@ pub struct Claim {
     /// Values to report in addition to the named values that the checks use.
     pub(crate) measures: BTreeMap<String, Expression>,
     pub(crate) expect: Vec<Expectation>,
-    /// Why no experiment can decide it.
     pub not_testable: Option<String>,
 }
 
@@ -191,11 +183,8 @@ pub(crate) struct Check {
     /// Name, unique within the claim; `check` where there is only one.
     pub(crate) name: String,
     pub needs: Needs,
-    /// Must be true before the others count.
     pub(crate) control: Expression,
-    /// What is seen if the statement is true.
     pub(crate) holds: Expression,
-    /// What is seen if the statement is false.
     pub(crate) fails: Expression,
 }
 

@@ -17,38 +17,27 @@ pub(crate) struct Moment {
     pub(crate) nth: u32,
 }
 
+/// What a moment matches, in the terms of `suite::moments`; a field that is absent matches anything.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Matches {
     Agent {
         role: String,
-        /// The stamp's name; `*` matches any.
         stamp: String,
-        /// Pod; any if absent. A trailing `*` matches any rest.
         pod: Option<String>,
-        /// Container; any if absent.
         container: Option<String>,
-        /// Start of the container; any if absent.
         start: Option<u32>,
-        /// CEL over `stamp`.
         when: Option<String>,
     },
-    /// Pod states for which a CEL expression over `pod` (the object), `status`, `deleted` (whether it is removed),
-    /// and `containers` (their states) is true.
     Pod {
-        /// Pod name; a trailing `*` matches any rest.
         pod: String,
         when: String,
     },
     Event {
         reason: String,
-        /// Pod name; any if absent. A trailing `*` matches any rest.
         pod: Option<String>,
-        /// CEL over `event`.
         when: Option<String>,
     },
-    /// Lines printed by a background step.
     Line {
-        /// The step.
         output: String,
         contains: String,
     },
@@ -65,18 +54,14 @@ pub(crate) struct MomentMatcher {
 impl MomentMatcher {
     /// Compiles the moment's condition.
     pub(crate) fn new(moment: &Moment) -> Result<Self, String> {
-        let Moment {
-            place,
-            matches,
-            nth,
-        } = moment.clone();
-        let when = match &matches {
+        let when = match &moment.matches {
             Matches::Agent { when, .. } | Matches::Event { when, .. } => when.as_deref(),
             Matches::Pod { when, .. } => Some(when.as_str()),
             Matches::Line { .. } => None,
         };
         let when = when.map(expr::compiled).transpose();
-        let when = when.map_err(|why| format!("{place}: {why}"))?;
+        let when = when.map_err(|why| format!("{}: {why}", moment.place))?;
+        let (matches, nth) = (moment.matches.clone(), moment.nth);
         Ok(Self { matches, when, nth })
     }
 

@@ -84,16 +84,12 @@ pub(crate) fn lines(text: &str) -> Result<Vec<(u32, u32)>, String> {
         .map(|part| {
             let part = part.trim();
             let (from, to) = part.split_once('-').unwrap_or((part, part));
-            let wrong =
-                || format!("invalid line range `{part}`: expected a value such as `64, 78-79`");
-            let from = number(from.trim()).ok_or_else(wrong)?;
-            let to = number(to.trim()).ok_or_else(wrong)?;
-            match (from, to) {
-                (0, _) => Err("line numbers start at 1".to_owned()),
-                _ if to < from => Err(format!(
-                    "invalid line range `{part}`: the end is before the beginning"
-                )),
-                range => Ok(range),
+            let wrong = |why| Err(format!("invalid line range `{part}`: {why}"));
+            match (number(from.trim()), number(to.trim())) {
+                (Some(0), Some(_)) => Err("line numbers start at 1".to_owned()),
+                (Some(from), Some(to)) if to < from => wrong("the end is before the beginning"),
+                (Some(from), Some(to)) => Ok((from, to)),
+                _ => wrong("expected a value such as `64, 78-79`"),
             }
         })
         .collect()

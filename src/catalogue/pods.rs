@@ -250,12 +250,9 @@ impl Pod {
             }),
             ["event", reason] => {
                 let container = selector.container;
-                let matches = Matches::Event {
-                    reason: (*reason).to_owned(),
-                    pod: Some(selector.pod),
-                    when: container.map(|name| format!("event.container == '{name}'")),
-                };
-                Some(Part::Moment(matches, 1))
+                let when = container.map(|name| format!("event.container == '{name}'"));
+                let (reason, pod) = ((*reason).to_owned(), Some(selector.pod));
+                Some(Part::Moment(Matches::Event { reason, pod, when }, 1))
             }
             ["waiting", reason] => {
                 let condition = format!("c.state == 'waiting' && c.reason == '{reason}'");

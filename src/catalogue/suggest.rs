@@ -97,7 +97,9 @@ impl<'a> Index<'a> {
         }
         let squares: f64 = vector.values().map(|weight| weight * weight).sum();
         let length = squares.sqrt().max(f64::MIN_POSITIVE);
-        vector.values_mut().for_each(|weight| *weight /= length);
+        for weight in vector.values_mut() {
+            *weight /= length;
+        }
         vector
     }
 }

@@ -22,13 +22,6 @@ pub(super) struct At<T> {
     pub(super) at: Location,
 }
 
-impl<T> At<T> {
-    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
-        let value = f(self.value);
-        At { value, at: self.at }
-    }
-}
-
 /// The entries of a map in the order written, with the places of their keys.
 #[derive(Debug, Clone, Default, JsonSchema)]
 #[schemars(inline)]
@@ -171,6 +164,16 @@ impl Reader<'_> {
         field
     }
 
+    /// Reads the items of a list, of which those with problems are left out.
+    pub(super) fn each<T, U>(
+        &mut self,
+        list: Option<At<Vec<At<T>>>>,
+        read: impl Fn(&mut Self, At<T>) -> Option<U>,
+    ) -> Vec<U> {
+        let items = filled(list).into_iter();
+        items.filter_map(|item| read(self, item)).collect()
+    }
+
     /// Drops what is more than a suite may have of something.
     pub(super) fn at_most<T>(
         &mut self,
@@ -178,16 +181,14 @@ impl Reader<'_> {
         what: &str,
         field: &mut Option<At<impl AsMut<Vec<T>>>>,
     ) {
-        let Some(At { value, at }) = field else {
-            return;
-        };
-        let list = value.as_mut();
-        if list.len() > most {
-            let message = format!("{} {what}; {most} are allowed", list.len());
-            let finding = Finding::new(&self.place(*at), message);
+        if let Some(At { value, at }) = field
+            && value.as_mut().len() > most
+        {
+            let message = format!("{} {what}; {most} are allowed", value.as_mut().len());
+            let help = "make several suites of this one";
             self.findings
-                .push(finding.with_help("make several suites of this one"));
-            list.truncate(most);
+                .push(Finding::new(&self.place(*at), message).with_help(help));
+            value.as_mut().truncate(most);
         }
     }
 
@@ -220,13 +221,9 @@ impl<T> AsMut<Vec<(At<String>, At<T>)>> for Entries<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned {
-            value, referenced, ..
-        } = Spanned::deserialize(deserializer)?;
-        Ok(Self {
-            value,
-            at: referenced,
-        })
+        let spanned = Spanned::deserialize(deserializer)?;
+        let (value, at) = (spanned.value, spanned.referenced);
+        Ok(Self { value, at })
     }
 }
 

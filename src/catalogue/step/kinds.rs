@@ -38,8 +38,8 @@ pub(crate) struct Steps<'a, 'r> {
     pub(in crate::catalogue) moments: &'a BTreeMap<String, Moment>,
     pub(in crate::catalogue) pods: &'a Pods,
     pub(in crate::catalogue) listings: &'a BTreeMap<String, Citation>,
-    /// Those that have been read.
-    pub(in crate::catalogue) steps: Vec<Step>,
+    /// Those before the one that is being read.
+    pub(in crate::catalogue) before: Vec<Step>,
 }
 
 /// The closed set of actions; [`KINDS`] says what each does.
@@ -155,10 +155,9 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[AS, CAP, KUBERNETES, DRY_RUN],
         output: ANSWER,
         read: |steps, given| {
-            Some(Action::Apply {
-                manifest: steps.manifest(given)?,
-                dry_run: given.flag(steps.reader, "dry_run"),
-            })
+            let manifest = steps.manifest(given)?;
+            let dry_run = given.flag(steps.reader, "dry_run");
+            Some(Action::Apply { manifest, dry_run })
         },
     },
     Form {
@@ -168,10 +167,9 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[AS, CAP, KUBERNETES, GRACE],
         output: ANSWER,
         read: |steps, given| {
-            Some(Action::Delete {
-                object: steps.object(given)?,
-                grace: given.number(steps.reader, "grace"),
-            })
+            let object = steps.object(given)?;
+            let grace = given.number(steps.reader, "grace");
+            Some(Action::Delete { object, grace })
         },
     },
     Form {
@@ -181,10 +179,9 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[CAP, KUBERNETES, WITHIN],
         output: COMMON,
         read: |steps, given| {
-            Some(Action::Until {
-                moment: steps.moment(given)?,
-                optional: given.option("within").is_some(),
-            })
+            let moment = steps.moment(given)?;
+            let optional = given.option("within").is_some();
+            Some(Action::Until { moment, optional })
         },
     },
     Form {
@@ -221,9 +218,8 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         output: COMMON,
         read: |steps, given| {
             let name = given.argument(steps.reader)?;
-            Some(Action::Stop {
-                name: steps.background(&name)?,
-            })
+            let name = steps.background(&name)?;
+            Some(Action::Stop { name })
         },
     },
     Form {
@@ -234,9 +230,8 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         output: COMMON,
         read: |steps, given| {
             let name = given.argument(steps.reader)?;
-            Some(Action::Ended {
-                name: steps.background(&name)?,
-            })
+            let name = steps.background(&name)?;
+            Some(Action::Ended { name })
         },
     },
     Form {
@@ -301,9 +296,8 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[AS, CAP, KUBERNETES],
         output: OBJECT,
         read: |steps, given| {
-            Some(Action::Get {
-                object: steps.object(given)?,
-            })
+            let object = steps.object(given)?;
+            Some(Action::Get { object })
         },
     },
     Form {
@@ -313,10 +307,9 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[ON_NODE_OF, AS, CAP, KUBERNETES],
         output: COMMAND,
         read: |steps, given| {
-            Some(Action::Node {
-                pod: given.text("pod")?,
-                args: steps.arguments(given)?,
-            })
+            let pod = given.text("pod")?;
+            let args = steps.arguments(given)?;
+            Some(Action::Node { pod, args })
         },
     },
     Form {
@@ -326,10 +319,9 @@ pub(in crate::catalogue) static KINDS: [Kind; 12] = [
         options: &[BECAUSE, KUBERNETES],
         output: COMMON,
         read: |steps, given| {
-            Some(Action::Pause {
-                time: steps.time(given)?,
-                because: given.text("because")?,
-            })
+            let time = steps.time(given)?;
+            let because = given.text("because")?;
+            Some(Action::Pause { time, because })
         },
     },
 ];
@@ -433,7 +425,7 @@ impl Steps<'_, '_> {
 
     /// Whether an earlier step forwards ports: of other steps, the output could name any port of this machine.
     fn forwards(&self, name: &str) -> bool {
-        let mut steps = self.steps.iter();
+        let mut steps = self.before.iter();
         steps.any(|step| {
             step.name.as_deref() == Some(name)
                 && matches!(&step.action, Action::Kubectl { args, .. } if args.first().is_some_and(|arg| arg == "port-forward"))
@@ -446,7 +438,7 @@ impl Steps<'_, '_> {
             Action::Kubectl { background, .. } => background,
             _ => false,
         };
-        let steps = self.steps.iter().filter(is_background);
+        let steps = self.before.iter().filter(is_background);
         let known: Vec<&str> = steps.filter_map(|step| step.name.as_deref()).collect();
         if known.contains(&name.as_str()) {
             return Some(name.clone());

@@ -36,17 +36,17 @@ impl Steps<'_, '_> {
                     let message = "`as` names one output: make a step of each object";
                     self.reader.find(name.at, message);
                 }
-                items
+                let items = items
                     .into_iter()
-                    .map(|item| item.map(Several::One))
-                    .collect()
+                    .map(|At { value, at }| (Several::One(value), at));
+                items.collect()
             }
-            value => vec![At { value, at }],
+            value => vec![(value, at)],
         };
-        for argument in arguments {
-            given.argument = argument;
+        for (value, at) in arguments {
+            given.argument = At { value, at };
             let step = self.step(kind, &given);
-            self.steps.extend(step);
+            self.before.extend(step);
         }
     }
 

@@ -35,11 +35,9 @@ impl Claims<'_, '_> {
         let cites = cites
             .filter_map(|raw| cites::citation(self.reader, raw))
             .collect();
+        let value = "check".to_owned();
         let own = RawCheck {
-            name: Some(At {
-                value: "check".to_owned(),
-                at,
-            }),
+            name: Some(At { value, at }),
             needs: None,
             control: raw.control,
             holds: raw.holds,
@@ -57,10 +55,9 @@ impl Claims<'_, '_> {
             Some(listed) => self.checks(at, own, listed),
             None => Vec::from_iter(self.check(At { value: own, at }, None)),
         };
-        let measures = filled(raw.measures).0.into_iter();
-        let measures = measures
-            .map(|(name, text)| (name.value, self.expression(text, Part::Measure)))
-            .collect();
+        let measure =
+            |(name, text): (At<String>, _)| (name.value, self.expression(text, Part::Measure));
+        let measures = filled(raw.measures).0.into_iter().map(measure).collect();
         let expect = raw.expect.map(|expect| self.expect(expect));
         let id = id?;
         Some(Claim {
@@ -169,22 +166,20 @@ impl Claims<'_, '_> {
             };
             let needs = requirements(self.reader, needs);
             let missing = "missing `verdict`";
-            let At {
-                value: text,
-                at: of_verdict,
-            } = self.reader.must(raw.verdict, at, missing)?;
+            let written = self.reader.must(raw.verdict, at, missing)?;
             let mut all = VERDICTS.into_iter();
-            let Some(verdict) = all.find(|verdict| verdict.as_str() == text) else {
-                let message = format!("unknown verdict `{text}`");
+            let Some(verdict) = all.find(|verdict| verdict.as_str() == written.value) else {
+                let message = format!("unknown verdict `{}`", written.value);
                 let known = VERDICTS.map(Verdict::as_str);
-                self.reader.find_near(of_verdict, message, &text, known);
+                self.reader
+                    .find_near(written.at, message, &written.value, known);
                 return None;
             };
             Some(Expectation {
                 needs,
                 verdict,
                 place: self.reader.place(at),
-                of_verdict: self.reader.place(of_verdict),
+                of_verdict: self.reader.place(written.at),
             })
         };
         table.into_iter().filter_map(expectation).collect()

@@ -6,21 +6,22 @@ mod lint;
 mod moments;
 mod names;
 mod raw;
-mod steps;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub(crate) use raw::suite_schema;
+use serde_saphyr::Location;
 
 use super::capability::{CLUSTER_OBJECTS, DOCUMENTS, NODE_SHELL, OUTSIDE, PRIVILEGED_PODS};
 use super::digest;
 use super::finding::{Finding, Place};
+use super::form;
 use super::manifest::{self, Manifest};
-use super::model::{Account, Citation, Claim, Expression, Scenario};
+use super::model::{Account, Citation, Claim, Expression, Matches, Scenario};
 use super::parse;
 use super::pods::Pods;
-use super::step::{self, Action, Steps};
+use super::step::{self, Action, KINDS, Step, Steps};
 use super::yaml::{self, At, Entries, Reader, filled};
 use crate::expr::names_read;
 use lint::Written;
@@ -48,7 +49,9 @@ impl Unit {
         let tested = scenarios.map(|scenario| &mut scenario.claims);
         for claims in tested.chain([&mut self.untestable]) {
             claims.retain(&wanted);
-            claims.iter_mut().for_each(|claim| claim.cites.clear());
+            for claim in claims {
+                claim.cites.clear();
+            }
         }
         self.scenario.take_if(|scenario| scenario.claims.is_empty());
     }
@@ -95,12 +98,8 @@ fn suite(
     if raw.claims.is_none() && (!other || raw.scenario.is_some()) {
         reader.find(at, "missing `claims`");
     }
-    let cited = filled(raw.cites.take()).into_iter();
-    let cited = cited.filter_map(|raw| cites::cited(reader, raw)).collect();
-    let accounts = filled(raw.no_claim.take()).into_iter();
-    let accounts = accounts
-        .filter_map(|raw| cites::account(reader, raw))
-        .collect();
+    let cited = reader.each(raw.cites.take(), cites::cited);
+    let accounts = reader.each(raw.no_claim.take(), cites::account);
     let mut of_claims = claims::Claims {
         reader: &mut *reader,
         written: Vec::new(),
@@ -195,11 +194,11 @@ fn scenario(
         moments: &moments,
         pods: &pods,
         listings: &listings,
-        steps: Vec::new(),
+        before: Vec::new(),
     };
-    steps::read(&mut known, steps);
+    self::steps(&mut known, steps);
     let values = values(&mut known, filled(raw.values));
-    let steps = known.steps;
+    let steps = known.before;
     let mut scenario = Scenario {
         id: id.to_owned(),
         title,
@@ -219,22 +218,63 @@ fn scenario(
     };
     let expressions = written.iter().map(|(expression, _)| expression);
     let expressions = expressions.chain(scenario.values.iter().map(|(_, value)| value));
-    let named = expressions.flat_map(|expression| names_read(&expression.text));
+    let read = expressions.flat_map(|expression| names_read(&expression.text));
     let awaited = scenario.awaited().map(str::to_owned);
-    let names: Vec<String> = named.chain(awaited).collect();
-    scenario.refer_to(names);
+    let referred: Vec<String> = read.chain(awaited).collect();
+    scenario.refer_to(referred);
     scenario.digest = digest::scenario(&scenario);
     undeclared(&scenario, &mut reader.findings);
     scenario
 }
 
+/// Reads the steps and the names of their outputs.
+fn steps(known: &mut Steps<'_, '_>, steps: Vec<At<form::Written>>) {
+    let mut names: BTreeMap<String, Location> = BTreeMap::new();
+    for At { value: step, at } in steps {
+        let Some((kind, given)) = step.read(known.reader, at, &KINDS) else {
+            continue;
+        };
+        if let Some(At { value: name, at }) = given.option("as") {
+            if let Some(message) = fault(name, &names, known) {
+                known.reader.find(*at, message);
+            }
+            names.insert(name.clone(), *at);
+        }
+        known.add(kind, given);
+    }
+    for (name, moment) in known.moments {
+        if let Matches::Line { output, .. } = &moment.matches
+            && !names.contains_key(output)
+        {
+            let message = format!("`{name}`: no step is named `{output}`");
+            let finding = Finding::new(&moment.place, message);
+            let finding = finding.with_near(output, names.keys().map(String::as_str));
+            known.reader.findings.push(finding);
+        }
+    }
+}
+
+fn fault(name: &str, names: &BTreeMap<String, Location>, known: &Steps<'_, '_>) -> Option<String> {
+    let mut moments = known.moments.keys();
+    names::unfit(name, known.pods).or_else(|| match names.get(name) {
+        Some(first) => Some(format!(
+            "duplicate name `{name}`, first on line {}",
+            first.line()
+        )),
+        None if moments.any(|moment| moment == name || names::nested(moment, name)) => {
+            Some(format!("`{name}` is a moment: choose another name"))
+        }
+        None => None,
+    })
+}
+
 /// What the scenario uses without declaring it.
 fn undeclared(scenario: &Scenario, findings: &mut Vec<Finding>) {
     let mut used: Vec<(&Place, String, &str)> = Vec::new();
-    for step in &scenario.steps {
-        match step.action {
-            Action::Node { .. } => used.push((&step.place, "a `node` step".into(), NODE_SHELL)),
-            Action::Outside { .. } => used.push((&step.place, "an `outside` step".into(), OUTSIDE)),
+    for Step { place, action, .. } in &scenario.steps {
+        match action {
+            Action::Node { .. } => used.push((place, "a `node` step".into(), NODE_SHELL)),
+            Action::Outside { .. } => used.push((place, "an `outside` step".into(), OUTSIDE)),
             _ => {}
         }
     }
@@ -244,22 +284,20 @@ fn undeclared(scenario: &Scenario, findings: &mut Vec<Finding>) {
         if let Some(what) = manifest::beyond_baseline(manifest) {
             used.push((place, format!("`{what}` in {path}"), PRIVILEGED_PODS));
         }
-        match manifest::outside_namespace(manifest) {
-            Some(kind) if kind == manifest::PRIORITY_CLASS => {
+        if let Some(kind) = manifest::outside_namespace(manifest) {
+            if kind == manifest::PRIORITY_CLASS {
                 used.push((place, format!("a {kind} in {path}"), CLUSTER_OBJECTS));
-            }
-            Some(kind) => {
+            } else {
                 let message = format!("scenarios cannot create a {kind}: {path}");
                 findings.push(Finding::new(place, message));
             }
-            None => {}
         }
     }
     used.retain(|(.., capability)| !scenario.declares(capability));
     findings.extend(used.into_iter().map(|(place, what, capability)| {
-        Finding::new(place, format!("{what} needs the capability {capability}")).with_help(format!(
-            "declare it: `needs: {{capabilities: [{capability}]}}`"
-        ))
+        let help = format!("declare it: `needs: {{capabilities: [{capability}]}}`");
+        let message = format!("{what} needs the capability {capability}");
+        Finding::new(place, message).with_help(help)
     }));
 }
 
@@ -280,19 +318,19 @@ fn manifests(
             reader.find(at, format!("`{path}` is listed twice"));
             continue;
         }
-        let mut text = String::new();
-        match file(&path) {
+        let text = match file(&path) {
             Ok(file) => {
                 manifest::check(&file.path, &file.text, &mut reader.findings);
-                text = file.text;
+                file.text
             }
             Err(message) => {
                 let finding = Finding::new(&reader.place(at), message);
                 let help =
                     "the path is relative to the folder that contains `suites` and `manifests`";
                 reader.findings.push(finding.with_help(help));
+                String::new()
             }
-        }
+        };
         found.push(Manifest { path, text });
     }
     found
@@ -302,7 +340,7 @@ fn values(known: &mut Steps<'_, '_>, raw: Entries<String>) -> Vec<(String, Expre
     let mut values = Vec::new();
     for (At { value: name, at }, text) in raw.0 {
         let is_output = known
-            .steps
+            .before
             .iter()
             .any(|step| step.name.as_ref() == Some(&name));
         if let Some(message) = names::unfit(&name, known.pods) {

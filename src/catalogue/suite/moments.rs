@@ -59,11 +59,8 @@ static KINDS: [Kind; 4] = [
         options: &[POD, EVENT_WHEN, NTH],
         output: &[],
         read: |_, reason, given| {
-            Some(Matches::Event {
-                reason,
-                pod: given.text("pod"),
-                when: given.text("when"),
-            })
+            let (pod, when) = (given.text("pod"), given.text("when"));
+            Some(Matches::Event { reason, pod, when })
         },
     },
     Form {
