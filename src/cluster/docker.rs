@@ -8,7 +8,6 @@ use camino::Utf8Path;
 use super::command::{answer, capture, feed, output};
 use super::error::{ClusterError, Result};
 
-/// A docker command.
 pub(crate) fn docker<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new("docker");
     command.args(args);

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
-/// A tar file.
 pub(super) struct Tar<W: Write>(Builder<W>);
 
 impl<W: Write> Tar<W> {

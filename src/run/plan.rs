@@ -122,27 +122,23 @@ impl Plan {
         known: &ClusterFacts,
         jobs: usize,
     ) -> Planned {
-        let scenarios: Vec<_> = self
-            .of(catalogue)
-            .map(|scenario| PlannedScenario {
+        let mut takes = Vec::new();
+        let scenarios = self.of(catalogue).map(|scenario| {
+            let denied = scenario.denied(&known.capabilities);
+            let unmet = denied.or_else(|| certainly_unmet(&scenario.needs, known));
+            if unmet.is_none() {
+                takes.push(scenario.takes);
+            }
+            let claims = scenario.claims.iter().map(|claim| claim.id.clone());
+            PlannedScenario {
                 scenario: scenario.id.clone(),
-                claims: scenario
-                    .claims
-                    .iter()
-                    .map(|claim| claim.id.clone())
-                    .filter(|id| self.claims.contains(id))
-                    .collect(),
+                claims: claims.filter(|id| self.claims.contains(id)).collect(),
                 seconds: scenario.takes.as_secs_f64(),
-                not_applicable: scenario
-                    .denied(&known.capabilities)
-                    .or_else(|| certainly_unmet(&scenario.needs, known)),
-            })
-            .collect();
-        let running = scenarios
-            .iter()
-            .filter(|planned| planned.not_applicable.is_none());
-        let takes = running.map(|planned| Duration::from_secs_f64(planned.seconds));
-        let (_, loads) = balance(&takes.collect::<Vec<_>>(), jobs);
+                not_applicable: unmet,
+            }
+        });
+        let scenarios = scenarios.collect();
+        let (_, loads) = balance(&takes, jobs);
         Planned {
             cluster,
             seconds: loads.into_iter().max().unwrap_or_default().as_secs_f64(),
@@ -175,11 +171,9 @@ impl Plan {
                 repeats: None,
             })
         });
-        let accounts = catalogue
-            .accounts
-            .iter()
-            .map(|(_, account)| account.clone());
-        let accounts = accounts.chain(cited).map(|account| Account {
+        let accounts = catalogue.accounts.iter();
+        let accounts = accounts.map(|(_, account)| account.clone()).chain(cited);
+        let accounts = accounts.map(|account| Account {
             cites: account.cites.without_place(),
             ..account
         });

@@ -74,10 +74,8 @@ pub(crate) fn ensure(profile: &Profile, options: &Options, reporter: &Reporter) 
     let cache = &options.cache;
     let version = resolve(&profile.kubernetes)?;
     docker::versions()?;
-    let wanted = Wanted {
-        version,
-        runtime: profile.runtime,
-    };
+    let runtime = profile.runtime;
+    let wanted = Wanted { version, runtime };
     let image = node_image::get(cache, wanted, options.sources, reporter)?;
     let shape = Shape {
         cache,
@@ -96,10 +94,9 @@ pub(crate) fn ensure(profile: &Profile, options: &Options, reporter: &Reporter) 
     let created = health::check(&shape).err();
     if let Some(reason) = &created {
         if !lease.try_exclusive()? {
+            let what = "is in use by another run and cannot be recreated";
             return Err(ClusterError::missing(
-                format!(
-                    "cluster {name} is in use by another run and cannot be recreated, but {reason}"
-                ),
+                format!("cluster {name} {what}, but {reason}"),
                 "wait for that run to end, or stop it",
             ));
         }

@@ -56,18 +56,17 @@ impl Profile {
             }
             check(gate, *on, wanted.version.minor).map_err(ClusterError::Refused)?;
         }
-        let on_off = |on: bool| if on { "on" } else { "off" };
-        let settings = gates
-            .iter()
-            .map(|(gate, on)| format!("{gate}-{}", on_off(*on)));
+        let setting = |(gate, on): (&String, &bool)| match on {
+            true => format!("{gate}-on"),
+            false => format!("{gate}-off"),
+        };
         let runtime = (wanted.runtime != Runtime::default()).then(|| wanted.runtime.to_string());
-        let name = settings.chain(runtime).join("-");
+        let mut name = gates.iter().map(setting).chain(runtime).join("-");
+        if name.is_empty() {
+            "default".clone_into(&mut name);
+        }
         Ok(Self {
-            name: if name.is_empty() {
-                "default".into()
-            } else {
-                name
-            },
+            name,
             kubernetes: wanted.version.to_string(),
             gates,
             runtime: wanted.runtime,

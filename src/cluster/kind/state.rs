@@ -19,7 +19,6 @@ use crate::file::write_atomic;
 pub(crate) enum Stage {
     /// Being created, or interrupted during creation if no process holds its lock.
     Creating,
-    /// Created completely.
     Ready,
 }
 
@@ -31,7 +30,6 @@ pub(crate) struct State {
     /// Digest of kind's configuration.
     pub config: String,
     pub stage: Stage,
-    /// Start of its creation.
     pub created: Timestamp,
     /// Last request for it.
     pub used: Timestamp,

@@ -69,7 +69,6 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Builds the programs of Kubernetes.
     fn kubernetes(&mut self, version: Version) -> Result<()> {
         let cache = self.cache;
         let folder = cache.folder(folder(version))?;

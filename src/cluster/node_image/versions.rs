@@ -20,7 +20,6 @@ pub(crate) const PINNED: [Version; 10] = [
     Version::new(37, 2),
 ];
 
-/// The default version.
 pub(crate) const NEWEST: Version = PINNED[PINNED.len() - 1];
 
 /// A Kubernetes version 1.minor.patch.
