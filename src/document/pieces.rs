@@ -5,8 +5,40 @@ use std::ops::{Range, RangeInclusive};
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-use super::format::Format;
 use super::html::{self, Located, is_leaf};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Html,
+    Markdown,
+    /// Each line is a paragraph.
+    Lines,
+}
+
+impl Format {
+    pub(super) fn of(name: &str, text: &str) -> Self {
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let start = text.trim_start().get(..14).unwrap_or_default();
+        let start = start.to_ascii_lowercase();
+        match extension.to_ascii_lowercase().as_str() {
+            "html" | "htm" | "xhtml" => Self::Html,
+            "md" | "markdown" => Self::Markdown,
+            _ if start.starts_with("<!doctype html") || start.starts_with("<html") => Self::Html,
+            _ if is_plain(text) => Self::Lines,
+            _ => Self::Markdown,
+        }
+    }
+}
+
+/// Whether each line is a paragraph: some are long, and no Markdown heading or code fence begins a line.
+fn is_plain(text: &str) -> bool {
+    let markup = |line: &str| {
+        ["# ", "## ", "```", "~~~"]
+            .iter()
+            .any(|m| line.trim_start().starts_with(m))
+    };
+    !text.lines().any(markup) && text.lines().any(|line| line.len() > 160)
+}
 
 /// A part of a document, in order.
 #[derive(Debug, PartialEq)]
@@ -93,11 +125,31 @@ impl<'a> Reader<'a> {
                 self.extend_loose(lines);
                 self.pieces.push(Piece::Words(line, Event::Code(text)));
             }
-            Event::Start(tag) if is_inline(tag.to_end()) => {
+            Event::Start(Tag::Image { .. }) => {
                 self.extend_loose(lines);
-                self.start_inline(tag);
+                self.html("<span class=\"image\">image: ");
             }
-            Event::End(end) if is_inline(end) => self.end_inline(end),
+            Event::End(TagEnd::Image) => self.html("</span>"),
+            Event::Start(Tag::Link { ref dest_url, .. }) => {
+                self.extend_loose(lines);
+                let safe = ["https://", "http://", "mailto:"];
+                let is_kept = safe.iter().any(|scheme| dest_url.starts_with(scheme));
+                self.links.push(is_kept);
+                self.pieces.extend(is_kept.then_some(Piece::Markup(event)));
+            }
+            Event::End(TagEnd::Link) => {
+                let is_kept = self.links.pop().unwrap_or_default();
+                self.pieces.extend(is_kept.then_some(Piece::Markup(event)));
+            }
+            Event::Start(Tag::Emphasis | Tag::Strong | Tag::Strikethrough) => {
+                self.extend_loose(lines);
+                self.pieces.push(Piece::Markup(event));
+            }
+            Event::SoftBreak
+            | Event::HardBreak
+            | Event::End(TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough) => {
+                self.pieces.push(Piece::Markup(event));
+            }
             Event::Start(tag) => {
                 self.end_loose();
                 if self.open.is_none() && is_leaf(tag.to_end()) {
@@ -114,7 +166,6 @@ impl<'a> Reader<'a> {
                     self.pieces.push(Piece::BlockEnd);
                 }
             }
-            Event::SoftBreak | Event::HardBreak => self.pieces.push(Piece::Markup(event)),
             event => {
                 self.end_loose();
                 self.pieces.push(Piece::Markup(event));
@@ -134,8 +185,7 @@ impl<'a> Reader<'a> {
             None => {
                 self.open = Some(Open::Loose(self.pieces.len()));
                 self.pieces.push(Piece::Block(lines));
-                let start = Event::InlineHtml("<div class=\"p\">".into());
-                self.pieces.push(Piece::Markup(start));
+                self.html("<div class=\"p\">");
             }
         }
     }
@@ -143,41 +193,15 @@ impl<'a> Reader<'a> {
     fn end_loose(&mut self) {
         if matches!(self.open, Some(Open::Loose(_))) {
             self.open = None;
-            let end = Event::InlineHtml("</div>".into());
-            self.pieces.extend([Piece::Markup(end), Piece::BlockEnd]);
+            self.html("</div>");
+            self.pieces.push(Piece::BlockEnd);
         }
     }
 
-    fn start_inline(&mut self, tag: Tag<'a>) {
-        let event = match tag {
-            Tag::Image { .. } => Event::InlineHtml("<span class=\"image\">image: ".into()),
-            Tag::Link { ref dest_url, .. } => {
-                let safe = ["https://", "http://", "mailto:"];
-                let kept = safe.iter().any(|scheme| dest_url.starts_with(scheme));
-                self.links.push(kept);
-                if !kept {
-                    return;
-                }
-                Event::Start(tag)
-            }
-            tag => Event::Start(tag),
-        };
+    fn html(&mut self, text: &'static str) {
+        let event = Event::InlineHtml(text.into());
         self.pieces.push(Piece::Markup(event));
     }
-
-    fn end_inline(&mut self, end: TagEnd) {
-        let event = match end {
-            TagEnd::Image => Event::InlineHtml("</span>".into()),
-            TagEnd::Link if self.links.pop() != Some(true) => return,
-            end => Event::End(end),
-        };
-        self.pieces.push(Piece::Markup(event));
-    }
-}
-
-fn is_inline(end: TagEnd) -> bool {
-    use TagEnd::{Emphasis, Image, Link, Strikethrough, Strong};
-    matches!(end, Emphasis | Strong | Strikethrough | Link | Image)
 }
 
 /// Lines as paragraphs, and adjacent lines of code as code blocks.
@@ -234,6 +258,19 @@ mod tests {
         let mut html = String::new();
         pulldown_cmark::html::push_html(&mut html, events);
         html
+    }
+
+    #[rstest]
+    #[case("a.html", "# a", Format::Html)]
+    #[case("a.MD", "<html>", Format::Markdown)]
+    #[case("a.txt", " <!DOCTYPE html>", Format::Html)]
+    #[case("a.txt", "a\nb\n", Format::Markdown)]
+    #[case("a", "", Format::Markdown)]
+    #[case::long("a.txt", &"A long sentence. ".repeat(20), Format::Lines)]
+    #[case::long("a.txt", &format!("# A\n{}", "A long sentence. ".repeat(20)), Format::Markdown)]
+    #[case::long("a.md", &"A long sentence. ".repeat(20), Format::Markdown)]
+    fn formats(#[case] name: &str, #[case] text: &str, #[case] format: Format) {
+        assert_eq!(Format::of(name, text), format);
     }
 
     #[rstest]

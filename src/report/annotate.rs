@@ -7,7 +7,7 @@ use minijinja::Environment;
 use minijinja::value::Serde;
 use pulldown_cmark::{Event, Tag, TagEnd, html};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::coverage::Coverage;
 use super::error::ReportError;
@@ -81,7 +81,6 @@ impl Overall {
 /// A document with its notes.
 #[derive(Debug)]
 pub struct Annotated {
-    /// The HTML page.
     pub page: String,
     /// `24 claims: 3 are wrong, 21 hold`.
     pub summary: String,
@@ -102,16 +101,8 @@ struct Note {
     lines: String,
     /// The first cited line that has text.
     line: Option<usize>,
-    found: Vec<Found>,
-}
-
-/// What columns with the same verdict and reason found.
-#[derive(Serialize)]
-struct Found {
-    key: &'static str,
-    reason: String,
-    /// Labels, with the paths of the evidence.
-    columns: Vec<(String, Option<String>)>,
+    /// What columns with the same verdict and reason found.
+    found: Vec<Value>,
 }
 
 impl Note {
@@ -152,8 +143,12 @@ pub fn annotate(
     let groups = new(&notes, &mut BTreeSet::new(), |_| true).into_iter();
     let tallies = groups.map(|(overall, notes)| (overall.key(), overall.counted(notes.len())));
     let tallies = tallies.collect_vec();
-    let words = tallies.iter().map(|(_, words)| words).join(", ");
     let claims = count(notes.len(), "claim");
+    let words = tallies.iter().map(|(_, words)| words).join(", ");
+    let summary = match words.as_str() {
+        "" => claims.clone(),
+        words => format!("{claims}: {words}"),
+    };
     let prominent = notes.iter().filter(|note| note.overall.is_prominent());
     let prominent = prominent.sorted_by_key(|note| (note.overall, note.line));
     let prominent = prominent.collect_vec();
@@ -182,11 +177,7 @@ pub fn annotate(
     let template = environment.get_template("annotate.html")?;
     Ok(Annotated {
         page: template.render(Serde(context))?,
-        summary: if words.is_empty() {
-            claims
-        } else {
-            format!("{claims}: {words}")
-        },
+        summary,
         needs_attention: !prominent.is_empty(),
     })
 }
@@ -236,11 +227,8 @@ impl Marker<'_> {
                     ]);
                 }
                 Piece::Markup(event) => {
-                    match &event {
-                        Event::Start(Tag::Link { .. }) => in_link = true,
-                        Event::End(TagEnd::Link) => in_link = false,
-                        _ => {}
-                    }
+                    in_link |= matches!(event, Event::Start(Tag::Link { .. }));
+                    in_link &= event != Event::End(TagEnd::Link);
                     events.push(event);
                 }
             }
@@ -355,23 +343,19 @@ fn notes(
     results.claims.iter().filter_map(note).collect()
 }
 
-fn found(claim: &ClaimInfo, results: &Results, labels: &[String]) -> Vec<Found> {
-    let mut found: Vec<Found> = Vec::new();
-    for (cell, label) in results.cells(claim).zip(labels) {
-        let column = (label.clone(), cell.evidence().map(url_path));
-        let key = cell.state().key();
-        let reason = clean(&cell.reason());
-        let mut known = found.iter_mut();
-        match known.find(|same| same.key == key && same.reason == reason) {
-            Some(same) => same.columns.push(column),
-            None => found.push(Found {
-                key,
-                reason,
-                columns: vec![column],
-            }),
-        }
-    }
-    found
+fn found(claim: &ClaimInfo, results: &Results, labels: &[String]) -> Vec<Value> {
+    let cells = results.cells(claim).zip(labels).map(|(cell, label)| {
+        let verdict = (cell.state().key(), clean(&cell.reason()));
+        (verdict, (label, cell.evidence().map(url_path)))
+    });
+    let cells = cells.collect_vec();
+    let verdicts = cells.iter().map(|(verdict, _)| verdict).unique();
+    let found = verdicts.map(|verdict| {
+        let same = cells.iter().filter(|(other, _)| other == verdict);
+        let columns = same.map(|(_, column)| column).collect_vec();
+        json!({"key": verdict.0, "reason": verdict.1, "columns": columns})
+    });
+    found.collect()
 }
 
 #[cfg(test)]

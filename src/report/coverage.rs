@@ -63,12 +63,9 @@ impl Coverage {
         let mut repeats_nothing = Vec::new();
         for account in accounts {
             let repeated = account.repeats.as_deref().map(parse::lines);
-            let repeated = repeated.and_then(Result::ok).unwrap_or_default();
-            let mut repeated = repeated.iter().flat_map(|(from, to)| *from..=*to);
-            let is_cited = |line| {
-                let line = lines.get(&(line as usize));
-                line.is_some_and(|line| !line.claims.is_empty())
-            };
+            let repeated = repeated.into_iter().flatten().flatten();
+            let mut repeated = repeated.flat_map(|(from, to)| from as usize..=to as usize);
+            let is_cited = |line| lines.get(&line).is_some_and(|line| !line.claims.is_empty());
             let here = cited(document, &account.cites).collect_vec();
             if !here.is_empty() && !repeated.all(is_cited) {
                 repeats_nothing.push(account.clone());
@@ -93,15 +90,10 @@ impl Coverage {
         let mut sentences = sentences(&pieces);
         let within = sentences.iter().flat_map(|(_, lines)| lines.clone());
         let within: BTreeSet<usize> = within.collect();
-        // In HTML, what is not visible says nothing.
-        let source = if document.is_html() {
-            ""
-        } else {
-            document.text()
-        };
-        let outside = (1..)
-            .zip(source.lines())
-            .filter(|(at, line)| has_words(line) && !is_fence(line) && !within.contains(at));
+        let outside = (1..).zip(document.text().lines()).filter(|(at, line)| {
+            // In HTML, what is not visible says nothing.
+            !document.is_html() && has_words(line) && !is_fence(line) && !within.contains(at)
+        });
         sentences.extend(outside.map(|(at, line)| (line.to_owned(), at..=at)));
         sentences.sort_by_key(|(_, lines)| *lines.start());
         let is_open = |at: &usize| {

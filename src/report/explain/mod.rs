@@ -4,6 +4,7 @@ mod moments;
 mod objects;
 mod sheet;
 
+use std::collections::BTreeSet;
 use std::iter;
 
 use camino::Utf8Path;
@@ -117,12 +118,12 @@ fn pods(sheet: &mut Sheet, scenario: &Scenario) {
 
 /// The functions of suites that the expressions call, for readers who do not know them.
 fn functions(texts: &[&str]) -> Vec<(String, String)> {
-    let called = |name: &str| {
-        texts.iter().any(|text| {
-            compile(text).is_ok_and(|compiled| calls(compiled.expression()).contains(&name))
-        })
-    };
-    let used = FUNCTIONS.iter().filter(|function| called(function.name));
+    let compiled = texts.iter().filter_map(|text| compile(text).ok());
+    let compiled = compiled.collect_vec();
+    let called = compiled.iter().flat_map(|text| calls(text.expression()));
+    let called: BTreeSet<&str> = called.collect();
+    let used = FUNCTIONS.iter();
+    let used = used.filter(|function| called.contains(function.name));
     let used = used.map(|function| {
         let parameters = function.parameters.iter().take(function.required());
         let parameters = parameters.map(|parameter| parameter.in_words()).join(", ");

@@ -1,7 +1,9 @@
 //! The objects of an experiment's manifests: a line each, and as YAML.
 
+use std::iter;
 use std::time::Duration;
 
+use itertools::Itertools as _;
 use serde_json::Value;
 
 use crate::catalogue::manifest::{documents, with_defaults};
@@ -15,18 +17,15 @@ const AGENT: &str = "hookproof/agent";
 pub fn applied(manifest: &Manifest) -> Result<String, String> {
     let path = &manifest.path;
     let invalid = |message: &dyn std::fmt::Display| format!("invalid manifest {path}: {message}");
-    let mut text = format!("# {path}, as applied\n");
     let objects = documents(&manifest.text).map_err(|(_, _, message)| invalid(&message))?;
-    for (n, mut object) in objects.into_iter().enumerate() {
+    let mut parts = Vec::new();
+    for mut object in objects {
         with_defaults(&mut object);
         let yaml = serde_saphyr::to_string(&object).map_err(|error| invalid(&error))?;
-        if n > 0 {
-            text.push_str("---\n");
-        }
-        text.push_str(yaml.trim_start_matches("---\n").trim_end());
-        text.push('\n');
+        let yaml = yaml.trim_start_matches("---\n").trim_end();
+        parts.push(format!("{yaml}\n"));
     }
-    Ok(text)
+    Ok(format!("# {path}, as applied\n{}", parts.join("---\n")))
 }
 
 /// A line for each object that a scenario's manifests describe.
@@ -72,32 +71,28 @@ fn pod_in_words(name: &str, spec: &Value, policy: &str) -> String {
 
 fn container_in_words(container: &Value) -> String {
     let name = container["name"].as_str().unwrap_or_default();
-    let mut words = strings(&container["command"]);
-    words.extend(strings(&container["args"]));
-    let mut parts = vec![if words.is_empty() {
-        format!("{name} runs its image's command")
-    } else {
-        format!("{name} runs `{}`", command(&words))
-    }];
+    let words = [strings(&container["command"]), strings(&container["args"])].concat();
+    let runs = match words.as_slice() {
+        [] => format!("{name} runs its image's command"),
+        words => format!("{name} runs `{}`", command(words)),
+    };
     let image = container["image"].as_str().unwrap_or_default();
-    if image != AGENT {
-        parts.push(format!("image {image}"));
-    }
-    for (field, called) in [
+    let image = (image != AGENT).then(|| format!("image {image}"));
+    let handlers = [
         ("/lifecycle/postStart", "postStart"),
         ("/lifecycle/preStop", "preStop"),
         ("/startupProbe", "startup probe"),
         ("/readinessProbe", "readiness probe"),
         ("/livenessProbe", "liveness probe"),
-    ] {
-        if let Some(handler) = container.pointer(field) {
-            parts.push(format!("{called} {}", handler_in_words(handler)));
-        }
-    }
-    if let Some(signal) = container["lifecycle"]["stopSignal"].as_str() {
-        parts.push(format!("stop signal {signal}"));
-    }
-    parts.join(", ")
+    ];
+    let handlers = handlers.into_iter().filter_map(|(field, called)| {
+        let handler = container.pointer(field)?;
+        Some(format!("{called} {}", handler_in_words(handler)))
+    });
+    let signal = container["lifecycle"]["stopSignal"].as_str();
+    let signal = signal.map(|signal| format!("stop signal {signal}"));
+    let parts = iter::once(runs).chain(image).chain(handlers);
+    parts.chain(signal).join(", ")
 }
 
 fn handler_in_words(handler: &Value) -> String {

@@ -53,7 +53,6 @@ impl Sheet {
         self.margin = 2 * MARGIN;
     }
 
-    /// A paragraph.
     pub(super) fn hanging(&mut self, text: &str) {
         self.hang(&wrap(text, self.room(self.margin + MARGIN), ""));
     }
@@ -92,31 +91,26 @@ impl Sheet {
     /// A label and its text in two columns, unless the text is empty.
     pub(super) fn entry(&mut self, label: &str, width: usize, text: &str) {
         if !text.is_empty() {
-            let lines = wrap(text, self.room(self.text_column(width)), "");
-            self.columns(label, width, &lines);
+            self.columns(label, width, |room| wrap(text, room, ""));
         }
     }
 
     /// A label and an expression in two columns.
     pub(super) fn expression(&mut self, label: &str, width: usize, text: &str) {
-        let lines = wrap_expression(text, self.room(self.text_column(width)));
-        self.columns(label, width, &lines);
+        self.columns(label, width, |room| wrap_expression(text, room));
     }
 
-    fn columns(&mut self, label: &str, width: usize, lines: &[String]) {
-        let mut lines = lines.iter();
+    fn columns(&mut self, label: &str, width: usize, wrap: impl Fn(usize) -> Vec<String>) {
+        let column = self.margin + width + 2;
+        let mut lines = wrap(self.room(column)).into_iter();
         if label.chars().count() > width {
             self.line(self.margin, label);
         } else if let Some(first) = lines.next() {
             self.line(self.margin, &format!("{label:<width$}  {first}"));
         }
         for line in lines {
-            self.line(self.text_column(width), line);
+            self.line(column, &line);
         }
-    }
-
-    fn text_column(&self, width: usize) -> usize {
-        self.margin + width + 2
     }
 
     fn room(&self, indent: usize) -> usize {

@@ -18,7 +18,6 @@ use crate::report::text::{count, line_numbers, one_line, seconds, value};
 use crate::report::timeline::Timeline;
 use crate::report::view::{Cell, State, place};
 
-/// A claim as a row.
 #[derive(Serialize)]
 pub(super) struct Row<'a> {
     pub(super) claim: &'a ClaimInfo,
@@ -121,14 +120,12 @@ impl<'a> Timelines<'a> {
 
 fn timeline(folder: &Utf8Path, path: Option<&str>) -> Result<Timeline, String> {
     let path = path.ok_or("no evidence was written")?;
-    match resolve(folder, path) {
-        Ok(file) => {
-            let evidence = store::read(&file).map_err(|error| error.to_string())?;
-            Ok(Timeline::of(&evidence))
-        }
-        Err(ReportError::Read { .. }) => Err(format!("{path} is missing")),
-        Err(error) => Err(error.to_string()),
-    }
+    let file = resolve(folder, path).map_err(|error| match error {
+        ReportError::Read { .. } => format!("{path} is missing"),
+        error => error.to_string(),
+    })?;
+    let evidence = store::read(&file).map_err(|error| error.to_string())?;
+    Ok(Timeline::of(&evidence))
 }
 
 /// A claim's result in a column.

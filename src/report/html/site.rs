@@ -10,7 +10,7 @@ use minijinja::value::Serde;
 use serde_json::{Value, json};
 
 use super::claims::{self, Row, area, areas, cites, instead, shown_by};
-use super::page::{PAGE, by_state, by_version, documents, environment, script_json, totals};
+use super::{PAGE, by_state, by_version, documents, environment, script_json, totals};
 use crate::catalogue::model::Verdict;
 use crate::document::Document;
 use crate::file::{stays_inside, write_atomic};

@@ -13,19 +13,20 @@ use model::{Clock, Group};
 impl Timeline {
     pub(crate) fn of(evidence: &Evidence) -> Self {
         let clock = Clock::of(evidence);
-        let group = |title, lanes| Group { title, lanes };
-        let mut groups = vec![
-            group("Runner", commands::lanes(evidence, &clock)),
-            group(
+        let groups = [
+            ("Runner", commands::lanes(evidence, &clock)),
+            (
                 "Processes in containers",
                 processes::lanes(evidence, &clock),
             ),
-            group("Reported by Kubernetes", pods::lanes(evidence, &clock)),
+            ("Reported by Kubernetes", pods::lanes(evidence, &clock)),
         ];
-        groups.retain(|group| !group.lanes.is_empty());
+        let groups = groups.into_iter().filter(|(_, lanes)| !lanes.is_empty());
         Self {
             span: clock.span,
-            groups,
+            groups: groups
+                .map(|(title, lanes)| Group { title, lanes })
+                .collect(),
         }
     }
 }

@@ -12,7 +12,6 @@ pub(crate) struct Timeline {
     pub groups: Vec<Group>,
 }
 
-/// Lanes under a common heading.
 #[derive(Debug, Serialize)]
 pub(crate) struct Group {
     pub title: &'static str,
@@ -35,7 +34,6 @@ pub(crate) struct Lane {
     pub marks: Vec<Mark>,
 }
 
-/// An interval.
 #[derive(Debug, Serialize)]
 pub(crate) struct Bar {
     pub from: f64,
@@ -49,7 +47,6 @@ pub(crate) struct Bar {
     pub tip: String,
 }
 
-/// A point in time.
 #[derive(Debug, Serialize)]
 pub(crate) struct Mark {
     pub at: f64,

@@ -151,15 +151,14 @@ fn state(status: &Value) -> (Look, String, String) {
 }
 
 fn event(lanes: &mut Vec<Lane>, event: &EventSeen, at: f64) {
-    let times = match event.count {
-        0 | 1 => String::new(),
-        count => format!(" ×{count}"),
-    };
     let look = match event.type_.as_str() {
         "Warning" => Look::Warning,
         _ => Look::Event,
     };
-    let what = format!("{}{times}", one_line(&event.reason));
+    let what = match event.count {
+        0 | 1 => one_line(&event.reason),
+        count => format!("{} ×{count}", one_line(&event.reason)),
+    };
     let whose = format!("{} {} {}", event.kind, event.pod, event.container);
     let tip = one_line(&format!(
         "{} event {what} of {whose}, by {}: {}",

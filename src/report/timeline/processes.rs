@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::model::{Bar, Clock, Lane, Look, lane};
 use super::pods;
 use crate::evidence::{Evidence, Stamp};
-use crate::report::text::{one_line, shorten};
+use crate::report::text::{one_line, shorten, value};
 
 pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
     let mut lanes = Vec::new();
@@ -23,13 +23,9 @@ pub(super) fn lanes(evidence: &Evidence, clock: &Clock) -> Vec<Lane> {
     lanes
 }
 
-fn container(stamp: &Stamp) -> (&str, &str) {
-    (&stamp.pod, &stamp.container)
-}
-
-fn identity(stamp: &Stamp) -> ((&str, &str), u32, &str, &str) {
-    let process = &stamp.process;
-    (container(stamp), stamp.start, &stamp.role, process)
+fn identity(stamp: &Stamp) -> ([&str; 4], u32) {
+    let names = [&*stamp.pod, &stamp.container, &stamp.role, &stamp.process];
+    (names, stamp.start)
 }
 
 /// Adds a process, given by its first stamp.
@@ -42,19 +38,19 @@ fn add(lane: &mut Lane, begun: &Stamp, evidence: &Evidence, clock: &Clock) {
     let ended = process.iter().rfind(|(_, stamp)| stamp.stamp == "ended");
     let gone = || pods::gone(evidence, clock, begun).max(from);
     let to = ended.map_or_else(gone, |(at, _)| *at);
-    let end = match ended {
-        Some((_, stamp)) => match stamp.data.get("code").and_then(Value::as_i64) {
-            Some(code) => format!("exit {code}"),
-            None => "ended".to_owned(),
-        },
-        None if to >= clock.span => "still running at the end".to_owned(),
-        None => "end not reported".to_owned(),
+    let code = ended.and_then(|(_, stamp)| stamp.data.get("code")?.as_i64());
+    let end = match (ended, code) {
+        (_, Some(code)) => format!("exit {code}"),
+        (Some(_), None) => "ended".to_owned(),
+        (None, None) if to >= clock.span => "still running at the end".to_owned(),
+        (None, None) => "end not reported".to_owned(),
     };
     let start = begun.start;
     let role = one_line(&begun.role);
-    let mut stamps = evidence.stamps();
-    let restarted =
-        stamps.any(|(_, other)| container(other) == container(begun) && other.start > 1);
+    let container = (&begun.pod, &begun.container);
+    let restarted = evidence
+        .stamps()
+        .any(|(_, other)| (&other.pod, &other.container) == container && other.start > 1);
     lane.bars.push(Bar {
         from,
         to,
@@ -103,11 +99,7 @@ fn look_of(role: &str) -> Look {
 }
 
 fn word(stamp: &Stamp, key: &str) -> String {
-    match stamp.data.get(key) {
-        Some(Value::String(text)) => one_line(text),
-        Some(other) => one_line(&other.to_string()),
-        None => String::new(),
-    }
+    stamp.data.get(key).map(value).unwrap_or_default()
 }
 
 fn hold(from: f64, to: f64, name: &str, end: &str) -> Bar {
