@@ -35,12 +35,18 @@ pub(crate) struct Finding {
 pub(crate) fn compile(text: &str) -> Compilation {
     static KNOWN: LazyLock<Mutex<HashMap<String, Compilation>>> = LazyLock::new(Mutex::default);
     const MOST_KNOWN: usize = 10_000;
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(compiled) = known().get(text) {
+        return compiled.clone();
+    }
+    // The lock is not held meanwhile.
+    let compiled = uncached(text);
+    let mut known = known();
     if known.len() >= MOST_KNOWN {
         known.clear();
     }
-    let compiled = known.entry(text.to_owned());
-    compiled.or_insert_with(|| uncached(text)).clone()
+    known.insert(text.to_owned(), compiled.clone());
+    compiled
 }
 
 fn uncached(text: &str) -> Compilation {

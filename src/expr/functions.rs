@@ -8,7 +8,7 @@ use cel::extractors::Arguments;
 use cel::{Context, ExecutionError, Value};
 use chrono::{DateTime, FixedOffset};
 use jiff::Timestamp;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::selector::{Selector, field};
 use super::types::{EVENT, POD, STAMP, STATE, Type};
@@ -266,22 +266,21 @@ fn state_of(pod: &str, object: &Json, status: &Json, at: Option<Timestamp>) -> V
         .as_object()
         .and_then(|state| state.iter().next());
     let (state, detail) = state.map_or(("", &Json::Null), |(state, detail)| (state, detail));
-    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-    let mut fields = json!({
-        "pod": pod,
-        "phase": text(&object["status"]["phase"]),
-        "container": text(&status["name"]),
-        "state": state,
-        "reason": text(&detail["reason"]),
-        "message": text(&detail["message"]),
-        "restarts": restart_count(status),
-        "ready": status["ready"] == true,
-    });
-    if let Some(code) = detail.get("exitCode") {
-        fields["exit_code"] = code.clone();
-    }
+    let text = |value: &Json| Value::from(value.as_str().unwrap_or_default());
+    let fields = [
+        ("pod", pod.into()),
+        ("phase", text(&object["status"]["phase"])),
+        ("container", text(&status["name"])),
+        ("state", state.into()),
+        ("reason", text(&detail["reason"])),
+        ("message", text(&detail["message"])),
+        ("restarts", number(restart_count(status))),
+        ("ready", Value::Bool(status["ready"] == true)),
+    ];
+    let code = detail.get("exitCode");
+    let code = code.map(|code| ("exit_code", values::from_json(code)));
     let at = at.map(|at| ("at", values::timestamp(at)));
-    values::with(values::from_json(&fields), at)
+    values::map(fields.into_iter().chain(code).chain(at))
 }
 
 /// The states of a pod's containers, for the conditions of moments.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use cel::Value;
-use cel::objects::Map;
+use cel::objects::{Key, Map};
 use chrono::{DateTime, FixedOffset, Utc};
 use itertools::Itertools as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::selector::{Selector, field};
+use super::selector::Selector;
 use crate::evidence::{ClusterFacts, Entry, Output, Seen};
 use crate::version::version;
 
@@ -49,7 +49,7 @@ pub(crate) fn map<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Val
 }
 
 /// A map with more fields, or with other values of them.
-pub(super) fn with<'a>(base: Value, fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
+fn with<'a>(base: Value, fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     let mut all = match base {
         Value::Map(map) => Arc::unwrap_or_clone(map.map),
         _ => HashMap::new(),
@@ -124,29 +124,31 @@ pub(crate) fn cluster(facts: &ClusterFacts) -> Value {
 pub(crate) fn nested(
     moments: &BTreeMap<String, Option<Timestamp>>,
     selectors: &BTreeMap<String, Selector>,
-) -> Value {
-    let moments = moments.iter();
-    let moments = moments.map(|(name, at)| (name.clone(), at.map(timestamp)));
-    let selectors = selectors.iter().map(|(name, selector)| {
+) -> HashMap<Key, Value> {
+    let mut groups = HashMap::new();
+    for (name, at) in moments {
+        insert(&mut groups, name, at.map(timestamp));
+    }
+    for (name, selector) in selectors {
         let (field, value) = selector.hidden();
-        (format!("{name}.{field}"), Some(value))
-    });
-    let all = moments.chain(selectors);
-    all.fold(map([]), |groups, (path, value)| {
-        insert(groups, &path, value)
-    })
+        insert(&mut groups, &format!("{name}.{field}"), Some(value));
+    }
+    groups
 }
 
-/// A map with a value at a dotted path, or with its groups if there is no value.
-fn insert(groups: Value, path: &str, value: Option<Value>) -> Value {
-    let (name, value) = match path.split_once('.') {
-        Some((name, rest)) => {
-            let group = field(&groups, name).cloned().unwrap_or(Value::Null);
-            (name, Some(insert(group, rest, value)))
+/// Adds a value at a dotted path, or only its groups if there is no value.
+fn insert(groups: &mut HashMap<Key, Value>, path: &str, value: Option<Value>) {
+    if let Some((name, rest)) = path.split_once('.') {
+        let group = groups.entry(name.into()).or_insert(Value::Null);
+        if !matches!(group, Value::Map(_)) {
+            *group = map([]);
         }
-        None => (path, value),
-    };
-    with(groups, value.map(|value| (name, value)))
+        if let Value::Map(group) = group {
+            insert(Arc::make_mut(&mut group.map), rest, value);
+        }
+    } else if let Some(value) = value {
+        groups.insert(path.into(), value);
+    }
 }
 
 /// A value in a few characters, with times as seconds since `zero`.

@@ -46,10 +46,8 @@ impl Scene {
         let came = moments.iter();
         let came = came.filter_map(|(name, at)| Some((name.as_str(), values::timestamp((*at)?))));
         context.add_variable_from_value("moments", values::map(came.clone()));
-        if let Value::Map(groups) = values::nested(&moments, &scenario.selectors) {
-            for (name, value) in groups.map.iter() {
-                context.add_variable_from_value(name.to_string(), value.clone());
-            }
+        for (name, value) in values::nested(&moments, &scenario.selectors) {
+            context.add_variable_from_value(name.to_string(), value);
         }
         let plain = came.filter(|(name, _)| !name.contains('.'));
         let mut there: Vec<String> = plain.map(|(name, _)| name.to_owned()).collect();
