@@ -224,6 +224,11 @@ mod tests {
         "expect: [{kubernetes: \">=1.30\", verdict: refuted}]", &["1.30 r", "1.31 c"],
         "expect: [{kubernetes: \">=1.31\", verdict: confirmed}, {kubernetes: \">=1.30\", verdict: refuted}]"
     )]
+    #[case::quoted("expect: \"confirmed\"", &["1.30 r"], "expect: \"refuted\"")]
+    #[case::flow_of_several_lines(
+        "expect: [{kubernetes: \"<1.30\", verdict: refuted},\n    {verdict: refuted}]", &["1.31 c"],
+        "expect: [{kubernetes: \"<1.30\", verdict: refuted},\n    {verdict: confirmed}]"
+    )]
     #[case::flow_verdict(
         "expect: [{gates: {X: true}, verdict: refuted}, {verdict: refuted}]", &["1.31 c"],
         "expect: [{gates: {X: true}, verdict: refuted}, {verdict: confirmed}]"

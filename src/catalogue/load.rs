@@ -296,6 +296,19 @@ mod tests {
         insta::assert_snapshot!(shown(&fixture("broken")));
     }
 
+    #[test]
+    fn a_word_that_needs_a_value_is_named_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let suite = "scenario: a\nclaims: []\nsteps:\n- apply\n- until\n";
+        std::fs::write(folder.path().join("a.yaml"), suite).unwrap();
+        let folder = Utf8Path::from_path(folder.path()).unwrap().to_owned();
+        let found = Findings(load(&[Source::Folder(folder)]).findings).to_string();
+        assert!(
+            found.contains("a.yaml:5:3: `until`: expected text"),
+            "{found}"
+        );
+    }
+
     /// A folder with one good suite is read in spite of what is wrong with the rest of it.
     #[cfg(unix)]
     #[rstest::rstest]
