@@ -44,7 +44,7 @@ async fn prepare(catalogue: Catalogue, attempts: u32) -> Prepared {
         ..run
     };
     let dispatch = Dispatch {
-        session: fake.session().await,
+        session: Box::pin(fake.session()).await,
         cluster: "fake".to_owned(),
         run: Arc::new(run),
         slots: Arc::new(Semaphore::new(1)),
