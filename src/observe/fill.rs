@@ -15,8 +15,8 @@ pub struct Filler<'a> {
     pub known: Vec<Known>,
 }
 
-/// Word, name and value of a placeholder whose value the runner knows without asking the API server: the file with a prepared manifest, by its path as in
-/// the suite; the file with a listing of a document; or the address of a container outside the cluster.
+/// Word, name and value of a placeholder that the runner knows without asking the API server: the file of a prepared
+/// manifest, by its path in the suite; the file of a listing; or the address of a container outside the cluster.
 pub type Known = (&'static str, String, String);
 
 impl Filler<'_> {
