@@ -136,7 +136,7 @@ pub(crate) fn nested(
     groups
 }
 
-/// Adds a value at a dotted path, or only its groups if there is no value.
+/// Adds a value at a dotted path; without a value only the groups of the path.
 fn insert(groups: &mut HashMap<Key, Value>, path: &str, value: Option<Value>) {
     if let Some((name, rest)) = path.split_once('.') {
         let group = groups.entry(name.into()).or_insert(Value::Null);

@@ -54,7 +54,7 @@ pub(super) fn kubeconfig(cache: &Cache, name: &str) -> Utf8PathBuf {
     folder(cache, name).join("kubeconfig")
 }
 
-/// `None` if there is no record or it has another format.
+/// `None` for a missing record and for one in another format.
 pub(super) fn read(cache: &Cache, name: &str) -> Option<State> {
     let record = fs::read(folder(cache, name).join("state.json")).ok()?;
     serde_json::from_slice(&record).ok()
