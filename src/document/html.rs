@@ -268,10 +268,13 @@ impl Writer<'_> {
 
     /// Begins a paragraph or, in a table, a cell, unless text can follow here.
     fn begin_text(&mut self) {
-        match self.is_in(TagEnd::Table) {
-            _ if self.is_in_text() => {}
-            true => self.part_of_table("td"),
-            false => self.begin(Tag::Paragraph),
+        if self.is_in_text() {
+            return;
+        }
+        if self.is_in(TagEnd::Table) {
+            self.part_of_table("td");
+        } else {
+            self.begin(Tag::Paragraph);
         }
     }
 

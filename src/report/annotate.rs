@@ -112,19 +112,19 @@ impl Note {
     }
 }
 
-/// The wanted notes that are not known yet, by verdict. They are known from now on.
-fn new<'a>(
+/// The wanted notes that are not in `known`, by verdict. Adds them to `known`.
+fn take_unknown<'a>(
     notes: &'a [Note],
     known: &mut BTreeSet<&'a str>,
     is_wanted: impl Fn(&Note) -> bool,
 ) -> BTreeMap<Overall, Vec<&'a Note>> {
-    let mut new: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for note in notes.iter().filter(|note| is_wanted(note)) {
         if known.insert(&note.id) {
-            new.entry(note.overall).or_default().push(note);
+            groups.entry(note.overall).or_default().push(note);
         }
     }
-    new
+    groups
 }
 
 /// Renders a document as HTML with its cited passages marked. `report` is the URL of the results folder, with a slash at
@@ -140,7 +140,7 @@ pub fn annotate(
     let coverage = Coverage::of(document, claims, &results.accounts);
     let pieces = document.pieces();
     let notes = notes(document, &pieces, results, &labels);
-    let groups = new(&notes, &mut BTreeSet::new(), |_| true).into_iter();
+    let groups = take_unknown(&notes, &mut BTreeSet::new(), |_| true).into_iter();
     let tallies = groups.map(|(overall, notes)| (overall.key(), overall.counted(notes.len())));
     let tallies = tallies.collect_vec();
     let claims = count(notes.len(), "claim");
@@ -245,7 +245,7 @@ impl Marker<'_> {
 
     /// The notes of claims that have none yet; empty if there are none.
     fn notes(&mut self, is_wanted: impl Fn(&Note) -> bool) -> Result<String, minijinja::Error> {
-        let groups = new(self.notes, &mut self.noted, is_wanted).into_iter();
+        let groups = take_unknown(self.notes, &mut self.noted, is_wanted).into_iter();
         let groups = groups.map(|(overall, notes)| {
             json!({
                 "key": overall.key(),
@@ -278,7 +278,7 @@ impl Marker<'_> {
         };
         let mut out = String::new();
         let is_new = |note: &Note| !in_link && is_here(note);
-        for (overall, notes) in new(self.notes, &mut self.referred, is_new) {
+        for (overall, notes) in take_unknown(self.notes, &mut self.referred, is_new) {
             let (key, words) = (overall.key(), overall.counted(notes.len()));
             let id = url_path(&notes[0].id);
             let _ = write!(

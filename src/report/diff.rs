@@ -203,10 +203,10 @@ pub(crate) fn text(changes: &[Change], show_values: bool, layout: Layout) -> Str
         .partition(|change| change.kind == Kind::Value && !show_values);
     let number = shown.len();
     let mut out = String::new();
-    // In the order of the kinds.
     shown.sort_by_key(|change| change.kind);
     for (kind, found) in &shown.into_iter().chunk_by(|change| change.kind) {
         let mut found = found.collect_vec();
+        // The same text differs in every column.
         found.dedup_by(|one, other| {
             kind == Kind::Text
                 && (&one.claim, &one.what, &one.a, &one.b)

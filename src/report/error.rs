@@ -58,7 +58,7 @@ pub enum ReportError {
     Page(#[from] minijinja::Error),
 }
 
-/// What adds the path to the error of an operation on it.
+/// Arguments of `map_err` that add the path.
 impl ReportError {
     pub(super) fn read(path: &Utf8Path) -> impl Fn(io::Error) -> Self {
         |source| Self::Read(path.to_owned(), source)

@@ -6,7 +6,7 @@ use itertools::Itertools as _;
 
 use super::results::{ClaimInfo, ScenarioResults};
 use super::text::{count, one_line, seconds, value};
-use super::view::{Cell, State, after, cited};
+use super::view::{Cell, State, cited, without_word};
 use crate::evidence::ClusterFacts;
 use crate::judge::judgement::{Judgement, Outcome, Part};
 
@@ -75,7 +75,7 @@ pub fn outcome_word(outcome: Outcome) -> &'static str {
 
 /// A check's reason without the outcome it begins with, for use after the outcome.
 pub fn without_outcome(reason: &str, outcome: Outcome) -> &str {
-    after(outcome_word(outcome), reason)
+    without_word(outcome_word(outcome), reason)
 }
 
 fn truth(value: Option<bool>) -> &'static str {

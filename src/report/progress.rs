@@ -17,12 +17,12 @@ use super::view::{State, bare_reason, in_words};
 use crate::judge::judgement::Judgement;
 use crate::report::event::{RunEvent, Stopped};
 
-/// How much a run prints, and how much it must print for a line to be shown.
+/// How much a run prints. Each level includes those before it; a line has the lowest level that prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {
     /// Unexpected verdicts, errors, warnings and the last line.
     Quiet,
-    /// Phases and retries: what a status line does not show.
+    /// Also phases and retries. `Normal` becomes this on a terminal, where the status line shows the rest.
     AboveStatus,
     /// The progress of phases, and scenarios that are as expected.
     Normal,
@@ -297,7 +297,7 @@ impl Progress {
     }
 }
 
-/// What panicked while it held the lock changed at most a line.
+/// Ignores poisoning: after a panic, at most the status line is out of date.
 fn lock(statuses: &Mutex<Statuses>) -> MutexGuard<'_, Statuses> {
     statuses.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -68,6 +68,8 @@ impl Reports {
                 results.began = Timestamp::now();
                 results.claims.clone_from(claims);
                 results.accounts.clone_from(accounts);
+                results.clusters.clear();
+                self.names.clear();
                 for column in clusters {
                     let mut column = column.clone();
                     self.names.push(column.facts.name.clone());
@@ -113,7 +115,13 @@ impl Reports {
                 }
                 return write_all(&self.results, &self.folder, &self.base);
             }
-            _ => return Ok(()),
+            RunEvent::Planned { .. }
+            | RunEvent::PhaseBegun { .. }
+            | RunEvent::PhaseProgress { .. }
+            | RunEvent::ScenarioBegun { .. }
+            | RunEvent::ScenarioStep { .. }
+            | RunEvent::Warning { .. }
+            | RunEvent::Stopping { .. } => return Ok(()),
         }
         // The machine-readable files are cheap enough for every scenario.
         json::write_results(&self.results, &self.folder)?;

@@ -184,11 +184,11 @@ impl<'a> Cell<'a> {
 
 /// A judge's reason without a leading `inconclusive:` or `not applicable:` that repeats the verdict.
 pub fn bare_reason(reason: &str, verdict: Verdict) -> &str {
-    after(State::Verdict(verdict).word(), reason)
+    without_word(State::Verdict(verdict).word(), reason)
 }
 
-/// A reason without the word that it begins with.
-pub(super) fn after<'a>(word: &str, reason: &'a str) -> &'a str {
+/// A reason without the word and the colon that it begins with.
+pub(super) fn without_word<'a>(word: &str, reason: &'a str) -> &'a str {
     let rest = reason.strip_prefix(word);
     rest.and_then(|rest| rest.strip_prefix(": "))
         .unwrap_or(reason)

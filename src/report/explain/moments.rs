@@ -78,7 +78,9 @@ fn standard_in_words(pods: &Pods, name: &str, moment: &Moment) -> Option<String>
         _ => None,
     };
     let (owner, last) = name.rsplit_once('.')?;
-    let selector = selected(owner).or_else(|| selected(owner.rsplit_once('.')?.0))?;
+    let selector = selected(owner)
+        .or_else(|| selected(owner.rsplit_once('.')?.0))
+        .or_else(|| selected(name.split('.').next()?))?;
     let (container, start) = (selector.container.as_deref(), selector.start);
     let place = place(Some(&selector.pod), container, start);
     Some(match &moment.matches {

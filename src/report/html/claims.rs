@@ -7,7 +7,6 @@ use itertools::Itertools as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::catalogue::model::Verdict;
 use crate::judge::judgement::CheckJudgement;
 use crate::observe::store;
 use crate::report::error::ReportError;
@@ -33,21 +32,20 @@ pub(super) fn shown_by(rows: &[Row<'_>], key: &str) -> usize {
 
 /// Adjacent rows by area.
 pub(super) fn areas(rows: &[Row<'_>]) -> Vec<Value> {
-    let areas = rows.chunk_by(|a, b| area(a.claim) == area(b.claim));
+    let areas = rows.chunk_by(|a, b| a.claim.family() == b.claim.family());
     areas
-        .map(|rows| json!({"name": area(rows[0].claim), "rows": rows}))
+        .map(|rows| json!({"name": rows[0].claim.family(), "rows": rows}))
         .collect()
-}
-
-/// The first part of a claim's id.
-pub(super) fn area(claim: &ClaimInfo) -> &str {
-    claim.id.split('.').next().unwrap_or_default()
 }
 
 /// The claims by area, in the order of the areas' first claims.
 pub(super) fn in_order(results: &Results) -> Vec<&ClaimInfo> {
     let claims = &results.claims;
-    let first = |claim: &&ClaimInfo| claims.iter().position(|other| area(other) == area(claim));
+    let first = |claim: &&ClaimInfo| {
+        claims
+            .iter()
+            .position(|other| other.family() == claim.family())
+    };
     claims.iter().sorted_by_cached_key(first).collect()
 }
 
@@ -59,9 +57,7 @@ pub(super) fn differs(results: &Results, claim: &ClaimInfo) -> bool {
 
 /// The correct behaviour, if the claim is wrong in a column.
 pub(super) fn instead<'a>(results: &Results, claim: &'a ClaimInfo) -> Option<&'a str> {
-    let wrong = [Verdict::Refuted, Verdict::Qualified].map(State::Verdict);
-    let mut cells = results.cells(claim);
-    let is_wrong = cells.any(|cell| wrong.contains(&cell.state()));
+    let is_wrong = results.cells(claim).any(|cell| cell.state().is_wrong());
     claim.instead.as_deref().filter(|_| is_wrong)
 }
 

@@ -92,6 +92,7 @@ pub(super) fn environment() -> Result<Environment<'static>, minijinja::Error> {
     environment.add_filter("count", |number, noun: &str| count(number, noun));
     environment.add_filter("one_line", one_line);
     environment.add_filter("seconds", seconds);
+    environment.add_filter("verdict", |key: &str| State::of(key).map(State::word));
     for file in TEMPLATES.files() {
         if let (Some(name), Some(text)) = (file.path().to_str(), file.contents_utf8()) {
             environment.add_template(name, text)?;

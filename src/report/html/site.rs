@@ -9,7 +9,7 @@ use minijinja::Environment;
 use minijinja::value::Serde;
 use serde_json::{Value, json};
 
-use super::claims::{self, Row, area, areas, cites, instead, shown_by};
+use super::claims::{self, Row, areas, cites, instead, shown_by};
 use super::{PAGE, by_state, by_version, documents, environment, script_json, totals};
 use crate::catalogue::model::Verdict;
 use crate::document::Document;
@@ -107,7 +107,7 @@ impl Site<'_> {
 
     fn index(&self) -> Value {
         let claims = self.results.claims.iter();
-        let claims = claims.sorted_by_key(|claim| area(claim)).collect_vec();
+        let claims = claims.sorted_by_key(|claim| claim.family()).collect_vec();
         let rows = claims.iter().map(|claim| self.row(claim)).collect_vec();
         // For the filters.
         let details = claims

@@ -135,7 +135,10 @@ fn state(status: &Value) -> (Look, String, String) {
     }
     if let Some(terminated) = state.get("terminated") {
         let code = terminated["exitCode"].as_i64().unwrap_or_default();
-        let look = [Look::Terminated, Look::Failed][usize::from(code != 0)];
+        let look = match code {
+            0 => Look::Terminated,
+            _ => Look::Failed,
+        };
         let label = match text(terminated, "/reason").as_str() {
             "" => format!("Terminated: exit {code}"),
             reason => format!("Terminated: exit {code}, {reason}"),
