@@ -127,13 +127,14 @@ pub(crate) fn write_private(path: &Utf8Path, content: &[u8]) -> Result<(), Write
     write(path, content, private_mode())
 }
 
-/// `mode` is that of folders.
+/// Creates missing folders with this mode, and the file with its read and write bits.
 fn write(path: &Utf8Path, content: &[u8], mode: u32) -> Result<(), WriteError> {
     let written = || {
         let folder = folder(path);
         create(folder, mode)?;
         let mut file = tempfile::Builder::new()
             .prefix(".hookproof-")
+            // Otherwise only the owner could read it.
             .permissions(fs::Permissions::from_mode(mode & 0o666))
             .tempfile_in(folder)?;
         file.write_all(content)?;

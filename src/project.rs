@@ -221,7 +221,7 @@ impl File<'_> {
         Ok(whole)
     }
 
-    /// The root, as the operating system names it.
+    /// The root as a path that can be opened: `.` if it is empty.
     fn here(&self) -> &Utf8Path {
         match self.root.as_str() {
             "" => Utf8Path::new("."),

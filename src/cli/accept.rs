@@ -62,11 +62,11 @@ pub(super) fn accept(
     }
     write(&files, |(_, after)| after)?;
     let wrong = suites.load().map(|new| {
-        let expects = |(old, observed): &&(&Claim, Vec<Observed>)| {
+        let is_expected = |(old, observed): &&(&Claim, Vec<Observed>)| {
             let mut claims = new.claims().map(|(claim, _)| claim);
             claims.any(|claim| claim.id == old.id && expects(claim, observed, results))
         };
-        accepted.iter().find(|accepted| !expects(accepted))
+        accepted.iter().find(|accepted| !is_expected(accepted))
     });
     let failure = match wrong {
         Ok(None) => return Ok(complete),

@@ -45,7 +45,7 @@ impl Exit {
         exit
     }
 
-    /// Whether a comparison found a difference.
+    /// [`Self::Changed`] if there are differences, else [`Self::AsExpected`].
     pub(super) fn changed_if(differs: bool) -> Self {
         if differs {
             Self::Changed

@@ -53,8 +53,10 @@ pub(super) fn account<'a>(
     namespace: &'a str,
 ) -> Result<Account<'a>, Failure> {
     let rules = |mut rules: Rules, capability: Option<&str>| {
-        let of = |of: &&&Scenario| of.needs.capabilities.first().map(String::as_str) == capability;
-        for scenario in scenarios.iter().filter(of) {
+        let needs_it = |scenario: &&&Scenario| {
+            scenario.needs.capabilities.first().map(String::as_str) == capability
+        };
+        for scenario in scenarios.iter().filter(needs_it) {
             rules.add_scenario(scenario).map_err(|place| {
                 Failure::usage(format!(
                     "{place}: cannot derive the permissions that this needs; leave out {} with --skip",

@@ -75,9 +75,11 @@ pub(super) fn report(args: &ReportArgs) -> Result<Exit, Failure> {
     let mut parts = read(&folders).map_err(Failure::usage)?;
     args.labels.set(&mut parts)?;
     let place = |folder: &Utf8PathBuf| folder.canonicalize_utf8().ok();
-    let other = args.out.as_ref().filter(|out| {
-        folders.len() > 1 || place(out).is_none() || place(out) != place(&folders[0])
-    });
+    let is_same = |out: &Utf8PathBuf| match folders.as_slice() {
+        [one] => place(out).is_some_and(|out| Some(out) == place(one)),
+        _ => false,
+    };
+    let other = args.out.as_ref().filter(|out| !is_same(out));
     match (other, parts.as_mut_slice()) {
         (Some(out), _) => {
             let out = Output::new(out, &folders).map_err(Failure::usage)?;

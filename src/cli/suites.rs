@@ -105,7 +105,7 @@ pub(super) struct Suites {
     sources: Vec<Source>,
     /// The folder that new files and recorded evidence belong to, if it is only one.
     folder: Option<Utf8PathBuf>,
-    /// The project, with the folder of documents that counts.
+    /// The project; `--documents` replaces its folder of documents.
     pub(super) project: Project,
 }
 

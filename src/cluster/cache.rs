@@ -26,6 +26,7 @@ impl Cache {
             .find_map(|(variable, below)| -> Option<Utf8PathBuf> {
                 let base = std::env::var(variable).ok();
                 let base = base.filter(|base| !base.is_empty())?;
+                // Joining an empty path adds a slash, which `components` removes.
                 Some(Utf8Path::new(&base).join(below).components().collect())
             });
         Self::at(root.ok_or_else(|| {

@@ -70,15 +70,16 @@ pub(crate) fn run_logged(
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let (now, elapsed) = (Instant::now(), short(began.elapsed()));
+        let now = Instant::now();
+        let elapsed = || short(began.elapsed());
         if deadline.is_some_and(|deadline| now >= deadline) {
             // The process may have exited already.
             let _ = child.kill();
             let _ = child.wait();
-            return Err(failed(format!("timed out after {elapsed}")));
+            return Err(failed(format!("timed out after {}", elapsed())));
         }
         if now >= next {
-            on_pulse(&lines, &elapsed);
+            on_pulse(&lines, &elapsed());
             next += PULSE;
         }
     }
@@ -100,7 +101,7 @@ pub(crate) fn capture(step: &str, command: &mut Command) -> Result<String> {
     printed(step, &output(command)?)
 }
 
-/// Runs a short command and returns its standard output, unless it fails.
+/// Runs a short command and returns its standard output; `None` if it exits with an error.
 pub(crate) fn answer(command: &mut Command) -> Result<Option<String>> {
     Ok(printed("", &output(command)?).ok())
 }

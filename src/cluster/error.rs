@@ -20,7 +20,7 @@ pub enum ClusterError {
         reason: String,
         log: Option<Utf8PathBuf>,
     },
-    /// A prerequisite is missing.
+    /// Something that the user must do first: install a prerequisite, or wait for another run.
     #[error("{what}; {remedy}")]
     Missing { what: String, remedy: String },
     #[error("{doing} {path}: {source}")]

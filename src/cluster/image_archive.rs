@@ -1,7 +1,7 @@
 //! Image archives in the format of `docker save`, which `docker load` and `ctr images import` accept.
 //! They are reproducible: fixed order, no timestamps, no owners.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, Write};
 
 use camino::Utf8Path;
@@ -36,7 +36,9 @@ impl<W: Write> Tar<W> {
 
     /// Adds an executable file of this machine.
     pub(super) fn program(&mut self, path: &str, source: &Utf8Path) -> io::Result<()> {
-        self.file(path, 0o755, &fs::read(source)?)
+        let mut file = File::open(source)?;
+        let mut header = header(EntryType::Regular, 0o755, file.metadata()?.len());
+        self.0.append_data(&mut header, path, &mut file)
     }
 
     /// Adds the entries of another tar file.

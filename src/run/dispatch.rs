@@ -105,17 +105,17 @@ impl Dispatch {
         let run = &self.run;
         let mut earlier: Vec<EarlierAttempt> = Vec::new();
         for attempt in 1.. {
-            self.run.send(RunEvent::ScenarioBegun {
+            run.send(RunEvent::ScenarioBegun {
                 cluster: self.cluster.clone(),
                 scenario: scenario.id.clone(),
                 after: earlier.last().cloned(),
             });
             let evidence = self.observe(scenario, attempt).await;
-            let judged = judge(scenario, &evidence);
-            let is_judged = judged.is_ok();
-            // Without a verdict, the scenario's results contain the problems.
-            let judged = judged.map(|judged| (run.plan.wanted(judged.judgements), judged.warnings));
-            let (judgements, warnings) = judged.unwrap_or_default();
+            let (is_judged, judgements, warnings) = match judge(scenario, &evidence) {
+                Ok(judged) => (true, run.plan.wanted(judged.judgements), judged.warnings),
+                // The scenario's results contain the problems.
+                Err(_) => (false, Vec::new(), Vec::new()),
+            };
             // Retry: a real difference in behaviour shows up again.
             let decided = is_judged && !judgements.iter().any(Judgement::is_unexpected);
             let last = decided || attempt >= run.attempts || run.stop.reason().is_some();
@@ -125,7 +125,7 @@ impl Dispatch {
                 continue;
             }
             for warning in warnings {
-                self.run.warn(warning);
+                run.warn(warning);
             }
             if run.fail_fast && !decided {
                 run.stop.request(Stopped::FailFast);
@@ -139,9 +139,9 @@ impl Dispatch {
     /// Observes a scenario within its limit; reaching the limit is a problem.
     async fn observe(&self, scenario: &Scenario, attempt: u32) -> Evidence {
         let run = &self.run;
-        let stop = self.run.stop.now.child_token();
+        let stop = run.stop.now.child_token();
         let on_step = |step: String| {
-            self.run.send(RunEvent::ScenarioStep {
+            run.send(RunEvent::ScenarioStep {
                 cluster: self.cluster.clone(),
                 scenario: scenario.id.clone(),
                 step,

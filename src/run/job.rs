@@ -156,12 +156,12 @@ impl Running {
                     let Some(index) = index.filter(|index| *index < count && !copied.contains_key(index)) else {
                         continue;
                     };
-                    let (state, pod, shard) = (state(&pod), pod.name_any(), index + 1);
-                    match state {
+                    let (name, shard) = (pod.name_any(), index + 1);
+                    match state(&pod) {
                         State::Running => {}
                         State::Ended => {
-                            let folder = self.copy_one(&pod, into.join(shard.to_string())).await?;
-                            copied.insert(index, Shard { pod, folder });
+                            let folder = self.copy_one(&name, into.join(shard.to_string())).await?;
+                            copied.insert(index, Shard { pod: name, folder });
                             say(format!("shard {shard} copied: {} of {count}", copied.len()));
                         }
                         State::Collected => return Err(format!("shard {shard} was collected earlier").into()),

@@ -32,20 +32,20 @@ impl std::str::FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = text.split_once('/');
-        let parts =
-            parts.and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
-        match parts {
-            Some((index, count)) if (1..=count).contains(&index) => Ok(Self { index, count }),
-            _ => Err(format!(
-                "invalid shard `{text}`: expected `INDEX/COUNT`, for example `1/3`"
-            )),
-        }
+        let shard = text.split_once('/').and_then(|(index, count)| {
+            let (index, count) = (index.parse().ok()?, count.parse().ok()?);
+            (1..=count)
+                .contains(&index)
+                .then_some(Self { index, count })
+        });
+        shard.ok_or_else(|| {
+            format!("invalid shard `{text}`: expected `INDEX/COUNT`, for example `1/3`")
+        })
     }
 }
 
 /// Assigns scenarios to shards, or to parallel jobs: the longest first, each to the one with the least expected time so
-/// far, so that all take about as long. Returns the assignments, from 0, and the expected times.
+/// far, so that all take about as long. `count` is at least 1. Returns the assignments, from 0, and the expected times.
 fn balance(takes: &[Duration], count: usize) -> (Vec<usize>, Vec<Duration>) {
     let mut longest: Vec<usize> = (0..takes.len()).collect();
     longest.sort_by_key(|at| Reverse(takes[*at]));
@@ -122,22 +122,21 @@ impl Plan {
         known: &ClusterFacts,
         jobs: usize,
     ) -> Planned {
-        let mut takes = Vec::new();
-        let scenarios = self.of(catalogue).map(|scenario| {
+        let (mut takes, mut scenarios) = (Vec::new(), Vec::new());
+        for scenario in self.of(catalogue) {
             let denied = scenario.denied(&known.capabilities);
             let unmet = denied.or_else(|| certainly_unmet(&scenario.needs, known));
             if unmet.is_none() {
                 takes.push(scenario.takes);
             }
             let claims = scenario.claims.iter().map(|claim| claim.id.clone());
-            PlannedScenario {
+            scenarios.push(PlannedScenario {
                 scenario: scenario.id.clone(),
                 claims: claims.filter(|id| self.claims.contains(id)).collect(),
                 seconds: scenario.takes.as_secs_f64(),
                 not_applicable: unmet,
-            }
-        });
-        let scenarios = scenarios.collect();
+            });
+        }
         let (_, loads) = balance(&takes, jobs);
         Planned {
             cluster,

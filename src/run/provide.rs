@@ -19,7 +19,7 @@ use crate::observe::connect::{self, ConnectError, IN_CLUSTER, Wanted};
 /// The clusters of a run, as the user requests them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clusters {
-    /// The kind clusters. Without any, the run is on the existing cluster that is wanted.
+    /// The kind clusters; if empty, the run uses the existing cluster of `wanted`.
     pub(crate) profiles: Vec<Profile>,
     /// Number of clusters that run at a time.
     pub(crate) parallel: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Clusters {
     pub(crate) sources: Sources,
     /// Whether the selected scenarios need the nginx image.
     pub(crate) nginx: bool,
-    /// What the user says about each of them.
+    /// How to connect to each cluster, and what scenarios may do there.
     pub(crate) wanted: Wanted,
 }
 

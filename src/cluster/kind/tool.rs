@@ -59,12 +59,12 @@ fn target(cache: &Cache) -> Utf8PathBuf {
 
 /// A kind on PATH that is new enough, else the one in the cache.
 pub(in crate::cluster) fn installed(cache: &Cache) -> Option<Utf8PathBuf> {
-    let is_new_enough = |found: &Utf8PathBuf| {
+    let is_usable = |found: &Utf8PathBuf| {
         let version = answer(Command::new(found).args(["version", "-q"]));
         version.is_ok_and(|version| is_new_enough(&version.unwrap_or_default()))
     };
     let kept = Some(target(cache)).filter(|path| path.exists());
-    find("kind").filter(is_new_enough).or(kept)
+    find("kind").filter(is_usable).or(kept)
 }
 
 fn is_new_enough(version: &str) -> bool {

@@ -162,7 +162,7 @@ fn node_files(
         archive.program(&format!("usr/bin/{name}"), &programs[name])?;
     }
     for addon in runtime(wanted.runtime) {
-        // Where Debian's are.
+        // The paths of Debian's own programs, which these replace.
         let folder = if addon.name == "runc" { "sbin" } else { "bin" };
         let path = format!("usr/{folder}/{}", addon.name);
         archive.program(&path, &programs[addon.name])?;

@@ -10,7 +10,7 @@ use itertools::Itertools as _;
 use serde_json::Value;
 
 use super::Wanted;
-use super::recipe::{OURS, Program, addon_digest, addons};
+use super::recipe::{DEFAULTS, Program, addon_digest, addons};
 use super::versions::Version;
 use crate::cluster::cache::Cache;
 use crate::cluster::command::{answer, find, output, reason, run_logged};
@@ -72,7 +72,9 @@ impl Builder<'_> {
     fn kubernetes(&mut self, version: Version) -> Result<()> {
         let cache = self.cache;
         let folder = cache.folder(folder(version))?;
-        let workspace = &cache.folder(format!("workspaces/kubernetes-{version}"))?;
+        let workspace = &cache
+            .root()
+            .join(format!("workspaces/kubernetes-{version}"));
         let is_built = |name: &&str| folder.join(name).exists();
         if !PROGRAMS.iter().all(is_built) {
             let doing = format!("Kubernetes {version}: downloading the module");
@@ -95,7 +97,7 @@ impl Builder<'_> {
                 package: &format!("k8s.io/kubernetes/cmd/{name}"),
                 ldflags: &ldflags(version),
                 tags: version.tags(),
-                ..OURS
+                ..DEFAULTS
             };
             self.build(&program, workspace, &folder.join(name))?;
         }
@@ -105,7 +107,7 @@ impl Builder<'_> {
     fn addon(&mut self, addon: &Program<'static>) -> Result<()> {
         let name = addon.name;
         let kept = format!("{name}-{}", addon_digest(addon));
-        let workspace = &self.cache.folder(format!("workspaces/{kept}"))?;
+        let workspace = &self.cache.root().join(format!("workspaces/{kept}"));
         let target = self.cache.path(format!("binaries/{kept}/{name}"))?;
         if !target.exists() {
             let (mut go, mut require) = ("go 1.23".to_owned(), String::new());

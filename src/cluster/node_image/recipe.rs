@@ -47,11 +47,11 @@ pub(super) const NODE_FILES: [(&str, &str); 6] = [
     ("etc/systemd/system/kubelet.slice", KUBELET_SLICE),
 ];
 
-/// A program built from a published Go module.
+/// A Go program to build.
 #[derive(Debug)]
 pub(super) struct Program<'a> {
     pub name: &'static str,
-    /// The module and its version; `None` if only the standard library is needed.
+    /// The module and its version; `None` for the standard library only, and for Kubernetes, whose workspace requires it.
     pub module: Option<(&'static str, &'static str)>,
     /// Source of a small package around the module, which is built instead of `package`.
     pub source: Option<&'static str>,
@@ -62,7 +62,8 @@ pub(super) struct Program<'a> {
     pub cgo: bool,
 }
 
-pub(super) const OURS: Program<'static> = Program {
+/// Defaults of a [`Program`].
+pub(super) const DEFAULTS: Program<'static> = Program {
     name: "",
     module: None,
     source: None,
@@ -80,18 +81,18 @@ const CONTROL_PLANE: [Addon; 3] = [
         name: "etcd",
         module: Some(("go.etcd.io/etcd/server/v3", "v3.6.8")),
         source: Some(include_str!("files/go/etcd.go")),
-        ..OURS
+        ..DEFAULTS
     },
     Program {
         name: "coredns",
         module: Some(("github.com/coredns/coredns", "v1.14.2")),
         source: Some(include_str!("files/go/coredns.go")),
-        ..OURS
+        ..DEFAULTS
     },
     Program {
         name: "pause",
         source: Some(include_str!("files/go/pause.go")),
-        ..OURS
+        ..DEFAULTS
     },
 ];
 
@@ -102,7 +103,7 @@ const fn containerd(name: &'static str, package: &'static str) -> Addon {
         package,
         tags: "no_btrfs no_devmapper no_zfs",
         ldflags: "-X github.com/containerd/containerd/v2/version.Version=v2.4.2",
-        ..OURS
+        ..DEFAULTS
     }
 }
 
@@ -124,7 +125,7 @@ const CONTAINERD_2: [Addon; 4] = [
         tags: "seccomp netgo osusergo",
         ldflags: "-linkmode external -extldflags -static",
         cgo: true,
-        ..OURS
+        ..DEFAULTS
     },
 ];
 
