@@ -69,7 +69,7 @@ impl<'a> Checker<'a> {
         });
     }
 
-    /// The type of what is wrong.
+    /// Adds a finding. The type of the expression is then unknown.
     fn unknown(&mut self, at: &IdedExpr, message: String, help: Option<String>) -> Type {
         self.find(at, message, help);
         Type::Unknown

@@ -355,6 +355,7 @@ fn seconds(call: &Call) -> Answer {
     let [Value::Duration(duration)] = call.args else {
         return Err("expected a duration".to_owned());
     };
+    // -0.1 s is stored as -1 s and 0.9 s, whose sum as a float is not exactly -0.1.
     let seconds = duration.abs().as_seconds_f64();
     let is_negative = *duration < chrono::Duration::zero();
     Ok(Value::Float(if is_negative { -seconds } else { seconds }))

@@ -46,6 +46,7 @@ static TOKENS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         | has \s* \( \s* (?<name> [0-9A-Za-z_]+ ) \s* \)
         | \.? [A-Za-z_] [0-9A-Za-z_]*
         | [0-9] [0-9A-Za-z_]*"#;
+    // The tests compile this pattern.
     Regex::new(pattern).ok()
 });
 

@@ -263,9 +263,11 @@ fn written(expression: &IdedExpr, item: Option<&str>) -> String {
                 expr::string_literal(literal).unwrap_or_default().to_owned()
             }
             (name, target, args) => {
-                let mut target = target.iter().map(|target| format!("{}.", inner(target)));
+                let target = target.as_ref();
+                let target =
+                    target.map_or_else(String::new, |target| format!("{}.", inner(target)));
                 let args = args.iter().map(inner).join(", ");
-                format!("{}{name}({args})", target.join(""))
+                format!("{target}{name}({args})")
             }
         },
         Expr::List(list) => format!("[{}]", list.elements.iter().map(inner).join(", ")),
@@ -324,13 +326,9 @@ fn order(expression: &IdedExpr, scene: &Scene) -> Option<String> {
 
 /// A part with its values.
 fn phrase(text: &str, value: Option<bool>, read: &[Reading]) -> String {
-    let phrases = read.iter().filter_map(
-        |Reading {
-             name,
-             value,
-             between,
-         }| { Some(format!("{name}{}{value}", (*between)?)) },
-    );
+    let phrases = read
+        .iter()
+        .filter_map(|read| Some(format!("{}{}{}", read.name, read.between?, read.value)));
     match (phrases.collect_vec().join(", "), value) {
         (read, _) if !read.is_empty() => read,
         (_, Some(value)) => format!("`{text}` is {value}"),

@@ -201,23 +201,23 @@ impl Judge<'_> {
 
     fn check(&self, check: &Check) -> CheckJudgement {
         let texts = [&check.control, &check.holds, &check.fails].map(|part| part.text.as_str());
-        let (outcome, reason, evaluations);
-        if let Some(unmet) = check.needs.unmet(self.cluster) {
-            (outcome, reason) = (Outcome::NotApplicable, format!("not applicable: {unmet}"));
-            evaluations = texts.map(|text| Evaluation {
+        let unmet = check.needs.unmet(self.cluster);
+        let (outcome, reason, [control, holds, fails]) = if let Some(unmet) = unmet {
+            let evaluations = texts.map(|text| Evaluation {
                 expression: text.trim().to_owned(),
                 error: Some("not applicable here".to_owned()),
                 ..Evaluation::default()
             });
+            let reason = format!("not applicable: {unmet}");
+            (Outcome::NotApplicable, reason, evaluations)
         } else {
             let explained = texts.map(|text| explain(text, &self.scene));
-            (outcome, reason) = match &self.lost {
+            let (outcome, reason) = match &self.lost {
                 Some(lost) => (Outcome::Inconclusive, format!("inconclusive: {lost}")),
                 None => decide(&explained),
             };
-            evaluations = explained.map(|part| part.evaluation);
-        }
-        let [control, holds, fails] = evaluations;
+            (outcome, reason, explained.map(|part| part.evaluation))
+        };
         CheckJudgement {
             name: check.name.clone(),
             outcome,

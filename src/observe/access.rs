@@ -34,8 +34,8 @@ pub(super) struct Access<'a> {
 }
 
 impl Access<'_> {
-    /// Creates the account and its roles, and returns a token of it, which is valid for the time that the steps may
-    /// take, with a client.
+    /// Creates the account with its roles and waits until the API server applies them. Returns a client of the account
+    /// and its token, which is valid for as long as the steps may take (`needed`).
     pub(super) async fn grant(
         &self,
         client: &Client,

@@ -53,7 +53,8 @@ impl ConnectError {
     pub(crate) fn is_usage(&self) -> bool {
         match self {
             Self::Cluster(error) => error.is_usage(),
-            error => matches!(error, Self::Usage(_)),
+            Self::Usage(_) => true,
+            _ => false,
         }
     }
 }
@@ -180,7 +181,7 @@ pub(crate) async fn client(
 fn client_of(mut config: Config) -> Result<Client, ConnectError> {
     // A watch may be silent for minutes; requests that must be fast have their own timeouts.
     config.read_timeout = None;
-    let text = "cannot create a client from the kubeconfig";
+    let text = "cannot create a client for the cluster";
     Client::try_from(config).map_err(|error| ConnectError::Failed(format!("{text}: {error}")))
 }
 
@@ -220,9 +221,9 @@ fn read(path: &Utf8Path) -> Result<Kubeconfig, ConnectError> {
             ConnectError::Usage(format!("cannot read the kubeconfig {path}: {error}"))
         }
         KubeconfigError::Parse(error) => {
-            let at = error.location();
-            let at = at.map(|at| format!(":{}:{}", at.line(), at.column()));
-            let at = at.unwrap_or_default();
+            let at = error
+                .location()
+                .map_or_else(String::new, |at| format!(":{}:{}", at.line(), at.column()));
             ConnectError::Usage(format!(
                 "invalid kubeconfig {path}{at}: expected YAML as `kubectl config view` prints it"
             ))
@@ -281,10 +282,10 @@ async fn load_all(
     images: &[PodImage],
     known: &mut BTreeMap<String, String>,
 ) -> Result<(), ConnectError> {
-    let missing = images
-        .iter()
-        .filter(|image| !known.contains_key(image.name));
-    for image in missing.collect_vec() {
+    for image in images {
+        if known.contains_key(image.name) {
+            continue;
+        }
         for node in nodes {
             let (node, image) = (node.clone(), image.clone());
             blocking(move || image.load_onto(&node)).await?;

@@ -193,8 +193,8 @@ fn processes(pod: &Value) -> Vec<(String, Vec<String>)> {
         let words: Vec<String> = serde_json::from_value(container["command"].clone()).ok()?;
         Some((container["name"].as_str()?.to_owned(), words))
     });
-    all.filter(|(_, words)| words[0] == "agent" && words[1] != "witness")
-        .collect()
+    let is_agent = |words: &[String]| matches!(words, [agent, role, ..] if agent == "agent" && role != "witness");
+    all.filter(|(_, words)| is_agent(words)).collect()
 }
 
 /// The state, with notice of its changes.

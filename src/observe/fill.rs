@@ -15,9 +15,14 @@ pub struct Filler<'a> {
     pub known: Vec<Known>,
 }
 
-/// Word, name and value of a placeholder that the runner knows without asking the API server: the file of a prepared
-/// manifest, by its path in the suite; the file of a listing; or the address of a container outside the cluster.
-pub type Known = (&'static str, String, String);
+/// A value that the runner knows without asking the API server.
+pub struct Known {
+    /// The word of the placeholder: `manifest` or `listing`, whose value is a file, or `outside_ip`.
+    pub word: &'static str,
+    /// The path of the manifest in the suite, or the name of the listing or of the container outside the cluster.
+    pub name: String,
+    pub value: String,
+}
 
 impl Filler<'_> {
     /// Resolves every placeholder in `text`.
@@ -50,13 +55,13 @@ impl Filler<'_> {
         let (kind, path) = match word {
             "namespace" => return Ok(self.api.namespace.clone()),
             "manifest" | "listing" | "outside_ip" => {
-                let mut known = self.known.iter().filter(|(of, ..)| *of == word);
+                let mut known = self.known.iter().filter(|known| known.word == word);
                 let found = match name {
-                    Some(name) => known.find(|(_, known, _)| known == name),
+                    Some(name) => known.find(|known| known.name == name),
                     // The first manifest.
                     None => known.next().filter(|_| word == "manifest"),
                 };
-                return Ok(found.map(|(.., value)| value.clone()).ok_or_else(unknown)?);
+                return Ok(found.ok_or_else(unknown)?.value.clone());
             }
             "pod_ip" => ("pod", "/status/podIP"),
             "pod_uid" => ("pod", "/metadata/uid"),

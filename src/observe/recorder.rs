@@ -95,6 +95,7 @@ impl Recorder {
 
     /// Adds the result of a step; `data` is an object.
     pub fn output(&self, name: &str, step: &str, begin: Timestamp, end: Timestamp, data: Value) {
+        debug_assert!(data.is_object());
         let output = Output {
             name: name.to_owned(),
             step: step.to_owned(),

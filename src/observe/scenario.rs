@@ -45,9 +45,14 @@ struct Runner<'a> {
     workplace: OnceLock<Workplace>,
     recorder: Recorder,
     additions: Additions,
-    /// By name: what stops a program, and what ends with it.
-    background: HashMap<String, (CancellationToken, JoinHandle<()>)>,
+    background: HashMap<String, Background>,
     outside: Vec<(String, Host)>,
+}
+
+/// A program that runs beside the steps.
+struct Background {
+    stop: CancellationToken,
+    done: JoinHandle<()>,
 }
 
 /// Runs the scenario's steps in a new namespace and records everything. Failures are recorded in
@@ -63,7 +68,7 @@ pub async fn observe(
     let recorder = Recorder::new(session.clock);
     let began = session.clock.now();
     let problems = match session.scenario_namespace(scenario, attempt).await {
-        Err(failure) => vec![problem("create the scenario's namespace", failure)],
+        Err(failure) => vec![problem("create the scenario's namespace", &failure)],
         Ok(api) => {
             let namespace = api.namespace.clone();
             session.router.add(&namespace, recorder.clone());
@@ -126,8 +131,7 @@ pub async fn observe(
     }
 }
 
-fn problem(doing: &str, failure: impl Into<Failure>) -> Problem {
-    let failure = failure.into();
+fn problem(doing: &str, failure: &Failure) -> Problem {
     Problem {
         doing: doing.to_owned(),
         what: failure.to_string(),
@@ -146,10 +150,10 @@ impl Runner<'_> {
         self.end_background().await;
         if let Some((name, why)) = forbidden::by_kubectl(&self.recorder.entries()) {
             let doing = format!("kubectl step `{name}`");
-            problems.insert(0, problem(&doing, Failure::refused(403, why)));
+            problems.insert(0, problem(&doing, &Failure::refused(403, why)));
         }
         if let Err(what) = self.last_stamps().await {
-            problems.push(problem("collect the last stamps", what));
+            problems.push(problem("collect the last stamps", &what));
         }
         if !problems.is_empty() {
             self.describe_pods().await;
@@ -195,7 +199,7 @@ impl Runner<'_> {
                 },
             };
             if let Err(failure) = done {
-                return Some(problem(&format!("{words} ({})", step.place), failure));
+                return Some(problem(&format!("{words} ({})", step.place), &failure));
             }
         }
         None
@@ -252,9 +256,9 @@ impl Runner<'_> {
                 Ok(self.session.witness.release(&wanted).await?)
             }
             Action::Stop { name } | Action::Ended { name } => match self.background.remove(name) {
-                Some((token, done)) => {
+                Some(Background { stop, done }) => {
                     if matches!(step.action, Action::Stop { .. }) {
-                        token.cancel();
+                        stop.cancel();
                     }
                     Ok(done.await.map_err(|e| e.to_string())?)
                 }
@@ -350,7 +354,8 @@ impl Runner<'_> {
             let path = folder.path().join(file);
             let value = path.display().to_string();
             std::fs::write(path, text).map_err(|e| format!("failed to write {value}: {e}"))?;
-            files.push((word, name.to_owned(), value));
+            let name = name.to_owned();
+            files.push(Known { word, name, value });
             Ok::<_, String>(())
         };
         if mentioned("manifest") {
@@ -386,8 +391,9 @@ impl Runner<'_> {
 
     fn filler<'b>(&'b self, pod: Option<&'b str>) -> Filler<'b> {
         let addresses = self.outside.iter().map(|(name, host)| {
-            let address = host.address.to_string();
-            ("outside_ip", name.clone(), address)
+            let (word, value) = ("outside_ip", host.address.to_string());
+            let name = name.clone();
+            Known { word, name, value }
         });
         Filler {
             api: &self.api,
@@ -448,7 +454,8 @@ impl Runner<'_> {
             let token = stop.clone();
             // Without a cap: it runs until it exits, until a `stop` step or until the end of the scenario.
             let done = tokio::spawn(async move { running.finish(Duration::MAX, &token).await });
-            self.background.insert(name.to_owned(), (stop, done));
+            self.background
+                .insert(name.to_owned(), Background { stop, done });
         } else {
             running.finish(cap, &stop).await;
         }
@@ -522,7 +529,7 @@ impl Runner<'_> {
     }
 
     async fn end_background(&mut self) {
-        for (name, (stop, done)) in self.background.drain() {
+        for (name, Background { stop, done }) in self.background.drain() {
             stop.cancel();
             if tokio::time::timeout(PROGRAM_END, done).await.is_err() {
                 let text = format!("`{name}` did not exit within {} s", PROGRAM_END.as_secs());

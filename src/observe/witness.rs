@@ -191,7 +191,7 @@ impl Witness {
             .header(http::header::ACCEPT_ENCODING, "identity")
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(body)
-            .map_err(|e| silent(&kube::Error::HttpError(e)))
+            .map_err(|e| format!("failed to build a request to the witness: {e}").into())
     }
 }
 
