@@ -49,7 +49,7 @@ struct Runner<'a> {
     outside: Vec<(String, Host)>,
 }
 
-/// A program that runs beside the steps.
+/// A kubectl command that runs in the background.
 struct Background {
     stop: CancellationToken,
     done: JoinHandle<()>,
