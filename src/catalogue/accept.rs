@@ -70,32 +70,35 @@ fn by_version(here: &[&Observed], expected: Verdict) -> Vec<String> {
             }
             let [from, to] = [first, last].map(|(major, minor)| format!("{major}.{minor}"));
             let is_oldest = versions.first() == group.first();
-            let range = match (is_oldest, versions.last() == group.last()) {
+            let is_newest = versions.last() == group.last();
+            let range = match (is_oldest, is_newest) {
                 (true, true) => None,
                 (true, false) => Some(format!("<={to}")),
                 (false, true) => Some(format!(">={from}")),
                 (false, false) if from == to => Some(format!("={from}")),
                 (false, false) => Some(format!(">={from}, <={to}")),
             };
-            let range = range.map(|range| format!("kubernetes: \"{range}\""));
             let set = gates.iter().map(|(gate, on)| format!("{gate}: {on}"));
-            let gates = (!gates.is_empty()).then(|| format!("gates: {{{}}}", set.format(", ")));
-            let verdict = format!("verdict: {verdict}");
-            let fields = range.into_iter().chain(gates).chain([verdict]).join(", ");
-            new.push(format!("{{{fields}}}"));
+            let fields = [
+                range.map(|range| format!("kubernetes: \"{range}\"")),
+                (!gates.is_empty()).then(|| format!("gates: {{{}}}", set.format(", "))),
+                Some(format!("verdict: {verdict}")),
+            ];
+            new.push(format!("{{{}}}", fields.into_iter().flatten().join(", ")));
         }
     }
     new
 }
 
-/// The text of a suite file with a claim's `expect` edited; `None` if it is written in a way that this cannot edit.
+/// The text of a suite file with a claim's `expect` edited; `None` if it is written in a way that this cannot edit. The
+/// last edit in the text comes first, so that the places of the others stay valid; this also holds between claims.
 pub(crate) fn edit(text: &str, claim: &Claim, edits: &[Edit]) -> Option<String> {
     let mut text = text.to_owned();
     for edit in edits {
         text = match edit {
             Edit::Verdict { entry, verdict } => {
                 let expected = claim.expect.get(*entry)?;
-                let (before, after) = split(&text, &expected.of_verdict)?;
+                let (before, after) = split(&text, &expected.verdict_place)?;
                 let word = after.trim_start_matches(['"', '\'']);
                 let quote = &after[..after.len() - word.len()];
                 let rest = word.strip_prefix(expected.verdict.as_str())?;
@@ -124,7 +127,8 @@ fn before(text: &str, place: &Place, new: &[String]) -> Option<String> {
             Some(format!("{above}{items}{item}"))
         }
         "expect:" => {
-            let (word, rest) = after.split_at(after.find(char::is_whitespace)?);
+            let end = after.find(char::is_whitespace).unwrap_or(after.len());
+            let (word, rest) = after.split_at(end);
             let above = &text[..line];
             Some(format!(
                 "{above}{indent}expect:\n{items}{indent}- {{verdict: {word}}}{rest}"
@@ -261,5 +265,25 @@ mod tests {
             let entry = expectation(&new, &facts).unwrap();
             assert_eq!(new.expect[entry].verdict, observed.verdict);
         }
+    }
+
+    #[test]
+    fn the_last_line_needs_no_line_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = camino::Utf8Path::from_path(folder.path()).unwrap();
+        let text = SUITE.replace("EXPECT", "expect: confirmed");
+        let text = text.trim_end();
+        crate::file::write_atomic(&path.join("suites/s/s.yaml"), text.as_bytes()).unwrap();
+        crate::file::write_atomic(&path.join("manifests/m.yaml"), POD.as_bytes()).unwrap();
+        let loaded = load(&[Source::Folder(path.to_owned())]);
+        let claim = &loaded.catalogue.scenarios["s/s"].claims[1];
+        let (entry, new) = (
+            0,
+            vec!["{kubernetes: \"<=1.30\", verdict: refuted}".to_owned()],
+        );
+        let edited = edit(text, claim, &[Edit::Before { entry, new }]).unwrap();
+        let last =
+            "  expect:\n  - {kubernetes: \"<=1.30\", verdict: refuted}\n  - {verdict: confirmed}";
+        assert!(edited.ends_with(last), "{edited}");
     }
 }

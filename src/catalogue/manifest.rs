@@ -97,7 +97,14 @@ fn default_field(
 /// The first field of a pod that the Pod Security level `baseline` forbids, of those that manifests use to reach the
 /// node. The API server enforces the level; this finds it before a run.
 pub(super) fn beyond_baseline(manifest: &Manifest) -> Option<&'static str> {
-    const FORBIDDEN: &str = "hostNetwork hostPID hostIPC privileged hostPath hostPort";
+    const FORBIDDEN: [&str; 6] = [
+        "hostNetwork",
+        "hostPID",
+        "hostIPC",
+        "privileged",
+        "hostPath",
+        "hostPort",
+    ];
     let mut rest = manifest.objects();
     while let Some(value) = rest.pop() {
         match value {
@@ -108,7 +115,7 @@ pub(super) fn beyond_baseline(manifest: &Manifest) -> Option<&'static str> {
                     Some(value) => value.is_object() || value.is_number(),
                     None => false,
                 };
-                if let Some(name) = FORBIDDEN.split(' ').find(is_set) {
+                if let Some(name) = FORBIDDEN.into_iter().find(is_set) {
                     return Some(name);
                 }
                 rest.extend(fields.into_iter().map(|(_, value)| value));

@@ -203,5 +203,5 @@ pub(crate) struct Expectation {
     pub(crate) verdict: Verdict,
     pub(crate) place: Place,
     /// Where the verdict is written.
-    pub(crate) of_verdict: Place,
+    pub(crate) verdict_place: Place,
 }

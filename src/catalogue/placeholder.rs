@@ -1,5 +1,6 @@
 //! Placeholders in manifests and arguments, `{word}` or `{word:name}`, for what is known only while a scenario runs.
 
+/// The words of placeholders, separated by spaces.
 const WORDS: &str = "namespace manifest listing pod_ip pod_uid host_ip node_name container_id cluster_ip outside_ip";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

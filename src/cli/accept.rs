@@ -30,9 +30,9 @@ pub(super) fn accept(
     let mut complete = true;
     let mut files = Files::new();
     let mut accepted: Vec<(&Claim, Vec<Observed>)> = Vec::new();
-    // The last claims of a file first, so that the lines of the others stay.
+    // The last claims of a file first, so that the places of the others stay valid.
     let mut claims: Vec<&Claim> = catalogue.claims().map(|(claim, _)| claim).collect();
-    claims.sort_by_key(|claim| std::cmp::Reverse(claim.place.line));
+    claims.sort_by_key(|claim| std::cmp::Reverse((claim.place.line, claim.place.column)));
     for claim in claims {
         let Some(info) = results.claims.iter().find(|info| info.id == claim.id) else {
             continue;

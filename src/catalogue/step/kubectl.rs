@@ -4,14 +4,15 @@ use camino::Utf8Path;
 use itertools::Itertools as _;
 
 /// Commands that act through the API server only, and whose permissions are known.
-const COMMANDS: &str = "annotate api-resources apply attach create delete describe exec explain get label logs patch \
+const COMMANDS: &str =
+    "annotate api-resources apply attach create delete describe exec explain get label logs patch
     port-forward rollout scale set version wait";
 
 /// Flags that select a cluster, a user or a namespace, read or write files, start programs, or listen beyond this
 /// machine.
-const FLAGS: &str = "address all-namespaces as as-group as-uid as-user-extra cache-dir cert certificate-authority \
-    client-certificate client-key cluster context edit env-file from-env-file from-file insecure-skip-tls-verify key \
-    kubeconfig kuberc kustomize log-dir log-file namespace output-directory password patch-file profile profile-output \
+const FLAGS: &str = "address all-namespaces as as-group as-uid as-user-extra cache-dir cert certificate-authority
+    client-certificate client-key cluster context edit env-file from-env-file from-file insecure-skip-tls-verify key
+    kubeconfig kuberc kustomize log-dir log-file namespace output-directory password patch-file profile profile-output
     server ssh-privatekey template-file tls-server-name token user username";
 /// Short flags with the same meaning.
 const SHORT: [char; 4] = ['n', 's', 'A', 'k'];
@@ -22,7 +23,7 @@ const VALUED: [char; 7] = ['o', 'c', 'l', 'L', 'v', 'p', 'e'];
 /// are read, files can only be placeholders.
 pub(crate) fn refused(args: &[String], folder: Option<&Utf8Path>) -> Option<String> {
     let command = args.first().map_or("", String::as_str);
-    if !COMMANDS.split(' ').contains(&command) {
+    if !COMMANDS.split_whitespace().contains(&command) {
         return Some(format!(
             "kubectl steps cannot run `{command}`: they begin with a command that acts in the scenario's namespace, such as `get`"
         ));
@@ -40,7 +41,7 @@ pub(crate) fn refused(args: &[String], folder: Option<&Utf8Path>) -> Option<Stri
         if let Some(long) = arg.strip_prefix("--") {
             let (name, value) = long.split_once('=').unzip();
             let name = name.unwrap_or(long);
-            if FLAGS.split(' ').contains(&name) {
+            if FLAGS.split_whitespace().contains(&name) {
                 return refused(&format!("--{name}"));
             }
             file = (name == "filename").then_some(value);

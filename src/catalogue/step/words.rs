@@ -35,10 +35,10 @@ impl Step {
                     (*background, "in the background"),
                     (stdin.is_some(), "with input"),
                 ];
-                let how = how
+                let mut how = how
                     .into_iter()
                     .filter_map(|(given, how)| given.then_some(how));
-                match how.format(", ").to_string().as_str() {
+                match how.join(", ").as_str() {
                     "" => format!("run kubectl {}", command(args)),
                     how => format!("run {how}: kubectl {}", command(args)),
                 }

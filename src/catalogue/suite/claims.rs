@@ -179,7 +179,7 @@ impl Claims<'_, '_> {
                 needs,
                 verdict,
                 place: self.reader.place(at),
-                of_verdict: self.reader.place(written.at),
+                verdict_place: self.reader.place(written.at),
             })
         };
         table.into_iter().filter_map(expectation).collect()

@@ -254,6 +254,7 @@ fn steps(known: &mut Steps<'_, '_>, steps: Vec<At<form::Written>>) {
     }
 }
 
+/// Why an output must not have this name.
 fn fault(name: &str, names: &BTreeMap<String, Location>, known: &Steps<'_, '_>) -> Option<String> {
     let mut moments = known.moments.keys();
     names::unfit(name, known.pods).or_else(|| match names.get(name) {
@@ -301,7 +302,7 @@ fn undeclared(scenario: &Scenario, findings: &mut Vec<Finding>) {
     }));
 }
 
-/// The manifests; without content if the file is missing.
+/// The manifests. A missing one has no text, so that the indexes of `apply` steps stay right.
 fn manifests(
     reader: &mut Reader<'_>,
     one: Option<At<String>>,

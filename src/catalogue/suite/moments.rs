@@ -114,6 +114,7 @@ pub(super) fn moments(
     moments
 }
 
+/// Why a moment must not have this name.
 fn unfit(name: &str, pods: &Pods) -> Vec<String> {
     let parts: Vec<&str> = name.split('.').collect();
     let invalid = !parts.iter().all(|part| is_identifier(part));
