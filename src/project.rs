@@ -8,7 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use toml::{Spanned, Value};
 
-use crate::catalogue::finding::{Finding, Place, nearest};
+use crate::catalogue::finding::{Finding, Place, suggestion};
 use crate::catalogue::load::Source;
 use crate::cluster::error::ClusterError;
 use crate::cluster::kind;
@@ -243,9 +243,9 @@ impl File<'_> {
         let written = path.as_ref().as_str();
         let message = format!("no folder `{written}` in the project");
         let finding = self.finding(&path.span(), message);
-        let near = nearest(written, names.iter().map(String::as_str));
+        let near = suggestion(written, names.iter().map(String::as_str));
         Err(match near {
-            Some(near) => finding.with_help(format!("did you mean `{near}`?")),
+            Some(help) => finding.with_help(help),
             None => finding,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-pub(crate) use crate::expr::nearest;
+pub(crate) use crate::expr::{nearest, suggestion};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
@@ -70,14 +70,6 @@ impl Finding {
             None => self.with_help(format!("expected one of: {}", known.join(", "))),
         }
     }
-}
-
-/// A question for the most similar of `known`.
-pub(super) fn suggestion<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
-    nearest(word, known).map(|near| format!("did you mean `{near}`?"))
 }
 
 impl fmt::Display for Finding {

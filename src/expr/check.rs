@@ -7,7 +7,7 @@ use cel::common::ast::operators::{
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue};
 use itertools::Itertools as _;
 
-use super::compile::{self, Compiled, Finding, compile};
+use super::compile::{Compiled, Finding, compile, suggestion};
 use super::functions::{A_POD, FUNCTIONS, Function, Parameter};
 use super::syntax::THERE;
 use super::types::Type;
@@ -139,7 +139,7 @@ impl<'a> Checker<'a> {
                 Type::Unknown | Type::Map => Type::Unknown,
                 Type::Record(fields) => {
                     let Some((_, field)) = fields.iter().find(|(known, _)| known == name) else {
-                        let help = nearest(name, fields.iter().map(|(known, _)| *known));
+                        let help = suggestion(name, fields.iter().map(|(known, _)| *known));
                         let message = format!("`{owner}` has no field `{name}`");
                         return self.unknown(at, message, help);
                     };
@@ -246,7 +246,7 @@ impl<'a> Checker<'a> {
         });
         let Some((_, returns)) = of_cel.clone().find(|(known, _)| *known == name) else {
             let own = FUNCTIONS.iter().map(|function| function.name);
-            let help = nearest(name, own.chain(of_cel.map(|(name, _)| name)));
+            let help = suggestion(name, own.chain(of_cel.map(|(name, _)| name)));
             return self.unknown(at, format!("no function is named `{name}`"), help);
         };
         if ["contains", "startsWith", "endsWith", "matches"].contains(&name) {
@@ -336,11 +336,6 @@ fn binary(operator: &str, a: Type, b: Type) -> (Type, Option<String>) {
         }
         _ => (Unknown, None),
     }
-}
-
-/// `did you mean …?` for the most similar of `known`.
-pub(super) fn nearest<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> Option<String> {
-    compile::nearest(word, known).map(|near| format!("did you mean `{near}`?"))
 }
 
 /// Whether `fails` is nothing but the negation of `holds`.

@@ -23,7 +23,7 @@ pub(crate) use budget::{bounded, evaluate};
 pub use channels::Channel;
 pub(crate) use channels::{CHANNELS, variables};
 pub(crate) use check::{Checker, Scope, negates};
-pub(crate) use compile::{Compiled, compile, compiled, nearest};
+pub(crate) use compile::{Compiled, compile, compiled, nearest, suggestion};
 pub(crate) use functions::{FUNCTIONS, containers, restart_count, statuses};
 pub(crate) use selector::{Selector, field, name_matches};
 pub(crate) use syntax::THERE;
